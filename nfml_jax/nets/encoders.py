@@ -1,0 +1,137 @@
+"""Encoders: images [B, H, W, C] to float32 embeddings [B, embedding_size].
+
+A small CNN, LeNet++ (Wen et al. 2016), an MLP and a ResNet-18 for small images
+(He et al. 2016). Parameters are float32, ``dtype`` is the precision of the arithmetic.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.nets.layers import (
+    BatchNorm,
+    Conv,
+    Embedding,
+    PReLU,
+    he_normal,
+    max_pool,
+)
+
+Array = jax.Array
+
+
+class Encoder(nn.Module):
+    """What every encoder has: the embedding's size and norm, precision, device axis."""
+
+    embedding_size: int
+    embedding_norm: bool = False
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    def embed(self, x: Array, train: bool) -> Array:
+        """Features [B, ...] to embeddings [B, embedding_size]."""
+        return Embedding(
+            self.embedding_size,
+            self.embedding_norm,
+            self.dtype,
+            self.axis_name,
+            name="embedding",
+        )(x, train)
+
+
+class CNN(Encoder):
+    """3×3 convolutions of ``features`` channels with a max pool each, then dense."""
+
+    features: tuple[int, ...] = (32, 64)
+    hidden: int = 128
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool) -> Array:
+        x = images
+        for features in self.features:
+            x = max_pool(nn.relu(Conv(features, dtype=self.dtype)(x)))
+        x = x.reshape(x.shape[0], -1)
+        x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, kernel_init=he_normal)(x))
+        return self.embed(x, train)
+
+
+class LeNetPP(Encoder):
+    """LeNet++: stages of two 5×5 convolutions with PReLU and a 2×2 max pool.
+
+    Wen et al. 2016, "A Discriminative Feature Learning Approach for Deep Face
+    Recognition", table 1.
+    """
+
+    features: tuple[int, ...] = (32, 64, 128)
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool) -> Array:
+        x = images
+        for features in self.features:
+            for _ in range(2):
+                x = PReLU()(Conv(features, kernel_size=5, dtype=self.dtype)(x))
+            x = max_pool(x)
+        return self.embed(x, train)
+
+
+class MLP(Encoder):
+    """Dense layers with relu on the flattened image."""
+
+    hidden: tuple[int, ...] = (512, 512)
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool) -> Array:
+        x = images.reshape(images.shape[0], -1)
+        for size in self.hidden:
+            x = nn.relu(nn.Dense(size, dtype=self.dtype, kernel_init=he_normal)(x))
+        return self.embed(x, train)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions with batch norm and a shortcut (He et al. 2016, fig. 2)."""
+
+    features: int
+    stride: int
+    dtype: Any
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        def conv(x, stride, size=3):
+            return Conv(self.features, size, stride, use_bias=False, dtype=self.dtype)(
+                x
+            )
+
+        def norm(x, **options):
+            return BatchNorm(self.axis_name, **options)(x, train)
+
+        y = nn.relu(norm(conv(x, self.stride)))
+        # A zero scale makes each block start as the identity.
+        y = norm(conv(y, 1), scale_init=nn.initializers.zeros)
+        if x.shape != y.shape:
+            x = norm(conv(x, self.stride, size=1))
+        return nn.relu(x + y)
+
+
+class ResNet18(Encoder):
+    """ResNet-18 for small images: 3×3 stem, no first pool, stages of two blocks.
+
+    ``width`` is the number of channels of the first stage; each later stage halves the
+    image and doubles the channels.
+    """
+
+    width: int = 64
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool) -> Array:
+        x = Conv(self.width, use_bias=False, dtype=self.dtype)(images)
+        x = nn.relu(BatchNorm(self.axis_name)(x, train))
+        for stage in range(4):
+            for block in range(2):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = ResidualBlock(
+                    self.width * 2**stage, stride, self.dtype, self.axis_name
+                )(x, train)
+        return self.embed(x.mean(axis=(1, 2)), train)

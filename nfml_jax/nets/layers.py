@@ -1,0 +1,104 @@
+"""Layers shared by the encoders: convolution, max pooling, PReLU and batch norm.
+
+Images are ``[B, H, W, C]`` and convolution kernels ``[kh, kw, in, out]``, as in Flax,
+so parameters move freely between these layers and ``flax.linen``'s own.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+
+he_normal = nn.initializers.he_normal()
+
+
+def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
+    """Correlation with zero padding ("same"): [B, H, W, I] * [k, k, I, O]."""
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def max_pool(x: Array) -> Array:
+    """Maximum over 2×2 blocks: [B, H, W, C] -> [B, H//2, W//2, C], odd edge dropped."""
+    b, h, w, c = x.shape
+    blocks = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
+    return blocks.max(axis=(2, 4))
+
+
+class Conv(nn.Module):
+    """``conv`` with its kernel and bias: parameters as in ``nn.Conv``."""
+
+    features: int
+    kernel_size: int = 3
+    stride: int = 1
+    use_bias: bool = True
+    dtype: Any = jnp.float32
+    kernel_init: Callable = he_normal
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, shape[-1:], jnp.float32)
+            y = y + bias.astype(self.dtype)
+        return y
+
+
+class PReLU(nn.Module):
+    """max(x, 0) + a·min(x, 0) with one learned slope a per channel (He et al. 2015)."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        slope = self.param(
+            "slope", nn.initializers.constant(0.25), x.shape[-1:], jnp.float32
+        )
+        return jnp.where(x >= 0, x, slope.astype(x.dtype) * x)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm in float32, its statistics averaged over ``axis_name`` when given."""
+
+    axis_name: str | None = None
+    use_scale: bool = True
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        norm = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            dtype=jnp.float32,
+            axis_name=self.axis_name,
+            use_scale=self.use_scale,
+            scale_init=self.scale_init,
+            name="norm",
+        )
+        return norm(x.astype(jnp.float32)).astype(x.dtype)
+
+
+class Embedding(nn.Module):
+    """Last linear layer: [B, ...] flattened -> float32 embeddings [B, size].
+
+    ``norm`` adds a batch norm without a learned scale, as insightface's encoders end.
+    """
+
+    size: int
+    norm: bool = False
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        x = x.reshape(x.shape[0], -1)
+        x = nn.Dense(self.size, dtype=self.dtype, name="dense")(x).astype(jnp.float32)
+        if self.norm:
+            x = BatchNorm(self.axis_name, use_scale=False)(x, train)
+        return x

@@ -1,0 +1,29 @@
+"""All randomness from one root key: `fold_in` of a named purpose, then of numbers.
+
+Nothing is split and nothing is carried, so there is no random state to save: a resumed
+run draws what the uninterrupted run would have drawn.
+"""
+
+import zlib
+
+import jax
+
+
+def root_key(seed: int) -> jax.Array:
+    """The run's only key."""
+    return jax.random.key(seed)
+
+
+def purpose_key(key: jax.Array, purpose: str) -> jax.Array:
+    """The key of one named purpose ("init", "order", "loss", ...)."""
+    return jax.random.fold_in(key, zlib.crc32(purpose.encode()) & 0x7FFFFFFF)
+
+
+def row_keys(key: jax.Array, step: jax.Array, rows: jax.Array) -> jax.Array:
+    """A key for each example of a step.
+
+    `rows [B]` are positions in the *global* batch, so what is drawn for an example
+    doesn't depend on how many devices share the batch.
+    """
+    step_key = jax.random.fold_in(key, step)
+    return jax.vmap(jax.random.fold_in, (None, 0))(step_key, rows)

@@ -1,0 +1,114 @@
+"""The one place that maps a per-device step over devices.
+
+A step is written for one device: it sees that device's share of the batch, and averages
+with ``lax.pmean`` over `AXIS`. That is the meaning of ``jax.pmap``, which since JAX 0.8
+is itself ``jit`` of ``shard_map``; here the two are written out, so that the replicated
+state has no leading device axis and a forgotten average is an error at trace time.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+AXIS = "batch"
+
+PyTree = Any
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A one-dimensional mesh over `devices` (default: all), its axis named `AXIS`."""
+    devices = jax.devices() if devices is None else list(devices)
+    return jax.make_mesh(
+        (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
+    )
+
+
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
+    """The same values on every device of the mesh, without a leading device axis."""
+    return jax.device_put(tree, NamedSharding(mesh, P()))
+
+
+def split(batch: PyTree, mesh: Mesh) -> PyTree:
+    """This process's rows, as global arrays split over the mesh along axis 0."""
+    sharding = NamedSharding(mesh, P(AXIS))
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch
+    )
+
+
+def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
+    """The value and gradient of a per-device `loss`, averaged over `AXIS`.
+
+    `loss(params, collections, batch, *rest) -> (scalar, (collections, metrics))` with
+    a mean over the rows of `batch` (a pytree, `[rows, ...]`). The returned function
+    takes the same arguments and gives `(value, collections, metrics, grads)`, the same
+    on every device; `rest` is shared by all rows.
+
+    With `accumulate` = k the rows are taken in k equal parts, one after the other, so
+    that only one part's activations are alive: same average, a k-th of the memory.
+
+    Parameters are cast to "varying" before differentiation: shard_map would otherwise
+    sum the gradients over devices by itself, and the average would be of sums.
+    """
+    differentiate = jax.value_and_grad(loss, has_aux=True)
+
+    def averaged(params, collections, batch, *rest):
+        # The mutable collections go along: rows of one device change them.
+        params, collections = varying((params, collections))
+        if accumulate == 1:
+            (value, (collections, metrics)), grads = differentiate(
+                params, collections, batch, *rest
+            )
+        else:
+            value, collections, metrics, grads = _accumulated(
+                differentiate, params, collections, batch, rest, accumulate
+            )
+        return lax.pmean((value, collections, metrics, grads), AXIS)
+
+    return averaged
+
+
+def _accumulated(differentiate, params, collections, batch, rest, parts):
+    batch = jax.tree.map(
+        lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch
+    )
+
+    def one_part(carry, part):
+        total, collections = carry
+        (value, (collections, metrics)), grads = differentiate(
+            params, collections, part, *rest
+        )
+        total = jax.tree.map(jnp.add, total, grads)
+        return (total, collections), (value, metrics)
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    (total, collections), (values, metrics) = lax.scan(
+        one_part, (zeros, collections), batch
+    )
+    grads = jax.tree.map(lambda g: g / parts, total)
+    value, metrics = jax.tree.map(lambda x: x.mean(0), (values, metrics))
+    return value, collections, metrics, grads
+
+
+def varying(tree: PyTree) -> PyTree:
+    """`tree` as values that may differ between devices, inside a per-device step."""
+    return jax.tree.map(lambda x: lax.pcast(x, AXIS, to="varying"), tree)
+
+
+def per_device(
+    step: Callable, mesh: Mesh, in_specs: Any, out_specs: Any = P(), donate: int = 0
+) -> Callable:
+    """Compile a per-device `step` for the mesh; pmap's meaning.
+
+    `in_specs` and `out_specs` are `P()` for what all devices share and `P(AXIS)` for
+    what is split along axis 0 (pmap's `None` and `0`). The first `donate` arguments are
+    given away: their buffers are reused for the results.
+    """
+    mapped = jax.shard_map(step, mesh=mesh, in_specs=in_specs, out_specs=out_specs)
+    return jax.jit(mapped, donate_argnums=tuple(range(donate)))

@@ -1,0 +1,64 @@
+"""What all measures share: checked input, one normalisation, and fixed-size blocks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nfml_jax.errors import UserError
+
+TILE = 1024
+"""Rows and columns of the score tiles that measures hold at a time (4 MiB each)."""
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Vectors [..., D] scaled to length one; a zero vector stays zero.
+
+    Dividing by the largest entry first keeps the squares from overflowing or
+    vanishing, so any finite vector other than zero gets length one.
+    """
+    largest = np.max(np.abs(x), axis=-1, keepdims=True)
+    x = x / np.where(largest > 0, largest, 1)
+    norm = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
+    return x / np.where(norm > 0, norm, 1)
+
+
+def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """``x`` [N, ...] in consecutive blocks [size, ...], the last padded with zeros.
+
+    One shape for all blocks means one compilation.
+    """
+    for start in range(0, len(x), size):
+        block = x[start : start + size]
+        padding = [(0, size - len(block))] + [(0, 0)] * (x.ndim - 1)
+        yield np.pad(block, padding)
+
+
+def check_vectors(x, name: str = "embeddings") -> np.ndarray:
+    """``x`` as float32 [N, D]; UserError when it is empty or not finite."""
+    x = np.asarray(x, np.float32)
+    if x.ndim != 2:
+        raise UserError(
+            f"{name} have shape {x.shape}; expected [examples, dimensions]."
+        )
+    if x.size == 0:
+        raise UserError(
+            f"{name} are empty (shape {x.shape}); evaluate on at least one example."
+        )
+    bad = np.count_nonzero(~np.isfinite(x).all(axis=1))
+    if bad:
+        raise UserError(
+            f"{bad} of {len(x)} {name} are not finite; the training has probably "
+            "diverged, so evaluate an earlier checkpoint or lower the learning rate."
+        )
+    return x
+
+
+def check_labels(labels, count: int) -> np.ndarray:
+    """``labels`` as int32 [count]; UserError when they are of another shape or type."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise UserError(
+            f"labels have shape {labels.shape} and type {labels.dtype}; expected one "
+            f"integer for each of the {count} examples."
+        )
+    return labels.astype(np.int32)

@@ -1,0 +1,252 @@
+"""Verification: do two embeddings show the same class? By the cosine of the pair.
+
+A pair of one class is *genuine*, any other is an *impostor*; a pair is accepted when
+its score is at least the threshold. FAR is the share of impostors accepted, TAR that of
+genuine pairs. Rates are exact: counts at every distinct score, ties included.
+"""
+
+import dataclasses
+import functools
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import (
+    TILE,
+    blocks,
+    check_labels,
+    check_vectors,
+    unit,
+)
+
+FARS = {"1e-2": 1e-2, "1e-3": 1e-3}
+"""The false accept rates at which ``verification`` reports the true accept rate."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Roc:
+    """The receiver operating characteristic as counts of accepted pairs.
+
+    ``thresholds`` [T] fall from +inf, which accepts nothing, to the lowest score, which
+    accepts everything; ``genuine`` and ``impostor`` [T] count the pairs accepted there.
+    """
+
+    thresholds: np.ndarray
+    genuine: np.ndarray
+    impostor: np.ndarray
+
+    @property
+    def far(self) -> np.ndarray:
+        """False accept rate (false positive rate) at each threshold."""
+        return self.impostor / self.impostor[-1]
+
+    @property
+    def tar(self) -> np.ndarray:
+        """True accept rate (true positive rate) at each threshold."""
+        return self.genuine / self.genuine[-1]
+
+    @property
+    def auc(self) -> float:
+        """Area under TAR over FAR: P(genuine > impostor) + ½ P(genuine = impostor)."""
+        far, tar = self.far, self.tar
+        return float(np.sum(np.diff(far) * (tar[1:] + tar[:-1])) / 2)
+
+    @property
+    def eer(self) -> float:
+        """Equal error rate: FAR where it equals 1 − TAR, on the segment between points.
+
+        Between two thresholds the ROC is taken as the straight line that a random
+        choice of the two realises.
+        """
+        far, excess = self.far, (1 - self.tar) - self.far
+        i = int(np.argmax(excess <= 0))  # never 0: nothing accepted has excess 1
+        t = excess[i - 1] / (excess[i - 1] - excess[i])
+        return float(far[i - 1] + t * (far[i] - far[i - 1]))
+
+    def tar_at_far(self, far: float) -> float:
+        """The largest TAR of all thresholds whose FAR is at most ``far``.
+
+        Conservative: never read off between two thresholds. Warns when one impostor
+        pair alone exceeds ``far``, because the set is then too small to measure it.
+        """
+        if self.impostor[-1] * far < 1:
+            warnings.warn(
+                f"TAR at FAR {far:g} is not measurable with {self.impostor[-1]} "
+                f"impostor pairs; it needs at least {np.ceil(1 / far):.0f}.",
+                stacklevel=2,
+            )
+        return float(self.tar[np.searchsorted(self.far, far, side="right") - 1])
+
+    def accuracy_at(self, threshold: float) -> float:
+        """Balanced accuracy (TAR + 1 − FAR) / 2 of the decision score ≥ ``threshold``.
+
+        Balanced, because all pairs of C equal classes hold C − 1 impostors for one
+        genuine pair; with as many of each (LFW) it is the plain accuracy.
+        """
+        i = np.searchsorted(-self.thresholds, -threshold, side="right") - 1
+        return float(self._accuracies[i])
+
+    def best_threshold(self) -> float:
+        """The threshold of the largest balanced accuracy; of equals, the strictest.
+
+        Halfway between the lowest score it accepts and the next lower one.
+        """
+        i = 1 + int(np.argmax(self._accuracies[1:]))
+        return float(np.mean(self.thresholds[i : i + 2]))
+
+    @property
+    def _accuracies(self) -> np.ndarray:
+        return (self.tar + 1 - self.far) / 2
+
+
+def _roc_from_counts(scores, genuine, impostor) -> Roc:
+    """The Roc of counts [T] at ascending distinct scores [T]."""
+    for name, counts in (("genuine", genuine), ("impostor", impostor)):
+        if counts.sum() == 0:
+            raise UserError(
+                f"There is no {name} pair to verify; evaluate on a set with at least "
+                "two classes, one of them with at least two examples."
+            )
+    seen = (genuine + impostor)[::-1] > 0
+    return Roc(
+        thresholds=np.concatenate([[np.inf], scores[::-1][seen]]),
+        genuine=np.concatenate([[0], np.cumsum(genuine[::-1][seen])]),
+        impostor=np.concatenate([[0], np.cumsum(impostor[::-1][seen])]),
+    )
+
+
+def roc(genuine_scores, impostor_scores) -> Roc:
+    """The exact Roc of given scores, [G] of genuine and [I] of impostor pairs.
+
+    UserError when one of them is empty or holds a NaN.
+    """
+    genuine_scores, impostor_scores = map(np.ravel, (genuine_scores, impostor_scores))
+    scores = np.concatenate([genuine_scores, impostor_scores])
+    if np.isnan(scores).any():
+        raise UserError(f"{np.isnan(scores).sum()} of {len(scores)} scores are NaN.")
+    values, inverse = np.unique(scores, return_inverse=True)
+    split = len(genuine_scores)
+    count = functools.partial(np.bincount, minlength=len(values))
+    return _roc_from_counts(values, count(inverse[:split]), count(inverse[split:]))
+
+
+def pair_scores(a, b) -> np.ndarray:
+    """The cosine [N] of each pair of rows of ``a`` and ``b`` [N, D].
+
+    UserError when they differ in shape, are empty or not finite.
+    """
+    a, b = check_vectors(a), check_vectors(b)
+    if a.shape != b.shape:
+        raise UserError(
+            f"Pairs of shapes {a.shape} and {b.shape}; expected equal ones."
+        )
+    return np.sum(unit(a) * unit(b), axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairHistograms:
+    """Counts [bins] of the cosines of genuine and of impostor pairs over [−1, 1]."""
+
+    genuine: np.ndarray
+    impostor: np.ndarray
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The bins' edges [bins + 1]; a bin holds its lower edge."""
+        return np.linspace(-1, 1, len(self.genuine) + 1)
+
+    def roc(self) -> Roc:
+        """The Roc at the bins' lower edges: exact counts, quantised thresholds."""
+        return _roc_from_counts(self.edges[:-1], self.genuine, self.impostor)
+
+
+@functools.partial(jax.jit, static_argnames="bins")
+def _count_tile(rows, columns, bins):
+    """Histogram [2 bins]: impostor then genuine pairs, of each row with later columns.
+
+    ``rows`` and ``columns`` are (embeddings [T, D], labels [T], indices [T]), where
+    padding has the index −1.
+    """
+    (a, a_labels, i), (b, b_labels, j) = rows, columns
+    # The full float32 product also where the hardware's default is coarser.
+    cosines = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
+    # Scaling by a power of two is exact: bin ≥ n exactly if cosine ≥ the edge n.
+    bin_ = jnp.floor(cosines * (bins // 2)).astype(jnp.int32) + bins // 2
+    bin_ = jnp.clip(bin_, 0, bins - 1)
+    bin_ += bins * (a_labels[:, None] == b_labels).astype(jnp.int32)
+    counted = (i[:, None] >= 0) & (i[:, None] < j)
+    # Pairs not counted fall out of range, which mode="drop" passes over.
+    return (
+        jnp.zeros(2 * bins, jnp.int32)
+        .at[jnp.where(counted, bin_, 2 * bins)]
+        .add(1, mode="drop")
+    )
+
+
+def all_pairs(embeddings, labels, bins: int = 2**16, chunk: int = TILE):
+    """Histograms of the cosine over all N (N − 1) / 2 pairs, as ``PairHistograms``.
+
+    embeddings [N, D], labels [N] integers; ``bins`` a power of two: the counts are
+    exact, the scores quantised to 2 / bins (3e-5 with the default). Streams tiles of
+    chunk × chunk pairs. UserError for empty or non-finite embeddings.
+    """
+    if bins < 2 or bins & (bins - 1):
+        raise UserError(f"bins is {bins}; expected a power of two, such as 65536.")
+    embeddings = check_vectors(embeddings)
+    labels = check_labels(labels, len(embeddings))
+    chunk = min(chunk, len(embeddings))
+    columns = (unit(embeddings), labels, np.arange(1, len(labels) + 1, dtype=np.int32))
+    tiles = [
+        (jnp.asarray(x), jnp.asarray(y), jnp.asarray(index - 1))
+        for x, y, index in zip(*(blocks(c, chunk) for c in columns), strict=True)
+    ]
+    counts = np.zeros(2 * bins, np.int64)
+    for r, rows in enumerate(tiles):
+        for later in tiles[r:]:
+            counts += np.asarray(_count_tile(rows, later, bins))
+    return PairHistograms(genuine=counts[bins:], impostor=counts[:bins])
+
+
+def metrics(curve: Roc, threshold: float) -> dict[str, float]:
+    """The numbers of a Roc: eer, auc, tar@far=…, and accuracy at ``threshold``.
+
+    The accuracy is balanced between genuine and impostor pairs (``Roc.accuracy_at``).
+    """
+    return {
+        "eer": curve.eer,
+        "auc": curve.auc,
+        **{f"tar@far={name}": curve.tar_at_far(far) for name, far in FARS.items()},
+        "accuracy": curve.accuracy_at(threshold),
+    }
+
+
+def verification(
+    embeddings, labels, threshold: float, chunk: int = TILE
+) -> dict[str, float]:
+    """``metrics`` over all pairs of a test set, at a threshold chosen elsewhere.
+
+    embeddings [N, D], labels [N]. UserError when the set is empty, not finite, or has
+    no genuine or no impostor pair; warns when it is too small for a FAR.
+    """
+    return metrics(all_pairs(embeddings, labels, chunk=chunk).roc(), threshold)
+
+
+def choose_threshold(
+    embeddings, labels, max_examples: int = 10_000, seed: int = 0, chunk: int = TILE
+) -> float:
+    """The threshold of the best balanced accuracy over all pairs of training examples.
+
+    Takes at most ``max_examples`` of them, drawn without replacement from ``seed``.
+    Give it training embeddings: a threshold chosen on test pairs flatters the test.
+    """
+    embeddings = check_vectors(embeddings)
+    labels = check_labels(labels, len(embeddings))
+    if len(embeddings) > max_examples:
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(len(embeddings), max_examples, replace=False)
+        embeddings, labels = embeddings[chosen], labels[chosen]
+    return all_pairs(embeddings, labels, chunk=chunk).roc().best_threshold()

@@ -1,0 +1,53 @@
+"""Accuracy and confusion are scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation import classification
+
+LABELS = np.array([0, 1, 2, 2, 1, 0, 4, 4])
+PREDICTED = np.array([0, 2, 2, 2, 1, 3, 4, 0])
+
+
+def test_accuracy_is_the_share_of_right_answers_from_classes_or_logits():
+    expected = metrics.accuracy_score(LABELS, PREDICTED)
+    logits = np.random.default_rng(0).normal(size=(len(LABELS), 5))
+    logits[np.arange(len(LABELS)), PREDICTED] = 9
+    assert classification.accuracy(PREDICTED, LABELS) == expected
+    assert classification.accuracy(logits, LABELS) == expected
+
+
+def test_confusion_matrix_has_true_classes_in_rows():
+    matrix = classification.confusion_matrix(PREDICTED, LABELS, 5)
+    np.testing.assert_array_equal(
+        matrix, metrics.confusion_matrix(LABELS, PREDICTED, labels=np.arange(5))
+    )
+    assert np.trace(matrix) / matrix.sum() == classification.accuracy(PREDICTED, LABELS)
+
+
+def test_per_class_accuracy_is_recall_and_nan_for_a_class_unseen():
+    matrix = classification.confusion_matrix(PREDICTED, LABELS, 5)
+    each = classification.per_class_accuracy(matrix)
+    seen = np.unique(LABELS)
+    np.testing.assert_allclose(
+        each[seen], metrics.recall_score(LABELS, PREDICTED, labels=seen, average=None)
+    )
+    assert np.isnan(each[3])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: classification.accuracy(np.full((2, 3), np.nan), [0, 1]), "2 of 2"),
+        (lambda: classification.accuracy(np.zeros(0, int), np.zeros(0, int)), "empty"),
+        (lambda: classification.accuracy([0, 1], [0, 1, 2]), "shape"),
+        (lambda: classification.accuracy([0, 1], [0.0, 1.0]), "float64"),
+        (lambda: classification.confusion_matrix([0, 1], [0, 3], 3), "labels .* 3"),
+        (lambda: classification.confusion_matrix([-1, 1], [0, 2], 3), "predictions"),
+    ],
+)
+def test_bad_input_is_named(call, says):
+    with pytest.raises(UserError, match=says):
+        call()

@@ -1,0 +1,97 @@
+"""Functions of an angle, computed from its cosine without ever calling acos.
+
+``acos`` has an infinite slope at ±1, where trained embeddings end up. Everything here
+is finite there, in value and in gradient, in the precision of its argument.
+"""
+
+import math
+import numbers
+
+import jax
+import jax.numpy as jnp
+
+SQUARED_NORM_FLOOR = 1e-12
+
+
+def direction_and_norm(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The unit vectors [..., D] and norms [...] of vectors [..., D].
+
+    Norms are floored at 1e-6, so that value and gradient stay finite at the zero
+    vector, and ``direction * norm`` is the vector itself, with gradient one.
+    """
+    squared = jnp.sum(vectors * vectors, axis=-1)
+    norm = jnp.sqrt(jnp.maximum(squared, SQUARED_NORM_FLOOR))
+    return vectors / norm[..., None], norm
+
+
+def sine(cosine: jax.Array) -> jax.Array:
+    """sin θ in [0, 1] from cos θ in [-1, 1]; its gradient at ±1 is zero, not infinite.
+
+    (1 - c)(1 + c) keeps the digits that 1 - c² loses near ±1.
+    """
+    squared = (1.0 - cosine) * (1.0 + cosine)
+    inside = squared > 0.0
+    return jnp.where(inside, jnp.sqrt(jnp.where(inside, squared, 1.0)), 0.0)
+
+
+def angle(cosine: jax.Array) -> jax.Array:
+    """θ in [0, π] radians from cos θ in [-1, 1], with a finite gradient at ±1."""
+    return jnp.arctan2(sine(cosine), cosine)
+
+
+def is_number(value) -> bool:
+    """Whether a margin is a plain number, known before any tracing."""
+    return isinstance(value, numbers.Real)
+
+
+def multiple_angle(cosine: jax.Array, multiple) -> tuple[jax.Array, jax.Array]:
+    """cos mθ and sin mθ from cos θ in [-1, 1].
+
+    A whole number m takes the Chebyshev polynomials T_m and sin θ · U_{m-1}; a real or
+    traced m goes through the angle.
+    """
+    if not (is_number(multiple) and float(multiple).is_integer()):
+        scaled = multiple * angle(cosine)
+        return jnp.cos(scaled), jnp.sin(scaled)
+    first, first_before = cosine, jnp.ones_like(cosine)
+    second, second_before = jnp.ones_like(cosine), jnp.zeros_like(cosine)
+    for _ in range(int(multiple) - 1):
+        first, first_before = 2.0 * cosine * first - first_before, first
+        second, second_before = 2.0 * cosine * second - second_before, second
+    return first, sine(cosine) * second
+
+
+def unfolded_cosine(cosine: jax.Array, multiple) -> jax.Array:
+    """ψ(θ) = (-1)^k cos mθ - 2k with k = ⌊mθ/π⌋: cos mθ made to fall all the way to π.
+
+    ``multiple`` ≥ 1 is a number or a traced scalar. L-Softmax (Liu et al. 2016), eq. 6;
+    SphereFace (Liu et al. 2017), eq. 7.
+    """
+    folded, _ = multiple_angle(cosine, multiple)
+    if is_number(multiple):
+        turns = range(1, math.floor(multiple) + 1)
+        k = sum((cosine < math.cos(j * math.pi / multiple)) * 1.0 for j in turns)
+    else:
+        k = jnp.floor(jax.lax.stop_gradient(multiple * angle(cosine)) / jnp.pi)
+    sign = 1.0 - 2.0 * jnp.mod(k, 2.0)
+    return (sign * folded - 2.0 * k).astype(cosine.dtype)
+
+
+def shifted_cosine(cosine: jax.Array, multiple, shift, beyond_pi: str) -> jax.Array:
+    """cos(m1 θ + m2), and what follows once m1 θ + m2 has passed π.
+
+    There the cosine would rise again and reward a larger angle. ``"linear"`` goes on as
+    cos θ - max(m2 sin m2, 1 + cos θ*), θ* being where π is reached: for m1 = 1 and
+    m2 ≤ 2.33 this is cos θ - m2 sin m2. ``"clamp"`` stays at -1, with no gradient;
+    ``"none"`` lets it rise. ArcFace (Deng et al. 2019), eq. 4.
+    """
+    cosine_m, sine_m = multiple_angle(cosine, multiple)
+    shifted = cosine_m * jnp.cos(shift) - sine_m * jnp.sin(shift)
+    if beyond_pi == "none":
+        return shifted
+    boundary = jnp.cos(jnp.minimum((jnp.pi - shift) / multiple, jnp.pi))
+    if beyond_pi == "clamp":
+        beyond = -1.0
+    else:
+        beyond = cosine - jnp.maximum(shift * jnp.sin(shift), 1.0 + boundary)
+    return jnp.where(cosine < boundary, beyond, shifted)

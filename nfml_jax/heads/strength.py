@@ -1,0 +1,58 @@
+"""How strongly a margin applies as training goes on.
+
+The target cosine becomes cos θ + strength · (φ - cos θ). Margin warm-up and the λ
+annealing of L-Softmax and SphereFace are schedules of this one number in [0, 1]:
+``schedule(step) -> strength``.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Warmup:
+    """Strength step / steps until ``steps`` > 0 steps are taken, then 1."""
+
+    steps: int
+
+    def __post_init__(self):
+        if not self.steps > 0:
+            raise UserError(
+                f"Warmup got steps={self.steps!r}; expected a number of steps above 0 "
+                "(leave the warm-up out for full strength from the start)."
+            )
+
+    def __call__(self, step: jax.Array) -> jax.Array:
+        return jnp.clip(step / self.steps, 0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Annealing:
+    """Strength 1 / (1 + λ), λ = max(minimum, base / (1 + gamma · step)^power).
+
+    The target logit is (λ cos θ + ψ) / (1 + λ): L-Softmax (Liu et al. 2016), sec. 4.2.
+    The defaults are those of SphereFace's released training (Liu et al. 2017), which
+    never goes below λ = 5.
+    """
+
+    base: float = 1000.0
+    gamma: float = 0.12
+    power: float = 1.0
+    minimum: float = 5.0
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not value >= 0:
+                raise UserError(
+                    f"Annealing got {field.name}={value!r}; expected a number of at "
+                    "least 0."
+                )
+
+    def __call__(self, step: jax.Array) -> jax.Array:
+        annealed = self.base / (1.0 + self.gamma * step) ** self.power
+        return 1.0 / (1.0 + jnp.maximum(self.minimum, annealed))

@@ -356,8 +356,9 @@ def _session_end():
 
 
 def _run_name(run_dir: Path) -> str:
-    """The run's folder and its parent's, e.g. ``arcface_mnist/20260101-120000``."""
-    return "/".join(run_dir.resolve().parts[-2:])
+    """The run's folder and its parent's: ``20260101-120000 (arcface_mnist)``."""
+    path = run_dir.resolve()
+    return f"{path.name} ({path.parent.name})"
 
 
 def _json_number(value: float) -> float | str:

@@ -20,6 +20,6 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def did_you_mean(name: str, known) -> str:
-    """" (did you mean ...?)" with the nearest of the `known` names, or ""."""
+    """ " (did you mean ...?)" with the nearest of the `known` names, or ""."""
     near = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,18 @@
+"""Normalizing flows and deep metric learning in JAX: a library and a laboratory.
+
+Import what you need from its rooms (`nfml_jax.heads`, `nfml_jax.nets`, ...);
+`nfml_jax.load(run_dir)` gives a trained model back as pure functions.
+"""
+
+__version__ = "0.1.0"
+
+__all__ = ["load"]
+
+
+def __getattr__(name):
+    # Lazily, so that `import nfml_jax.heads` doesn't pull in checkpoints and data.
+    if name == "load":
+        from nfml_jax.trained import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,68 @@
+"""What the training loop asks of an experiment.
+
+An experiment puts together data, a model, an objective and an evaluation. It knows
+nothing of devices, files or flags: it gives pure functions and arrays.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+PyTree = Any
+
+# Runs `fn(variables, *rows)` over many rows in batches on all devices, and gives the
+# result's rows as numpy arrays.
+Apply = Callable[..., Any]
+
+
+@dataclass
+class Report:
+    """What an experiment has to say of a trained model.
+
+    `metrics` are floats under slash-separated names ("test/accuracy"); `figures` are
+    matplotlib figures; `histograms` are 1-D arrays; `embeddings` are rows for
+    TensorBoard's projector: `(embeddings [N, D], labels [N], images [N, H, W, C])`.
+    """
+
+    metrics: dict[str, float]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    histograms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    embeddings: Mapping[str, tuple] = field(default_factory=dict)
+
+
+class Experiment(Protocol):
+    """The contract. `best` names the validation metric to choose by, or is None."""
+
+    best: str | None
+    train_arrays: PyTree  # leading axis [examples, ...]
+
+    def describe(self) -> dict[str, str]:
+        """Rows of the run's header: the data, the model, the objective in words."""
+
+    def warnings(self) -> list[str]:
+        """Sentences the person should read before the run starts."""
+
+    def data(self) -> dict[str, Any]:
+        """`result.json`'s entry: name, source, digest and counts."""
+
+    def model(self) -> dict[str, Any]:
+        """What `nfml_jax.load` needs beside the config to build the model again."""
+
+    def init(self, key: jax.Array) -> PyTree:
+        """The model's Flax variables."""
+
+    def loss(self, params, collections, batch_and_keys, step):
+        """The mean loss of one device's rows: `(scalar, (collections, metrics))`.
+
+        `batch_and_keys` is `(batch, keys)`: a pytree `[rows, ...]` shaped as
+        `train_arrays`, and one random key for each row. Metrics are scalars.
+        """
+
+    def validate(self, variables: PyTree, apply: Apply) -> dict[str, float]:
+        """Metrics on held-out training data, cheap enough for every epoch."""
+
+    def report(self, variables: PyTree, apply: Apply) -> Report:
+        """The full evaluation, once, at the end."""

@@ -1,0 +1,41 @@
+"""Ctrl-C and SIGTERM as a wish to stop, granted at the next safe point."""
+
+import signal
+import threading
+
+
+class Interrupted(Exception):
+    """Raised at a safe point after the person, or the scheduler, asked to stop."""
+
+
+class Interrupts:
+    """While open, SIGINT and SIGTERM set `wanted`; a second Ctrl-C stops at once.
+
+    Outside the main thread signals can't be caught, and nothing is changed.
+    """
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.wanted: str | None = None
+        self._earlier = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in self.signals:
+                self._earlier[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        if self.wanted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.wanted = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+
+    def check(self) -> None:
+        """Raise Interrupted if a stop is wanted."""
+        if self.wanted:
+            raise Interrupted(self.wanted)

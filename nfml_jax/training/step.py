@@ -1,0 +1,124 @@
+"""The train state, and one dispatch: several optimiser steps in one compiled program."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from nfml_jax.training.randomness import row_keys
+from nfml_jax.training.sharding import per_device, value_and_grad
+
+PyTree = Any
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that a resumed run needs; the same on every device.
+
+    `collections` are Flax's mutable collections beside "params" (batch statistics);
+    `average` is the exponential moving average of `params`, or None when it is off.
+    """
+
+    step: jax.Array
+    params: PyTree
+    collections: PyTree
+    optimizer: PyTree
+    average: PyTree | None
+
+    def variables(self) -> PyTree:
+        """What a Flax `apply` takes for evaluation: averaged parameters if kept."""
+        params = self.params if self.average is None else self.average
+        return {"params": params, **self.collections}
+
+
+def init_state(
+    variables: PyTree, optimizer: optax.GradientTransformation, *, average: bool
+) -> TrainState:
+    """The state at step 0 from a Flax module's `variables`."""
+    collections = dict(variables)
+    params = collections.pop("params")
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        collections=collections,
+        optimizer=optimizer.init(params),
+        average=jax.tree.map(jnp.copy, params) if average else None,
+    )
+
+
+def make_step(
+    loss: Callable,
+    optimizer: optax.GradientTransformation,
+    *,
+    key: jax.Array,
+    average_decay: float = 0.0,
+    accumulate: int = 1,
+) -> Callable:
+    """One optimiser step as one device sees it.
+
+    `loss(params, collections, (batch, keys), step) -> (scalar, (collections, metrics))`
+    is the experiment's; see `nfml_jax.training.experiment`. The returned
+    `step(state, batch, rows) -> (state, metrics)` takes the device's share of the batch
+    and its rows' places in the global batch. Metrics are means over all devices; the
+    gradient norm is given for each top-level part of the parameters, so that a
+    divergence can be traced to where it began.
+    """
+    differentiate = value_and_grad(loss, accumulate=accumulate)
+
+    def step(state, batch, rows):
+        keys = row_keys(key, state.step, rows)
+        value, collections, metrics, grads = differentiate(
+            state.params, state.collections, (batch, keys), state.step
+        )
+        updates, optimizer_state = optimizer.update(
+            grads, state.optimizer, state.params
+        )
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:
+            # The warm-up of the decay spares the average its start from random weights.
+            t = state.step.astype(jnp.float32)
+            decay = jnp.minimum(average_decay, (1 + t) / (10 + t))
+            average = optax.incremental_update(params, average, 1 - decay)
+        norms = {f"grad_norm/{k}": optax.tree.norm(g) for k, g in grads.items()}
+        metrics = {"loss": value, **metrics, **norms}
+        state = TrainState(
+            state.step + 1, params, collections, optimizer_state, average
+        )
+        return state, metrics
+
+    return step
+
+
+def make_dispatch(step: Callable, take: Callable, mesh: Mesh, most: int) -> Callable:
+    """Compile up to `most` steps into one program.
+
+    The returned `dispatch(state, steps, chunk, resident) -> (state, metrics)` runs
+    `steps` ≤ `most` steps; metrics are arrays `[most]` of which the first `steps` count.
+    The number of steps is a value, not a shape: one program serves every length, so the
+    numbers don't depend on where a run was cut.
+    """
+
+    def body(state, steps, chunk, resident):
+        def one(state):
+            batch, rows = take(resident, chunk, state.step)
+            return step(state, batch, rows)
+
+        shapes = jax.eval_shape(one, state)[1]
+        metrics = jax.tree.map(lambda s: jnp.zeros((most, *s.shape), s.dtype), shapes)
+
+        def advance(i, carry):
+            state, metrics = carry
+            state, new = one(state)
+            metrics = jax.tree.map(lambda all, m: all.at[i].set(m), metrics, new)
+            return state, metrics
+
+        return lax.fori_loop(0, steps, advance, (state, metrics))
+
+    return per_device(body, mesh, (P(), P(), P(), P()), donate=1)

@@ -1,0 +1,115 @@
+"""The smallest experiment that has everything: linear regression with a statistic."""
+
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax.training.experiment import Report
+
+
+def config(**changes):
+    settings = {
+        "name": "regression",
+        "experiment": "regression",
+        "seed": 0,
+        "platform": "cpu",
+        "num_devices": 0,
+        "optimizer": {
+            "name": "adam",
+            "learning_rate": 0.05,
+            "schedule": "cosine",
+            "warmup": "3 steps",
+            "momentum": 0.9,
+            "weight_decay": 0.0,
+            "clip_norm": 0.0,
+            "head_multiplier": 1.0,
+        },
+        "train": {
+            "batch_size": 8,
+            "total": "5 epochs",
+            "log_every": "4 steps",
+            "evaluate_every": "1 epoch",
+            "checkpoint_every": "1 epoch",
+            "steps_per_dispatch": 3,
+            "accumulate": 1,
+            "average_decay": 0.0,
+            "report": "last",
+        },
+        "kill_at": -1,
+        "signal_at": -1,
+        "nan_from": -1,
+    }
+    for name, value in changes.items():
+        section = settings
+        *path, last = name.split("__")
+        for part in path:
+            section = section[part]
+        assert last in section, name
+        section[last] = value
+    return settings
+
+
+class Regression:
+    """y = x·w with random noise on x, and a running mean of x as a mutable collection."""
+
+    best = "validation/fit"
+
+    def __init__(self, config):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(50, 3)).astype(np.float32)
+        y = (x @ np.array([1.0, -2.0, 0.5], np.float32)).astype(np.float32)
+        self.config = config
+        self.train_arrays = {"x": x, "y": y}
+        self.validations = 0
+
+    def describe(self):
+        return {"data": "50 made-up points", "loss": "squared error"}
+
+    def warnings(self):
+        return []
+
+    def data(self):
+        return {"name": "made_up", "train": 50}
+
+    def model(self):
+        return {"inputs": 3}
+
+    def init(self, key):
+        w = 0.1 * jax.random.normal(key, (3,))
+        return {"params": {"head": {"w": w}}, "statistics": {"mean": jnp.zeros(3)}}
+
+    def loss(self, params, collections, batch_and_keys, step):
+        batch, keys = batch_and_keys
+        noise = jax.vmap(lambda key: jax.random.normal(key, (3,)))(keys)
+        x = batch["x"] + 0.1 * noise
+        error = x @ params["head"]["w"] - batch["y"]
+        nan_from = self.config["nan_from"]
+        if nan_from >= 0:
+            error = error * jnp.where(step >= nan_from, jnp.nan, 1.0)
+        mean = 0.9 * collections["statistics"]["mean"] + 0.1 * x.mean(0)
+        return (error**2).mean(), ({"statistics": {"mean": mean}}, {"x": x.mean()})
+
+    def validate(self, variables, apply):
+        self.validations += 1
+        for name, how in (("kill_at", signal.SIGKILL), ("signal_at", signal.SIGTERM)):
+            if self.validations == self.config[name]:
+                os.kill(os.getpid(), how)
+        return {"validation/fit": -self._error(variables, apply)}
+
+    def report(self, variables, apply):
+        return Report(
+            {"test/error": self._error(variables, apply)},
+            histograms={"x": self.train_arrays["x"].ravel()},
+        )
+
+    def _error(self, variables, apply):
+        x, y = self.train_arrays["x"], self.train_arrays["y"]
+        predicted = apply(_predict, variables, x)
+        return float(((predicted - y) ** 2).mean())
+
+
+def _predict(variables, x):
+    return x @ variables["params"]["head"]["w"]

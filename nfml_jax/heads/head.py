@@ -13,6 +13,7 @@ from nfml_jax.heads import angles
 from nfml_jax.heads.margins import Margin
 from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.summation import SUMMATIONS
+from nfml_jax.names import look_up
 
 
 @flax.struct.dataclass
@@ -58,11 +59,7 @@ class MarginHead(nn.Module):
             raise UserError(
                 f"MarginHead got num_classes={self.num_classes!r}; expected at least 2."
             )
-        if self.summation not in SUMMATIONS:
-            raise UserError(
-                f"MarginHead got summation={self.summation!r}; expected one of "
-                f"{', '.join(SUMMATIONS)}."
-            )
+        look_up(SUMMATIONS, self.summation, "Summation")
         self._check_scale()
         super().__post_init__()
 
@@ -87,7 +84,8 @@ class MarginHead(nn.Module):
             return _target(self.margin, scale, strength, embeddings, weights, bias)
 
         valid = (labels >= 0) & (labels < self.num_classes)
-        summed = SUMMATIONS[self.summation](
+        sum_over_classes = SUMMATIONS[self.summation]
+        summed = sum_over_classes(
             embeddings, weights, bias, jnp.where(valid, labels, 0), scores, target
         )
         loss, cosine, correct = (jnp.where(valid, part, 0.0) for part in summed)

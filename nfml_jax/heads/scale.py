@@ -35,7 +35,7 @@ class TargetProbability:
         odds = (num_classes - 1) * self.probability / (1.0 - self.probability)
         with jax.ensure_compile_time_eval():
             gap = margin.target(jnp.ones(())) + 1.0 / (num_classes - 1)
-            unreachable = not margin.is_traced and (gap <= 0.0 or odds <= 1.0)
+            unreachable = not margin.is_array and (gap <= 0.0 or odds <= 1.0)
         if unreachable:
             raise UserError(
                 f"No scale gives probability {self.probability:g} with "

@@ -12,7 +12,7 @@ import time
 import warnings
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from nfml_jax.errors import UserError
@@ -32,6 +32,7 @@ def main(argv) -> int:
         raise UserError(
             f"{argv[1]!r} is not a flag; write --config=FILE and --workdir=FOLDER."
         )
+    logging.set_verbosity(logging.ERROR)  # JAX tells absl of every device it lacks
     # Only now: a mistake in a flag is answered before JAX takes its seconds to start.
     from experiments import make_experiment
     from nfml_jax.training.loop import train_and_evaluate

@@ -1,6 +1,5 @@
 """Classification with margin heads: train on classes, evaluate classes and embeddings."""
 
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,7 +22,9 @@ class MarginExperiment:
 
     def __init__(self, config: dict):
         self.config = config
-        self.images = load(**config["data"])
+        # An empty field, or 0, leaves the choice to the loader.
+        given = {name: value for name, value in config["data"].items() if value}
+        self.images = load(**given)
         parts = config["encoder"], config["head"], self.images.num_classes
         self.classifier = make_classifier(*parts)
         self._training_classifier = make_classifier(*parts, axis_name=AXIS)
@@ -84,24 +85,54 @@ class MarginExperiment:
     def report(self, variables, apply) -> Report:
         train, test = self.images.train, self.images.test
         weights = np.asarray(variables["params"]["head"]["weights"])
-        found = {
-            split: apply(self._embed, variables, rows.images)
-            for split, rows in (("train", train), ("test", test))
-        }
-        logits = apply(self._classify, variables, found["test"])
-        predicted = classification.predictions(logits)
+        train_embeddings = apply(self._embed, variables, train.images)
+        embeddings = apply(self._embed, variables, test.images)
+        logits = apply(self._classify, variables, embeddings)
         # Chosen on training pairs alone; the test pairs only measure it.
         threshold = verification.choose_threshold(
-            found["train"], train.labels, seed=self.config["seed"]
+            train_embeddings, train.labels, seed=self.config["seed"]
         )
-        roc, pairs = verification.all_pairs(found["test"], test.labels)
+        pairs = verification.all_pairs(embeddings, test.labels)
+        roc = pairs.roc()
         metrics = {
-            "test/accuracy": classification.accuracy(predicted, test.labels),
+            "test/accuracy": classification.accuracy(logits, test.labels),
             "test/knn_accuracy": neighbours.knn_accuracy(
-                found["train"], train.labels, found["test"], test.labels
+                train_embeddings, train.labels, embeddings, test.labels
+            ),
+            **_under("verification", verification.metrics(roc, threshold)),
+            "verification/threshold": threshold,
+            **_under(
+                "angles", geometry.angle_statistics(embeddings, test.labels, weights)
             ),
         }
-        return Report(metrics)
+        target = geometry.target_angles(embeddings, weights, test.labels)
+        other = geometry.nearest_other_angles(embeddings, weights, test.labels)
+        confusion = classification.confusion_matrix(
+            classification.predictions(logits), test.labels, self.images.num_classes
+        )
+        names = self.images.class_names
+        figures = {
+            "target_angles": plots.angle_histograms(target, other),
+            "pair_cosines": plots.pair_histograms(
+                pairs.genuine, pairs.impostor, threshold=threshold
+            ),
+            "roc": plots.roc_curve(roc),
+            "confusion": plots.confusion_matrix(confusion, names),
+        }
+        draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(weights.shape[1])
+        if draw:
+            figures["embeddings"] = draw(embeddings, test.labels, weights, names)
+        shown = slice(PROJECTED)
+        labels = [names[label] for label in test.labels[shown]]
+        return Report(
+            metrics,
+            figures,
+            histograms={
+                "test/embedding_norm": np.linalg.norm(embeddings, axis=1),
+                "test/target_angle": target,
+            },
+            embeddings={"test": (embeddings[shown], labels, test.images[shown])},
+        )
 
     def _embed(self, variables, images):
         return self.classifier.apply(variables, images, method="embed")
@@ -111,3 +142,7 @@ class MarginExperiment:
 
     def _classify(self, variables, embeddings):
         return self.classifier.apply(variables, embeddings, method="classify")
+
+
+def _under(section, values):
+    return {f"{section}/{name}": value for name, value in values.items()}

@@ -1,12 +1,10 @@
-"""Options and settings shared by all tests."""
+"""Options, and the small data sets that tests run on."""
 
-import os
+import gzip
+import struct
 
+import numpy as np
 import pytest
-
-# One compilation cache for the test run would be welcome, but XLA's CPU code isn't
-# portable between machines; one thread per worker keeps two workers off each other.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def pytest_addoption(parser):
@@ -20,3 +18,24 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def manual_dir(tmp_path_factory):
+    """A folder of four IDX files: ten classes of made-up 28 × 28 images, easily told."""
+    folder = tmp_path_factory.mktemp("manual")
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 200, (10, 28, 28))
+    for part, count in (("train", 400), ("t10k", 200)):
+        labels = np.arange(count) % 10
+        images = patterns[labels] + rng.integers(0, 55, (count, 28, 28))
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return folder
+
+
+def write_idx(path, array):
+    header = struct.pack(">BBBB", 0, 0, 8, array.ndim)
+    shape = struct.pack(f">{array.ndim}I", *array.shape)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header + shape + array.astype(np.uint8).tobytes())

@@ -1,0 +1,19 @@
+"""ArcFace on your own images: a folder, or a zip, of one sub-folder per class.
+
+python launch.py --config=configs/arcface_folder.py --config.data.root=photos/
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.margin("arcface_folder")
+    config.data.name = "image_folder"
+    config.data.root = ""  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
+    config.data.image_size = 64  # pixels a side
+    config.data.grey = False
+    config.data.test_fraction = 0.2  # unless root has train/ and test/
+    config.augment = {"shift": 4.0, "rotate": 10.0, "scale": 0.1}
+    config.encoder = {"name": "resnet18", "embedding_size": 128, "dtype": "float32"}
+    config.head = defaults.angular_head("arcface", margin=0.5, scale=30.0)
+    return defaults.finish(config, arg)

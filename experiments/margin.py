@@ -1,10 +1,11 @@
-"""Classification with margin heads: train on classes, evaluate classes and embeddings."""
+"""Classification with margin heads: trained on classes, evaluated as embeddings."""
 
 import jax.numpy as jnp
 import numpy as np
 
+from nfml_jax import plots
 from nfml_jax.data import augment, load, to_float
-from nfml_jax.evaluation import classification, neighbours, verification
+from nfml_jax.evaluation import classification, geometry, neighbours, verification
 from nfml_jax.recognition import make_classifier
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.sharding import AXIS
@@ -14,10 +15,11 @@ PROJECTED = 2_000
 
 
 class MarginExperiment:
-    """An encoder and a margin head on labelled images; see nfml_jax.training.experiment.
+    """An encoder and a margin head on labelled images.
 
-    `config` has "data" (arguments of `nfml_jax.data.load`), "augment", "encoder" and
-    "head" (arguments of `make_classifier`) and "evaluation".
+    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
+    (arguments of `nfml_jax.data.load`), "augment", and "encoder" and "head" (arguments
+    of `nfml_jax.recognition.make_classifier`).
     """
 
     def __init__(self, config: dict):

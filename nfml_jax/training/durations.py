@@ -1,4 +1,4 @@
-"""Durations in the unit the user likes: "10 epochs", "500 steps" or "60000 examples"."""
+"""Durations in the unit the user likes: "10 epochs", "500 steps", "6e4 examples"."""
 
 import math
 import re

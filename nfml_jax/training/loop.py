@@ -78,7 +78,7 @@ def train_and_evaluate(
     *,
     terminal: Terminal | None = None,
 ) -> Outcome:
-    """Run the experiment of `config` in `workdir`, from wherever that stands, to the end.
+    """Run the experiment of `config` in `workdir`, from where that stands to the end.
 
     `config` is a plain nested dict with "seed", "platform", "num_devices", "optimizer"
     and "train" (see configs/defaults.py); `make_experiment(config)` gives the rest.
@@ -350,8 +350,8 @@ class _Run:
         self.checkpoints.wait()
         self.run.status("interrupted", self.kept)
         self.terminal.note(
-            f"Stopped by {wish} at step {self.kept:,} of {self.schedule.total:,}, saved. "
-            f"The same command with --workdir={self.run.path} resumes."
+            f"Stopped by {wish} at step {self.kept:,} of {self.schedule.total:,}, saved; "
+            f"the same command with --workdir={self.run.path} resumes."
         )
         return Outcome("interrupted", self.kept)
 

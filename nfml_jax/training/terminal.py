@@ -64,11 +64,11 @@ class Terminal:
 
     def note(self, sentence: str):
         """One sentence in passing."""
-        self._print(Text(sentence))
+        self._say(Text(sentence))
 
     def warning(self, sentence: str):
         """One sentence that must not be overlooked."""
-        self._print(Text(f"WARNING: {sentence}", "bold yellow"))
+        self._say(Text(f"WARNING: {sentence}", "bold yellow"))
 
     def progress(self, total_steps: int, first_step: int = 0) -> "Progress":
         """A context manager that shows a run from ``first_step`` to ``total_steps``."""
@@ -107,6 +107,10 @@ class Terminal:
             gap = " " * (indent - 2 - cell_len(name))
             block = ("\n" + " " * indent).join(lines)
             self._print(Text.assemble("  ", (name, "cyan"), gap, block))
+
+    def _say(self, sentence: Text):
+        """Prints a sentence, broken between words on a terminal only."""
+        self._console.print(sentence, soft_wrap=not self._interactive)
 
     def _print(self, text: Text | str = ""):
         self._console.print(text, soft_wrap=True)
@@ -208,7 +212,7 @@ class LiveProgress(Progress):
 
     def __enter__(self):
         super().__enter__()
-        self._live.start()
+        self._live.start(refresh=True)
         return self
 
     def __exit__(self, *exception):
@@ -225,7 +229,12 @@ class LiveProgress(Progress):
         fraction = self._step / self._total if self._total else 1.0
         bar.add_row(
             f"  {self._step}/{self._total}",
-            ProgressBar(total=max(self._total, 1), completed=self._step),
+            ProgressBar(
+                total=max(self._total, 1),
+                completed=self._step,
+                complete_style="cyan",
+                finished_style="green",
+            ),
             f"{math.floor(100 * fraction):3d}%",
             self._time(),
         )

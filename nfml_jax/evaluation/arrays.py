@@ -53,6 +53,15 @@ def check_vectors(x, name: str = "embeddings") -> np.ndarray:
     return x
 
 
+def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
+    """UserError when vectors ``a`` [N, D] and ``b`` [M, D] differ in D."""
+    if a.shape[1] != b.shape[1]:
+        raise UserError(
+            f"{names} have {a.shape[1]} and {b.shape[1]} dimensions; expected the same "
+            "number, so take both from one model, as [examples or classes, dimensions]."
+        )
+
+
 def check_labels(labels, count: int) -> np.ndarray:
     """``labels`` as int32 [count]; UserError when they are of another shape or type."""
     labels = np.asarray(labels)

@@ -142,7 +142,7 @@ def pair_scores(a, b) -> np.ndarray:
     a, b = check_vectors(a), check_vectors(b)
     if a.shape != b.shape:
         raise UserError(
-            f"Pairs of shapes {a.shape} and {b.shape}; expected equal ones."
+            f"Pairs have shapes {a.shape} and {b.shape}; expected equal ones."
         )
     return np.sum(unit(a) * unit(b), axis=1)
 
@@ -187,8 +187,10 @@ def _count_tile(rows, columns, bins):
     )
 
 
-def all_pairs(embeddings, labels, bins: int = 2**16, chunk: int = TILE):
-    """Histograms of the cosine over all N (N − 1) / 2 pairs, as ``PairHistograms``.
+def all_pairs(
+    embeddings, labels, bins: int = 2**16, chunk: int = TILE
+) -> PairHistograms:
+    """Histograms of the cosine over all N (N − 1) / 2 pairs.
 
     embeddings [N, D], labels [N] integers; ``bins`` a power of two: the counts are
     exact, the scores quantised to 2 / bins (3e-5 with the default). Streams tiles of

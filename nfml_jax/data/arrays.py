@@ -66,6 +66,17 @@ class ImageData:
         )
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a loader returns: all of a data set, before anything is set aside."""
+
+    name: str
+    source: str
+    class_names: tuple[str, ...]
+    train: Split
+    test: Split
+
+
 def make_image_data(name, source, class_names, train, test, validation=None):
     """An :class:`ImageData` with its digest: sha256 over shapes and bytes in order."""
     sha = hashlib.sha256()

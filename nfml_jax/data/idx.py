@@ -95,6 +95,11 @@ def md5(array: np.ndarray) -> str:
     return hashlib.md5(to_bytes(array), usedforsecurity=False).hexdigest()
 
 
+def md5s(parts: dict[str, np.ndarray]) -> dict[str, str]:
+    """:func:`md5` of each of the four arrays."""
+    return {part: md5(parts[part]) for part in PARTS}
+
+
 def read_parts(paths: dict[str, Path], num_classes: int) -> dict[str, np.ndarray]:
     """The four arrays: images uint8 [N, H, W], labels uint8 [N].
 

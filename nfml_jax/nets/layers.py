@@ -5,6 +5,7 @@ so parameters move freely between these layers and ``flax.linen``'s own.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -18,17 +19,58 @@ he_normal = nn.initializers.he_normal()
 
 
 def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
-    """Correlation with zero padding ("same"): [B, H, W, I] * [k, k, I, O]."""
+    """Correlation with zero padding as "SAME": [B, H, W, I] * [kh, kw, I, O].
+
+    Returns [B, ceil(H / stride), ceil(W / stride), O]. The platform it is lowered for
+    decides how it is computed: ``lax``'s convolution on accelerators, one large dot on
+    the CPU, where XLA's own convolution gradients are slow, and ten times slower inside
+    ``lax.fori_loop`` (benchmarks/README.md). Values and derivatives are the same.
+    """
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=partial(_conv_as_dot, stride=stride),
+        default=partial(_conv_as_conv, stride=stride),
+    )
+
+
+def _conv_as_conv(x: Array, kernel: Array, stride: int) -> Array:
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def max_pool(x: Array) -> Array:
-    """Maximum over 2×2 blocks: [B, H, W, C] -> [B, H//2, W//2, C], odd edge dropped."""
+def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
+    """[B·H·W, kh·kw·I] patches, one shifted image per kernel entry, times the kernel.
+
+    Its transposes are dots of the same size and a sum of shifted images. Holds kh·kw
+    times the memory of ``x``.
+    """
     b, h, w, c = x.shape
-    blocks = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
-    return blocks.max(axis=(2, 4))
+    kh, kw, _, features = kernel.shape
+    pads = lax.padtype_to_pads((h, w), (kh, kw), (stride, stride), "SAME")
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    rows, columns = -(-h // stride), -(-w // stride)
+
+    def shifted(i, j):
+        end = (i + (rows - 1) * stride + 1, j + (columns - 1) * stride + 1)
+        return lax.slice(x, (0, i, j, 0), (b, *end, c), (1, stride, stride, 1))
+
+    patches = [shifted(i, j) for i in range(kh) for j in range(kw)]
+    patches = jnp.concatenate(patches, axis=-1).reshape(-1, kh * kw * c)
+    return (patches @ kernel.reshape(-1, features)).reshape(b, rows, columns, features)
+
+
+def max_pool(x: Array) -> Array:
+    """Maximum over 2×2 blocks: [B, H, W, C] -> [B, H//2, W//2, C], odd edge dropped.
+
+    The maximum of two rows, then of two columns: its gradient is cheap everywhere, and
+    equal entries share it.
+    """
+    b, h, w, c = x.shape
+    x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
+    x = jnp.maximum(x[:, :, 0], x[:, :, 1])
+    return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
 
 
 class Conv(nn.Module):

@@ -72,6 +72,7 @@ class MarginHead(nn.Module):
         outside [0, num_classes) gives loss 0, no gradient and ``correct`` 0, so that a
         batch can be padded with -1; ``check_labels`` is for labels that must be valid.
         """
+        embeddings, labels = jnp.asarray(embeddings), jnp.asarray(labels)
         weights, bias, scale = self._parameters(embeddings)
         strength = 1.0
         if self.strength is not None and step is not None:
@@ -105,16 +106,22 @@ class MarginHead(nn.Module):
 
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """The margin-free logits [B, C] of embeddings [B, D], used for prediction."""
+        embeddings = jnp.asarray(embeddings)
         weights, bias, scale = self._parameters(embeddings)
         return _scores(self.margin, scale, embeddings, weights, bias)
 
     def formula(self) -> str:
-        """The target logit as a person writes it, for a run's header."""
+        """The right class's logit and how it is trained, for a run's header."""
         length = "" if self.margin.normalise_weights else "‖w‖·"
         size = f"{self._scale_shown()}·" if self.margin.normalise_embeddings else "‖x‖·"
         phi = self.margin.formula()
         phi = phi if phi.startswith("cos") and " - " not in phi else f"({phi})"
-        return length + size + phi + (" + b" if self.margin.bias else "")
+        logit = length + size + phi + (" + b" if self.margin.bias else "")
+        if getattr(self.margin, "grad", "exact") == "detach":
+            logit += ", with the gradient of the plain cosine"
+        if self.strength is not None:
+            logit += f", the margin growing by {self.strength}"
+        return logit
 
     @nn.compact
     def _parameters(self, embeddings):
@@ -125,7 +132,7 @@ class MarginHead(nn.Module):
         if self.margin.bias:
             zeros = nn.initializers.zeros
             bias = self.param("bias", zeros, (self.num_classes,), jnp.float32)
-        return weights, bias, self._scale()
+        return jnp.asarray(weights), bias, self._scale()
 
     def _check_scale(self):
         name = type(self.margin).__name__
@@ -149,7 +156,7 @@ class MarginHead(nn.Module):
     def _scale(self):
         """The scale, or None where embeddings keep their norm."""
         start = self.margin.default_scale
-        if self.scale == "learned":
+        if isinstance(self.scale, str):
             log_start = nn.initializers.constant(np.log(start))
             return jnp.exp(self.param("log_scale", log_start, (), jnp.float32))
         if isinstance(self.scale, TargetProbability):
@@ -157,7 +164,7 @@ class MarginHead(nn.Module):
         return start if self.scale is None else self.scale
 
     def _scale_shown(self) -> str:
-        if self.scale == "learned":
+        if isinstance(self.scale, str):
             return "s"
         scale = self._scale()
         return f"{float(scale):g}" if jnp.ndim(scale) == 0 else "s"

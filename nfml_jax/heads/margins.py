@@ -29,7 +29,7 @@ def _check_margin(owner, name, value, low, high, *, whole=False, hint=""):
     if hasattr(value, "dtype") and not angles.is_number(value):
         return
     kind = "a whole number" if whole else "a number"
-    valid = angles.is_number(value) and low <= value <= high
+    valid = angles.is_number(value) and low <= value <= high and value < math.inf
     if not valid or (whole and not float(value).is_integer()):
         wanted = (
             f"in [{low:g}, {high:.6g}]" if high < math.inf else f"of at least {low:g}"
@@ -178,8 +178,7 @@ class _MultipleAngle(Margin):
         return angles.unfolded_cosine(cosine, self.margin)
 
     def formula(self):
-        m = _shown(self.margin)
-        return f"(-1)^k cos({m}θ) - 2k, k = ⌊{m}θ/π⌋"
+        return f"(-1)^k cos({_shown(self.margin)}θ) - 2k"
 
 
 @dataclasses.dataclass(frozen=True)

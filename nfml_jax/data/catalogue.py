@@ -35,10 +35,10 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
             "prepare it with tfds first, as array_record to do without TensorFlow."
         ) from error
     features = builder.info.features
-    if not {"image", "label"} <= set(features or ()):
+    if "image" not in (features or ()) or not hasattr(features.get("label"), "names"):
         raise UserError(
             f"tfds:{name} has the features {', '.join(features or ())}; "
-            "expected an image and a label."
+            "expected an image and a class label."
         )
     test = next((split for split in TEST_SPLITS if split in builder.info.splits), None)
     if test is None or "train" not in builder.info.splits:

@@ -71,12 +71,14 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
             f"{path} starts with {content[:4].hex(' ')}; an IDX file of uint8 with "
             f"{ndim} axes starts with {header[:4].hex(' ')}."
         )
+    if len(content) < len(header):
+        raise UserError(f"{path} ends within its header; copy or download it again.")
     shape = tuple(np.frombuffer(content[4 : len(header)], ">u4").tolist())
     size = len(content) - len(header)
-    if len(shape) != ndim or size != math.prod(shape):
+    if size != math.prod(shape):
         raise UserError(
-            f"{path} holds {max(size, 0)} bytes after its header, which promises "
-            f"{'×'.join(map(str, shape)) or 'nothing'}; copy or download it again."
+            f"{path} holds {size} bytes after its header, which promises "
+            f"{'×'.join(map(str, shape))}; copy or download it again."
         )
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 

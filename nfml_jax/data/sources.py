@@ -212,8 +212,8 @@ def _download(spec: IdxSet, folder: Path) -> dict[str, np.ndarray]:
         if not has_md5(folder / name, spec.gz_md5[part])
     ]
     if missing:
-        folder.mkdir(parents=True, exist_ok=True)
         check_connection(spec.mirror + files[missing[0]])
+        folder.mkdir(parents=True, exist_ok=True)
     for part in missing:
         fetch(spec.mirror + files[part], folder / files[part], spec.gz_md5[part])
     return idx.read_parts(idx.find_parts(folder), len(spec.class_names))

@@ -1,0 +1,71 @@
+"""Stratified draws are exact, disjoint, deterministic and fair to every class."""
+
+import numpy as np
+import pytest
+
+from nfml_jax.data.arrays import Split, make_image_data, set_aside, shrink, stratified
+from nfml_jax.errors import UserError
+
+LABELS = np.repeat(np.arange(5), [40, 30, 20, 9, 1]).astype(np.int32)
+
+
+def split_of(labels):
+    images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return Split(images, labels)
+
+
+@pytest.mark.parametrize("count", [1, 7, 50, 99])
+def test_stratified_draw_is_exact_disjoint_and_proportional(count):
+    chosen, rest = stratified(LABELS, count, seed=3)
+    assert len(chosen) == count
+    np.testing.assert_array_equal(np.sort(np.r_[chosen, rest]), np.arange(len(LABELS)))
+    assert (np.diff(chosen) > 0).all() and (np.diff(rest) > 0).all()
+    share = np.bincount(LABELS[chosen], minlength=5)
+    assert (np.abs(share - np.bincount(LABELS) * count / len(LABELS)) < 1).all()
+
+
+def test_a_class_keeps_an_example_in_the_rest():
+    _, rest = stratified(LABELS, 30)
+    assert set(LABELS[rest]) == set(LABELS)
+
+
+def test_the_draw_is_the_same_on_every_machine_and_differs_by_seed():
+    draw = stratified(np.zeros(20, int), 5, seed=0)[0]
+    np.testing.assert_array_equal(draw, [2, 3, 11, 13, 15])
+    assert any(
+        (stratified(np.zeros(20, int), 5, seed=s)[0] != draw).any() for s in (1, 2)
+    )
+
+
+@pytest.mark.parametrize(("validation", "count"), [(0.25, 25), (10, 10), (1, 1)])
+def test_validation_is_a_fraction_or_a_count(validation, count):
+    train, held_out = set_aside(split_of(LABELS), validation, seed=0)
+    assert (len(train), len(held_out)) == (100 - count, count)
+    assert not set(train.images.ravel()) & set(held_out.images.ravel())
+
+
+@pytest.mark.parametrize("validation", [-0.1, 100, 1.5, 1000])
+def test_impossible_validation_is_refused(validation):
+    with pytest.raises(UserError, match="validation is"):
+        set_aside(split_of(LABELS), validation, seed=0)
+
+
+def test_shrinking_keeps_images_with_their_labels():
+    small = shrink(split_of(LABELS), 10, 0, "max_train")
+    np.testing.assert_array_equal(LABELS[small.images.ravel()], small.labels)
+    assert len(shrink(split_of(LABELS), 1000, 0, "max_train")) == 100
+    with pytest.raises(UserError, match="max_train is 0"):
+        shrink(split_of(LABELS), 0, 0, "max_train")
+
+
+def test_the_digest_tells_pixels_labels_shapes_and_splits_apart():
+    def digest(train, test, validation=None):
+        return make_image_data("n", "s", "ab", train, test, validation).digest
+
+    a, b = split_of(LABELS), split_of(LABELS[::-1])
+    flat = Split(a.images.reshape(-1, 1, 1, 1)[:98].reshape(-1, 7, 7, 1), LABELS[:2])
+    row = Split(flat.images.reshape(-1, 49, 1, 1), LABELS[:2])
+    digests = [digest(*parts) for parts in [(a, b), (b, a), (a, b, a), (a, a)]]
+    digests += [digest(a, flat), digest(a, row)]
+    assert len(set(digests)) == len(digests)
+    assert digest(a, b) == digests[0] and digests[0].startswith("sha256:")

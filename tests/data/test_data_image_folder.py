@@ -1,0 +1,154 @@
+"""Image folders and zips of them load alike, and say what is wrong with them."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nfml_jax import data
+from nfml_jax.errors import UserError
+
+
+def picture(level, mode="L", size=(6, 5)):
+    return Image.new(mode, size, level)
+
+
+def write(root, counts, suffix="png"):
+    """Class c holds pictures of the constant grey 10 c + i."""
+    for c, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            picture(10 * c + i).save(root / name / f"{i}.{suffix}")
+    return root
+
+
+def zipped(root, path, prefix=""):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*")):
+            archive.write(file, f"{prefix}{file.relative_to(root)}")
+    return path
+
+
+def load(root, **options):
+    return data.load("image_folder", root=root, image_size=4, **options)
+
+
+COUNTS = {"b": 10, "a": 5, "c": 5}
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "pgm", "PNG"])
+def test_folder_zip_and_wrapped_zip_are_the_same_data(tmp_path, suffix):
+    root = write(tmp_path / "set", COUNTS, suffix)
+    (root / ".hidden").mkdir()
+    picture(0).save(root / ".hidden/0.png")
+    (root / "__MACOSX/a").mkdir(parents=True)
+    picture(0).save(root / "__MACOSX/a/0.png")
+    (root / "a/._0.png").write_bytes(b"not an image")
+    (root / "readme.txt").write_text("nothing to see")
+    loaded = load(root)
+    assert loaded.class_names == ("a", "b", "c")
+    assert (len(loaded.train), len(loaded.test)) == (16, 4)
+    np.testing.assert_array_equal(np.bincount(loaded.test.labels), [1, 2, 1])
+    # Every pixel tells the picture's class, so images and labels stayed together.
+    tens = {0: 1, 1: 0, 2: 2}
+    for split in (loaded.train, loaded.test):
+        assert split.images.shape[1:] == (4, 4, 1)
+        expected = [tens[label] for label in split.labels]
+        np.testing.assert_array_equal(split.images[:, 2, 2, 0] // 10, expected)
+    for prefix in ("", "outer/"):
+        archive = zipped(root, tmp_path / f"z{len(prefix)}.zip", prefix)
+        assert load(archive).digest == loaded.digest
+    assert load(root, seed=1).digest != loaded.digest == load(root, seed=0).digest
+
+
+def test_train_and_test_folders_are_kept(tmp_path):
+    root = tmp_path / "set"
+    write(root / "train", {"a": 3, "b": 2})
+    write(root / "test", {"a": 1, "b": 4})
+    loaded = load(root)
+    np.testing.assert_array_equal(loaded.train.labels, [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(loaded.test.labels, [0, 1, 1, 1, 1])
+    write(root / "test/..", {"test/z": 1})
+    with pytest.raises(UserError, match="'z' only under test"):
+        load(root)
+
+
+def test_colour_size_and_depth(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(5):
+            picture((200, 100, 0), "RGB").save(tmp_path / "set" / name / f"{i}.png")
+    deep = Image.fromarray(np.full((5, 6), 0x4321, np.uint16))
+    deep.save(tmp_path / "set/a/deep.png")
+    colour = data.load(
+        "image_folder", root=tmp_path / "set", image_size=(3, 7), channels=3
+    )
+    assert colour.image_shape == (3, 7, 3)
+    assert tuple(colour.train.images[-1, 1, 1]) == (200, 100, 0)
+    grey = load(tmp_path / "set")
+    levels = {*np.unique(grey.train.images), *np.unique(grey.test.images)}
+    assert levels == {0x43, 118}
+
+
+def test_small_classes_can_be_left_out(tmp_path):
+    root = write(tmp_path / "set", {"a": 4, "b": 1, "c": 4})
+    assert load(root, min_images=2).class_names == ("a", "c")
+
+
+def test_a_corrupt_zip_is_named(tmp_path):
+    root = write(tmp_path / "set", COUNTS)
+    path = zipped(root, tmp_path / "set.zip")
+    content = path.read_bytes()
+    for damaged in (b"", content[: len(content) // 2], b"no zip"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"set\.zip is not a zip"):
+            load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", "cut"])
+def test_a_corrupt_image_is_named(tmp_path, content):
+    root = write(tmp_path / "set", COUNTS)
+    if content == "cut":
+        buffer = io.BytesIO()
+        noise = np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8)
+        Image.fromarray(noise).save(buffer, "png")
+        content = buffer.getvalue()[:400]
+    (root / "a/bad.png").write_bytes(content)
+    for place in (root, zipped(root, tmp_path / "set.zip")):
+        with pytest.raises(UserError, match=r"a/bad\.png, which cannot be read"):
+            load(place)
+
+
+def test_folders_that_are_no_data_set(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"0 class\(es\)"):
+        load(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"1 class\(es\)"):
+        load(write(tmp_path / "one", {"a": 3}))
+    root = write(tmp_path / "hole", COUNTS)
+    (root / "void").mkdir()
+    with pytest.raises(UserError, match="no image in the class folder 'void'"):
+        load(root)
+    with pytest.raises(UserError, match="no image in the class folder 'void'"):
+        load(zipped(root, tmp_path / "hole.zip"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"channels": 2}, "channels is 2"),
+        ({"image_size": 0}, "image_size is 0"),
+        ({"image_size": (3, 4, 5)}, "image_size is"),
+        ({"test_fraction": 0.0}, "test_fraction 0.0"),
+        ({"test_fraction": 1.5}, "test_fraction 1.5"),
+        ({"test_size": 1}, "no option 'test_size'"),
+    ],
+)
+def test_bad_options_get_a_sentence(tmp_path, options, sentence):
+    root = write(tmp_path / "set", COUNTS)
+    with pytest.raises(UserError, match=sentence):
+        data.load("image_folder", root=root, **options)

@@ -48,7 +48,8 @@ def margin(name: str) -> ConfigDict:
             },
             "train": {
                 "batch_size": 128,
-                "total": "10 epochs",  # or steps, or examples
+                # Steps, epochs or examples; small sets train longer than ten epochs.
+                "total": "10 epochs, at least 1000 steps",
                 "log_every": "50 steps",
                 "evaluate_every": "1 epoch",
                 "checkpoint_every": "1 epoch",

@@ -30,6 +30,8 @@ from nfml_jax.training.step import init_state, make_dispatch, make_step
         ("1e3 examples", 16),
         ("1 example", 1),
         ("never", 0),
+        ("10 epochs, at least 100 steps", 150),
+        ("10 epochs, at least 1000 steps", 1000),
     ],
 )
 def test_durations(duration, steps):

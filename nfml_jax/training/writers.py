@@ -149,8 +149,7 @@ class RunWriter(NullWriter):
         ``hparams`` is flat; what is neither a number, a bool nor a string is shown as
         its ``str``. ``metrics`` names the scalars shown by their last value.
         """
-        summary = _session_start(hparams, metrics, _run_name(self._run_dir))
-        self._events.add(0, summary)
+        self._events.add(0, _session_start(hparams, metrics))
         self._has_hparams = True
 
     def embedding(self, step: int, name: str, embeddings, labels, images=None):
@@ -312,13 +311,13 @@ def _hparams_value(kind: str, **content):
     return Summary.Value(tag=f"_hparams_/{kind}", metadata=metadata)
 
 
-def _session_start(hparams: dict, metrics: list[str], group: str):
+def _session_start(hparams: dict, metrics: list[str]):
     from tensorboardX.proto import api_pb2
     from tensorboardX.proto.plugin_hparams_pb2 import SessionStartInfo
     from tensorboardX.proto.summary_pb2 import Summary
 
     infos = []
-    start = SessionStartInfo(group_name=group, start_time_secs=time.time())
+    start = SessionStartInfo(start_time_secs=time.time())
     for name, value in hparams.items():
         # bool first: it is an int to Python.
         if isinstance(value, bool):
@@ -353,12 +352,6 @@ def _session_end():
 
     end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
     return Summary(value=[_hparams_value("session_end_info", session_end_info=end)])
-
-
-def _run_name(run_dir: Path) -> str:
-    """The run's folder and its parent's: ``20260101-120000 (arcface_mnist)``."""
-    path = run_dir.resolve()
-    return f"{path.name} ({path.parent.name})"
 
 
 def _json_number(value: float) -> float | str:

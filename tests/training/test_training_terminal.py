@@ -79,6 +79,16 @@ def test_a_stream_that_is_no_terminal_is_plain_by_default():
     assert stream.getvalue().startswith("step 2/2  loss 0.5000")
 
 
+@pytest.mark.parametrize(("term", "live"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_is_live_unless_it_is_dumb(term, live, monkeypatch):
+    monkeypatch.setenv("TERM", term)
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    with Terminal(stream=stream).progress(2) as progress:
+        progress.update(2, loss=0.5)
+    assert ("\x1b" in stream.getvalue()) == live
+
+
 def test_plain_sentences_and_rows_stay_on_one_line(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     _, _, stream = whole_session(interactive=False)
@@ -103,7 +113,7 @@ def test_nothing_that_was_said_is_lost(interactive, monkeypatch):
 def test_updates_after_the_end_print_nothing(interactive):
     _, progress, stream = whole_session(interactive)
     before = stream.getvalue()
-    progress.update(50, loss=1.0)
+    progress.update(1000, loss=1.0)
     time.sleep(0.6)  # two refreshes, were they still alive
     assert stream.getvalue() == before
 
@@ -131,6 +141,7 @@ def test_no_line_is_wider_than_the_terminal(columns, monkeypatch):
     for value in HEADER.values():
         assert value.replace(" ", "") in "".join(text.split())
     assert "loss 0.1250" in text
+    assert "…" not in text
     assert "100/100" in text
 
 

@@ -267,6 +267,7 @@ def test_hparams_are_a_row_with_final_metrics_in_the_same_run(tmp_path, below):
     assert {info["name"] for info in experiment["hparamInfos"]} == set(HPARAMS)
     assert [info["name"]["tag"] for info in experiment["metricInfos"]] == metrics
     assert group["hparams"] == HPARAMS | {"widths": "(32, 64)", "average": "None"}
+    assert group["hparams"]["nesterov"] is True
     values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
     assert values == dict.fromkeys(metrics, 0.75)
     (session,) = group["sessions"]

@@ -1,0 +1,311 @@
+"""Laws of the margin head, over every margin in the table."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from heads_reference import VARIANTS, loss_of, name_of, neutral
+
+from nfml_jax.errors import UserError
+from nfml_jax.heads import (
+    MARGINS,
+    ArcFace,
+    CosFace,
+    MarginHead,
+    Softmax,
+    Warmup,
+    check_labels,
+)
+
+every_margin = pytest.mark.parametrize("margin", VARIANTS, ids=name_of)
+every_kind = pytest.mark.parametrize("kind", MARGINS.values(), ids=MARGINS)
+PLAIN = [kind() for kind in MARGINS.values()]
+B, C, D = 6, 5, 4
+
+
+@functools.cache
+def example():
+    """Embeddings of both sides of every margin's bends, weights, bias and labels."""
+    rng = np.random.default_rng(1)
+    x, weights = 2 * rng.normal(size=(B, D)), rng.normal(size=(C, D))
+    labels = np.array([0, 1, 2, 3, 4, 0])
+    x[1] = weights[1] + 0.1 * rng.normal(size=D)
+    x[2] = -weights[2] + 0.2 * rng.normal(size=D)
+    return x, weights, rng.normal(size=C), labels
+
+
+def variables_of(margin, dtype=np.float32):
+    _, weights, bias, _ = example()
+    params = {"weights": weights.astype(dtype)}
+    if margin.bias:
+        params["bias"] = bias.astype(dtype)
+    return {"params": params}
+
+
+def head_of(margin, **fields):
+    fields.setdefault("scale", 8.0 if margin.normalise_embeddings else None)
+    return MarginHead(num_classes=C, margin=margin, **fields)
+
+
+def cross_entropy(logits, labels):
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+@every_margin
+def test_loss_is_the_papers_loss(margin):
+    x, weights, bias, labels = example()
+    expected = loss_of(margin, x, weights, bias if margin.bias else None, labels, 8.0)
+    for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-12)):
+        with jax.enable_x64(dtype == np.float64):
+            variables = variables_of(margin, dtype)
+            out = head_of(margin).apply(variables, x.astype(dtype), labels)
+        np.testing.assert_allclose(out.loss, expected, rtol=tolerance, atol=tolerance)
+        assert out.loss.dtype == dtype
+
+
+@every_margin
+@pytest.mark.parametrize("zero_weight", [False, True])
+def test_loss_and_gradients_are_finite_at_the_edges(margin, zero_weight):
+    """cos = ±1 to within rounding, zero embeddings, a zero weight, tiny and large."""
+    variables = variables_of(margin)
+    weights = variables["params"]["weights"]
+    factors = np.array([3.0, -3.0, 0.0, 1e-9, 1 / 3, 1e4], np.float32)
+    x = factors[:, None] * weights[0]
+    weights[0] *= 1 - zero_weight
+
+    def loss(variables, x):
+        out = head_of(margin).apply(variables, x, np.zeros(B, int))
+        return out.loss.sum(), out.loss
+
+    grads, losses = jax.grad(loss, (0, 1), has_aux=True)(variables, x)
+    assert np.isfinite(losses).all()
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
+
+
+def held(margin, cosine):
+    """The margin with φ - cos θ held at its value at these cosines, if it detaches."""
+    if getattr(margin, "grad", "exact") == "exact":
+        return margin
+    exact = dataclasses.replace(margin, grad="exact")
+    offset = exact.target(cosine) - cosine
+    kind = type("Held", (type(margin),), {"phi": lambda _, c: c + offset})
+    return kind(**dataclasses.asdict(exact))
+
+
+@pytest.mark.parametrize(
+    "margin", [m for m in VARIANTS if m in PLAIN or m.grad == "detach"], ids=name_of
+)
+def test_gradients_are_central_differences_in_double_precision(margin):
+    """Where the margin detaches, those of the loss whose φ - cos θ doesn't move."""
+    with jax.enable_x64(True):
+        x, _, _, labels = example()
+        variables = variables_of(margin, np.float64)
+        point, unflatten = jax.flatten_util.ravel_pytree((variables, jnp.asarray(x)))
+
+        def loss(margin, flat):
+            return head_of(margin).apply(*unflatten(flat), labels).loss.sum()
+
+        out = head_of(margin).apply(variables, x, labels)
+        steady = functools.partial(loss, held(margin, out.cosine))
+        np.testing.assert_allclose(steady(point), out.loss.sum(), rtol=1e-14)
+        gradient = jax.grad(loss, 1)(margin, point)
+        for nudge in np.random.default_rng(2).normal(size=(4, point.size)):
+            rise = steady(point + 1e-6 * nudge) - steady(point - 1e-6 * nudge)
+            np.testing.assert_allclose(gradient @ nudge, rise / 2e-6, rtol=1e-6)
+
+
+@every_kind
+def test_jit_is_eager_and_the_order_of_the_batch_is_of_no_matter(kind):
+    x, _, _, labels = example()
+    x, head, variables = x.astype(np.float32), head_of(kind()), variables_of(kind())
+    eager = head.apply(variables, x, labels)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    permuted = jax.jit(head.apply)(variables, x[order], labels[order])
+    for name in ("loss", "cosine", "correct"):
+        expected = getattr(eager, name)[order]
+        np.testing.assert_allclose(
+            getattr(permuted, name), expected, rtol=2e-5, atol=1e-5
+        )
+    for name, value in eager.logged.items():
+        assert value.shape == ()
+        np.testing.assert_allclose(permuted.logged[name], value, rtol=1e-5)
+
+
+@every_kind
+def test_no_strength_and_a_neutral_margin_are_plain_cross_entropy(kind):
+    """The loss's logits without margin are those of ``logits``."""
+    x, _, _, labels = example()
+    x, variables = x.astype(np.float32), variables_of(kind())
+    for head in (head_of(kind(), strength=Warmup(10)), head_of(neutral(kind))):
+        out = head.apply(variables, x, labels, jnp.asarray(0))
+        logits = head.apply(variables, x, method="logits")
+        expected = cross_entropy(logits, labels)
+        np.testing.assert_allclose(out.loss, expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(out.correct, logits.argmax(1) == labels)
+
+
+def test_strength_blends_the_cosine_and_phi():
+    """At half strength the target is half-way, whatever the margin."""
+    x, _, _, labels = example()
+    x, variables = x.astype(np.float32), variables_of(CosFace(0.4))
+    head = head_of(CosFace(0.4), strength=Warmup(10))
+    half = head.apply(variables, x, labels, jnp.asarray(5))
+    assert half.logged["strength"] == 0.5
+    expected = head_of(CosFace(0.2)).apply(variables, x, labels).loss
+    np.testing.assert_allclose(half.loss, expected, rtol=1e-5)
+    full = head_of(CosFace(0.4)).apply(variables, x, labels).loss
+    for step in (None, jnp.asarray(10), jnp.asarray(11)):
+        out = head.apply(variables, x, labels, step)
+        np.testing.assert_array_equal(out.loss, full)
+
+
+@every_kind
+def test_what_is_normalised_may_have_any_norm(kind):
+    margin = kind()
+    x, _, _, labels = example()
+    x, head, variables = x.astype(np.float32), head_of(margin), variables_of(margin)
+    loss = head.apply(variables, x, labels).loss
+    longer = head.apply(variables, 3 * x, labels).loss
+    assert np.allclose(loss, longer, rtol=1e-4) == margin.normalise_embeddings
+    variables["params"]["weights"] = 3 * variables["params"]["weights"]
+    longer = head.apply(variables, x, labels).loss
+    assert np.allclose(loss, longer, rtol=1e-4) == margin.normalise_weights
+
+
+@every_kind
+def test_parameters_and_output(kind):
+    head = head_of(kind())
+    x, labels = jnp.ones((B, D)), jnp.zeros(B, int)
+    variables = head.init(jax.random.key(0), x, labels)
+    shapes = jax.tree.map(jnp.shape, variables)["params"]
+    assert shapes == {"weights": (C, D)} | ({"bias": (C,)} if kind.bias else {})
+    again = head.init(jax.random.key(0), x, method="logits")
+    jax.tree.map(np.testing.assert_array_equal, variables, again)
+    out = head.apply(variables, x, labels)
+    assert out.loss.shape == out.cosine.shape == out.correct.shape == (B,)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(out))
+    assert ("scale" in out.logged) == kind.normalise_embeddings
+
+
+@every_kind
+def test_bfloat16_embeddings_are_close_and_their_target_is_float32(kind):
+    x, _, _, labels = example()
+    x = jnp.asarray(x, jnp.bfloat16)
+    head, variables = head_of(kind()), variables_of(kind())
+    low = head.apply(variables, x, labels)
+    high = head.apply(variables, x.astype(jnp.float32), labels)
+    assert low.loss.dtype == jnp.float32
+    np.testing.assert_array_equal(low.cosine, high.cosine)
+    np.testing.assert_allclose(low.loss, high.loss, rtol=0.02, atol=0.05)
+
+
+@every_kind
+def test_labels_out_of_range_cost_nothing_and_teach_nothing(kind):
+    x, _, _, labels = example()
+    x, head, variables = x.astype(np.float32), head_of(kind()), variables_of(kind())
+    valid = np.array([True, False, False, True, False, False])
+    odd = np.where(valid, labels, [0, -1, C, 0, 2**31 - 1, -(2**31)]).astype(np.int32)
+
+    def loss(variables, x, labels, weight):
+        out = head.apply(variables, x, labels)
+        return jnp.sum(weight * out.loss), out
+
+    grad = jax.grad(loss, (0, 1), has_aux=True)
+    expected, _ = grad(variables, x, labels.astype(np.int32), valid * 1.0)
+    gradients, out = grad(variables, x, odd, np.ones(B))
+    jax.tree.map(np.testing.assert_allclose, gradients, expected)
+    for ignored in (out.loss, out.correct, gradients[1]):
+        np.testing.assert_array_equal(ignored[~valid], 0.0)
+    np.testing.assert_allclose(out.logged["ignored"], 4 / B, rtol=1e-6)
+
+
+def test_check_labels():
+    check_labels(np.arange(C), C)
+    check_labels(np.zeros(0, np.uint8), C)
+    for wrong in ([-1, 0], [0, C]):
+        with pytest.raises(
+            UserError, match=rf"1 of 2 .*being {wrong[wrong[0] == 0]}; "
+        ):
+            check_labels(np.array(wrong), C)
+    with pytest.raises(UserError, match="type float64; expected whole numbers"):
+        check_labels(np.array([0.5]), C)
+
+
+def test_a_learned_scale_starts_at_the_margins_own_and_learns():
+    x, _, _, labels = example()
+    x, head = x.astype(np.float32), head_of(ArcFace(0.5), scale="learned")
+    variables = head.init(jax.random.key(0), x, labels)
+    fixed = {"params": {"weights": variables["params"]["weights"]}}
+    expected = head_of(ArcFace(0.5), scale=64.0).apply(fixed, x, labels)
+    out = head.apply(variables, x, labels)
+    np.testing.assert_allclose(out.loss, expected.loss, rtol=1e-5)
+    grads = jax.grad(lambda v: head.apply(v, x, labels).loss.sum())(variables)
+    assert grads["params"]["log_scale"] != 0.0
+
+
+def test_margins_can_be_mapped_over():
+    x, _, _, labels = example()
+    x, variables = x.astype(np.float32), variables_of(ArcFace())
+
+    def loss(margin, scale):
+        head = head_of(ArcFace(margin), scale=scale)
+        return head.apply(variables, x, labels).loss
+
+    mapped = jax.jit(jax.vmap(loss))(jnp.array([0.1, 0.5]), jnp.array([8.0, 30.0]))
+    expected = np.stack([loss(0.1, 8.0), loss(0.5, 30.0)])
+    np.testing.assert_allclose(mapped, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_formula_says_what_is_trained():
+    assert MarginHead(10, ArcFace(0.5), 64.0).formula() == "64·cos(θ + 0.5)"
+    assert MarginHead(10, CosFace(0.35), "learned").formula() == "s·(cos θ - 0.35)"
+    assert MarginHead(10, Softmax()).formula() == "‖w‖·‖x‖·cos θ + b"
+    detached = MarginHead(10, ArcFace(0.5, grad="detach"), 64.0).formula()
+    assert detached.endswith("gradient of the plain cosine")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"num_classes": 1}, "num_classes=1"),
+        ({"scale": 0.0}, "scale=0.0"),
+        ({"scale": float("inf")}, "scale=inf"),
+        ({"scale": "learnt"}, "scale='learnt'"),
+        ({"margin": Softmax(), "scale": 64.0}, "Softmax keeps the embeddings' norm"),
+        ({"summation": "sparse"}, "known are: .*dense"),
+    ],
+)
+def test_a_head_that_cannot_be_is_named(fields, sentence):
+    with pytest.raises(UserError, match=sentence):
+        MarginHead(**{"num_classes": C, "margin": ArcFace(0.5), **fields})
+
+
+def test_a_bare_flax_and_optax_loop_learns():
+    """A head alone, on points about four corners that softmax at random gets wrong."""
+    corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
+    labels = np.arange(64) % 4
+    x = corners[labels] + 0.2 * np.random.default_rng(0).normal(size=(64, 2))
+    x = x.astype(np.float32)
+    head = MarginHead(num_classes=4, margin=ArcFace(0.5), scale=8.0)
+    variables = head.init(jax.random.key(0), x, labels)
+    optimizer = optax.adam(0.1)
+
+    def loss(variables):
+        return head.apply(variables, x, labels).loss.mean()
+
+    @jax.jit
+    def step(variables, state):
+        value, grads = jax.value_and_grad(loss)(variables)
+        updates, state = optimizer.update(grads, state)
+        return optax.apply_updates(variables, updates), state, value
+
+    state, losses = optimizer.init(variables), []
+    for _ in range(60):
+        variables, state, value = step(variables, state)
+        losses.append(value)
+    assert losses[-1] < 0.5 * losses[0]
+    assert head.apply(variables, x, labels).correct.mean() == 1.0

@@ -1,0 +1,81 @@
+"""Heads from the plain values of a config."""
+
+import pytest
+from heads_reference import numbers_of
+
+from nfml_jax.errors import UserError
+from nfml_jax.heads import (
+    MARGINS,
+    Annealing,
+    ArcFace,
+    CombinedMargin,
+    SphereFace,
+    TargetProbability,
+    Warmup,
+    make_head,
+)
+
+
+@pytest.mark.parametrize(("name", "kind"), MARGINS.items(), ids=MARGINS)
+def test_a_name_alone_gives_the_margin_with_its_defaults(name, kind):
+    head = make_head(10, 64, name=name)
+    assert head.margin == kind()
+    assert head.strength == kind.default_strength
+    assert (head.num_classes, head.scale, head.summation) == (10, None, "dense")
+
+
+@pytest.mark.parametrize(("name", "kind"), MARGINS.items(), ids=MARGINS)
+def test_a_margin_is_given_by_its_numbers(name, kind):
+    numbers = {name: value + 1 for name, value in numbers_of(kind()).items()}
+    values = list(numbers.values())
+    if numbers:
+        margin = values if len(values) > 1 else values[0]
+        assert make_head(10, 64, name=name, margin=margin).margin == kind(**numbers)
+    else:
+        with pytest.raises(UserError, match="has no margin, but got margin=1"):
+            make_head(10, 64, name=name, margin=1)
+
+
+def test_options_reach_the_margin_and_the_head():
+    options = {"grad": "detach", "easy": True, "beyond_pi": "clamp"}
+    head = make_head(10, 64, name="arcface", margin=0.3, scale=30.0, **options)
+    assert head.margin == ArcFace(0.3, **options) and head.scale == 30.0
+    head = make_head(10, 64, name="combined", m3=0.0, scale={"probability": 0.9})
+    assert head.margin == CombinedMargin(m3=0.0)
+    assert head.scale == TargetProbability(0.9)
+    assert make_head(10, 64, name="cosface", scale="learned").scale == "learned"
+
+
+def test_strength_is_a_warmup_an_annealing_or_none():
+    make = lambda **given: make_head(10, 64, name="sphereface", **given).strength  # noqa: E731
+    assert make() == SphereFace.default_strength == Annealing()
+    assert make(annealing=False) is None
+    assert make(annealing={"minimum": 0.0}) == Annealing(minimum=0.0)
+    assert make(warmup_steps=5) == Warmup(5)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"name": "arcfase"},
+            r"did you mean 'arcface'\?.*known are: arcface, combined",
+        ),
+        ({"name": "arcface", "esy": 1}, r"option 'esy'.*did you mean 'easy'\?"),
+        ({"name": "cosface", "margin": [0.1, 0.2]}, "expected one number"),
+        ({"name": "combined", "margin": [1, 0, 0, 0]}, "expected 3 numbers"),
+        (
+            {"name": "cosface", "scale": {"probabilty": 0.9}},
+            "did you mean 'probability'",
+        ),
+        ({"name": "sphereface", "annealing": {"gama": 1}}, "did you mean 'gamma'"),
+        ({"name": "arcface", "warmup_steps": -1}, "expected 0 or more"),
+        ({"name": "arcface", "warmup_steps": 1, "annealing": {}}, "give one of them"),
+        ({"name": "arcface", "embedding_size": 1}, "embedding_size=1"),
+        ({"name": "arcface", "summation": "dens"}, r"did you mean 'dense'\?"),
+    ],
+)
+def test_what_does_not_exist_or_fit_is_named(given, sentence):
+    size = given.pop("embedding_size", 64)
+    with pytest.raises(UserError, match=sentence):
+        make_head(10, size, **given)

@@ -1,0 +1,176 @@
+"""Laws of every margin in the table, as functions of the target cosine alone."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from heads_reference import CHOICES, VARIANTS, name_of, neutral, numbers_of, phi_of
+
+from nfml_jax.errors import UserError
+from nfml_jax.heads import MARGINS, ArcFace, CombinedMargin, CosFace
+
+every_margin = pytest.mark.parametrize("margin", VARIANTS, ids=name_of)
+EDGES = [1.0, 1 - 6e-8, 1 - 1e-7, 1 + 1e-7, 1 + 1e-6, 0.0, math.cos(math.pi - 0.5)]
+EDGES = np.array([*EDGES, *(-edge for edge in EDGES)])
+# The cosine's own flat ends are left out of strict laws: cos θ is 1 up to θ = 1e-8.
+THETA = np.linspace(1e-3, math.pi - 1e-3, 4001)
+
+
+def slopes(margin, cosine):
+    phi, pull_back = jax.vjp(margin.target, cosine)
+    return phi, pull_back(jnp.ones_like(phi))[0]
+
+
+@every_margin
+def test_value_and_slope_are_finite_at_the_edges(margin):
+    phi, slope = slopes(margin, jnp.asarray(EDGES, jnp.float32))
+    assert phi.dtype == jnp.float32
+    assert np.isfinite(phi).all() and np.isfinite(slope).all()
+
+
+@every_margin
+def test_phi_is_the_papers_formula(margin):
+    with jax.enable_x64(True):
+        phi = margin.target(jnp.cos(THETA))
+    np.testing.assert_allclose(phi, phi_of(margin, THETA), atol=1e-10)
+    single = margin.target(jnp.cos(jnp.asarray(THETA, jnp.float32)))
+    near = np.abs(single - phi_of(margin, THETA)) < 1e-5
+    # The rest are next to a jump, or so near π that float32's cosine can't tell.
+    assert near.mean() > 0.995
+
+
+@every_margin
+def test_phi_falls_all_the_way_to_pi(margin):
+    if getattr(margin, "beyond_pi", "") == "none":
+        pytest.skip("documented to rise again past π - m")
+    with jax.enable_x64(True):
+        phi = np.asarray(margin.target(jnp.cos(THETA)))
+    fall = -np.diff(phi)
+    if getattr(margin, "easy", False):
+        # The published easy margin jumps up where the margin ends, at π/2.
+        fall = np.delete(fall, np.argmin(fall))
+        fall = fall[fall != 0] if margin.beyond_pi == "clamp" else fall
+    if getattr(margin, "beyond_pi", "") == "clamp":
+        assert (fall >= 0).all()
+        assert phi[-1] == phi.min()
+    else:
+        assert (fall > 0).all()
+
+
+@pytest.mark.parametrize("kind", [ArcFace, CombinedMargin])
+def test_without_a_continuation_phi_rises_past_pi_minus_m(kind):
+    margin = kind(beyond_pi="none")
+    assert margin.target(-1.0) > margin.target(-0.98)
+
+
+@every_margin
+def test_phi_never_helps_the_right_class(margin):
+    theta = THETA
+    if getattr(margin, "beyond_pi", "") == "none":
+        theta = theta[theta < math.pi - 0.5]
+    with jax.enable_x64(True):
+        cosine = jnp.cos(theta)
+        assert (margin.target(cosine) <= cosine + 1e-12).all()
+
+
+@pytest.mark.parametrize("kind", MARGINS.values(), ids=MARGINS)
+def test_a_neutral_margin_leaves_the_cosine(kind):
+    cosine = jnp.cos(jnp.asarray(THETA, jnp.float32))
+    np.testing.assert_allclose(neutral(kind).target(cosine), cosine, atol=1e-6)
+
+
+@every_margin
+def test_slope_is_the_finite_difference_or_the_plain_cosines(margin):
+    with jax.enable_x64(True):
+        cosine = jnp.asarray(np.random.default_rng(0).uniform(-0.99, 0.99, THETA.size))
+        phi, slope = slopes(margin, cosine)
+        if getattr(margin, "grad", "exact") == "detach":
+            np.testing.assert_array_equal(slope, 1.0)
+            exact = dataclasses.replace(margin, grad="exact")
+            np.testing.assert_allclose(phi, exact.target(cosine), atol=1e-15)
+        else:
+            h = 1e-6
+            difference = margin.target(cosine + h) - margin.target(cosine - h)
+            np.testing.assert_allclose(slope, difference / (2 * h), rtol=1e-5)
+
+
+@every_margin
+def test_a_traced_margin_is_the_plain_one(margin):
+    """Sweeps map over margins, so that their numbers arrive as arrays."""
+    with jax.enable_x64(True):
+        cosine = jnp.cos(THETA)
+        arrays = {k: jnp.asarray([v], float) for k, v in numbers_of(margin).items()}
+
+        def phi(numbers):
+            return dataclasses.replace(margin, **numbers).target(cosine)
+
+        mapped = jax.vmap(phi)(arrays)[0] if arrays else phi({})
+        np.testing.assert_allclose(mapped, margin.target(cosine), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [k for k in MARGINS.values() if numbers_of(k())])
+@pytest.mark.parametrize("wrong", [-0.1, math.nan, math.inf, "0.5", None, 1j])
+def test_a_number_outside_its_domain_is_named(kind, wrong):
+    name = next(iter(numbers_of(kind())))
+    with pytest.raises(UserError, match=rf"{kind.__name__} got {name}=.*expected"):
+        kind(wrong)
+
+
+@pytest.mark.parametrize("kind", MARGINS.values(), ids=MARGINS)
+def test_an_unknown_choice_is_named(kind):
+    for name in {field.name for field in dataclasses.fields(kind)} & set(CHOICES):
+        if name != "easy":
+            with pytest.raises(UserError, match=f"{kind.__name__} got {name}='new'"):
+                kind(**{name: "new"})
+
+
+def test_domains_have_their_own_remedies():
+    with pytest.raises(UserError, match=r"radians \(if 28.6 is in degrees, give 0.499"):
+        ArcFace(28.6)
+    with pytest.raises(UserError, match="whole number"):
+        MARGINS["sphereface"](1.5)
+    with pytest.raises(UserError, match=r"m2 of at least 1\.571"):
+        CombinedMargin(0.5, 0.1, 0.0)
+
+
+def placed(num_classes, embedding_size):
+    """Class centres as far apart as they can be, and their largest cosine."""
+    if embedding_size == 2:
+        turn = 2 * np.pi * np.arange(num_classes) / num_classes
+        centres = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    else:
+        centres = np.eye(num_classes) - 1.0 / num_classes
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return (centres @ centres.T)[~np.eye(num_classes, dtype=bool)].max()
+
+
+@pytest.mark.parametrize(("classes", "size"), [(3, 2), (10, 2), (100, 2), (10, 9)])
+def test_feasibility_is_what_the_best_placed_centres_allow(classes, size):
+    nearest = placed(classes, size)
+    at = 1.0 - nearest
+    assert CosFace(at - 1e-3).feasibility(classes, size) is None
+    assert f"{at:.3f}" in CosFace(at + 1e-3).feasibility(classes, size)
+    if (angle := math.acos(nearest)) < math.pi / 2 - 1e-3:
+        assert ArcFace(angle - 1e-3).feasibility(classes, size) is None
+        assert f"{angle:.3f}" in ArcFace(angle + 1e-3).feasibility(classes, size)
+
+
+@every_margin
+def test_every_margin_is_feasible_in_many_dimensions(margin):
+    assert margin.feasibility(10, 64) is None
+    assert type(margin)(**{k: jnp.asarray(v) for k, v in numbers_of(margin).items()})
+
+
+def test_more_classes_than_directions_leave_less_room():
+    assert CosFace(1.05).feasibility(4, 3) is None
+    assert "below 1.000" in CosFace(1.05).feasibility(5, 3)
+
+
+@pytest.mark.parametrize("kind", MARGINS.values(), ids=MARGINS)
+def test_the_formula_shows_the_numbers(kind):
+    margin = kind()
+    for value in numbers_of(margin).values():
+        assert f"{value:g}" in margin.formula()

@@ -116,7 +116,7 @@ class MarginExperiment:
         figures = {
             "target_angles": plots.angle_histograms(target, other),
             "pair_cosines": plots.pair_histograms(
-                pairs.genuine, pairs.impostor, threshold=threshold
+                pairs.genuine, pairs.impostor, pairs.edges, threshold
             ),
             "roc": plots.roc_curve(roc),
             "confusion": plots.confusion_matrix(confusion, names),

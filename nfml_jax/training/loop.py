@@ -333,10 +333,10 @@ class _Run:
         return Outcome("done", total, result)
 
     def _write_report(self, report, step):
+        curves = learning_curves(read_metrics(self.run.path / "metrics.jsonl"))
         self.writer.scalars(step, report.metrics)
         folder = self.run.path / "figures"
         folder.mkdir(exist_ok=True)
-        curves = learning_curves(read_metrics(self.run.path / "metrics.jsonl"))
         for name, figure in {"learning_curves": curves, **report.figures}.items():
             save(figure, folder / f"{name}.png")
             self.writer.image(step, name, to_rgb(figure))

@@ -28,15 +28,16 @@ class Meter:
         """Take metrics `[steps]` of consecutive steps; raises Diverged.
 
         The step named is the first at which anything isn't finite, and the values are
-        those that aren't, in the order of `metrics`.
+        those that aren't, causes before consequences: the model's own, loss, gradients.
         """
         finite = {k: np.isfinite(v) for k, v in metrics.items()}
         good = np.logical_and.reduce(list(finite.values()))
         if not good.all():
             bad = int(np.argmin(good))
+            names = sorted(metrics, key=lambda k: (k.startswith("grad"), k == "loss"))
             raise Diverged(
                 first_step + bad,
-                {k: float(metrics[k][bad]) for k in metrics if not finite[k][bad]},
+                {k: float(metrics[k][bad]) for k in names if not finite[k][bad]},
             )
         for name, values in metrics.items():
             total = self._sums.get(name, 0.0)

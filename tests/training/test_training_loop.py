@@ -133,10 +133,12 @@ def test_interrupted_then_resumed_is_uninterrupted(tmp_path):
 
 
 def test_killed_then_resumed_is_uninterrupted(finished, tmp_path):
-    killed = in_a_process(tmp_path, {"kill_at": 3})
-    assert killed.returncode == -9
-    last = in_a_process(tmp_path, {"kill_at": 3})
-    assert "ENDED done 30" in last.stdout, last.stdout + last.stderr
+    # Each process dies in its third validation, its last checkpoint perhaps unwritten.
+    deaths = 0
+    while (last := in_a_process(tmp_path, {"kill_at": 3})).returncode == -9:
+        deaths += 1
+        assert deaths < 6
+    assert deaths >= 2 and "ENDED done 30" in last.stdout, last.stdout + last.stderr
     assert_same_run(tmp_path, finished[0])
 
 

@@ -116,11 +116,11 @@ def test_the_meter_means_over_steps_and_survives_a_pause():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_meter_names_the_first_bad_step(bad):
-    losses = np.array([1.0, 2.0, bad, bad])
-    norms = np.array([1.0, 2.0, 3.0, bad])
+    early, late = np.array([1.0, 2.0, bad, bad]), np.array([1.0, 2.0, 3.0, bad])
     with pytest.raises(Diverged) as caught:
-        Meter().add(10, {"loss": losses, "norm": norms})
-    assert caught.value.step == 12 and list(caught.value.values) == ["loss"]
+        Meter().add(10, {"grad_norm/w": early, "loss": early, "norm": early, "x": late})
+    assert caught.value.step == 12
+    assert list(caught.value.values) == ["norm", "loss", "grad_norm/w"]
 
 
 def test_keys_differ_by_purpose_step_and_row_and_by_nothing_else():

@@ -180,7 +180,8 @@ class Progress:
     def _time(self) -> str:
         """The time left, or, at the end, the time taken."""
         if self._step >= self._total:
-            return f"took {format_seconds(time.monotonic() - self._entered)}"
+            end = self._recent[-1][0] if self._recent else self._entered
+            return f"took {format_seconds(end - self._entered)}"
         left = self._seconds_left()
         return "" if left is None else f"{format_seconds(left)} left"
 

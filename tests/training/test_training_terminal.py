@@ -244,6 +244,16 @@ def test_the_live_bar_says_that_it_compiles_until_the_first_update():
     assert "compiling" not in last
 
 
+def test_the_time_taken_ends_with_the_last_step(clock):
+    stream = io.StringIO()
+    with Terminal(stream=stream, interactive=True).progress(50) as progress:
+        clock.now += 60
+        progress.update(50, loss=0.5)
+        clock.now += 500  # the last evaluation and checkpoint
+    assert "took 1:00" in stream.getvalue()
+    assert "took 9:20" not in stream.getvalue()
+
+
 def test_results_can_be_copied(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     run = tmp_path / "a folder with a long name" / "20260101-120000"

@@ -1,0 +1,76 @@
+"""Curves: receiver operating characteristics, and learning curves of a run."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nfml_jax.evaluation.verification import Roc
+from nfml_jax.plots import style
+
+
+def roc_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
+    """TAR over FAR (logarithmic) of one Roc or of several by name, the EER marked.
+
+    The axis begins at the smallest FAR that the pairs can measure, one impostor; the
+    TAR at no false accept at all is drawn there.
+    """
+    curves = {"": curves} if isinstance(curves, Roc) else curves
+    figure = style.new_figure(6.4, 4.6)
+    axes = figure.add_subplot()
+    left = min(0.01, *(1 / roc.impostor[-1] for roc in curves.values()))
+    for (name, roc), colour in zip(
+        curves.items(), style.colours(len(curves)), strict=True
+    ):
+        label = f"{name} (EER {roc.eer:.2%})" if name else f"EER {roc.eer:.2%}"
+        axes.plot(
+            np.maximum(roc.far, left),
+            roc.tar,
+            color=colour,
+            linewidth=1.6,
+            drawstyle="steps-post",
+        )
+        axes.plot(
+            max(roc.eer, left),
+            1 - roc.eer,
+            color=colour,
+            marker="o",
+            linestyle="",
+            label=label,
+            clip_on=False,
+        )
+    style.tidy(axes, "false accept rate", "true accept rate", title)
+    axes.set(xscale="log", xlim=(left, 1), ylim=(0, 1.02))
+    axes.legend(fontsize=style.TEXT, loc="lower right", framealpha=0.9)
+    return figure
+
+
+def learning_curves(rows: Sequence[Mapping[str, float]], title: str = "") -> Figure:
+    """Every logged ``…loss`` and ``…accuracy`` against ``step``, a panel for each kind.
+
+    ``rows`` are those of ``metrics.jsonl``; a row may hold any of the names.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    kinds = {
+        kind: [name for name in names if name.endswith(kind)]
+        for kind in ("loss", "accuracy")
+    }
+    kinds = {kind: found for kind, found in kinds.items() if found} or {"loss": []}
+    figure = style.new_figure(5 * len(kinds), 3.8, title)
+    for i, (kind, found) in enumerate(kinds.items()):
+        axes = figure.add_subplot(1, len(kinds), i + 1)
+        for name, colour in zip(found, style.colours(len(found)), strict=True):
+            points = [(row["step"], row[name]) for row in rows if name in row]
+            sparse = len(points) < 30
+            axes.plot(
+                *np.transpose(points),
+                color=colour,
+                linewidth=1.4,
+                marker="o" if sparse else "",
+                markersize=3,
+                label=name,
+            )
+        style.tidy(axes, "step", kind)
+        if found:
+            axes.legend(fontsize=style.TEXT, frameon=False)
+    return figure

@@ -1,0 +1,79 @@
+"""Distributions of angles to class weights and of cosines of pairs."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nfml_jax.plots import style
+
+
+def _legend_below(figure: Figure) -> None:
+    figure.legend(
+        loc="outside lower center", ncols=3, fontsize=style.TEXT, frameon=False
+    )
+
+
+def angle_histograms(
+    target_angles, nearest_other_angles=None, title: str = ""
+) -> Figure:
+    """Angles [N] in degrees to the own class weight and to the nearest other one."""
+    figure = style.new_figure(6.4, 4)
+    axes = figure.add_subplot()
+    groups = {"own class": target_angles, "nearest other class": nearest_other_angles}
+    for (name, angles), colour in zip(groups.items(), style.PALETTE[:2], strict=True):
+        if angles is None:
+            continue
+        angles = np.ravel(angles)
+        median = np.median(angles)
+        axes.hist(
+            angles,
+            bins=np.linspace(0, 180, 181),
+            weights=np.full(len(angles), 1 / len(angles)),
+            color=colour,
+            alpha=0.6,
+            label=f"{name}, median {median:.1f}°",
+        )
+        axes.axvline(median, color=colour, linewidth=1.2, linestyle="--")
+    style.tidy(axes, "angle to the class weight (degrees)", "share per degree", title)
+    axes.set_xlim(0, 180)
+    axes.set_xticks(range(0, 181, 30))
+    _legend_below(figure)
+    return figure
+
+
+def pair_histograms(
+    genuine, impostor, edges=None, threshold: float | None = None, title: str = ""
+) -> Figure:
+    """Cosines of genuine and impostor pairs, each as shares of its kind.
+
+    Scores [G] and [I], or with ``edges`` [bins + 1] their counts [bins]
+    (``PairHistograms``). The scale is logarithmic, because errors live in the tails.
+    """
+    figure = style.new_figure(6.4, 4)
+    axes = figure.add_subplot()
+    groups = {"genuine": genuine, "impostor": impostor}
+    for (name, values), colour in zip(groups.items(), style.PALETTE[:2], strict=True):
+        values = np.ravel(values)
+        counts = np.ones(len(values)) if edges is None else values
+        scores = values if edges is None else (edges[:-1] + edges[1:]) / 2
+        total = counts.sum()
+        axes.hist(
+            np.clip(scores, -1, 1),
+            bins=np.linspace(-1, 1, 129),
+            weights=counts / max(total, 1),
+            color=colour,
+            alpha=0.6,
+            label=f"{name}, {total:,.0f} pairs",
+        )
+    if threshold is not None:
+        axes.axvline(
+            threshold,
+            color=style.INK,
+            linewidth=1.2,
+            linestyle="--",
+            label=f"threshold {threshold:.3f}",
+        )
+    style.tidy(axes, "cosine of the pair", "share of pairs per bin", title)
+    axes.set_xlim(-1, 1)
+    axes.set_yscale("log")
+    _legend_below(figure)
+    return figure

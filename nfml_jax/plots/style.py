@@ -1,0 +1,78 @@
+"""What all figures share: palette, text sizes, canvas, and the ways out of a figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+PALETTE = (
+    "#1f77b4",
+    "#ff7f0e",
+    "#2ca02c",
+    "#d62728",
+    "#9467bd",
+    "#8c564b",
+    "#f06ec4",
+    "#6e6e6e",
+    "#b5b61a",
+    "#17becf",
+)
+"""Ten colours that stay apart on white, for classes and for curves alike."""
+
+DPI = 120
+TEXT, SMALL, TITLE = 9, 8, 11
+"""Text sizes in points: axes and legends, ticks and cells, titles."""
+INK, FAINT = "#303030", "#c8c8c8"
+
+
+def colours(n: int) -> np.ndarray:
+    """RGBA colours [n, 4]: the palette, beyond ten an even walk over the spectrum."""
+    if n <= len(PALETTE):
+        return np.array([to_rgba(colour) for colour in PALETTE[:n]])
+    spectrum = matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, n))
+    return spectrum * [0.85, 0.85, 0.85, 1]  # its yellow is too light for text
+
+
+def class_names(names: Sequence[str] | None, n: int) -> list[str]:
+    """The ``n`` classes' names: as given, or their numbers."""
+    return (
+        [str(i) for i in range(n)] if names is None else [str(name) for name in names]
+    )
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """An empty figure of ``width`` × ``height`` inches that keeps its parts apart."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=TITLE, color=INK)
+    return figure
+
+
+def tidy(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
+    """Labels of one size, a faint grid, and no frame above or to the right."""
+    axes.set_xlabel(xlabel, fontsize=TEXT)
+    axes.set_ylabel(ylabel, fontsize=TEXT)
+    axes.set_title(title, fontsize=TITLE, color=INK)
+    axes.tick_params(which="both", labelsize=SMALL, color=FAINT)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.set_axisbelow(True)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the figure as a PNG file; equal figures give equal bytes."""
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def to_rgb(figure: Figure) -> np.ndarray:
+    """The drawn figure as uint8 [H, W, 3], for TensorBoard."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,160 @@
+"""Every figure draws without a warning and within its canvas, whatever it is given."""
+
+import inspect
+import warnings
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from nfml_jax import plots
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation import verification
+from nfml_jax.plots import style
+
+
+def embedded(n: int, classes: int, dimensions: int):
+    """Embeddings, labels and class weights of another length."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(classes, dimensions))
+    labels = rng.integers(0, classes, n)
+    x = 20 * weights[labels] + rng.normal(size=(n, dimensions))
+    return x.astype(np.float32), labels, weights
+
+
+NAMES = [*"012345678", "a rather long class name"]
+RNG = np.random.default_rng(0)
+ROC = verification.roc(RNG.normal(1, 1, 300), RNG.normal(-1, 1, 900))
+PERFECT = verification.roc([0.9], [0.1])
+PAIRS = verification.all_pairs(*embedded(50, 3, 4)[:2])
+ROWS = [
+    {"step": s, "train/loss": 1 / (s + 1), "train/accuracy": 0.5} for s in range(40)
+]
+
+FIGURES = {
+    "embeddings_2d": {
+        "usual": lambda f: f(*embedded(300, 10, 2), NAMES, "ArcFace on MNIST"),
+        "hundred classes": lambda f: f(*embedded(300, 100, 2)),
+        "one class": lambda f: f(np.ones((4, 2)), np.zeros(4, int)),
+        "one point at the origin": lambda f: f(np.zeros((1, 2)), [0], np.eye(2)),
+        "no point": lambda f: f(np.zeros((0, 2)), np.zeros(0, int), np.eye(2)),
+        "more points than drawn": lambda f: f(*embedded(10_001, 3, 2)),
+    },
+    "embeddings_3d": {
+        "usual": lambda f: f(*embedded(300, 10, 3), NAMES, "ArcFace on MNIST"),
+        "hundred classes": lambda f: f(*embedded(300, 100, 3)),
+        "zero and few": lambda f: f(np.zeros((2, 3)), [0, 1]),
+    },
+    "embedding_gallery": {
+        "five": lambda f: f(dict.fromkeys("ABCDE", embedded(60, 10, 2)), NAMES, "All"),
+        "one, no weights": lambda f: f({"A": (np.ones((1, 2)), np.array([0]), None)}),
+    },
+    "angle_histograms": {
+        "usual": lambda f: f(RNG.uniform(0, 40, 99), RNG.uniform(30, 180, 99), "A"),
+        "one angle": lambda f: f([0.0]),
+        "ends": lambda f: f([0.0, 180.0], [180.0, 180.0]),
+    },
+    "pair_histograms": {
+        "scores": lambda f: f(RNG.uniform(0, 1, 99), RNG.uniform(-1, 1, 99), title="P"),
+        "counts": lambda f: f(PAIRS.genuine, PAIRS.impostor, PAIRS.edges, 0.5),
+        "one of each": lambda f: f([1.0000001], [-1.0]),
+    },
+    "roc_curve": {
+        "one": lambda f: f(ROC, "ROC"),
+        "several": lambda f: f({"softmax": ROC, "ArcFace": PERFECT}),
+        "perfect": lambda f: f(PERFECT),
+        "reversed": lambda f: f(verification.roc([0.1], [0.9])),
+    },
+    "confusion_matrix": {
+        "usual": lambda f: f(RNG.integers(0, 2000, (10, 10)), NAMES, "Confusion"),
+        "hundred classes": lambda f: f(np.eye(100, dtype=int)),
+        "one class": lambda f: f(np.array([[0]])),
+    },
+    "learning_curves": {
+        "usual": lambda f: f([*ROWS, {"step": 39, "test/accuracy": 0.9}], "Run"),
+        "one row": lambda f: f(ROWS[:1]),
+        "nothing": lambda f: f([]),
+        "diverged": lambda f: f([{"step": 1, "train/loss": float("nan")}]),
+    },
+}
+CASES = [(name, case) for name, cases in FIGURES.items() for case in cases]
+
+
+def draw(name: str, case: str) -> Figure:
+    return FIGURES[name][case](getattr(plots, name))
+
+
+def test_every_figure_of_the_package_is_listed_here():
+    made = {
+        name
+        for name in plots.__all__
+        if inspect.signature(getattr(plots, name)).return_annotation is Figure
+    }
+    assert made == set(FIGURES)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_figure_draws_within_its_canvas_without_warning(name, case):
+    settings = dict(matplotlib.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw(name, case)
+        image = plots.to_rgb(figure)
+    assert isinstance(figure, Figure)
+    assert dict(matplotlib.rcParams) == settings
+    width, height = figure.get_size_inches()
+    assert image.shape == (round(height * style.DPI), round(width * style.DPI), 3)
+    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert drawn.x0 >= 0
+    assert drawn.y0 >= 0
+    assert drawn.x1 <= width
+    assert drawn.y1 <= height
+    # Nothing touches the border, and something is drawn.
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    assert (border == 255).all()
+    assert image.std() > 1
+
+
+def test_no_figure_needs_pyplot(tmp_path):
+    import subprocess
+    import sys
+
+    code = "import sys, nfml_jax.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_equal_figures_are_equal_files(tmp_path):
+    for path in ("a.png", "b.png"):
+        plots.save(draw("embeddings_2d", "more points than drawn"), tmp_path / path)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_at_most_ten_thousand_points_are_drawn():
+    axes = draw("embeddings_2d", "more points than drawn").axes[0]
+    assert len(axes.collections[0].get_offsets()) == 10_000
+
+
+@pytest.mark.parametrize("n", [10, 100])
+def test_colours_are_distinct(n):
+    apart = np.abs(style.colours(n)[:, None] - style.colours(n)[None]).sum(axis=-1)
+    assert (apart + np.eye(n) > (0.25 if n == 10 else 0.005)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_sprite_holds_the_images_row_by_row(dtype, channels):
+    images = RNG.integers(0, 256, (7, 4, 5, *channels)).astype(np.uint8)
+    sheet = plots.sprite(images if dtype == np.uint8 else images.astype(dtype) / 255)
+    assert sheet.shape == (12, 15, 3)
+    assert sheet.dtype == np.uint8
+    for i, image in enumerate(images.reshape(7, 4, 5, -1)):
+        row, column = divmod(i, 3)
+        cell = sheet[4 * row : 4 * row + 4, 5 * column : 5 * column + 5]
+        np.testing.assert_array_equal(cell, np.broadcast_to(image, (4, 5, 3)))
+    assert (sheet[8:, 5:] == 0).all()
+
+
+def test_a_sprite_too_large_for_the_projector_is_refused():
+    with pytest.raises(UserError, match="fewer images"):
+        plots.sprite(np.broadcast_to(np.uint8(0), (10_000, 100, 100)))

@@ -35,7 +35,8 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
             "prepare it with tfds first, as array_record to do without TensorFlow."
         ) from error
     features = builder.info.features
-    if "image" not in (features or ()) or not hasattr(features.get("label"), "names"):
+    is_labelled = {"image", "label"} <= set(features or ())
+    if not is_labelled or not hasattr(features["label"], "names"):
         raise UserError(
             f"tfds:{name} has the features {', '.join(features or ())}; "
             "expected an image and a class label."

@@ -34,6 +34,7 @@ def jax_side(batch: int, steps: int):
     import jax.numpy as jnp
     import optax
     from jax import lax
+    from jax.sharding import AxisType, NamedSharding
     from jax.sharding import PartitionSpec as P
 
     from nfml_jax.nets import make_net
@@ -48,8 +49,11 @@ def jax_side(batch: int, steps: int):
     keys = jax.random.split(jax.random.key(0), 3)
     images = jax.random.normal(keys[0], (steps, batch, 28, 28, 1))
     labels = jax.random.randint(keys[1], (steps, batch), 0, CLASSES)
+    mesh = jax.make_mesh((1,), ("devices",), axis_types=(AxisType.Auto,))
+    split = P(None, "devices")
     params = jax.jit(model.init)(keys[2], images[0])
-    state = params, optimizer.init(params)
+    # Placed as the dispatch returns it, or the second dispatch would compile again.
+    state = jax.device_put((params, optimizer.init(params)), NamedSharding(mesh, P()))
 
     def step(i, state, images, labels):
         params, moments = state
@@ -63,9 +67,6 @@ def jax_side(batch: int, steps: int):
         gradients = lax.pmean(jax.grad(loss)(local), "devices")
         updates, moments = optimizer.update(gradients, moments)
         return optax.apply_updates(params, updates), moments
-
-    mesh = jax.make_mesh((1,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
-    split = P(None, "devices")
 
     @partial(jax.jit, donate_argnums=0)
     @partial(jax.shard_map, mesh=mesh, in_specs=(P(), split, split, P()), out_specs=P())

@@ -116,20 +116,22 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet18(Encoder):
-    """ResNet-18 for small images: 3×3 stem, no first pool, stages of two blocks.
+    """ResNet-18 for small images: 3×3 stem, no first pool, four stages of two blocks.
 
-    ``width`` is the number of channels of the first stage; each later stage halves the
-    image and doubles the channels.
+    ``width`` is the number of channels of the first stage, and ``blocks`` the number of
+    residual blocks of each; a stage halves the image and doubles the channels of the
+    one before.
     """
 
     width: int = 64
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
         x = Conv(self.width, use_bias=False, dtype=self.dtype)(images)
         x = nn.relu(BatchNorm(self.axis_name)(x, train))
-        for stage in range(4):
-            for block in range(2):
+        for stage, blocks in enumerate(self.blocks):
+            for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 x = ResidualBlock(
                     self.width * 2**stage, stride, self.dtype, self.axis_name

@@ -41,24 +41,26 @@ def _conv_as_conv(x: Array, kernel: Array, stride: int) -> Array:
 
 
 def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
-    """[B·H·W, kh·kw·I] patches, one shifted image per kernel entry, times the kernel.
+    """Every output pixel's patch, [B·H·W, kh·kw·I], times the kernel as a matrix.
 
-    Its transposes are dots of the same size and a sum of shifted images. Holds kh·kw
+    Its transposes are dots of the same size and sums of shifted images. It holds kh·kw
     times the memory of ``x``.
     """
-    b, h, w, c = x.shape
     kh, kw, _, features = kernel.shape
-    pads = lax.padtype_to_pads((h, w), (kh, kw), (stride, stride), "SAME")
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    rows, columns = -(-h // stride), -(-w // stride)
+    patches = _windows(_windows(x, 2, kw, stride), 1, kh, stride)
+    b, h, w, size = patches.shape
+    y = patches.reshape(-1, size) @ kernel.reshape(size, features)
+    return y.reshape(b, h, w, features)
 
-    def shifted(i, j):
-        end = (i + (rows - 1) * stride + 1, j + (columns - 1) * stride + 1)
-        return lax.slice(x, (0, i, j, 0), (b, *end, c), (1, stride, stride, 1))
 
-    patches = [shifted(i, j) for i in range(kh) for j in range(kw)]
-    patches = jnp.concatenate(patches, axis=-1).reshape(-1, kh * kw * c)
-    return (patches @ kernel.reshape(-1, features)).reshape(b, rows, columns, features)
+def _windows(x: Array, axis: int, size: int, stride: int) -> Array:
+    """Each pixel's ``size`` neighbours along ``axis``, side by side as channels."""
+    length = x.shape[axis]
+    (pad,) = lax.padtype_to_pads((length,), (size,), (stride,), "SAME")
+    x = jnp.pad(x, [pad if d == axis else (0, 0) for d in range(x.ndim)])
+    span = (length - 1) // stride * stride + 1
+    shifted = [lax.slice_in_dim(x, i, i + span, stride, axis=axis) for i in range(size)]
+    return jnp.concatenate(shifted, axis=-1)
 
 
 def max_pool(x: Array) -> Array:

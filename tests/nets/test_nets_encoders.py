@@ -1,0 +1,131 @@
+"""Laws over the table of encoders."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.nets import NETS, make_net
+
+# Small enough to run, with the structure of the full encoder.
+SMALL = {
+    "cnn": {"features": (4, 6), "hidden": 8},
+    "lenetpp": {"features": (2, 3)},
+    "mlp": {"hidden": (8,)},
+    "resnet18": {"width": 4, "blocks": (1, 1)},
+}
+
+
+def images(*shape):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def small(name, **options):
+    return make_net(name, 3, **SMALL[name] | options)
+
+
+def train_mode(net, axis=None):
+    """(variables, images) -> (embeddings, batch statistics), as in a training step."""
+
+    def apply(variables, x):
+        return net.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    return apply if axis is None else jax.vmap(apply, (None, 0), axis_name=axis)
+
+
+@pytest.fixture(scope="module", params=NETS)
+def encoder(request):
+    """A small encoder with an embedding norm, its variables, and four images."""
+    net = small(request.param, embedding_norm=True)
+    x = images(4, 9, 8, 1)
+    variables = jax.jit(net.init, static_argnums=2)(jax.random.key(0), x, True)
+    # Residual branches start with a zero scale: let no parameter be zero.
+    params = jax.tree.map(lambda p: p + 0.1 * images(*p.shape), variables["params"])
+    return net, variables | {"params": params}, x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (9, 31)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NETS)
+def test_embeddings_and_parameters_are_float32(name, channels, size, dtype):
+    net = make_net(name, 2, dtype=dtype)
+    x = jax.ShapeDtypeStruct((5, *size, channels), jnp.float32)
+    embeddings, variables = jax.eval_shape(
+        lambda x: net.init_with_output(jax.random.key(0), x, train=True), x
+    )
+    assert embeddings.shape == (5, 2)
+    assert embeddings.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+
+
+def test_laws_of_an_encoder_in_training(encoder):
+    """Jit is eager, an axis of devices is one device, bfloat16 is nearly float32."""
+    net, variables, x = encoder
+    embeddings, stats = jax.jit(train_mode(net))(variables, x)
+
+    eager = train_mode(net)(variables, x)
+    assert_near(eager, (embeddings, stats), 2e-3)
+
+    devices = jax.jit(train_mode(net.clone(axis_name="d"), axis="d"))
+    parts, part_stats = devices(variables, x.reshape(2, 2, *x.shape[1:]))
+    assert_near(parts.reshape(embeddings.shape), embeddings, 2e-3)
+    assert_near(jax.tree.map(lambda s: s[0], part_stats), stats, 2e-3)
+
+    half = jax.jit(train_mode(net.clone(dtype=jnp.bfloat16)))
+    error = jnp.abs(half(variables, x)[0] - embeddings).max()
+    assert 1e-4 < error < 0.5  # 2⁻⁸ times the depth; embeddings are of order one
+
+
+def assert_near(a, b, tolerance):
+    def near(a, b):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+    jax.tree.map(near, a, b)
+
+
+def test_embeddings_do_not_depend_on_the_other_images_in_evaluation(encoder):
+    net, variables, x = encoder
+    whole = jax.jit(lambda x: net.apply(variables, x, train=False))
+    one_by_one = jax.jit(jax.vmap(lambda x: whole(x[None])[0]))
+    assert_near(one_by_one(x), whole(x), 1e-3)
+
+
+def test_every_parameter_has_a_finite_gradient(encoder):
+    net, variables, x = encoder
+    weights = images(4, 3)
+
+    @jax.jit
+    @jax.grad
+    def gradient(params):
+        embeddings, _ = train_mode(net)(variables | {"params": params}, x)
+        return (weights * embeddings).sum()
+
+    leaves = jax.tree_util.tree_leaves_with_path(gradient(variables["params"]))
+    for path, leaf in leaves:
+        assert jnp.isfinite(leaf).all(), path
+        # The norm of the embedding takes away what its bias adds.
+        if jax.tree_util.keystr(path) != "['embedding']['dense']['bias']":
+            assert (leaf != 0).any(), path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "says"),
+    [
+        (("cnnn", 2), {}, "did you mean 'cnn'"),
+        (("vgg", 2), {}, "cnn, lenetpp, mlp, resnet18"),
+        (("cnn", 2), {"feature": (8,)}, "did you mean 'features'"),
+        (("mlp", 2), {"width": 8}, "hidden"),
+        (("cnn", 2), {"dtype": "bfloat"}, "did you mean 'bfloat16'"),
+        (("cnn", 1), {}, "2 or more"),
+        (("cnn", 2.5), {}, "2 or more"),
+    ],
+)
+def test_what_does_not_exist_is_said_in_a_sentence(arguments, options, says):
+    with pytest.raises(UserError, match=says):
+        make_net(*arguments, **options)
+
+
+def test_options_may_be_lists_as_configs_write_them():
+    assert make_net("mlp", 2, hidden=[8, 4]) == make_net("mlp", 2, hidden=(8, 4))

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from PIL import Image
 
 PALETTE = (
     "#1f77b4",
@@ -67,12 +68,12 @@ def tidy(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> Non
     axes.set_axisbelow(True)
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure as a PNG file; equal figures give equal bytes."""
-    figure.savefig(path, format="png", metadata={"Software": None})
-
-
 def to_rgb(figure: Figure) -> np.ndarray:
-    """The drawn figure as uint8 [H, W, 3], for TensorBoard."""
+    """The drawn figure as uint8 [H, W, 3]."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def save(rgb: np.ndarray, path: str | Path) -> None:
+    """Write a drawn figure, uint8 [H, W, 3], as PNG; equal figures give equal bytes."""
+    Image.fromarray(rgb).save(path, format="png")

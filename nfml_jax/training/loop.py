@@ -176,7 +176,7 @@ class _Run:
 
     def _start(self) -> tuple[TrainState, dict]:
         """The state to go on from, placed on the devices, and its checkpoint's meta."""
-        variables = self.experiment.init(purpose_key(self.key, "init"))
+        variables = jax.jit(self.experiment.init)(purpose_key(self.key, "init"))
         average = self.config["train"]["average_decay"] > 0
         state = replicate(
             init_state(variables, self.optimizer, average=average), self.mesh
@@ -338,8 +338,9 @@ class _Run:
         folder = self.run.path / "figures"
         folder.mkdir(exist_ok=True)
         for name, figure in {"learning_curves": curves, **report.figures}.items():
-            save(figure, folder / f"{name}.png")
-            self.writer.image(step, name, to_rgb(figure))
+            rgb = to_rgb(figure)
+            save(rgb, folder / f"{name}.png")
+            self.writer.image(step, name, rgb)
         for name, values in report.histograms.items():
             self.writer.histogram(step, name, values)
         for name, rows in report.embeddings.items():
@@ -350,8 +351,8 @@ class _Run:
         self.checkpoints.wait()
         self.run.status("interrupted", self.kept)
         self.terminal.note(
-            f"Stopped by {wish} at step {self.kept:,} of {self.schedule.total:,}, saved; "
-            f"the same command with --workdir={self.run.path} resumes."
+            f"Stopped by {wish} at step {self.kept:,} of {self.schedule.total:,}, "
+            f"saved; the same command with --workdir={self.run.path} resumes."
         )
         return Outcome("interrupted", self.kept)
 

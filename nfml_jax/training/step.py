@@ -106,6 +106,8 @@ def make_dispatch(step: Callable, take: Callable, mesh: Mesh, most: int) -> Call
     """
 
     def body(state, steps, chunk, resident):
+        # Compiled as one with its caller; jit only so that it is traced once.
+        @jax.jit
         def one(state):
             batch, rows = take(resident, chunk, state.step)
             return step(state, batch, rows)

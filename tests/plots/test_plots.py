@@ -126,7 +126,8 @@ def test_no_figure_needs_pyplot(tmp_path):
 
 def test_equal_figures_are_equal_files(tmp_path):
     for path in ("a.png", "b.png"):
-        plots.save(draw("embeddings_2d", "more points than drawn"), tmp_path / path)
+        figure = draw("embeddings_2d", "more points than drawn")
+        plots.save(plots.to_rgb(figure), tmp_path / path)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

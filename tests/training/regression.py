@@ -53,7 +53,7 @@ def config(**changes):
 
 
 class Regression:
-    """y = x·w with random noise on x, and a running mean of x as a mutable collection."""
+    """y = x·w with random noise on x; a running mean of x as a mutable collection."""
 
     best = "validation/fit"
 

@@ -1,4 +1,4 @@
-"""Laws of several devices; run by test_training_two_devices.py in a process of its own."""
+"""Laws of several devices, run by test_training_two_devices.py in its own process."""
 
 import functools
 

@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -61,7 +62,7 @@ def parse_flags(argv):
 def read_config(argv) -> ConfigDict:
     """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
     given = [a.split("=", 1)[1] for a in argv if re.match(r"--?config=", a)]
-    given += [b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"]
+    given += [b for a, b in pairwise(argv) if a == "--config"]
     if not given:
         raise UserError(
             "no config is given; write --config=configs/X.py, for example "
@@ -83,7 +84,7 @@ def read_config(argv) -> ConfigDict:
 
 
 def check_overrides(argv, config: ConfigDict) -> None:
-    """Refuse `--config.X=V` with an unknown X, or a V of another type than the field."""
+    """Refuse `--config.X=V` with an unknown X, or a V of another type."""
     fields = leaves(config)
     for item in argv:
         match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def manual_dir(tmp_path_factory):
-    """A folder of four IDX files: ten classes of made-up 28 × 28 images, easily told."""
+    """A folder of four IDX files: ten classes of made-up images, easily told."""
     folder = tmp_path_factory.mktemp("manual")
     rng = np.random.default_rng(0)
     patterns = rng.integers(0, 200, (10, 28, 28))

@@ -80,7 +80,7 @@ def make_optimizer(
     if clip_norm < 0 or weight_decay < 0 or head_multiplier <= 0:
         raise UserError(
             f"optimizer.clip_norm = {clip_norm} and weight_decay = {weight_decay} must "
-            f"be at least 0 (0 is off) and head_multiplier = {head_multiplier} positive."
+            f"be at least 0 (0: off) and head_multiplier = {head_multiplier} positive."
         )
     if not 0 <= momentum < 1:
         raise UserError(f"optimizer.momentum = {momentum} must lie in [0, 1).")

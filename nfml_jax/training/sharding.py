@@ -17,6 +17,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 AXIS = "batch"
+REPLICATED = P()
 
 PyTree = Any
 
@@ -102,7 +103,11 @@ def varying(tree: PyTree) -> PyTree:
 
 
 def per_device(
-    step: Callable, mesh: Mesh, in_specs: Any, out_specs: Any = P(), donate: int = 0
+    step: Callable,
+    mesh: Mesh,
+    in_specs: Any,
+    out_specs: Any = REPLICATED,
+    donate: int = 0,
 ) -> Callable:
     """Compile a per-device `step` for the mesh; pmap's meaning.
 

@@ -1,4 +1,4 @@
-"""The train state, and one dispatch: several optimiser steps in one compiled program."""
+"""The train state, and one dispatch: several optimiser steps in one program."""
 
 from collections.abc import Callable
 from typing import Any
@@ -100,7 +100,7 @@ def make_dispatch(step: Callable, take: Callable, mesh: Mesh, most: int) -> Call
     """Compile up to `most` steps into one program.
 
     The returned `dispatch(state, steps, chunk, resident) -> (state, metrics)` runs
-    `steps` ≤ `most` steps; metrics are arrays `[most]` of which the first `steps` count.
+    `steps` ≤ `most` steps; metrics are arrays `[most]`; the first `steps` count.
     The number of steps is a value, not a shape: one program serves every length, so the
     numbers don't depend on where a run was cut.
     """

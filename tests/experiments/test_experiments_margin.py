@@ -150,7 +150,7 @@ def test_wrong_images_get_a_sentence(trained, images):
 def test_a_folder_that_is_no_run_gets_a_sentence(tmp_path, content, capsys):
     for name, text in content.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(UserError, match="config.json|checkpoint"):
+    with pytest.raises(UserError, match=r"config\.json|checkpoint"):
         nfml_jax.load(tmp_path)
     assert export.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")

@@ -17,7 +17,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import did_you_mean
+from nfml_jax.names import did_you_mean, flatten
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
 WORKDIR = flags.DEFINE_string(
@@ -85,7 +85,7 @@ def read_config(argv) -> ConfigDict:
 
 def check_overrides(argv, config: ConfigDict) -> None:
     """Refuse `--config.X=V` with an unknown X, or a V of another type."""
-    fields = leaves(config)
+    fields = flatten(config.to_dict())
     for item in argv:
         match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)
         if not match:
@@ -108,17 +108,6 @@ def check_overrides(argv, config: ConfigDict) -> None:
             raise UserError(
                 f"{name} = {text!r} is not {expected}; the config has {fields[name]!r}."
             ) from None
-
-
-def leaves(config: ConfigDict, prefix: str = "") -> dict:
-    """The config's fields by their dotted names."""
-    found = {}
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            found |= leaves(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found
 
 
 def run() -> None:

@@ -1,8 +1,8 @@
-"""Looking a thing up by the name a config gives it."""
+"""Names as configs use them: looking a thing up, and dotted names of nested fields."""
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nfml_jax.errors import UserError
 
@@ -23,3 +23,14 @@ def did_you_mean(name: str, known) -> str:
     """ " (did you mean ...?)" with the nearest of the `known` names, or ""."""
     near = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def flatten(config: Mapping, prefix: str = "") -> dict[str, Any]:
+    """{"head": {"margin": 0.5}} as {"head.margin": 0.5}."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,6 +1,5 @@
 """Labelled images by name: ``load("mnist")`` finds, checks and reads a data set."""
 
-import difflib
 import inspect
 from functools import partial
 
@@ -10,7 +9,7 @@ from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
 from nfml_jax.data.sources import load_idx_set
-from nfml_jax.errors import UserError
+from nfml_jax.names import look_up
 
 # Name -> function of keyword arguments returning arrays.Loaded. Beside these,
 # "tfds:NAME" is any prepared tfds data set with an image and a label.
@@ -53,8 +52,7 @@ def load(
     loader = _loader(name)
     known = inspect.signature(loader).parameters
     for option in options:
-        if option not in known:
-            raise UserError(f"data set {name!r} has no option {option!r}.")
+        look_up(known, option, f"option of data set {name!r}:")
     common = {
         "source": source,
         "manual_dir": manual_dir,
@@ -74,14 +72,7 @@ def load(
 def _loader(name):
     if name.startswith("tfds:"):
         return partial(load_catalogue, name.removeprefix("tfds:"))
-    if name not in DATASETS:
-        nearest = difflib.get_close_matches(name, DATASETS, n=1)
-        guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise UserError(
-            f"data set {name!r} is unknown; {guess}Expected one of "
-            f"{', '.join(DATASETS)}, or tfds:NAME."
-        )
-    return DATASETS[name]
+    return look_up(DATASETS, name, "data set")
 
 
 __all__ = ["DATASETS", "ImageData", "Split", "augment", "load", "to_float"]

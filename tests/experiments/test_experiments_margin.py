@@ -72,6 +72,29 @@ def test_every_config_runs(name, tmp_path, manual_dir):
     assert ("embeddings" in figures) == (size <= 3)
 
 
+@pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*not the published")
+def test_bfloat16_accumulation_average_and_batch_norm_together(tmp_path, manual_dir):
+    outcome = smoke(
+        "arcface_mnist.py",
+        tmp_path,
+        manual_dir,
+        **{"encoder.name": "resnet18", "encoder.dtype": "bfloat16"},
+        **{"data.max_train": 64, "data.max_test": 64, "train.accumulate": 2},
+        **{
+            "train.average_decay": 0.9,
+            "train.report": "best",
+            "train.total": "3 steps",
+        },
+        **{"train.batch_size": 16, "head.warmup_steps": 2},
+    )
+    assert outcome.status == "done"
+    model = nfml_jax.load(tmp_path / "run", "best")
+    leaves = jax.tree.leaves(model.variables)
+    assert "batch_stats" in model.variables
+    assert {leaf.dtype.name for leaf in leaves} == {"float32"}
+    assert model.embed(np.zeros((1, 28, 28, 1), np.uint8)).dtype == np.float32
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, manual_dir):
     path = tmp_path_factory.mktemp("trained")

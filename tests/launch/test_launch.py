@@ -2,13 +2,18 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+
+from nfml_jax.training.checkpoints import Checkpoints
 
 ROOT = Path(__file__).parents[2]
 SMOKE = "--config=configs/arcface_mnist.py:smoke"
@@ -78,6 +83,32 @@ def test_a_stopped_run_saves_and_resumes(data, tmp_path, how):
     assert "saved" in said and f"--workdir={tmp_path}resumes" in said
     stopped = json.loads(status.read_text())
     assert stopped["status"] == "interrupted" and 0 < stopped["step"] < 5000
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_then_resumed_is_uninterrupted(data, tmp_path):
+    settings = (SMOKE, *data, "--config.train.total=600 steps")
+    moments = random.Random(0)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "launch.py", *settings, f"--workdir={killed}"],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        time.sleep(moments.uniform(8, 25))
+        process.kill()
+        process.wait()
+    for path in (killed, whole):
+        run = launch(*settings, f"--workdir={path}")
+        assert run.returncode == 0, run.stderr
+    with (
+        Checkpoints(killed / "checkpoints") as a,
+        Checkpoints(whole / "checkpoints") as b,
+    ):
+        jax.tree.map(
+            np.testing.assert_array_equal, a.restore_model()[0], b.restore_model()[0]
+        )
 
 
 def test_divergence_has_an_exit_code(data, tmp_path):

@@ -117,6 +117,9 @@ def run() -> None:
     except UserError as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         sys.exit(MISTAKE)
+    except KeyboardInterrupt:
+        print("Stopped at once, without saving.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def margin(name: str) -> ConfigDict:
                 "batch_size": 128,
                 # Steps, epochs or examples; small sets train longer than ten epochs.
                 "total": "10 epochs, at least 1000 steps",
-                "log_every": "50 steps",
+                "log_every": "64 steps",
                 "evaluate_every": "1 epoch",
                 "checkpoint_every": "1 epoch",
-                "steps_per_dispatch": 8,
+                "steps_per_dispatch": 32,  # in one program, see benchmarks/README.md
                 "accumulate": 1,  # parts a device's batch is taken in
                 "average_decay": 0.0,  # of the parameters' moving average; 0: off
                 "report": "last",  # evaluate the last or the best checkpoint

@@ -5,5 +5,11 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.mnist_2d("mnist_2d_l_softmax")
-    config.head = {"name": "l_softmax", "margin": 2, "grad": "exact", "annealing": True}
+    config.head = {
+        "name": "l_softmax",
+        "margin": 2,
+        "grad": "exact",
+        # λ: from 100, when the margin hardly counts, to 0.2 after 4,000 steps.
+        "annealing": {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 0.0},
+    }
     return defaults.finish(config, arg)

@@ -350,9 +350,14 @@ class _Run:
     def _interrupted(self, wish) -> Outcome:
         self.checkpoints.wait()
         self.run.status("interrupted", self.kept)
+        where = (
+            f"at step {self.kept:,} of {self.schedule.total:,}, saved"
+            if self.kept
+            else "before the first step"
+        )
         self.terminal.note(
-            f"Stopped by {wish} at step {self.kept:,} of {self.schedule.total:,}, "
-            f"saved; the same command with --workdir={self.run.path} resumes."
+            f"Stopped by {wish} {where}; the same command with "
+            f"--workdir={self.run.path} resumes."
         )
         return Outcome("interrupted", self.kept)
 

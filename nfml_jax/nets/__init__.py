@@ -1,11 +1,11 @@
 """Encoders by name: ``make_net("cnn", 64)`` is a Flax module images -> embeddings."""
 
 import dataclasses
-import difflib
 
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import look_up
 from nfml_jax.nets.encoders import CNN, MLP, Encoder, LeNetPP, ResNet18
 
 NETS = {"cnn": CNN, "lenetpp": LeNetPP, "mlp": MLP, "resnet18": ResNet18}
@@ -29,7 +29,7 @@ def make_net(
     float32), ``axis_name`` the device axis over which batch norm averages, ``options``
     the encoder's own fields. Raises ``UserError`` for anything that does not exist.
     """
-    net = NETS[_known("encoder", name, NETS)]
+    net = look_up(NETS, name, "encoder")
     if isinstance(embedding_size, bool) or not isinstance(embedding_size, int):
         raise UserError(
             f"The embedding size is {embedding_size!r}; give a whole number, 2 or more."
@@ -40,23 +40,12 @@ def make_net(
             "2 or more dimensions."
         )
     shared = {"embedding_size", "dtype", "axis_name", "parent", "name"}
-    own = [f.name for f in dataclasses.fields(net) if f.name not in shared]
+    own = {f.name: f for f in dataclasses.fields(net) if f.name not in shared}
     for option in options:
-        _known(f"option of the encoder '{name}'", option, own)
+        look_up(own, option, f"option of encoder {name!r}:")
     return net(
         embedding_size=embedding_size,
-        dtype=DTYPES[_known("precision", dtype, DTYPES)],
+        dtype=look_up(DTYPES, dtype, "precision"),
         axis_name=axis_name,
         **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()},
-    )
-
-
-def _known(what: str, name: str, known) -> str:
-    """``name``, or a UserError that lists what is known and guesses what was meant."""
-    if name in known:
-        return name
-    guess = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"did you mean '{guess[0]}'?" if guess else "choose one of these."
-    raise UserError(
-        f"No {what} is called '{name}' (there are {', '.join(known)}): {hint}"
     )

@@ -102,6 +102,8 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         config.name += "_smoke"
         config.data.max_train = 256
         config.data.max_test = 128
+        if "image_size" in config.data:
+            config.data.image_size = 16
         config.train.batch_size = 32
         config.train.total = "6 steps"
         config.train.log_every = "2 steps"

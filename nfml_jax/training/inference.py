@@ -23,24 +23,27 @@ class BatchedApply:
     def __init__(
         self,
         mesh: Mesh,
-        batch_size: int = 500,
+        batch_size: int = 256,
         interrupted: Callable[[], None] = lambda: None,
     ):
-        devices = mesh.shape[AXIS]
         self._mesh = mesh
-        self._batch = -(-batch_size // devices) * devices
-        self._interrupted = interrupted
+        self._batch_size = batch_size
+        self.interrupted = interrupted
         self._compiled: dict[Callable, Callable] = {}
 
     def __call__(self, fn: Callable, variables: PyTree, *rows) -> Any:
         compiled = self._compiled.setdefault(fn, jax.jit(fn))
         count = len(rows[0])
+        # Few rows make a smaller batch, of a power of two: few shapes to compile.
+        size = min(self._batch_size, 2 ** (count - 1).bit_length())
+        devices = self._mesh.shape[AXIS]
+        size = -(-size // devices) * devices
         parts = []
-        for start in range(0, count, self._batch):
-            self._interrupted()
-            batch = [_padded(r[start : start + self._batch], self._batch) for r in rows]
+        for start in range(0, count, size):
+            self.interrupted()
+            batch = [_padded(r[start : start + size], size) for r in rows]
             out = compiled(variables, *split(batch, self._mesh))
-            real = min(self._batch, count - start)
+            real = min(size, count - start)
             parts.append(jax.tree.map(lambda x, real=real: np.asarray(x)[:real], out))
         return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
 

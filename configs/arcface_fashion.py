@@ -1,4 +1,9 @@
-"""ArcFace (Deng et al. 2019) on Fashion-MNIST with 64-dimensional embeddings."""
+"""ArcFace (Deng et al. 2019) on Fashion-MNIST with 64-dimensional embeddings.
+
+Six minutes on two CPU cores.
+
+    python launch.py --config=configs/arcface_fashion.py
+"""
 
 from configs import defaults
 

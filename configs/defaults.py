@@ -62,7 +62,9 @@ def margin(name: str) -> ConfigDict:
     )
 
 
-def angular_head(name: str, *, margin, scale: float) -> ConfigDict:
+def angular_head(
+    name: str, *, margin, scale: float, warmup_steps: int = 0
+) -> ConfigDict:
     """A head with an additive angular margin, all its options reachable."""
     return ConfigDict(
         {
@@ -72,7 +74,7 @@ def angular_head(name: str, *, margin, scale: float) -> ConfigDict:
             "grad": "exact",  # or detach: the plain cosine's gradient
             "easy": False,  # margin below 90 degrees only
             "beyond_pi": "linear",  # past θ + m = π: linear, clamp or none
-            "warmup_steps": 0,  # over which the margin grows to its full strength
+            "warmup_steps": warmup_steps,  # until the margin has its full strength
         }
     )
 
@@ -85,6 +87,8 @@ def mnist_2d(name: str) -> ConfigDict:
     """
     config = margin(name)
     config.encoder.embedding_size = 2
+    config.augment = {"shift": 0.0, "rotate": 0.0, "scale": 0.0}
+    config.optimizer.learning_rate = 2e-3
     return config
 
 

@@ -1,4 +1,10 @@
-"""CosFace (Wang et al. 2018) on MNIST in two dimensions."""
+"""CosFace (Wang et al. 2018) on MNIST in two dimensions.
+
+A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Five minutes on two CPU cores with all 60,000 digits.
+
+    python launch.py --config=configs/mnist_2d/cosface.py
+"""
 
 from configs import defaults
 
@@ -10,6 +16,6 @@ def get_config(arg=None):
         "margin": 0.1,  # on a circle of ten classes it must stay below 0.19
         "scale": 24.0,
         "grad": "exact",
-        "warmup_steps": 0,
+        "warmup_steps": 800,
     }
     return defaults.finish(config, arg)

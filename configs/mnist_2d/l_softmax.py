@@ -1,4 +1,10 @@
-"""L-Softmax (Liu et al. 2016) on MNIST in two dimensions."""
+"""L-Softmax (Liu et al. 2016) on MNIST in two dimensions.
+
+A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Five minutes on two CPU cores with all 60,000 digits.
+
+    python launch.py --config=configs/mnist_2d/l_softmax.py
+"""
 
 from configs import defaults
 

@@ -1,4 +1,10 @@
-"""NormFace (Wang et al. 2017) on MNIST in two dimensions."""
+"""NormFace (Wang et al. 2017) on MNIST in two dimensions.
+
+A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Five minutes on two CPU cores with all 60,000 digits.
+
+    python launch.py --config=configs/mnist_2d/normface.py
+"""
 
 from configs import defaults
 

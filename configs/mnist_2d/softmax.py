@@ -1,4 +1,10 @@
-"""Softmax on MNIST in two dimensions: the baseline of the article's figure."""
+"""Softmax on MNIST in two dimensions: the baseline of the article's figure.
+
+A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Five minutes on two CPU cores with all 60,000 digits.
+
+    python launch.py --config=configs/mnist_2d/softmax.py
+"""
 
 from configs import defaults
 

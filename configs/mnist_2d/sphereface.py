@@ -1,4 +1,10 @@
-"""SphereFace, that is A-Softmax (Liu et al. 2017), on MNIST in two dimensions."""
+"""SphereFace, that is A-Softmax (Liu et al. 2017), on MNIST in two dimensions.
+
+A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Five minutes on two CPU cores with all 60,000 digits.
+
+    python launch.py --config=configs/mnist_2d/sphereface.py
+"""
 
 from configs import defaults
 

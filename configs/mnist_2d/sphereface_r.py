@@ -1,4 +1,10 @@
-"""SphereFace-R (Liu et al. 2022) on MNIST in two dimensions."""
+"""SphereFace-R (Liu et al. 2022) on MNIST in two dimensions.
+
+A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Five minutes on two CPU cores with all 60,000 digits.
+
+    python launch.py --config=configs/mnist_2d/sphereface_r.py
+"""
 
 from configs import defaults
 
@@ -10,6 +16,6 @@ def get_config(arg=None):
         "margin": 1.4,
         "scale": 24.0,
         "grad": "detach",
-        "warmup_steps": 0,
+        "warmup_steps": 800,
     }
     return defaults.finish(config, arg)

@@ -14,6 +14,12 @@ def get_config(arg=None):
     config.data.channels = 3  # 1: grey
     config.data.test_fraction = 0.2  # unless root has train/ and test/
     config.augment = {"shift": 4.0, "rotate": 10.0, "scale": 0.1}
-    config.encoder = {"name": "resnet18", "embedding_size": 128, "dtype": "float32"}
+    config.encoder = {
+        "name": "resnet18",
+        "embedding_size": 128,
+        "dtype": "float32",
+        "width": 64,  # channels of the first stage
+        "blocks": (2, 2, 2, 2),  # residual blocks of each stage
+    }
     config.head = defaults.angular_head("arcface", margin=0.5, scale=30.0)
     return defaults.finish(config, arg)

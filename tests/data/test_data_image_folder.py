@@ -145,7 +145,7 @@ def test_folders_that_are_no_data_set(tmp_path):
         ({"image_size": (3, 4, 5)}, "image_size is"),
         ({"test_fraction": 0.0}, "test_fraction 0.0"),
         ({"test_fraction": 1.5}, "test_fraction 1.5"),
-        ({"test_size": 1}, "no option 'test_size'"),
+        ({"test_size": 1}, "option of data set 'image_folder': 'test_size'"),
     ],
 )
 def test_bad_options_get_a_sentence(tmp_path, options, sentence):

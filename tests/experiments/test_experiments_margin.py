@@ -75,24 +75,18 @@ def test_every_config_runs(name, tmp_path, manual_dir):
 @pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*not the published")
 def test_bfloat16_accumulation_average_and_batch_norm_together(tmp_path, manual_dir):
     outcome = smoke(
-        "arcface_mnist.py",
+        "arcface_folder.py",
         tmp_path,
         manual_dir,
-        **{"encoder.name": "resnet18", "encoder.dtype": "bfloat16"},
-        **{"data.max_train": 64, "data.max_test": 64, "train.accumulate": 2},
-        **{
-            "train.average_decay": 0.9,
-            "train.report": "best",
-            "train.total": "3 steps",
-        },
-        **{"train.batch_size": 16, "head.warmup_steps": 2},
+        **{"encoder.dtype": "bfloat16", "train.accumulate": 2, "train.batch_size": 16},
+        **{"train.average_decay": 0.9, "train.report": "best", "head.warmup_steps": 2},
     )
     assert outcome.status == "done"
     model = nfml_jax.load(tmp_path / "run", "best")
     leaves = jax.tree.leaves(model.variables)
     assert "batch_stats" in model.variables
     assert {leaf.dtype.name for leaf in leaves} == {"float32"}
-    assert model.embed(np.zeros((1, 28, 28, 1), np.uint8)).dtype == np.float32
+    assert model.embed(np.zeros((1, 16, 16, 3), np.uint8)).dtype == np.float32
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +96,9 @@ def trained(tmp_path_factory, manual_dir):
         "arcface_mnist.py",
         path,
         manual_dir,
-        **{"train.total": "40 steps", "train.checkpoint_every": "20 steps"},
-        **{"encoder.embedding_size": 3, "train.average_decay": 0.5},
+        **{"train.total": "100 steps", "train.checkpoint_every": "50 steps"},
+        **{"train.evaluate_every": "50 steps", "optimizer.learning_rate": 3e-3},
+        **{"train.average_decay": 0.5, "head.margin": 0.2},
     )
     return path / "run", outcome
 
@@ -123,7 +118,7 @@ def test_load_gives_the_model_back(trained, images):
     path, outcome = trained
     model = nfml_jax.load(path)
     embeddings = model.embed(images)
-    assert embeddings.shape == (5, 3) and model.logits(images).shape == (5, 10)
+    assert embeddings.shape == (5, 64) and model.logits(images).shape == (5, 10)
     np.testing.assert_allclose(model.embed(images[..., 0]), embeddings, rtol=1e-6)
     np.testing.assert_allclose(model.embed(images[2:3])[0], embeddings[2], rtol=1e-4)
     assert model.threshold == outcome.result["metrics"]["verification/threshold"]
@@ -138,7 +133,7 @@ def test_load_gives_the_model_back(trained, images):
 
 def test_load_the_best(trained):
     path, _ = trained
-    assert nfml_jax.load(path, "best").step <= nfml_jax.load(path).step == 40
+    assert nfml_jax.load(path, "best").step <= nfml_jax.load(path).step == 100
 
 
 def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsys):
@@ -156,7 +151,7 @@ def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsy
     expected = nfml_jax.load(path).embed(images)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-4)
     note = json.loads((tmp_path / "embed.json").read_text())
-    assert note["output"] == ["N", 3] and set(note["platforms"]) >= {"cpu", "cuda"}
+    assert note["output"] == ["N", 64] and set(note["platforms"]) >= {"cpu", "cuda"}
 
 
 def test_wrong_images_get_a_sentence(trained, images):

@@ -51,8 +51,8 @@ def margin(name: str) -> ConfigDict:
                 # Steps, epochs or examples; small sets train longer than ten epochs.
                 "total": "10 epochs, at least 600 steps",
                 "log_every": "64 steps",
-                "evaluate_every": "1 epoch, at least 200 steps",
-                "checkpoint_every": "1 epoch, at least 200 steps",
+                "evaluate_every": "1 epoch, at least 192 steps",
+                "checkpoint_every": "1 epoch, at least 192 steps",
                 "steps_per_dispatch": 32,  # in one program, see benchmarks/README.md
                 "accumulate": 1,  # parts a device's batch is taken in
                 "average_decay": 0.0,  # of the parameters' moving average; 0: off

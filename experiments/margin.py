@@ -76,17 +76,23 @@ class MarginExperiment:
         metrics = {"accuracy": out.correct.mean(), **out.logged}
         return out.loss.mean(), (collections, metrics)
 
-    def validate(self, variables, apply) -> dict[str, float]:
+    def validate(self, variables, apply) -> Report:
         held_out = self.images.validation
         if held_out is None:
-            return {}
-        logits = apply(self._logits, variables, held_out.images)
-        accuracy = classification.accuracy(logits, held_out.labels)
-        return {"validation/accuracy": accuracy}
+            return Report()
+        embeddings = apply(self._embed, variables, held_out.images)
+        logits = apply(self._classify, variables, embeddings)
+        target = geometry.target_angles(
+            embeddings, _class_weights(variables), held_out.labels
+        )
+        return Report(
+            {"validation/accuracy": classification.accuracy(logits, held_out.labels)},
+            histograms=_histograms("validation", embeddings, target),
+        )
 
     def report(self, variables, apply) -> Report:
         train, test = self.images.train, self.images.test
-        weights = np.asarray(variables["params"]["head"]["weights"])
+        weights = _class_weights(variables)
         train_embeddings = apply(self._embed, variables, train.images)
         embeddings = apply(self._embed, variables, test.images)
         logits = apply(self._classify, variables, embeddings)
@@ -129,21 +135,24 @@ class MarginExperiment:
         return Report(
             metrics,
             figures,
-            histograms={
-                "test/embedding_norm": np.linalg.norm(embeddings, axis=1),
-                "test/target_angle": target,
-            },
+            histograms=_histograms("test", embeddings, target),
             embeddings={"test": (embeddings[shown], labels, test.images[shown])},
         )
 
     def _embed(self, variables, images):
         return self.classifier.apply(variables, images, method="embed")
 
-    def _logits(self, variables, images):
-        return self.classifier.apply(variables, images, method="logits")
-
     def _classify(self, variables, embeddings):
         return self.classifier.apply(variables, embeddings, method="classify")
+
+
+def _class_weights(variables):
+    return np.asarray(variables["params"]["head"]["weights"])
+
+
+def _histograms(section, embeddings, target_angles):
+    norms = np.linalg.norm(embeddings, axis=1)
+    return _under(section, {"embedding_norm": norms, "target_angle": target_angles})
 
 
 def _under(section, values):

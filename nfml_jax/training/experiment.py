@@ -20,14 +20,14 @@ Apply = Callable[..., Any]
 
 @dataclass
 class Report:
-    """What an experiment has to say of a trained model.
+    """What an experiment has to say of a model.
 
     `metrics` are floats under slash-separated names ("test/accuracy"); `figures` are
     matplotlib figures; `histograms` are 1-D arrays; `embeddings` are rows for
     TensorBoard's projector: `(embeddings [N, D], labels [N], images [N, H, W, C])`.
     """
 
-    metrics: dict[str, float]
+    metrics: dict[str, float] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     histograms: Mapping[str, np.ndarray] = field(default_factory=dict)
     embeddings: Mapping[str, tuple] = field(default_factory=dict)
@@ -61,8 +61,11 @@ class Experiment(Protocol):
         `train_arrays`, and one random key for each row. Metrics are scalars.
         """
 
-    def validate(self, variables: PyTree, apply: Apply) -> dict[str, float]:
-        """Metrics on held-out training data, cheap enough for every epoch."""
+    def validate(self, variables: PyTree, apply: Apply) -> Report:
+        """Metrics and histograms of held-out training data, cheap enough to do often.
+
+        Figures and embeddings are for the end: only `report`'s are kept.
+        """
 
     def report(self, variables: PyTree, apply: Apply) -> Report:
         """The full evaluation, once, at the end."""

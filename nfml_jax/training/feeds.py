@@ -5,7 +5,6 @@ and the device side (`take`, called inside the compiled step). Data that fits in
 stays on the devices, and a batch is a gather: nothing is sent per step.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -26,10 +25,19 @@ class ResidentFeed:
 
     `arrays` is a pytree with leading axis `[examples, ...]`. An epoch visits every
     example once but for the last incomplete batch; its order is a permutation keyed by
-    `fold_in(key, epoch)`, so the batch of a step depends on nothing but the step.
+    `fold_in(key, epoch)`, so the batch of a step depends on nothing but the step. One
+    dispatch may take up to `ahead` steps, across the ends of epochs.
     """
 
-    def __init__(self, arrays: PyTree, batch_size: int, key: jax.Array, mesh: Mesh):
+    def __init__(
+        self,
+        arrays: PyTree,
+        batch_size: int,
+        key: jax.Array,
+        mesh: Mesh,
+        *,
+        ahead: int = 1,
+    ):
         self.examples = len(jax.tree.leaves(arrays)[0])
         if not 1 <= batch_size <= self.examples:
             raise UserError(
@@ -40,31 +48,35 @@ class ResidentFeed:
         self.steps_per_epoch = self.examples // batch_size
         self.resident = replicate(jax.tree.map(np.asarray, arrays), mesh)
         self._key = key
-        self._epoch = None, None
-        self._permute = jax.jit(
-            partial(_epoch_order, examples=self.examples),
-            out_shardings=NamedSharding(mesh, P()),
-        )
+        self._chunk = None, None
+        # From any step of its first epoch, a chunk serves `ahead` steps.
+        epochs = 1 + -(-ahead // self.steps_per_epoch)
 
-    def chunk(self, step: int) -> tuple[jax.Array, int]:
-        """What the dispatch starting at `step` needs, and how many steps it serves."""
-        epoch, done = divmod(step, self.steps_per_epoch)
-        if self._epoch[0] != epoch:
-            self._epoch = epoch, self._permute(self._key, epoch)
-        return self._epoch[1], self.steps_per_epoch - done
+        def orders(key, first):
+            def order(epoch):
+                key_of_epoch = jax.random.fold_in(key, epoch)
+                return jax.random.permutation(key_of_epoch, self.examples)
 
-    def take(self, resident, order, step) -> tuple[PyTree, jax.Array]:
+            return first, lax.map(order, first + jnp.arange(epochs))
+
+        self._orders = jax.jit(orders, out_shardings=NamedSharding(mesh, P()))
+
+    def chunk(self, step: int) -> PyTree:
+        """What a dispatch of up to `ahead` steps that starts at `step` needs."""
+        epoch = step // self.steps_per_epoch
+        if self._chunk[0] != epoch:
+            self._chunk = epoch, self._orders(self._key, epoch)
+        return self._chunk[1]
+
+    def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
         """This device's share of the batch, and its rows' places in the global batch.
 
         Called per device, inside the step. Each array `[examples, ...]` gives
         `[batch_size / devices, ...]`.
         """
+        first, orders = chunk
         local = self.batch_size // lax.axis_size(AXIS)
         rows = lax.axis_index(AXIS) * local + jnp.arange(local)
         start = (step % self.steps_per_epoch) * self.batch_size
-        examples = order[start + rows]
+        examples = orders[step // self.steps_per_epoch - first, start + rows]
         return jax.tree.map(lambda a: a[examples], resident), rows
-
-
-def _epoch_order(key, epoch, *, examples):
-    return jax.random.permutation(jax.random.fold_in(key, epoch), examples)

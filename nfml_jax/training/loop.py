@@ -122,6 +122,7 @@ class _Run:
             settings["batch_size"],
             purpose_key(self.key, "order"),
             self.mesh,
+            ahead=settings["steps_per_dispatch"],
         )
         self.schedule = Schedule(
             total=self._steps(settings["total"], "train.total"),
@@ -238,12 +239,9 @@ class _Run:
                     self.writer.scalars(done, {**values, "learning_rate": rate})
 
             while step < schedule.total and not self.interrupts.wanted:
-                chunk, left = self.feed.chunk(step)
-                steps = min(
-                    left, schedule.per_dispatch, schedule.next_event(step) - step
-                )
+                steps = min(schedule.per_dispatch, schedule.next_event(step) - step)
                 state, metrics = dispatch(
-                    state, np.int32(steps), chunk, self.feed.resident
+                    state, np.int32(steps), self.feed.chunk(step), self.feed.resident
                 )
                 under_way.append((step, steps, metrics))
                 step += steps
@@ -269,9 +267,12 @@ class _Run:
             self.schedule.due(self.schedule.evaluate, step)
             or step == self.schedule.total
         ):
-            metrics = self.experiment.validate(state.variables(), self.apply)
+            report = self.experiment.validate(state.variables(), self.apply)
+            metrics = report.metrics
             if metrics:
                 self.writer.scalars(step, metrics)
+            for name, values in report.histograms.items():
+                self.writer.histogram(step, name, values)
         wall, cpu = self._spent()
         meta = {
             "meter": meter.pending(),

@@ -97,7 +97,10 @@ class Regression:
         for name, how in (("kill_at", signal.SIGKILL), ("signal_at", signal.SIGTERM)):
             if self.validations == self.config[name]:
                 os.kill(os.getpid(), how)
-        return {"validation/fit": -self._error(variables, apply)}
+        return Report(
+            {"validation/fit": -self._error(variables, apply)},
+            histograms={"w": variables["params"]["head"]["w"]},
+        )
 
     def report(self, variables, apply):
         return Report(

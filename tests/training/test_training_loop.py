@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from regression import Regression, config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.checkpoints import Checkpoints
@@ -78,7 +79,8 @@ def test_a_run_leaves_all_it_promises(finished):
     steps = {line["step"] for line in read_metrics(path / "metrics.jsonl")}
     assert set(range(4, 29, 4)) | {30} <= steps
     assert (path / "figures" / "learning_curves.png").stat().st_size > 1000
-    assert list(path.glob("events.out.tfevents.*"))
+    events = EventAccumulator(str(path), size_guidance={"histograms": 0}).Reload()
+    assert [e.step for e in events.Histograms("w")] == [6, 12, 18, 24, 30]
 
 
 def test_training_reduces_the_error(finished):
@@ -107,6 +109,19 @@ def test_the_same_seed_is_the_same_run(finished, tmp_path):
 def test_steps_per_dispatch_change_nothing(finished, tmp_path, changes):
     run(tmp_path, **changes)
     assert_same_run(tmp_path, finished[0])
+
+
+def test_a_dispatch_may_cross_epochs(finished, tmp_path):
+    rarely = "5 epochs"
+    run(
+        tmp_path,
+        train__steps_per_dispatch=16,
+        train__log_every=rarely,
+        train__evaluate_every=rarely,
+        train__checkpoint_every=rarely,
+    )
+    ours, theirs = parameters(tmp_path)[0], parameters(finished[0])[0]
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
 def test_another_seed_is_another_run(finished, tmp_path):

@@ -1,0 +1,48 @@
+"""What a bijector is: an invertible map of vectors with its log-determinant.
+
+Forward goes from the base to the data, as in distrax. A bijector is a Flax module; its
+parameters are made from the shapes it first sees, so it is told no sizes.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+class Bijector(nn.Module):
+    """An invertible map of events `[..., D]`; all leading axes are batch.
+
+    A subclass gives `forward_and_log_det` and `inverse_and_log_det`, both from the same
+    parameters; the rest is derived. `context [..., C]` conditions the map; its leading
+    axes broadcast against the event's.
+    """
+
+    def forward_and_log_det(
+        self, x: Array, context: Array | None = None
+    ) -> tuple[Array, Array]:
+        """y = f(x) `[..., D]`, and log |det ∂y/∂x| `[...]`."""
+        raise NotImplementedError
+
+    def inverse_and_log_det(
+        self, y: Array, context: Array | None = None
+    ) -> tuple[Array, Array]:
+        """x = f⁻¹(y) `[..., D]`, and log |det ∂x/∂y| `[...]`."""
+        raise NotImplementedError
+
+    def forward(self, x: Array, context: Array | None = None) -> Array:
+        """y = f(x), `[..., D]`."""
+        return self.forward_and_log_det(x, context)[0]
+
+    def inverse(self, y: Array, context: Array | None = None) -> Array:
+        """x = f⁻¹(y), `[..., D]`."""
+        return self.inverse_and_log_det(y, context)[0]
+
+    def __call__(self, x: Array, context: Array | None = None):
+        return self.forward_and_log_det(x, context)
+
+
+def zero_log_det(x: Array) -> Array:
+    """The log-determinant of a map that keeps volume: zeros of the batch's shape."""
+    return jnp.zeros(x.shape[:-1], x.dtype)

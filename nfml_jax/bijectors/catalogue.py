@@ -1,0 +1,54 @@
+"""Every bijector in one table: what the laws are tested on, and documentation lists."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
+from nfml_jax.bijectors.coupling import Coupling
+from nfml_jax.bijectors.elementwise import Elementwise
+from nfml_jax.bijectors.permutations import Permutation, Reverse
+from nfml_jax.bijectors.transforms import TRANSFORMS, Affine
+from nfml_jax.nets.conditioners import MLP
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A small example of a bijector, and what holds of it.
+
+    `make(conditional)` builds it, with a conditioner of the context if asked and if it
+    `takes_context`. `events` names where its events lie: "line" (any vector), "unit"
+    (every coordinate in (0, 1)), "positive", "angle" (every coordinate in [-π, π]) or
+    "sphere" (unit vectors). `tolerance` is that of `nfml_jax.testing.check_bijector`
+    in float32 and float64.
+    """
+
+    make: Callable[[bool], Bijector]
+    paper: str = ""
+    takes_context: bool = True
+    starts_as_identity: bool = True
+    events: str = "line"
+    tolerance: tuple[float | None, float | None] = (None, None)
+    least_dim: int = 1
+
+
+def _net(conditional: bool = True):
+    return MLP(hidden=(8,)) if conditional else None
+
+
+BIJECTORS = {
+    "elementwise": Entry(lambda c: Elementwise(Affine(), _net(c))),
+    "coupling": Entry(lambda c: Coupling(Affine(), _net()), "Dinh et al. 2017"),
+    "reverse": Entry(lambda c: Reverse(), "", False, False),
+    "permutation": Entry(lambda c: Permutation(), "", False, False),
+    "chain": Entry(lambda c: Chain([Reverse(), Coupling(Affine(), _net()), Reverse()])),
+    "inverse": Entry(lambda c: Inverse(Elementwise(Affine(), _net(c)))),
+    "stack": Entry(
+        lambda c: Stack(Chain([Permutation(), Coupling(Affine(), _net())]), 2),
+        starts_as_identity=False,
+    ),
+} | {
+    # Every scalar transform of the line drives a coupling too.
+    f"coupling_{name}": Entry(lambda c, t=transform: Coupling(t(), _net()))
+    for name, transform in TRANSFORMS.items()
+}

@@ -1,0 +1,77 @@
+"""Bijectors made of bijectors: one after another, turned round, or many alike."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+
+from nfml_jax.bijectors.bijector import Bijector, zero_log_det
+
+
+class Chain(Bijector):
+    """Bijectors one after another; `forward` applies the first one first."""
+
+    bijectors: Sequence[Bijector]
+
+    def forward_and_log_det(self, x, context=None):
+        total = zero_log_det(x)
+        for bijector in self.bijectors:
+            x, log_det = bijector.forward_and_log_det(x, context)
+            total += log_det
+        return x, total
+
+    def inverse_and_log_det(self, y, context=None):
+        total = zero_log_det(y)
+        for bijector in reversed(self.bijectors):
+            y, log_det = bijector.inverse_and_log_det(y, context)
+            total += log_det
+        return y, total
+
+
+class Inverse(Bijector):
+    """A bijector turned round, for when its inverse is the fast direction to sample."""
+
+    bijector: Bijector
+
+    def forward_and_log_det(self, x, context=None):
+        return self.bijector.inverse_and_log_det(x, context)
+
+    def inverse_and_log_det(self, y, context=None):
+        return self.bijector.forward_and_log_det(y, context)
+
+
+class Stack(Bijector):
+    """`length` layers alike, each with its own parameters and constants.
+
+    The layers run in one `lax.scan`, so the time to compile doesn't grow with their
+    number; all variables have a leading axis `[length, ...]`. `remat` computes a
+    layer's activations anew for its gradient instead of keeping them.
+    """
+
+    layer: Bijector
+    length: int
+    remat: bool = False
+
+    def forward_and_log_det(self, x, context=None):
+        return self._scan(x, context, inverse=False)
+
+    def inverse_and_log_det(self, y, context=None):
+        return self._scan(y, context, inverse=True)
+
+    def _scan(self, x, context, *, inverse):
+        def one(layer, carry, _):
+            x, total = carry
+            step = layer.inverse_and_log_det if inverse else layer.forward_and_log_det
+            x, log_det = step(x, context)
+            return (x, total + log_det), None
+
+        if self.remat:
+            one = nn.remat(one, prevent_cse=False)
+        scan = nn.scan(
+            one,
+            variable_axes={True: 0},
+            split_rngs={True: True},
+            length=self.length,
+            reverse=inverse,
+        )
+        (x, total), _ = scan(self.layer, (x, zero_log_det(x)), None)
+        return x, total

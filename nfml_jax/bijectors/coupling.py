@@ -1,0 +1,76 @@
+"""Couplings: some coordinates stay and drive the transform of the rest.
+
+NICE (Dinh et al. 2015) and RealNVP (2017); with the transform a spline, neural spline
+flows (Durkan et al. 2019). Both directions cost one pass of the conditioner.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.elementwise import Transformed
+from nfml_jax.bijectors.masks import halves
+from nfml_jax.errors import UserError
+
+
+class Coupling(Transformed):
+    """`transform` on the coordinates that `mask` leaves out, driven by the others.
+
+    `conditioner(inputs [..., d], context, features) -> [..., features]`; only the
+    coordinates that need parameters get them. `mask` is a function of D (see
+    `nfml_jax.bijectors.masks`). `identity`, a bijector such as `Elementwise`, is
+    applied to the coordinates that otherwise stay, after they drove the rest. A single
+    coordinate has nothing to be driven by: its parameters are learned numbers.
+    """
+
+    mask: Callable[[int], np.ndarray] = halves
+    identity: Bijector | None = None
+
+    def forward_and_log_det(self, x, context=None):
+        stay, change, join = self._split(x)
+        raw = self._raw(stay, change, context)
+        change, log_det = self.transform.forward_and_log_det(raw, change)
+        log_det = log_det.sum(-1)
+        if self.identity is not None and stay.shape[-1]:
+            stay, more = self.identity.forward_and_log_det(stay, context)
+            log_det += more
+        return join(stay, change), log_det
+
+    def inverse_and_log_det(self, y, context=None):
+        stay, change, join = self._split(y)
+        log_det = 0.0
+        if self.identity is not None and stay.shape[-1]:
+            stay, log_det = self.identity.inverse_and_log_det(stay, context)
+        raw = self._raw(stay, change, context)
+        change, more = self.transform.inverse_and_log_det(raw, change)
+        return join(stay, change), log_det + more.sum(-1)
+
+    def _raw(self, stay, change, context):
+        inputs = stay if stay.shape[-1] else None
+        return self.raw(inputs, context, change.shape[-1], change.dtype)
+
+    def _split(self, x):
+        """The coordinates that stay, those that change, and how to join them again."""
+        mask = np.asarray(self.mask(x.shape[-1]), bool)
+        if mask.shape != x.shape[-1:] or mask.all():
+            raise UserError(
+                f"The coupling's mask is {mask.tolist()} for events of "
+                f"{x.shape[-1]} coordinates; expected as many booleans, at least one "
+                "of them False."
+            )
+        stay, change = np.flatnonzero(mask), np.flatnonzero(~mask)
+        order = np.argsort(np.concatenate([stay, change]))
+
+        def join(stay, change):
+            return _take(jnp.concatenate([stay, change], axis=-1), order)
+
+        return _take(x, stay), _take(x, change), join
+
+
+def _take(x, places):
+    """Coordinates of `x` at static places; a slice where they are consecutive."""
+    if len(places) and (np.diff(places) == 1).all():
+        return x[..., places[0] : places[-1] + 1]
+    return x[..., places]

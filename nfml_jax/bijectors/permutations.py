@@ -1,0 +1,45 @@
+"""Reorderings of coordinates, which let couplings reach them all."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.bijector import Bijector, zero_log_det
+
+# The collection of numbers that are drawn once and never trained.
+CONSTANTS = "constants"
+
+
+class Reverse(Bijector):
+    """The coordinates in the opposite order."""
+
+    def forward_and_log_det(self, x, context=None):
+        return jnp.flip(x, -1), zero_log_det(x)
+
+    def inverse_and_log_det(self, y, context=None):
+        return jnp.flip(y, -1), zero_log_det(y)
+
+
+class Permutation(Bijector):
+    """A fixed order: the one given, or one drawn when the module is initialised.
+
+    y_i = x_{order_i}. A drawn order lies in the collection "constants".
+    """
+
+    order: tuple[int, ...] | None = None
+
+    def forward_and_log_det(self, x, context=None):
+        return x[..., self._order(x)], zero_log_det(x)
+
+    def inverse_and_log_det(self, y, context=None):
+        return y[..., jnp.argsort(self._order(y))], zero_log_det(y)
+
+    @nn.compact
+    def _order(self, x):
+        if self.order is not None:
+            return jnp.asarray(self.order)
+
+        def draw():
+            return jax.random.permutation(self.make_rng("params"), x.shape[-1])
+
+        return self.variable(CONSTANTS, "order", draw).value

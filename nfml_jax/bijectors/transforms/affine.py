@@ -1,0 +1,52 @@
+"""Affine and additive maps of the line: RealNVP (Dinh et al. 2017), NICE (2015)."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.transforms.transform import ScalarTransform
+
+
+@dataclass(frozen=True)
+class Affine(ScalarTransform):
+    """y = x exp(s) + t with the log-scale s kept within ±`max_log_scale`.
+
+    s = m tanh(raw / m) is close to raw near zero, and no layer can make the inverse
+    blow up: its slope lies in [e⁻ᵐ, eᵐ].
+    """
+
+    max_log_scale: float = 5.0
+
+    @property
+    def num_params(self) -> int:
+        return 2
+
+    def _log_scale(self, raw):
+        return self.max_log_scale * jnp.tanh(raw / self.max_log_scale)
+
+    def forward_and_log_det(self, raw, x):
+        log_scale, shift = self._log_scale(raw[..., 0]), raw[..., 1]
+        y = x * jnp.exp(log_scale) + shift
+        return y, jnp.broadcast_to(log_scale, y.shape)
+
+    def inverse_and_log_det(self, raw, y):
+        log_scale, shift = self._log_scale(raw[..., 0]), raw[..., 1]
+        x = (y - shift) * jnp.exp(-log_scale)
+        return x, jnp.broadcast_to(-log_scale, x.shape)
+
+
+@dataclass(frozen=True)
+class Additive(ScalarTransform):
+    """y = x + t, which keeps volume."""
+
+    @property
+    def num_params(self) -> int:
+        return 1
+
+    def forward_and_log_det(self, raw, x):
+        y = x + raw[..., 0]
+        return y, jnp.zeros_like(y)
+
+    def inverse_and_log_det(self, raw, y):
+        x = y - raw[..., 0]
+        return x, jnp.zeros_like(x)

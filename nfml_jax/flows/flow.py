@@ -1,0 +1,120 @@
+"""A flow: a base distribution seen through a bijector, which makes it a density.
+
+log p(x) = log q(f⁻¹(x)) + log |det ∂f⁻¹/∂x|.
+"""
+
+import distrax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.bijectors import Bijector
+from nfml_jax.errors import UserError
+
+Array = jax.Array
+
+
+class Flow(nn.Module):
+    """The density of f(z), z drawn from `base`, over events `[..., event_dim]`.
+
+    `base` is a module of `nfml_jax.flows.bases`, which gives a distrax distribution.
+    With `context_dim` the density is conditional, and every method takes `context
+    [..., context_dim]`; its leading axes broadcast against the events'. Sizes that do
+    not fit raise UserError.
+
+        variables = flow.init(key, x)
+        flow.apply(variables, x)                                  # log p(x), [...]
+        flow.apply(variables, key, (1000,), method="sample")      # [1000, event_dim]
+    """
+
+    bijector: Bijector
+    base: nn.Module
+    event_dim: int
+    context_dim: int = 0
+
+    def __call__(self, x: Array, context: Array | None = None) -> Array:
+        return self.log_prob(x, context)
+
+    def log_prob(self, x: Array, context: Array | None = None) -> Array:
+        """log p(x | context) in nats, `[...]` for `x [..., event_dim]`."""
+        x = self._floating(x)
+        self._check("events", x, self.event_dim)
+        context = self._context(context)
+        z, log_det = self.bijector.inverse_and_log_det(x, context)
+        return self.base(context).log_prob(z) + log_det
+
+    def sample(
+        self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
+    ) -> Array:
+        """Draws `[*shape, *batch, event_dim]`, `batch` the context's leading axes."""
+        return self.sample_and_log_prob(key, shape, context)[0]
+
+    def sample_and_log_prob(
+        self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Draws as `sample` does, and their log-densities, for one pass forward."""
+        context = self._context(context)
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        base = self.base(context)
+        if context is not None:
+            # What the base already has of the context's batch is not drawn again.
+            batch = context.shape[:-1]
+            shape += batch[: len(batch) - len(base.batch_shape)]
+        z, log_prob = base.sample_and_log_prob(seed=key, sample_shape=shape)
+        x, log_det = self.bijector.forward_and_log_det(z, context)
+        return x, log_prob - log_det
+
+    def distribution(self, context: Array | None = None) -> "FlowDistribution":
+        """This flow as a distrax distribution; for a bound module."""
+        return FlowDistribution(self, context)
+
+    def _context(self, context):
+        if (context is None) != (self.context_dim == 0):
+            raise UserError(
+                f"The flow was made with context_dim = {self.context_dim} and was "
+                f"given {'no' if context is None else 'a'} context; make it with the "
+                "context's size, 0 for none."
+            )
+        if context is None:
+            return None
+        context = self._floating(context)
+        self._check("the context", context, self.context_dim)
+        return context
+
+    @staticmethod
+    def _floating(x):
+        x = jnp.asarray(x)
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+    @staticmethod
+    def _check(what, x, size):
+        if x.ndim == 0 or x.shape[-1] != size:
+            raise UserError(
+                f"The flow was made for {what} of {size} coordinates but got an array "
+                f"of shape {list(x.shape)}; its last axis must be {size}."
+            )
+
+
+class FlowDistribution(distrax.Distribution):
+    """A bound flow, given its context, as a distrax distribution."""
+
+    def __init__(self, flow: Flow, context: Array | None = None):
+        self._flow, self._context = flow, context
+        self._batch = () if context is None else jnp.shape(context)[:-1]
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (self._flow.event_dim,)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self._batch
+
+    def log_prob(self, value):
+        return self._flow.log_prob(value, self._context)
+
+    def _sample_n(self, key, n):
+        return self._flow.sample(key, (n,), self._context)
+
+    def _sample_n_and_log_prob(self, key, n):
+        return self._flow.sample_and_log_prob(key, (n,), self._context)

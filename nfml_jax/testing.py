@@ -1,0 +1,148 @@
+"""The laws that every bijector obeys, as one check: for our tests, and for yours."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax.bijectors import Bijector
+
+Array = jax.Array
+
+
+def check_bijector(
+    bijector: Bijector,
+    x: Array,
+    context: Array | None = None,
+    *,
+    variables=None,
+    key: Array | None = None,
+    spread: float = 0.5,
+    tolerance: float | None = None,
+    eager: bool = True,
+) -> None:
+    """Raise AssertionError, naming the law, unless `bijector` obeys all of them.
+
+    The laws, at events `x [N, D]` in the map's domain, `context [N, C]` and random
+    parameters, in both directions:
+
+    - results have the event's shape and precision, and are finite;
+    - the inverse undoes the map, and the two log-determinants cancel;
+    - the log-determinant is that of the Jacobian, by automatic differentiation;
+    - one event alone gives what it gives in the batch, and jit is `eager` (which takes
+      longest to check);
+    - gradients in events, context and parameters are finite.
+
+    Without `variables` they are initialised at `x` and moved by normal noise of
+    standard deviation `spread`, as many maps start as the identity. `tolerance`, by
+    default 512 units in the last place, is allowed for each unit of the Jacobian's
+    condition number, absolutely and relatively.
+    """
+    x = jnp.asarray(x)
+    tolerance = tolerance or 512 * float(jnp.finfo(x.dtype).eps)
+    if variables is None:
+        key = jax.random.key(0) if key is None else key
+        variables = jax.jit(partial(_initialise, bijector, spread))(key, x, context)
+
+    def forward(variables, x, context):
+        return bijector.apply(variables, x, context, method="forward_and_log_det")
+
+    def inverse(variables, y, context):
+        return bijector.apply(variables, y, context, method="inverse_and_log_det")
+
+    @jax.jit
+    def measure(variables, x, context):
+        # One program, as most of the time is spent compiling.
+        forth = _measure(forward, variables, x, context)
+        return forth, _measure(inverse, variables, forth["event"], context)
+
+    forth, back = jax.device_get(measure(variables, x, context))
+    size = np.abs(x).max(-1) + np.abs(forth["event"]).max(-1) + 1
+    allowed = tolerance * size * np.linalg.cond(forth["jacobian"].astype(float))
+
+    for name, map_, at, is_ in (
+        ("forward", forward, x, forth),
+        ("inverse", inverse, forth["event"], back),
+    ):
+        for what, shape in (("event", x.shape), ("log_det", x.shape[:-1])):
+            value = is_[what]
+            law = f"broken law: {name}: {what} is {value.dtype} {value.shape}"
+            assert value.dtype == x.dtype and value.shape == shape, law
+            assert np.isfinite(value).all(), f"broken law: {name}: {what} is finite"
+            law = f"{name}: one event alone is as in the batch"
+            _close(law, is_["alone"][what], value, allowed)
+        slogdet = np.linalg.slogdet(is_["jacobian"].astype(float))[1]
+        law = f"{name}: the log-determinant is the Jacobian's"
+        _close(law, is_["log_det"], slogdet, allowed)
+        for path, finite in jax.tree_util.tree_leaves_with_path(is_["finite"]):
+            where = jax.tree_util.keystr(path)
+            assert finite, f"broken law: {name}: the gradient in {where} is finite"
+        if eager:
+            y, log_det = map_(variables, at, context)
+            _close(f"{name}: jit is eager", y, is_["event"], allowed)
+            _close(f"{name}: jit is eager", log_det, is_["log_det"], allowed)
+    _close("the inverse undoes the map", back["event"], x, allowed)
+    _close("the log-determinants cancel", -back["log_det"], forth["log_det"], allowed)
+
+
+def finite_gradients(map_, variables, x, context=None):
+    """Whether each gradient of Σ (y + log_det) is finite: a tree of booleans.
+
+    `map_(variables, x, context) -> (y, log_det)`; the tree has "params", "x" and, if
+    given, "context".
+    """
+
+    def total(given):
+        rest = {**variables, "params": given["params"]}
+        y, log_det = map_(rest, given["x"], given.get("context"))
+        return y.sum() + log_det.sum()
+
+    given = {"params": variables.get("params", {}), "x": x}
+    if context is not None:
+        given["context"] = context
+    return jax.tree.map(lambda g: jnp.isfinite(g).all(), jax.grad(total)(given))
+
+
+def perturb(params, key: Array, spread: float):
+    """`params` with normal noise of standard deviation `spread` added to each leaf."""
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves)) if leaves else []
+    moved = [
+        leaf + spread * jax.random.normal(k, leaf.shape, leaf.dtype)
+        for leaf, k in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(structure, moved)
+
+
+def _initialise(bijector, spread, key, x, context):
+    variables = dict(bijector.init(key, x, context))
+    variables["params"] = perturb(variables.get("params", {}), key, spread)
+    return variables
+
+
+def _measure(map_, variables, x, context):
+    """What a direction gives for the batch, and for each event alone."""
+
+    def alone(x, context):
+        one = None if context is None else context[None]
+        y, log_det = map_(variables, x[None], one)
+        return y[0], {"event": y[0], "log_det": log_det[0]}
+
+    axes = (0, None if context is None else 0)
+    jacobian, singles = jax.vmap(jax.jacfwd(alone, has_aux=True), axes)(x, context)
+    y, log_det = map_(variables, x, context)
+    return {
+        "event": y,
+        "log_det": log_det,
+        "jacobian": jacobian,
+        "alone": singles,
+        "finite": finite_gradients(map_, variables, x, context),
+    }
+
+
+def _close(law, value, expected, allowed):
+    error = np.abs(np.asarray(value, float) - np.asarray(expected, float))
+    allowed = allowed.reshape(-1, *(1,) * (error.ndim - 1))
+    excess = float((error / allowed).max())
+    assert excess <= 1, f"broken law: {law}; {excess:.3g} times the error allowed"

@@ -1,0 +1,64 @@
+"""The laws of bijectors, over the table of all of them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nfml_jax.bijectors.catalogue import BIJECTORS
+from nfml_jax.testing import check_bijector
+
+N = 6
+
+
+def events(kind, dims, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(N, dims))
+    if kind == "unit":
+        x = rng.uniform(0.02, 0.98, (N, dims))
+    elif kind == "positive":
+        x = np.exp(x)
+    elif kind == "angle":
+        x = rng.uniform(-3.1, 3.1, (N, dims))
+    elif kind == "sphere":
+        x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    return x.astype(dtype)
+
+
+def cases():
+    for name, entry in BIJECTORS.items():
+        for dims in (1, 4):
+            if dims < entry.least_dim:
+                continue
+            yield name, dims, False
+        if entry.takes_context:
+            yield name, 4, True
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["32", "64"])
+@pytest.mark.parametrize("name, dims, conditional", list(cases()))
+def test_laws(name, dims, conditional, dtype):
+    entry = BIJECTORS[name]
+    double = dtype == np.float64
+    with jax.enable_x64(double):
+        x = events(entry.events, dims, dtype)
+        context = events("line", 2, dtype, seed=1) if conditional else None
+        check_bijector(
+            entry.make(conditional),
+            x,
+            context,
+            tolerance=entry.tolerance[double],
+            eager=not (double or conditional),
+        )
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, e in BIJECTORS.items() if e.starts_as_identity]
+)
+def test_starts_as_the_identity(name):
+    entry = BIJECTORS[name]
+    bijector = entry.make(False)
+    x = jnp.asarray(events(entry.events, 3, np.float32))
+    y, log_det = bijector.apply(bijector.init(jax.random.key(0), x), x)
+    np.testing.assert_allclose(y, x, atol=2e-6)
+    np.testing.assert_allclose(log_det, 0, atol=2e-6)

@@ -1,94 +1,112 @@
 """What the training loop costs beside the steps themselves.
 
-Runs the same compiled dispatches twice: bare, one after the other and awaited at the
-end; and through the training loop with its log, TensorBoard, checkpoints and progress.
+Runs the same steps twice, turn by turn: bare, one dispatch after another; and through
+the training loop with its log, TensorBoard, a checkpoint and progress. In both, a first
+block of steps pays for compilation and a second one is timed.
 
-    python -m benchmarks.loop --steps=600 --repeats=3
+    python -m benchmarks.loop --steps=256 --repeats=7
 """
 
 import argparse
+import contextlib
 import importlib
+import io
 import json
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 
 from experiments import make_experiment
+from nfml_jax.training.experiment import Report
 from nfml_jax.training.feeds import ResidentFeed
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import make_mesh, replicate
 from nfml_jax.training.step import init_state, make_dispatch, make_step
-from nfml_jax.training.writers import read_metrics
-
-WARM_UP = 50  # steps: compilation, and the first line of the log
 
 
-def bare_seconds(experiment, config, steps: int) -> float:
-    """Seconds a step, dispatches back to back."""
+def clocks() -> np.ndarray:
+    """Seconds of wall and of all the process's threads."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def bare(experiment, config, steps: int) -> np.ndarray:
+    """Seconds of wall and CPU for `steps` steps, dispatches back to back."""
     settings = config["train"]
     mesh, key = make_mesh(), root_key(0)
     most = settings["steps_per_dispatch"]
     feed = ResidentFeed(
         experiment.train_arrays, settings["batch_size"], key, mesh, ahead=most
     )
-    optimizer = make_optimizer(make_schedule("cosine", 1e-3, steps=steps + WARM_UP))
-    variables = experiment.init(purpose_key(key, "init"))
+    optimizer = make_optimizer(make_schedule("cosine", 1e-3, steps=2 * steps))
+    variables = jax.jit(experiment.init)(purpose_key(key, "init"))
     state = replicate(init_state(variables, optimizer, average=False), mesh)
     step = make_step(experiment.loss, optimizer, key=key)
     dispatch = make_dispatch(step, feed.take, mesh, most)
-    done, started = 0, None
-    while done < WARM_UP + steps:
-        if done >= WARM_UP and started is None:
-            jax.block_until_ready(state)
-            started, first = time.perf_counter(), done
-        state, _ = dispatch(state, np.int32(most), feed.chunk(done), feed.resident)
-        done += most
-    jax.block_until_ready(state)
-    return (time.perf_counter() - started) / (done - first)
+    ends = []
+    for block in range(2):
+        for start in range(block * steps, (block + 1) * steps, most):
+            chunk = feed.chunk(start)
+            state, _ = dispatch(state, np.int32(most), chunk, feed.resident)
+        jax.block_until_ready(state)
+        ends.append(clocks())
+    return ends[1] - ends[0]
 
 
-def loop_seconds(experiment, config, steps: int) -> float:
-    """Seconds a step between the loop's own first and last lines of the log."""
-    with tempfile.TemporaryDirectory() as folder:
-        train_and_evaluate(lambda _: experiment, config, folder)
-        lines = [
-            (line["step"], line["time"])
-            for line in read_metrics(Path(folder) / "metrics.jsonl")
-            if "train/loss" in line
-        ]
-    (first, began), (last, ended) = lines[0], lines[-1]
-    return (ended - began) / (last - first)
+def through_the_loop(experiment, config, steps: int) -> np.ndarray:
+    """The same between the loop's first and second validation, which do nothing."""
+    ends = []
+
+    def validate(variables, apply):
+        ends.append(clocks())
+        return Report()
+
+    experiment.validate = validate
+    experiment.report = lambda variables, apply: Report()
+    config["train"] |= {
+        "total": f"{2 * steps} steps",
+        "evaluate_every": f"{steps} steps",
+        "checkpoint_every": f"{steps} steps",
+    }
+    silence = contextlib.redirect_stdout(io.StringIO())
+    with tempfile.TemporaryDirectory() as folder, silence:
+        outcome = train_and_evaluate(lambda _: experiment, config, folder)
+    assert outcome.status == "done", outcome
+    return ends[1] - ends[0]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="arcface_mnist")
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     config = importlib.import_module(f"configs.{options.config}").get_config().to_dict()
-    config["train"] |= {
-        "total": f"{WARM_UP + options.steps} steps",
-        "evaluate_every": "never",
-    }
+    most = config["train"]["steps_per_dispatch"]
+    steps = -(-options.steps // most) * most
     experiment = make_experiment(config)
     ratios = []
     for _ in range(options.repeats):
-        bare = bare_seconds(experiment, config, options.steps)
-        loop = loop_seconds(experiment, config, options.steps)
-        ratios.append(loop / bare)
-        print(f"bare {1e3 * bare:.2f} ms a step, loop {1e3 * loop:.2f} ms", flush=True)
+        alone = bare(experiment, config, steps)
+        loop = through_the_loop(experiment, config, steps)
+        ratios.append(loop / alone)
+        for name, seconds in (("bare", alone), ("loop", loop)):
+            wall, cpu = 1e3 * seconds / steps
+            print(f"{name}: {wall:.2f} ms wall, {cpu:.2f} ms CPU a step", flush=True)
+    wall, cpu = (100 * (np.array(ratios) - 1)).T
     summary = {
         "config": options.config,
         "data": experiment.data()["name"],
-        "overhead_percent": [round(100 * (r - 1), 2) for r in ratios],
-        "median_percent": round(100 * (statistics.median(ratios) - 1), 2),
+        "device": jax.devices()[0].device_kind,
+        "steps": steps,
+        "overhead_wall_percent": [round(x, 1) for x in wall],
+        "overhead_cpu_percent": [round(x, 1) for x in cpu],
+        "median_wall_percent": round(statistics.median(wall), 1),
+        "median_cpu_percent": round(statistics.median(cpu), 1),
     }
     print(json.dumps(summary))
 

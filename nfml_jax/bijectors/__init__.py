@@ -4,18 +4,36 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
+from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
+from nfml_jax.bijectors.normalization import ActNorm, BatchNorm, fit_statistics
+from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
 from nfml_jax.bijectors.permutations import Permutation, Reverse
+from nfml_jax.bijectors.planar import Planar, Radial
+from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import *  # noqa: F403
 from nfml_jax.bijectors.transforms import __all__ as _transforms
 
 __all__ = [
+    "LU",
+    "QR",
+    "SVD",
+    "ActNorm",
+    "BatchNorm",
     "Bijector",
     "Chain",
     "Coupling",
     "Elementwise",
+    "Householder",
     "Inverse",
+    "LowRank",
+    "MatrixExponential",
+    "Orthogonal",
     "Permutation",
+    "Planar",
+    "Radial",
     "Reverse",
     "Stack",
+    "Sylvester",
+    "fit_statistics",
     *_transforms,
 ]

@@ -7,7 +7,12 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
+from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
+from nfml_jax.bijectors.normalization import ActNorm, BatchNorm
+from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
 from nfml_jax.bijectors.permutations import Permutation, Reverse
+from nfml_jax.bijectors.planar import Planar, Radial
+from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import TRANSFORMS, Affine
 from nfml_jax.nets.conditioners import MLP
 
@@ -39,6 +44,32 @@ def _net(conditional: bool = True):
 BIJECTORS = {
     "elementwise": Entry(lambda c: Elementwise(Affine(), _net(c))),
     "coupling": Entry(lambda c: Coupling(Affine(), _net()), "Dinh et al. 2017"),
+    "lu": Entry(lambda c: LU(_net(c)), "Kingma & Dhariwal 2018"),
+    "qr": Entry(lambda c: QR(_net(c)), "Hoogeboom et al. 2019"),
+    "svd": Entry(lambda c: SVD(_net(c)), "Hoogeboom et al. 2019"),
+    "low_rank": Entry(lambda c: LowRank(_net(c), rank=2)),
+    "matrix_exponential": Entry(
+        lambda c: MatrixExponential(_net(c)), "Hoogeboom et al. 2020"
+    ),
+    "householder": Entry(
+        lambda c: Householder(conditioner=_net(c)), "Tomczak & Welling 2016"
+    ),
+    "orthogonal": Entry(lambda c: Orthogonal(), "", False),
+    "planar": Entry(lambda c: Planar(_net(c)), "Rezende & Mohamed 2015"),
+    "radial": Entry(lambda c: Radial(_net(c)), "Rezende & Mohamed 2015"),
+    **{
+        f"sylvester_{basis}": Entry(
+            lambda c, b=basis: Sylvester(b, rank=3, conditioner=_net(c)),
+            "van den Berg et al. 2018",
+        )
+        for basis in ("orthogonal", "householder", "triangular")
+    },
+    "act_norm": Entry(
+        lambda c: ActNorm(), "Kingma & Dhariwal 2018", False, starts_as_identity=False
+    ),
+    "batch_norm": Entry(
+        lambda c: BatchNorm(), "Papamakarios et al. 2017", False, False
+    ),
     "reverse": Entry(lambda c: Reverse(), "", False, False),
     "permutation": Entry(lambda c: Permutation(), "", False, False),
     "chain": Entry(lambda c: Chain([Reverse(), Coupling(Affine(), _net()), Reverse()])),

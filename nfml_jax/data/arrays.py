@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import check_labels
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ImageData:
         return self.train.images.shape[1:]
 
     def summary(self) -> dict:
-        """What ``result.json`` keeps: name, source, digest and the counts."""
+        """What `result.json` keeps: name, source, digest and the counts."""
         return {
             "name": self.name,
             "source": self.source,
@@ -75,13 +76,24 @@ class Loaded:
     class_names: tuple[str, ...]
     train: Split
     test: Split
+    validation: Split | None = None
 
 
 def make_image_data(name, source, class_names, train, test, validation=None):
-    """An :class:`ImageData` with its digest: sha256 over shapes and bytes in order."""
+    """An `ImageData` with its digest: sha256 over shapes and bytes in order.
+
+    Raises UserError if a part is empty, or a label is not that of a class.
+    """
     sha = hashlib.sha256()
-    for split in (train, validation, test):
-        for array in () if split is None else (split.images, split.labels):
+    parts = {"training": train, "validation": validation, "test": test}
+    for part, split in parts.items():
+        if split is None:
+            continue
+        if not len(split):
+            raise UserError(f"{name} has no {part} images; every part needs some.")
+        what = f"{part} labels of {name}"
+        check_labels(split.labels, len(split.images), len(class_names), what)
+        for array in (split.images, split.labels):
             sha.update(f"{array.dtype.str}{array.shape}".encode())
             sha.update(np.ascontiguousarray(array))
     digest = f"sha256:{sha.hexdigest()}"
@@ -89,7 +101,7 @@ def make_image_data(name, source, class_names, train, test, validation=None):
 
 
 def stratified(labels: np.ndarray, count: int, seed: int = 0):
-    """Indices of ``count`` examples in the classes' own proportions, and of the rest.
+    """Indices of `count` examples in the classes' own proportions, and of the rest.
 
     Both come back in ascending order. The draw is a function of the labels, the count
     and the seed alone: it uses a bit generator's raw stream, which numpy keeps fixed
@@ -110,27 +122,48 @@ def stratified(labels: np.ndarray, count: int, seed: int = 0):
     return np.flatnonzero(mask), np.flatnonzero(~mask)
 
 
+def with_every_class(labels: np.ndarray, kept: np.ndarray, rest: np.ndarray):
+    """Indices `kept` and `rest`, where `kept` takes one of each class it lacks.
+
+    What is trained on must show every class: a class's only example is of no use to a
+    test.
+    """
+    lacking = rest[~np.isin(labels[rest], labels[kept])]
+    moved = lacking[np.unique(labels[lacking], return_index=True)[1]]
+    return np.sort(np.r_[kept, moved]), np.setdiff1d(rest, moved)
+
+
 def shrink(split: Split, limit: int | None, seed: int, what: str) -> Split:
-    """At most ``limit`` examples of a split, stratified; None keeps all of it."""
+    """`limit` examples of a split, stratified, or one of each class if that is more.
+
+    None keeps all of it.
+    """
     if limit is None or limit >= len(split):
         return split
     if limit < 1:
-        raise UserError(f"{what} is {limit}; it must be at least 1, or None for all.")
-    return split.take(stratified(split.labels, limit, seed)[0])
+        raise UserError(f"{what} is {limit}; it must be at least 1, or 0 for all.")
+    chosen, rest = stratified(split.labels, limit, seed)
+    return split.take(with_every_class(split.labels, chosen, rest)[0])
 
 
 def set_aside(train: Split, validation: float, seed: int):
-    """Training split without, and as, a stratified validation part.
+    """Training split without, and as, a stratified validation part, or None.
 
-    ``validation`` is a fraction below 1, or a count from 1 up; 0 sets nothing aside.
+    `validation` is a fraction below 1, or a count from 1 up; 0 sets nothing aside. A
+    class's only training image stays where it is.
     """
     if not validation:
         return train, None
-    count = round(validation * len(train)) if 0 < validation < 1 else int(validation)
-    if not 0 < count < len(train) or (validation > 1 and count != validation):
+    most = len(train) - 1
+    if 0 < validation < 1:
+        count = min(max(round(validation * len(train)), 1), most)
+    elif 1 <= validation <= most and validation == int(validation):
+        count = int(validation)
+    else:
         raise UserError(
             f"validation is {validation}; with {len(train)} training images it must "
             f"be 0, a fraction below 1 or a whole number below {len(train)}."
         )
     chosen, rest = stratified(train.labels, count, seed)
-    return train.take(rest), train.take(chosen)
+    rest, chosen = with_every_class(train.labels, rest, chosen)
+    return train.take(rest), train.take(chosen) if len(chosen) else None

@@ -1,38 +1,38 @@
 """Light augmentation on the device: shift, turn and scale, each image by its key."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 
+from nfml_jax.errors import UserError
+
 
 def to_float(images):
-    """uint8 images as float32 in [-1, 1]: ``(x / 255 - 0.5) / 0.5``."""
+    """uint8 images as float32 in [-1, 1]: `(x / 255 - 0.5) / 0.5`."""
     return (jnp.asarray(images, jnp.float32) / 255 - 0.5) / 0.5
 
 
 def augment(images, keys, *, shift=0.0, rotate=0.0, scale=0.0):
-    """Shift, turn and scale each image about its centre, at random.
+    """Shift, turn and scale each image [B, H, W, C] about its centre, by its key [B].
 
+    Each goes up to `shift` pixels along each axis, up to `rotate` degrees either way,
+    and changes its size by up to the fraction `scale` (0.1: from 0.9 to 1.1 times).
     What happens to an image depends on its own key alone, so it does not change with
     the way a batch is divided over devices. Values are bilinear, and beyond the border
-    the border's own repeat, so that the background's level does not matter.
-
-    Args:
-        images: float [B, H, W, C].
-        keys: one key for each image [B], or one key of which the i-th image's is
-            ``fold_in(key, i)``.
-        shift: largest shift along each axis, in pixels.
-        rotate: largest angle either way, in degrees.
-        scale: largest change of size, as a fraction (0.1: from 0.9 to 1.1 times).
-
-    Returns:
-        float [B, H, W, C]; the images themselves if all three are 0.
+    the border's own repeat, so that the background's level does not matter. With all
+    three 0 the images come back as they are. Raises UserError for settings below 0, not
+    finite, or a scale of 1 and more, which would turn images inside out.
     """
+    for name, value in {"shift": shift, "rotate": rotate, "scale": scale}.items():
+        if not 0 <= value < (1 if name == "scale" else math.inf):
+            raise UserError(
+                f"augment.{name} is {value}; expected "
+                + ("a fraction in [0, 1)." if name == "scale" else "0 or more.")
+            )
     if not (shift or rotate or scale):
         return images
-    typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
-    if keys.ndim == (0 if typed else 1):
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(keys, jnp.arange(len(images)))
 
     def one(image, key):
         draw = jax.random.uniform(key, (4,), image.dtype, -1.0, 1.0)

@@ -1,6 +1,6 @@
 """tensorflow-datasets builders of the IDX sets, in array_record: no TensorFlow needed.
 
-Importing this module registers ``nfml_mnist`` and ``nfml_fashion_mnist`` with tfds; it
+Importing this module registers `nfml_mnist` and `nfml_fashion_mnist` with tfds; it
 takes a second or two, so the rest of the package imports it only where it is used.
 """
 
@@ -29,7 +29,7 @@ class Damaged(Exception):
 class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """One example per record, in the files' own order, under the catalogue's features.
 
-    Images are stored as plain bytes, so that :func:`read` can take them in bulk. The
+    Images are stored as plain bytes, so that `read` can take them in bulk. The
     metadata keep the md5 of each plain IDX file the records were made from.
     """
 
@@ -117,8 +117,7 @@ def _open(folder: Path):
 def prepared_md5s(folder: Path) -> dict[str, str]:
     """md5 of the IDX files a prepared folder was made from, by part.
 
-    Raises:
-        Damaged: if the folder is half-prepared.
+    Raises Damaged if the folder is half-prepared.
     """
     return _open(folder)[1]
 
@@ -129,8 +128,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     The records are parsed in bulk: 70,000 images take about a second and a half, where
     decoding them one at a time through tfds takes six.
 
-    Raises:
-        Damaged: if they are not what was written.
+    Raises Damaged if they are not what was written.
     """
     builder, md5s, sources = _open(folder)
     shape = builder.info.features["image"].shape[:-1]
@@ -162,13 +160,12 @@ def _remove(folder: Path) -> None:
 
 
 def prepare(name: str, manual_dir: Path, folder: Path) -> None:
-    """Prepare a set from IDX files into ``folder``, unless that is there and whole.
+    """Prepare a set from IDX files into `folder`, unless that is there and whole.
 
     tfds writes to a folder of its own beside it and renames that when done, so several
     processes may do this at once: the first to finish wins and the others see it.
 
-    Raises:
-        OSError: if the folder cannot be written.
+    Raises OSError if the folder cannot be written.
     """
     data_dir = folder.parents[1]
     if folder.exists():

@@ -13,9 +13,8 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
 
     Read without TensorFlow if it was prepared as array_record, else with it.
 
-    Raises:
-        UserError: if it is not prepared, not of labelled uint8 images of one size, or
-            needs a package that is missing.
+    Raises UserError if it is not prepared, not of labelled uint8 images of one size, or
+    needs a package that is missing.
     """
     try:
         import tensorflow_datasets as tfds
@@ -69,6 +68,10 @@ def _read(tfds, builder, split: str) -> Split:
             f"{name} was prepared as {builder.info.file_format.value}, which needs "
             f"{error.name}; `pip install {error.name}`, or prepare it as array_record."
         ) from error
+    if not pairs:
+        raise UserError(
+            f"{name} has no example in {split}; expected some to train and to test on."
+        )
     shapes = {image.shape for image, _ in pairs}
     if len(shapes) != 1 or pairs[0][0].dtype != np.uint8 or pairs[0][0].ndim != 3:
         raise UserError(

@@ -21,13 +21,12 @@ def _reason(error: Exception) -> str:
 
 
 def check_connection(url: str, seconds: float = CONNECT_SECONDS) -> None:
-    """Ask for the header of ``url``, within ``seconds`` in all, name look-up included.
+    """Ask for the header of `url`, within `seconds` in all, name look-up included.
 
     The request runs in a thread that is given up at the deadline, because a name
     look-up takes no timeout. The environment's proxies are honoured.
 
-    Raises:
-        DownloadError: if there is no answer, or a refusal.
+    Raises DownloadError if there is no answer, or a refusal.
     """
     outcome = []
 
@@ -49,11 +48,10 @@ def check_connection(url: str, seconds: float = CONNECT_SECONDS) -> None:
 
 
 def fetch(url: str, target: Path, md5: str) -> None:
-    """Download ``url`` to ``target``, which appears only once it is whole and checked.
+    """Download `url` to `target`, which appears only once it is whole and checked.
 
-    Raises:
-        DownloadError: if it cannot be fetched or has another md5.
-        OSError: if ``target`` cannot be written.
+    Raises DownloadError if it cannot be fetched or has another md5, OSError if `target`
+    cannot be written.
     """
     try:
         with urllib.request.urlopen(url, timeout=STALL_SECONDS) as response:
@@ -70,7 +68,7 @@ def fetch(url: str, target: Path, md5: str) -> None:
 
 
 def has_md5(path: Path, md5: str) -> bool:
-    """Whether ``path`` is a file of this md5."""
+    """Whether `path` is a file of this md5."""
     return path.is_file() and _md5(path.read_bytes()) == md5
 
 

@@ -15,17 +15,15 @@ PARTS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labels": 
 
 
 def file_name(part: str) -> str:
-    """Published name of a part, without .gz: ``train-images-idx3-ubyte``."""
+    """Published name of a part, without .gz: `train-images-idx3-ubyte`."""
     return f"{part}-idx{PARTS[part]}-ubyte"
 
 
 def find_parts(folder: Path) -> dict[str, Path] | None:
     """Path of each of the four files in a folder; None if it holds none of them.
 
-    Plain or .gz, and either ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``.
-
-    Raises:
-        UserError: if it holds some of the four but not all.
+    Plain or .gz, and either `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
+    Raises UserError if it holds some of the four but not all.
     """
     found = {}
     for part in PARTS:
@@ -56,11 +54,10 @@ def _content(path: Path) -> bytes:
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
-    """The uint8 array of ``ndim`` axes in an IDX file, gzipped or plain.
+    """The uint8 array of `ndim` axes in an IDX file, gzipped or plain.
 
-    Raises:
-        UserError: if the file is empty, damaged, of another kind or of another length
-            than its header says.
+    Raises UserError if the file is empty, damaged, of another kind or of another length
+    than its header says.
     """
     content = _content(path)
     if not content:
@@ -98,15 +95,15 @@ def md5(array: np.ndarray) -> str:
 
 
 def md5s(parts: dict[str, np.ndarray]) -> dict[str, str]:
-    """:func:`md5` of each of the four arrays."""
+    """`md5` of each of the four arrays."""
     return {part: md5(parts[part]) for part in PARTS}
 
 
 def read_parts(paths: dict[str, Path], num_classes: int) -> dict[str, np.ndarray]:
     """The four arrays: images uint8 [N, H, W], labels uint8 [N].
 
-    Raises:
-        UserError: as :func:`read_idx`, or if images and labels do not belong together.
+    Raises UserError as `read_idx` does, and if images and labels do not belong
+    together.
     """
     parts = {part: read_idx(paths[part], ndim) for part, ndim in PARTS.items()}
     for split in ("train", "t10k"):

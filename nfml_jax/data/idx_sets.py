@@ -14,9 +14,9 @@ PREPARED_VERSION = "1.0.0"
 class IdxSet:
     """A published data set of four IDX files.
 
-    ``md5`` is of the plain files, ``gz_md5`` of the published .gz ones, both by part;
-    ``mirror`` is the address the .gz names are appended to; ``system_package`` is what
-    distributions call it and ``system_dir`` where that package puts it.
+    `md5` is of the plain files, `gz_md5` of the published .gz ones, both by part;
+    `mirror` is the address the .gz names are appended to; `system_package` is what
+    distributions call it and `system_dir` where that package puts it.
     """
 
     name: str

@@ -2,18 +2,28 @@
 
 import io
 import zipfile
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from nfml_jax.data.arrays import Loaded, Split, stratified
+from nfml_jax.data.arrays import Loaded, Split, stratified, with_every_class
 from nfml_jax.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".bmp")
+
+# What a folder above the class folders may be called -> what it holds.
+PARTS = {
+    "train": "train",
+    "test": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+TREE = "root/CLASS/picture.png, or root/train/CLASS/ and root/test/CLASS/"
 
 
 @dataclass(frozen=True)
@@ -26,71 +36,73 @@ class _Tree:
 
 
 def load_image_folder(
-    *,
-    root,
-    image_size=28,
-    channels: int = 1,
-    test_fraction: float = 0.2,
-    min_images: int = 1,
-    seed: int = 0,
+    *, root="", image_size=28, channels: int = 1, test_fraction=0.2, seed: int = 0
 ) -> Loaded:
-    """Images of ``root/CLASS/``, or of ``root/train/CLASS/`` and ``root/test/CLASS/``.
+    """Images of a folder `root` or a zip of it, by class: `root/CLASS/picture.png`.
+
+    Or of `root/train/CLASS/` and `root/test/CLASS/`, where `val`, `valid` and
+    `validation` may stand for `test`, or beside it, and are then what to validate on.
+    Without such folders a share `test_fraction` of the images is drawn to test on,
+    stratified and keyed by `seed`, but for a class's only image.
 
     One folder around them all is skipped, as are hidden files. Classes are sorted by
-    name. Without train and test folders the split is stratified and keyed by ``seed``.
+    name. Images are turned as their EXIF data say, made grey (`channels` 1) or coloured
+    (3), and resized to `image_size`, a side in pixels or (height, width).
 
-    Args:
-        root: the folder, or a zip of it.
-        image_size: side in pixels, or (height, width), that all are resized to.
-        channels: 1 for grey, 3 for colour.
-        test_fraction: share of the images to test on, if the folders do not say.
-        min_images: leave out classes with fewer images than this.
-        seed: of the split.
-
-    Raises:
-        UserError: if there are no two classes of readable images.
+    Raises UserError if there are no two classes of readable images.
     """
+    if not str(root):
+        raise UserError(
+            "root is empty; give data.root=FOLDER or ZIP, as configs/arcface_folder.py "
+            "does."
+        )
     root = Path(root).expanduser()
     height, width = _size(image_size)
     if channels not in (1, 3):
         raise UserError(f"channels is {channels}; expected 1 (grey) or 3 (colour).")
-    tree = _open(root)
-    table = _classes(tree, root)
-    counts = Counter(label for _, label in table.values())
-    names = sorted(name for name, count in counts.items() if count >= min_images)
-    if len(names) < 2:
-        raise UserError(
-            f"{root} holds {len(names)} class(es) of at least {min_images} image(s); "
-            f"expected two or more, as in {root.name}/CLASS/picture.png."
-        )
-    number = {name: i for i, name in enumerate(names)}
-    paths = [path for path, (_, label) in table.items() if label in number]
 
     def decode(path):
         return _decode(tree.read, path, root, (width, height), channels)
 
-    with ThreadPoolExecutor() as pool:
-        images = np.stack(list(pool.map(decode, paths)))
-    labels = np.array([number[table[path][1]] for path in paths], np.int32)
-    both = Split(images, labels)
-    is_test = np.array([table[path][0] == "test" for path in paths])
-    if is_test.any():
-        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-        unseen = sorted(set(labels[test]) - set(labels[train]))
-        if unseen:
+    with _open(root) as tree:
+        table = _classes(tree, root)
+        names = sorted({label for _, label in table.values()})
+        if len(names) < 2:
             raise UserError(
-                f"{root} has the class {names[unseen[0]]!r} only under test/; "
-                "every class needs images under train/."
+                f"{root} holds {len(names)} class(es) of images; expected two or more, "
+                f"as in {TREE}."
             )
+        with ThreadPoolExecutor() as pool:
+            images = np.stack(list(pool.map(decode, table)))
+    number = {name: i for i, name in enumerate(names)}
+    parts = np.array([part for part, _ in table.values()])
+    labels = np.array([number[label] for _, label in table.values()], np.int32)
+    every = Split(images, labels)
+    if parts.any():
+        rows = {part: np.flatnonzero(parts == part) for part in np.unique(parts)}
+        _check_seen(root, names, labels, rows)
     else:
         train, test = _draw(labels, test_fraction, seed)
+        rows = {"train": train, "test": test}
+    validation = every.take(rows["validation"]) if "validation" in rows else None
     return Loaded(
         f"image_folder:{root.stem}",
         "zip of image folders" if root.is_file() else "image folders",
         tuple(names),
-        both.take(train),
-        both.take(test),
+        every.take(rows["train"]),
+        every.take(rows["test"]) if "test" in rows else validation,
+        validation if "test" in rows else None,
     )
+
+
+def _check_seen(root, names, labels, rows):
+    for part in rows.keys() - {"train"}:
+        unseen = np.setdiff1d(labels[rows[part]], labels[rows["train"]])
+        if len(unseen):
+            raise UserError(
+                f"{root} has the class {names[unseen[0]]!r} to test on but not under "
+                "train/; every class needs images there."
+            )
 
 
 def _size(image_size) -> tuple[int, int]:
@@ -103,25 +115,31 @@ def _size(image_size) -> tuple[int, int]:
 
 
 def _draw(labels, test_fraction, seed):
-    count = round(test_fraction * len(labels))
-    if not 0 < count < len(labels):
+    """Indices to train on and to test on."""
+    if not 0 < test_fraction < 1:
         raise UserError(
-            f"test_fraction {test_fraction} of {len(labels)} images leaves nothing to "
-            "train or to test on; expected a fraction between 0 and 1."
+            f"test_fraction is {test_fraction}; expected a fraction between 0 and 1."
         )
+    count = max(1, round(test_fraction * len(labels)))
     test, train = stratified(labels, count, seed)
-    # The only image of a class is of use for training, not for a test.
-    alone = ~np.isin(labels[test], labels[train])
-    return np.sort(np.r_[train, test[alone]]), test[~alone]
+    train, test = with_every_class(labels, train, test)
+    if not len(test):
+        raise UserError(
+            f"test_fraction is {test_fraction}, but no class has a second image to "
+            "test on; add images, or give train/ and test/ folders."
+        )
+    return train, test
 
 
-def _open(root: Path) -> _Tree:
+@contextmanager
+def _open(root: Path) -> Iterator[_Tree]:
     """Everything under a folder or in a zip but hidden and macOS's own files."""
     if root.is_dir():
         found = {p: PurePosixPath(p.relative_to(root)) for p in root.rglob("*")}
         files = [relative for path, relative in found.items() if path.is_file()]
         folders = [relative for path, relative in found.items() if path.is_dir()]
-        return _tree(files, folders, lambda path: (root / path).read_bytes())
+        yield _tree(files, folders, lambda path: (root / path).read_bytes())
+        return
     if not root.is_file():
         raise UserError(f"root {root} does not exist; expected a folder or a zip.")
     try:
@@ -130,10 +148,12 @@ def _open(root: Path) -> _Tree:
         raise UserError(
             f"{root} is not a zip that can be read ({error}); copy it again."
         ) from error
-    files = [PurePosixPath(e.filename) for e in archive.infolist() if not e.is_dir()]
-    folders = [PurePosixPath(e.filename) for e in archive.infolist() if e.is_dir()]
-    folders += [parent for path in files for parent in path.parents]
-    return _tree(files, folders, lambda path: archive.read(str(path)))
+    with archive:
+        entries = archive.infolist()
+        files = [PurePosixPath(e.filename) for e in entries if not e.is_dir()]
+        folders = [PurePosixPath(e.filename) for e in entries if e.is_dir()]
+        folders += [parent for path in files for parent in path.parents]
+        yield _tree(files, folders, lambda path: archive.read(str(path)))
 
 
 def _tree(files, folders, read) -> _Tree:
@@ -146,19 +166,28 @@ def _tree(files, folders, read) -> _Tree:
 
 
 def _classes(tree: _Tree, root: Path) -> dict[PurePosixPath, tuple[str, str]]:
-    """Image path -> ("train", "test" or "", class), from where the images lie."""
+    """Image path -> (part of `PARTS` or "", class), from where the images lie."""
     images = [path for path in tree.files if path.suffix.lower() in SUFFIXES]
     images = [path for path in images if len(path.parts) > 1]
     tops = {path.parts[0] for path in images}
     wrapped = len(tops) == 1 and all(len(path.parts) > 2 for path in images)
     skip = 1 if wrapped else 0
-    split = {path.parts[skip] for path in images} == {"train", "test"}
-    depth = skip + 1 if split else skip
+    above = {path.parts[skip] for path in images}
+    split = {"train"} < above <= PARTS.keys()
+    depth = skip + split
 
     def place(path):
-        return path.parts[skip] if split else "", path.parts[depth]
+        return PARTS.get(path.parts[skip], "") if split else "", path.parts[depth]
 
-    table = {path: place(path) for path in images if len(path.parts) > depth + 1}
+    table = {}
+    for path in images:
+        if len(path.parts) > depth + 2:
+            raise UserError(
+                f"{root} holds {path}, which lies deeper than a class folder; expected "
+                f"{TREE}."
+            )
+        if len(path.parts) == depth + 2:
+            table[path] = place(path)
     filled = set(table.values())
     for folder in tree.folders:
         is_class = len(folder.parts) == depth + 1 and (
@@ -174,10 +203,10 @@ def _classes(tree: _Tree, root: Path) -> dict[PurePosixPath, tuple[str, str]]:
 
 def _decode(read, path, root, size, channels) -> np.ndarray:
     """One image, uint8 [H, W, C]."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
-        image = Image.open(io.BytesIO(read(path)))
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(read(path))))
         if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         image = image.convert("L" if channels == 1 else "RGB")

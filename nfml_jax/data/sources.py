@@ -61,10 +61,9 @@ class Places:
 def load_idx_set(
     spec: IdxSet, *, source="auto", manual_dir=None, data_dir=None
 ) -> Loaded:
-    """An IDX set from one source, or from the first of :data:`SOURCES` that has it.
+    """An IDX set from one source, or from the first of `SOURCES` that has it.
 
-    Raises:
-        UserError: if no source has it, or the files that are there are damaged.
+    Raises UserError if no source has it, or the files that are there are damaged.
     """
     places = Places(manual_dir, data_dir)
     if source != "auto" and source not in SOURCES:

@@ -23,7 +23,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """``x`` [N, ...] in consecutive blocks [size, ...], the last padded with zeros.
+    """`x` [N, ...] in consecutive blocks [size, ...], the last padded with zeros.
 
     One shape for all blocks means one compilation.
     """
@@ -34,7 +34,7 @@ def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def check_vectors(x, name: str = "embeddings") -> np.ndarray:
-    """``x`` as float32 [N, D]; UserError when it is empty or not finite."""
+    """`x` as float32 [N, D]; UserError when it is empty or not finite."""
     x = np.asarray(x, np.float32)
     if x.ndim != 2:
         raise UserError(
@@ -54,7 +54,7 @@ def check_vectors(x, name: str = "embeddings") -> np.ndarray:
 
 
 def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
-    """UserError when vectors ``a`` [N, D] and ``b`` [M, D] differ in D."""
+    """UserError when vectors `a` [N, D] and `b` [M, D] differ in D."""
     if a.shape[1] != b.shape[1]:
         raise UserError(
             f"{names} have {a.shape[1]} and {b.shape[1]} dimensions; expected the same "
@@ -62,12 +62,24 @@ def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
         )
 
 
-def check_labels(labels, count: int) -> np.ndarray:
-    """``labels`` as int32 [count]; UserError when they are of another shape or type."""
+def check_labels(
+    labels, count: int, num_classes: int | None = None, name: str = "labels"
+) -> np.ndarray:
+    """`labels` as int32 [count]; UserError when they are of another shape or type.
+
+    Or, with `num_classes`, when one of them is not in [0, num_classes).
+    """
     labels = np.asarray(labels)
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise UserError(
-            f"labels have shape {labels.shape} and type {labels.dtype}; expected one "
+            f"{name} have shape {labels.shape} and type {labels.dtype}; expected one "
             f"integer for each of the {count} examples."
         )
+    if num_classes is not None and count:
+        low, high = labels.min(), labels.max()
+        if not 0 <= low <= high < num_classes:
+            raise UserError(
+                f"{name} range from {low} to {high}; expected 0 to {num_classes - 1}: "
+                "mend them, or set the number of classes."
+            )
     return labels.astype(np.int32)

@@ -7,7 +7,7 @@ from nfml_jax.evaluation.arrays import check_labels, check_vectors
 
 
 def predictions(logits) -> np.ndarray:
-    """The class of the largest logit [N] of ``logits`` [N, C]; ties: the lower class.
+    """The class of the largest logit [N] of `logits` [N, C]; ties: the lower class.
 
     UserError when the logits are empty or not finite.
     """
@@ -30,14 +30,8 @@ def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
 
     UserError when a class lies outside 0 … C−1.
     """
-    labels = check_labels(labels, len(predicted))
-    predicted = check_labels(predicted, len(labels))
-    for name, classes in (("labels", labels), ("predictions", predicted)):
-        if classes.size and not 0 <= classes.min() <= classes.max() < num_classes:
-            raise UserError(
-                f"{name} range from {classes.min()} to {classes.max()}; expected "
-                f"0 to {num_classes - 1}, so set the number of classes accordingly."
-            )
+    labels = check_labels(labels, len(predicted), num_classes)
+    predicted = check_labels(predicted, len(labels), num_classes, "predictions")
     cells = labels.astype(np.int64) * num_classes + predicted
     counts = np.bincount(cells, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)

@@ -18,7 +18,7 @@ from nfml_jax.evaluation.neighbours import top_k
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The angle [...] between vectors ``a`` and ``b`` [..., D], in degrees, 0 to 180.
+    """The angle [...] between vectors `a` and `b` [..., D], in degrees, 0 to 180.
 
     2 atan2(‖â − b̂‖, ‖â + b̂‖) of the unit vectors: unlike acos it keeps float32's full
     accuracy near 0 and 180 degrees. A zero vector is at 90 degrees to any other.
@@ -29,7 +29,7 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _nearest_other(queries, gallery, own, chunk: int = TILE) -> np.ndarray:
-    """The gallery row [Q] nearest in angle to each query, leaving out row ``own`` [Q].
+    """The gallery row [Q] nearest in angle to each query, leaving out row `own` [Q].
 
     Chosen by cosine: among rows within 0.02 degrees of each other it may take another.
     """
@@ -73,13 +73,13 @@ def angle_statistics(
 
     embeddings [N, D], labels [N], and class weights [C, D] where the model has them.
 
-    * ``w_ec``: mean angle between a class's weight and the centre of its embeddings;
-    * ``w_inter``: mean over classes of the smallest angle to another class's weight;
-    * ``intra``: mean angle between an embedding and the centre of its class;
-    * ``inter``: mean over classes of the smallest angle to another class's centre.
+    * `w_ec`: mean angle between a class's weight and the centre of its embeddings;
+    * `w_inter`: mean over classes of the smallest angle to another class's weight;
+    * `intra`: mean angle between an embedding and the centre of its class;
+    * `inter`: mean over classes of the smallest angle to another class's centre.
 
     The centre is the mean of the unit embeddings; classes without examples count in
-    ``w_inter`` only. UserError for fewer than two classes, or labels without a weight.
+    `w_inter` only. UserError for fewer than two classes, or labels without a weight.
     """
     if weights is None:
         embeddings = check_vectors(embeddings)
@@ -100,11 +100,6 @@ def angle_statistics(
 def _checked(embeddings, weights, labels):
     embeddings = check_vectors(embeddings)
     weights = check_vectors(weights, "class weights")
-    labels = check_labels(labels, len(embeddings))
+    labels = check_labels(labels, len(embeddings), len(weights))
     check_same_dimensions(embeddings, weights, "Embeddings and class weights")
-    if not 0 <= labels.min() <= labels.max() < len(weights):
-        raise UserError(
-            f"labels range from {labels.min()} to {labels.max()}; expected 0 to "
-            f"{len(weights) - 1}, one for each class weight."
-        )
     return embeddings, weights, labels

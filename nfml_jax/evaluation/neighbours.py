@@ -37,9 +37,9 @@ METRICS = {"cosine": _cosine, "euclidean": _euclidean}
 
 @functools.partial(jax.jit, static_argnames="k")
 def _merge(best, queries, gallery, ids, k):
-    """The k best of ``best`` (scores and ids [Q, k]) and a block of the gallery.
+    """The k best of `best` (scores and ids [Q, k]) and a block of the gallery.
 
-    ``ids`` [G] number the block's rows, −1 for padding. Of equal scores the one seen
+    `ids` [G] number the block's rows, −1 for padding. Of equal scores the one seen
     first wins, so the lowest id.
     """
     # The full float32 product also where the hardware's default is coarser.
@@ -96,7 +96,7 @@ def top_k(
 
 
 def vote(labels: np.ndarray) -> np.ndarray:
-    """The most frequent label [Q] of each row of neighbours' ``labels`` [Q, k].
+    """The most frequent label [Q] of each row of neighbours' `labels` [Q, k].
 
     Neighbours come nearest first; of equally frequent labels, the nearest one's wins.
     """
@@ -115,7 +115,7 @@ def knn_accuracy(
 ) -> float:
     """The share of test examples whose k nearest training examples elect their label.
 
-    Embeddings [N, D] and labels [N]; majority of ``vote``, errors of ``top_k``.
+    Embeddings [N, D] and labels [N]; majority of `vote`, errors of `top_k`.
     """
     train_labels = check_labels(train_labels, len(train_embeddings))
     test_labels = check_labels(test_labels, len(test_embeddings))

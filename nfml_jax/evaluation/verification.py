@@ -24,15 +24,15 @@ from nfml_jax.evaluation.arrays import (
 )
 
 FARS = {"1e-2": 1e-2, "1e-3": 1e-3}
-"""The false accept rates at which ``verification`` reports the true accept rate."""
+"""The false accept rates at which `metrics` reports the true accept rate."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Roc:
     """The receiver operating characteristic as counts of accepted pairs.
 
-    ``thresholds`` [T] fall from +inf, which accepts nothing, to the lowest score, which
-    accepts everything; ``genuine`` and ``impostor`` [T] count the pairs accepted there.
+    `thresholds` [T] fall from +inf, which accepts nothing, to the lowest score, which
+    accepts everything; `genuine` and `impostor` [T] count the pairs accepted there.
     """
 
     thresholds: np.ndarray
@@ -68,10 +68,10 @@ class Roc:
         return float(far[i - 1] + t * (far[i] - far[i - 1]))
 
     def tar_at_far(self, far: float) -> float:
-        """The largest TAR of all thresholds whose FAR is at most ``far``.
+        """The largest TAR of all thresholds whose FAR is at most `far`.
 
         Conservative: never read off between two thresholds. Warns when one impostor
-        pair alone exceeds ``far``, because the set is then too small to measure it.
+        pair alone exceeds `far`, because the set is then too small to measure it.
         """
         if self.impostor[-1] * far < 1:
             warnings.warn(
@@ -82,7 +82,7 @@ class Roc:
         return float(self.tar[np.searchsorted(self.far, far, side="right") - 1])
 
     def accuracy_at(self, threshold: float) -> float:
-        """Balanced accuracy (TAR + 1 − FAR) / 2 of the decision score ≥ ``threshold``.
+        """Balanced accuracy (TAR + 1 − FAR) / 2 of the decision score ≥ `threshold`.
 
         Balanced, because all pairs of C equal classes hold C − 1 impostors for one
         genuine pair; with as many of each (LFW) it is the plain accuracy.
@@ -134,8 +134,14 @@ def roc(genuine_scores, impostor_scores) -> Roc:
     return _roc_from_counts(values, count(inverse[:split]), count(inverse[split:]))
 
 
+def has_pairs(labels) -> bool:
+    """Whether `labels` [N] make both a genuine and an impostor pair."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return len(counts) > 1 and bool(counts.max() > 1)
+
+
 def pair_scores(a, b) -> np.ndarray:
-    """The cosine [N] of each pair of rows of ``a`` and ``b`` [N, D].
+    """The cosine [N] of each pair of rows of `a` and `b` [N, D].
 
     UserError when they differ in shape, are empty or not finite.
     """
@@ -168,7 +174,7 @@ class PairHistograms:
 def _count_tile(rows, columns, bins):
     """Histogram [2 bins]: impostor then genuine pairs, of each row with later columns.
 
-    ``rows`` and ``columns`` are (embeddings [T, D], labels [T], indices [T]), where
+    `rows` and `columns` are (embeddings [T, D], labels [T], indices [T]), where
     padding has the index −1.
     """
     (a, a_labels, i), (b, b_labels, j) = rows, columns
@@ -192,7 +198,7 @@ def all_pairs(
 ) -> PairHistograms:
     """Histograms of the cosine over all N (N − 1) / 2 pairs.
 
-    embeddings [N, D], labels [N] integers; ``bins`` a power of two: the counts are
+    embeddings [N, D], labels [N] integers; `bins` a power of two: the counts are
     exact, the scores quantised to 2 / bins (3e-5 with the default). Streams tiles of
     chunk × chunk pairs. UserError for empty or non-finite embeddings.
     """
@@ -214,9 +220,10 @@ def all_pairs(
 
 
 def metrics(curve: Roc, threshold: float) -> dict[str, float]:
-    """The numbers of a Roc: eer, auc, tar@far=…, and accuracy at ``threshold``.
+    """The numbers of a Roc: eer, auc, tar@far=…, and accuracy at `threshold`.
 
-    The accuracy is balanced between genuine and impostor pairs (``Roc.accuracy_at``).
+    Warns when it holds too few impostor pairs for a FAR. The accuracy is balanced
+    between genuine and impostor pairs (`Roc.accuracy_at`).
     """
     return {
         "eer": curve.eer,
@@ -226,23 +233,12 @@ def metrics(curve: Roc, threshold: float) -> dict[str, float]:
     }
 
 
-def verification(
-    embeddings, labels, threshold: float, chunk: int = TILE
-) -> dict[str, float]:
-    """``metrics`` over all pairs of a test set, at a threshold chosen elsewhere.
-
-    embeddings [N, D], labels [N]. UserError when the set is empty, not finite, or has
-    no genuine or no impostor pair; warns when it is too small for a FAR.
-    """
-    return metrics(all_pairs(embeddings, labels, chunk=chunk).roc(), threshold)
-
-
 def choose_threshold(
     embeddings, labels, max_examples: int = 10_000, seed: int = 0, chunk: int = TILE
 ) -> float:
     """The threshold of the best balanced accuracy over all pairs of training examples.
 
-    Takes at most ``max_examples`` of them, drawn without replacement from ``seed``.
+    Takes at most `max_examples` of them, drawn without replacement from `seed`.
     Give it training embeddings: a threshold chosen on test pairs flatters the test.
     """
     embeddings = check_vectors(embeddings)

@@ -46,9 +46,9 @@ def roc_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
 
 
 def learning_curves(rows: Sequence[Mapping[str, float]], title: str = "") -> Figure:
-    """Every logged ``…loss`` and ``…accuracy`` against ``step``, a panel for each kind.
+    """Every logged `…loss` and `…accuracy` against `step`, a panel for each kind.
 
-    ``rows`` are those of ``metrics.jsonl``; a row may hold any of the names.
+    `rows` are those of `metrics.jsonl`; a row may hold any of the names.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     kinds = {

@@ -4,7 +4,7 @@ After the figures of Liu et al. (SphereFace, CVPR 2017) and of Wen et al. (centr
 ECCV 2016).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import patheffects
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nfml_jax.evaluation.arrays import unit
 from nfml_jax.plots import style
 
 MAX_POINTS = 10_000
@@ -22,11 +23,6 @@ MAX_LABEL = 11
 
 _ORIGIN = {"marker": "+", "markersize": 9, "markeredgewidth": 1.5}
 _HALO = (patheffects.withStroke(linewidth=4, foreground="white"),)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(x, axis=-1, keepdims=True)
-    return x / np.where(norm > 0, norm, 1)
 
 
 def _sample(embeddings, labels) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +58,7 @@ def _legend(figure: Figure, names: Sequence[str], colours: np.ndarray) -> None:
 
 
 def _rays(axes: Axes, ends: np.ndarray, names: Sequence[str], colours) -> None:
-    """A ray from the origin to each of ``ends`` [C, 2 or 3], named just beyond it."""
+    """A ray from the origin to each of `ends` [C, 2 or 3], named just beyond it."""
     few = len(names) <= MAX_LEGEND
     for name, end, colour in zip(names, ends, colours, strict=True):
         line = np.outer(end, [0, 1])
@@ -89,7 +85,7 @@ def _draw_2d(axes: Axes, embeddings, labels, weights, names, colours) -> None:
     radius = np.quantile(np.linalg.norm(x, axis=1), 0.999) if len(x) else 0
     radius = float(radius) or 1.0
     if weights is not None:
-        _rays(axes, 1.08 * radius * _unit(np.asarray(weights)), names, colours)
+        _rays(axes, 1.08 * radius * unit(np.asarray(weights)), names, colours)
     axes.plot(0, 0, color=style.INK, zorder=5, **_ORIGIN)
     limit = (1.35 if weights is not None else 1.05) * radius
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
@@ -141,7 +137,7 @@ def embeddings_3d(
         zorder=1,
     )
     x, y = _sample(embeddings, labels)
-    x = _unit(x)
+    x = unit(x)
     axes.scatter(
         *x.T,
         c=colours[y],
@@ -152,7 +148,7 @@ def embeddings_3d(
         zorder=2,
     )
     if weights is not None:
-        _rays(axes, 1.2 * _unit(np.asarray(weights)), names, colours)
+        _rays(axes, 1.2 * unit(np.asarray(weights)), names, colours)
     axes.plot([0], [0], [0], color=style.INK, zorder=5, **_ORIGIN)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
     axes.set_box_aspect((1, 1, 1), zoom=1.1)
@@ -163,20 +159,20 @@ def embeddings_3d(
 
 
 def embedding_gallery(
-    panels: Mapping[str, tuple],
+    panels: Sequence[tuple],
     class_names: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """One panel of 2-D embeddings for each name -> (embeddings, labels, weights).
+    """One panel of 2-D embeddings for each (name, embeddings, labels, weights).
 
-    ``weights`` may be None. All panels share one legend; each has a scale of its own.
+    `weights` may be None. All panels share one legend; each has a scale of its own.
     """
-    n = max(_num_classes(y, w, class_names) for _, y, w in panels.values())
+    n = max(_num_classes(y, w, class_names) for _, _, y, w in panels)
     names, colours = style.class_names(class_names, n), style.colours(n)
     rows = -(-len(panels) // 4)
     columns = -(-len(panels) // rows)
     figure = style.new_figure(2.9 * columns + 1, 3.1 * rows + 0.3, title)
-    for i, (name, (embeddings, labels, weights)) in enumerate(panels.items()):
+    for i, (name, embeddings, labels, weights) in enumerate(panels):
         axes = figure.add_subplot(rows, columns, i + 1)
         _draw_2d(axes, embeddings, labels, weights, names, colours)
         style.tidy(axes, title=name)

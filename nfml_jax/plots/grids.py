@@ -1,4 +1,4 @@
-"""Grids: confusion matrices, and sheets of small images."""
+"""The confusion matrix, as a grid of cells."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,10 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from nfml_jax.errors import UserError
 from nfml_jax.plots import style
 
 MAX_CELL_TEXT = 20
 """Up to so many classes every cell shows its count and every class its name."""
-MAX_SHEET = 8192
-"""The side in pixels beyond which TensorBoard's projector refuses a sprite sheet."""
 
 
 def confusion_matrix(
@@ -64,28 +61,3 @@ def confusion_matrix(
     bar.set_label("share of the true class", fontsize=style.TEXT)
     bar.outline.set_visible(False)
     return figure
-
-
-def sprite(images) -> np.ndarray:
-    """Images [N, H, W] or [N, H, W, 1 or 3] as a sheet, uint8 [S H, S W, 3].
-
-    S = ⌈√N⌉ images a side, row by row, as TensorBoard's projector reads them; floats
-    are in [0, 1]. UserError when the sheet is larger than the projector takes.
-    """
-    images = np.asarray(images)
-    if images.dtype.kind == "f":
-        images = np.round(255 * np.clip(images, 0, 1))
-    images = images.astype(np.uint8)
-    if images.ndim == 3:
-        images = images[..., None]
-    n, height, width, _ = images.shape
-    side = int(np.ceil(np.sqrt(n)))
-    if side * max(height, width) > MAX_SHEET:
-        raise UserError(
-            f"A sheet of {n} images of {height} × {width} is larger than the "
-            f"{MAX_SHEET} pixels a side that TensorBoard shows; give fewer images."
-        )
-    sheet = np.zeros((side * side, height, width, 3), np.uint8)
-    sheet[:n] = images
-    sheet = sheet.reshape(side, side, height, width, 3).swapaxes(1, 2)
-    return sheet.reshape(side * height, side * width, 3)

@@ -45,8 +45,8 @@ def pair_histograms(
 ) -> Figure:
     """Cosines of genuine and impostor pairs, each as shares of its kind.
 
-    Scores [G] and [I], or with ``edges`` [bins + 1] their counts [bins]
-    (``PairHistograms``). The scale is logarithmic, because errors live in the tails.
+    Scores [G] and [I], or with `edges` [bins + 1] their counts [bins]
+    (`PairHistograms`). The scale is logarithmic, because errors live in the tails.
     """
     figure = style.new_figure(6.4, 4)
     axes = figure.add_subplot()

@@ -40,14 +40,14 @@ def colours(n: int) -> np.ndarray:
 
 
 def class_names(names: Sequence[str] | None, n: int) -> list[str]:
-    """The ``n`` classes' names: as given, or their numbers."""
+    """The `n` classes' names: as given, or their numbers."""
     return (
         [str(i) for i in range(n)] if names is None else [str(name) for name in names]
     )
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """An empty figure of ``width`` × ``height`` inches that keeps its parts apart."""
+    """An empty figure of `width` × `height` inches that keeps its parts apart."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(figure)

@@ -44,23 +44,44 @@ def test_validation_is_a_fraction_or_a_count(validation, count):
     assert not set(train.images.ravel()) & set(held_out.images.ravel())
 
 
-@pytest.mark.parametrize("validation", [-0.1, 100, 1.5, 1000])
+@pytest.mark.parametrize("validation", [-0.1, 100, 1.5, 1000, np.nan, np.inf])
 def test_impossible_validation_is_refused(validation):
     with pytest.raises(UserError, match="validation is"):
         set_aside(split_of(LABELS), validation, seed=0)
 
 
-def test_shrinking_keeps_images_with_their_labels():
+@pytest.mark.parametrize("validation", [0.001, 0.95, 99])
+def test_every_class_is_left_to_train_on(validation):
+    train, held_out = set_aside(split_of(LABELS), validation, seed=0)
+    assert set(train.labels) == set(LABELS)
+    assert len(held_out) >= 1 and len(train) + len(held_out) == 100
+    alone = split_of(np.arange(4, dtype=np.int32))
+    train, held_out = set_aside(alone, 0.5, seed=0)
+    assert len(train) == 4 and held_out is None
+
+
+def test_shrinking_keeps_images_with_their_labels_and_every_class():
     small = shrink(split_of(LABELS), 10, 0, "max_train")
     np.testing.assert_array_equal(LABELS[small.images.ravel()], small.labels)
+    assert len(small) == 11 and set(small.labels) == set(LABELS)
     assert len(shrink(split_of(LABELS), 1000, 0, "max_train")) == 100
-    with pytest.raises(UserError, match="max_train is 0"):
-        shrink(split_of(LABELS), 0, 0, "max_train")
+    with pytest.raises(UserError, match="max_train is -1"):
+        shrink(split_of(LABELS), -1, 0, "max_train")
+
+
+def test_no_data_set_is_made_with_labels_of_no_class_or_without_images():
+    good, bad = split_of(np.array([0, 1, 1])), split_of(np.array([0, -1, 1]))
+    with pytest.raises(UserError, match="test labels of set range from -1 to 1"):
+        make_image_data("set", "s", "ab", good, bad)
+    with pytest.raises(UserError, match=r"training labels .* expected 0 to 0"):
+        make_image_data("set", "s", "a", good, good)
+    with pytest.raises(UserError, match="set has no test images"):
+        make_image_data("set", "s", "ab", good, good.take([]))
 
 
 def test_the_digest_tells_pixels_labels_shapes_and_splits_apart():
     def digest(train, test, validation=None):
-        return make_image_data("n", "s", "ab", train, test, validation).digest
+        return make_image_data("n", "s", "abcde", train, test, validation).digest
 
     a, b = split_of(LABELS), split_of(LABELS[::-1])
     flat = Split(a.images.reshape(-1, 1, 1, 1)[:98].reshape(-1, 7, 7, 1), LABELS[:2])

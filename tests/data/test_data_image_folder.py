@@ -71,8 +71,44 @@ def test_train_and_test_folders_are_kept(tmp_path):
     np.testing.assert_array_equal(loaded.train.labels, [0, 0, 0, 1, 1])
     np.testing.assert_array_equal(loaded.test.labels, [0, 1, 1, 1, 1])
     write(root / "test/..", {"test/z": 1})
-    with pytest.raises(UserError, match="'z' only under test"):
+    with pytest.raises(UserError, match="'z' to test on but not under train"):
         load(root)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_tested_on_or_beside_test_validated_on(tmp_path, name):
+    root = tmp_path / "set"
+    write(root / "train", {"a": 3, "b": 2})
+    write(root / name, {"a": 1, "b": 4})
+    alone = load(root)
+    assert alone.class_names == ("a", "b")
+    np.testing.assert_array_equal(alone.test.labels, [0, 1, 1, 1, 1])
+    assert alone.validation is None
+    write(root / "test", {"a": 2, "b": 1})
+    beside = load(root, validation=0.5)
+    np.testing.assert_array_equal(beside.train.labels, [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(beside.validation.labels, alone.test.labels)
+    np.testing.assert_array_equal(beside.test.labels, [0, 0, 1])
+
+
+def test_an_image_below_the_class_folders_is_refused(tmp_path):
+    root = write(tmp_path / "set", COUNTS)
+    write(root / "a", {"more": 1})
+    for place in (root, zipped(root, tmp_path / "set.zip", "outer/")):
+        with pytest.raises(
+            UserError, match=r"a/more/0\.png.* expected root/CLASS/pict"
+        ):
+            load(place)
+
+
+def test_the_only_image_of_a_class_is_trained_on(tmp_path):
+    root = write(tmp_path / "set", {"a": 1, "b": 4, "c": 1})
+    loaded = load(root, test_fraction=0.5, validation=0.5)
+    assert set(loaded.train.labels) == {0, 1, 2}
+    assert set(loaded.test.labels) == {1}
+    alone = write(tmp_path / "alone", {"a": 1, "b": 1})
+    with pytest.raises(UserError, match="no class has a second image"):
+        load(alone)
 
 
 def test_colour_size_and_depth(tmp_path):
@@ -92,9 +128,18 @@ def test_colour_size_and_depth(tmp_path):
     assert levels == {0x43, 118}
 
 
-def test_small_classes_can_be_left_out(tmp_path):
-    root = write(tmp_path / "set", {"a": 4, "b": 1, "c": 4})
-    assert load(root, min_images=2).class_names == ("a", "c")
+def test_a_photo_is_turned_as_its_camera_was(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        pixels = np.zeros((8, 8), np.uint8)
+        pixels[:4] = 200
+        exif = Image.Exif()
+        exif[0x0112] = 3 if name == "b" else 1  # upside down
+        for i in range(2):
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.jpg", exif=exif)
+    loaded = load(tmp_path, test_fraction=0.5)
+    upper = loaded.train.images[:, 0, 0, 0] > 100
+    np.testing.assert_array_equal(upper, loaded.train.labels == 0)
 
 
 def test_a_corrupt_zip_is_named(tmp_path):
@@ -143,12 +188,16 @@ def test_folders_that_are_no_data_set(tmp_path):
         ({"channels": 2}, "channels is 2"),
         ({"image_size": 0}, "image_size is 0"),
         ({"image_size": (3, 4, 5)}, "image_size is"),
-        ({"test_fraction": 0.0}, "test_fraction 0.0"),
-        ({"test_fraction": 1.5}, "test_fraction 1.5"),
+        ({"test_fraction": 0.0}, "test_fraction is 0.0"),
+        ({"test_fraction": 1.5}, "test_fraction is 1.5"),
+        ({"test_fraction": float("nan")}, "test_fraction is nan"),
+        ({"root": ""}, "give data.root=FOLDER or ZIP"),
+        ({"channels": 0}, "channels is 0"),
+        ({"seed": -1}, "seed is -1"),
         ({"test_size": 1}, "option of data set 'image_folder': 'test_size'"),
     ],
 )
 def test_bad_options_get_a_sentence(tmp_path, options, sentence):
     root = write(tmp_path / "set", COUNTS)
     with pytest.raises(UserError, match=sentence):
-        data.load("image_folder", root=root, **options)
+        data.load("image_folder", **{"root": root, **options})

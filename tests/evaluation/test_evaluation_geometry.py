@@ -8,7 +8,7 @@ from nfml_jax.evaluation import geometry
 
 
 def pair_at(theta: float, dimensions: int, dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Two vectors at ``theta`` radians in a random plane, of different lengths."""
+    """Two vectors at `theta` radians in a random plane, of different lengths."""
     basis = np.random.default_rng(0).normal(size=(dimensions, 2))
     u, v = np.linalg.qr(basis)[0].T
     return (3 * u).astype(dtype), (
@@ -98,7 +98,7 @@ def test_the_nearest_of_equal_weights_is_the_other_one():
     ("call", "says"),
     [
         (lambda: geometry.angle_statistics(np.eye(2), [0, 0]), "two classes"),
-        (lambda: geometry.target_angles(np.eye(3), np.eye(3), [0, 1, 3]), "to 3"),
+        (lambda: geometry.target_angles(np.eye(3), np.eye(3), [0, 1, 3]), "0 to 3"),
         (lambda: geometry.target_angles(np.eye(3), np.eye(2), [0, 1, 0]), "dimensions"),
         (lambda: geometry.angle_statistics([[np.nan, 0]], [0]), "not finite"),
     ],

@@ -170,10 +170,10 @@ def test_histogram_metrics_are_the_exact_ones_up_to_the_bins(chunk):
     assert binned.accuracy_at(0.3) == pytest.approx(exact.accuracy_at(0.3), abs=1e-3)
 
 
-def test_verification_reports_the_roc_at_the_threshold_given():
+def test_the_metrics_are_the_rocs_at_the_threshold_given():
     embeddings, labels = gaussian_set()
     curve = v.all_pairs(embeddings, labels).roc()
-    result = v.verification(embeddings, labels, threshold=0.25)
+    result = v.metrics(curve, threshold=0.25)
     assert result == {
         "eer": curve.eer,
         "auc": curve.auc,
@@ -194,6 +194,17 @@ def test_the_threshold_is_chosen_on_a_reproducible_share_of_the_examples():
     assert curve.accuracy_at(every) >= curve.accuracy_at(some[0]) - 1e-3
 
 
+@pytest.mark.parametrize("labels", [[], [0], [0, 0], [0, 1], [0, 1, 1], [2, 1, 2, 0]])
+def test_pairs_are_there_when_a_roc_can_be_made(labels):
+    embeddings = np.eye(len(labels), 8)
+    try:
+        v.all_pairs(embeddings, labels).roc()
+        made = True
+    except UserError:
+        made = False
+    assert v.has_pairs(labels) == made
+
+
 def test_too_few_impostors_for_a_far_are_warned_of():
     with pytest.warns(UserWarning, match="not measurable with 4 impostor pairs"):
         assert v.roc([1, 2], [0, 0, 0, 5]).tar_at_far(1e-3) == 0
@@ -205,11 +216,11 @@ def test_too_few_impostors_for_a_far_are_warned_of():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: v.verification(np.zeros((0, 3)), np.zeros(0, int), 0.5), "empty"),
-        (lambda: v.verification([[1.0], [np.nan]], [0, 0], 0.5), "1 of 2"),
-        (lambda: v.verification(np.eye(3), [0, 1, 2], 0.5), "no genuine pair"),
-        (lambda: v.verification(np.eye(3), [1, 1, 1], 0.5), "no impostor pair"),
-        (lambda: v.verification(np.eye(3), [0, 1], 0.5), "labels"),
+        (lambda: v.all_pairs(np.zeros((0, 3)), np.zeros(0, int)), "empty"),
+        (lambda: v.all_pairs([[1.0], [np.nan]], [0, 0]), "1 of 2"),
+        (lambda: v.all_pairs(np.eye(3), [0, 1, 2]).roc(), "no genuine pair"),
+        (lambda: v.all_pairs(np.eye(3), [1, 1, 1]).roc(), "no impostor pair"),
+        (lambda: v.all_pairs(np.eye(3), [0, 1]), "labels"),
         (lambda: v.all_pairs(np.eye(3), [0, 1, 1], bins=1000), "power of two"),
         (lambda: v.roc([np.nan], [0.5]), "NaN"),
         (lambda: v.pair_scores(np.eye(2), np.eye(3)), "equal"),

@@ -65,12 +65,12 @@ def margin(name: str) -> ConfigDict:
 def angular_head(
     name: str, *, margin, scale: float, warmup_steps: int = 0
 ) -> ConfigDict:
-    """A head with an additive angular margin, all its options reachable."""
+    """A head with an additive angular margin, all its options on the command line."""
     return ConfigDict(
         {
             "name": name,
             "margin": margin,  # radians; of "combined": m1, m2 (radians), m3
-            "scale": scale,
+            "scale": f"{scale:g}",  # a number, learned, or p=0.99: of that probability
             "grad": "exact",  # or detach: the plain cosine's gradient
             "easy": False,  # margin below 90 degrees only
             "beyond_pi": "linear",  # past θ + m = π: linear, clamp or none

@@ -14,7 +14,7 @@ def get_config(arg=None):
     config.head = {
         "name": "cosface",
         "margin": 0.1,  # on a circle of ten classes it must stay below 0.19
-        "scale": 24.0,
+        "scale": "24",
         "grad": "exact",
         "warmup_steps": 800,
     }

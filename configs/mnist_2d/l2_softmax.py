@@ -11,5 +11,5 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.mnist_2d("mnist_2d_l2_softmax")
-    config.head = {"name": "l2_softmax", "scale": 24.0}
+    config.head = {"name": "l2_softmax", "scale": "24"}
     return defaults.finish(config, arg)

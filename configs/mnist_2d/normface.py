@@ -11,5 +11,5 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.mnist_2d("mnist_2d_normface")
-    config.head = {"name": "normface", "scale": 24.0}
+    config.head = {"name": "normface", "scale": "24"}
     return defaults.finish(config, arg)

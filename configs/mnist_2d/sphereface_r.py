@@ -14,7 +14,7 @@ def get_config(arg=None):
     config.head = {
         "name": "sphereface_r",
         "margin": 1.4,
-        "scale": 24.0,
+        "scale": "24",
         "grad": "detach",
         "warmup_steps": 800,
     }

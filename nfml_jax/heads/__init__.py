@@ -1,14 +1,14 @@
 """Margin heads for classification, from softmax to the combined margin.
 
-``MarginHead(num_classes=C, margin=ArcFace(0.5), scale=64.0)`` is an ordinary Flax
-module; ``make_head`` builds one from the plain values of a config.
+`MarginHead(num_classes=C, margin=ArcFace(0.5), scale=64.0)` is an ordinary Flax
+module; `make_head` builds one from the plain values of a config.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads.head import HeadOutput, MarginHead, check_labels
+from nfml_jax.heads.head import HeadOutput, MarginHead
 from nfml_jax.heads.margins import (
     MARGINS,
     ArcFace,
@@ -45,7 +45,6 @@ __all__ = [
     "SphereFaceR",
     "TargetProbability",
     "Warmup",
-    "check_labels",
     "make_head",
 ]
 
@@ -56,50 +55,71 @@ def make_head(
     *,
     name: str,
     margin: float | Sequence[float] | None = None,
-    scale: float | str | Mapping | None = None,
+    scale: float | str | None = None,
     warmup_steps: int = 0,
     annealing: bool | Mapping = True,
     summation: str = "dense",
     **options,
 ) -> MarginHead:
-    """The head ``name`` of ``MARGINS`` from plain values.
+    """The head `name` of `MARGINS` from plain values.
 
-    ``margin`` None is the margin's default; the combined margin takes [m1, m2, m3].
-    ``scale`` is a number, "learned", {"probability": p} (see ``TargetProbability``) or
-    None for the margin's own. ``warmup_steps`` above 0 warms the margin up; otherwise
-    ``annealing`` True is the schedule the margin was published with, if any, False is
-    none, and a mapping gives ``Annealing``'s fields. ``options`` are the margin's other
-    fields. Raises ``UserError`` for anything that does not exist or fit.
+    `margin` None is the margin's default; the combined margin takes [m1, m2, m3].
+    `scale` is a number (24 or "24"), "learned", "p=0.99" (see `TargetProbability`) or
+    None for the margin's own. `warmup_steps` above 0 warms the margin up; otherwise
+    `annealing` True is the schedule the margin was published with, if any, False is
+    none, and a mapping gives `Annealing`'s fields. `options` are the margin's other
+    fields. Raises `UserError` for anything that does not exist or fit.
     """
     kind = look_up(MARGINS, name, "Head")
     if embedding_size < 2:
         raise UserError(
             f"The head got embedding_size={embedding_size!r}; angles need at least 2."
         )
-    fields = [field.name for field in dataclasses.fields(kind)]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     for option in options:
-        look_up(dict.fromkeys(fields), option, f"Head {name!r}: option")
-    if margin is not None and not fields:
+        look_up(fields, option, f"Head {name!r}: option")
+    return MarginHead(
+        num_classes=num_classes,
+        margin=kind(**{**_numbers(name, kind, margin), **options}),
+        scale=_scale(scale),
+        strength=_strength(kind, warmup_steps, annealing),
+        summation=summation,
+    )
+
+
+def _numbers(name, kind, margin) -> dict:
+    """The margin's numbers by field, from the value of a config."""
+    numbers = kind.numbers()
+    if margin is None:
+        return {}
+    if not numbers:
         raise UserError(
             f"Head {name!r} has no margin, but got margin={margin!r}; leave it out, or "
             "take a head with a margin, such as 'arcface'."
         )
-    margins = margin if isinstance(margin, Sequence) else [margin]
-    margins = [] if margin is None else margins
-    numbers = [field for field in fields if field.startswith("m")]
-    if len(margins) > len(numbers):
+    several = isinstance(margin, Sequence) and not isinstance(margin, str)
+    values = margin if several else [margin]
+    if len(values) != len(numbers):
+        wanted = f"{len(numbers)} numbers, {', '.join(numbers)}"
         raise UserError(
             f"Head {name!r} got margin={margin!r}; expected "
-            + (f"{len(numbers)} numbers" if len(numbers) > 1 else "one number")
-            + "."
+            f"{wanted if len(numbers) > 1 else 'one number'}."
         )
-    return MarginHead(
-        num_classes=num_classes,
-        margin=kind(**{**dict(zip(numbers, margins, strict=False)), **options}),
-        scale=_only(TargetProbability, scale) if isinstance(scale, Mapping) else scale,
-        strength=_strength(kind, warmup_steps, annealing),
-        summation=summation,
-    )
+    return dict(zip(numbers, values, strict=True))
+
+
+def _scale(scale):
+    """A number, "learned" or "p=0.99", which a command line gives as text."""
+    if not isinstance(scale, str) or scale == "learned":
+        return scale
+    try:
+        value = float(scale.removeprefix("p="))
+    except ValueError:
+        raise UserError(
+            f"The head got scale={scale!r}; expected a number, 'learned', or 'p=0.99' "
+            "for the scale at which a perfect example has probability 0.99."
+        ) from None
+    return TargetProbability(value) if scale.startswith("p=") else value
 
 
 def _strength(kind, warmup_steps, annealing):
@@ -113,15 +133,10 @@ def _strength(kind, warmup_steps, annealing):
                 f"The head got both warmup_steps={warmup_steps!r} and annealing; "
                 "give one of them."
             )
-        return _only(Annealing, annealing)
+        known = {field.name: field for field in dataclasses.fields(Annealing)}
+        for name in annealing:
+            look_up(known, name, "Annealing: field")
+        return Annealing(**annealing)
     if warmup_steps:
         return Warmup(warmup_steps)
     return kind.default_strength if annealing else None
-
-
-def _only(kind, values: Mapping):
-    """``kind(**values)``, with a sentence for a field that it does not have."""
-    known = {field.name: field for field in dataclasses.fields(kind)}
-    for name in values:
-        look_up(known, name, f"{kind.__name__}: field")
-    return kind(**values)

@@ -1,6 +1,6 @@
 """Functions of an angle, computed from its cosine without ever calling acos.
 
-``acos`` has an infinite slope at ±1, where trained embeddings end up. Everything here
+`acos` has an infinite slope at ±1, where trained embeddings end up. Everything here
 is finite there, in value and in gradient, in the precision of its argument.
 """
 
@@ -17,7 +17,7 @@ def direction_and_norm(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The unit vectors [..., D] and norms [...] of vectors [..., D].
 
     Norms are floored at 1e-6, so that value and gradient stay finite at the zero
-    vector, and ``direction * norm`` is the vector itself, with gradient one.
+    vector, and `direction * norm` is the vector itself, with gradient one.
     """
     squared = jnp.sum(vectors * vectors, axis=-1)
     norm = jnp.sqrt(jnp.maximum(squared, SQUARED_NORM_FLOOR))
@@ -64,7 +64,7 @@ def multiple_angle(cosine: jax.Array, multiple) -> tuple[jax.Array, jax.Array]:
 def unfolded_cosine(cosine: jax.Array, multiple) -> jax.Array:
     """ψ(θ) = (-1)^k cos mθ - 2k with k = ⌊mθ/π⌋: cos mθ made to fall all the way to π.
 
-    ``multiple`` ≥ 1 is a number or a traced scalar. L-Softmax (Liu et al. 2016), eq. 6;
+    `multiple` ≥ 1 is a number or a traced scalar. L-Softmax (Liu et al. 2016), eq. 6;
     SphereFace (Liu et al. 2017), eq. 7.
     """
     folded, _ = multiple_angle(cosine, multiple)
@@ -80,10 +80,10 @@ def unfolded_cosine(cosine: jax.Array, multiple) -> jax.Array:
 def shifted_cosine(cosine: jax.Array, multiple, shift, beyond_pi: str) -> jax.Array:
     """cos(m1 θ + m2), and what follows once m1 θ + m2 has passed π.
 
-    There the cosine would rise again and reward a larger angle. ``"linear"`` goes on as
+    There the cosine would rise again and reward a larger angle. `"linear"` goes on as
     cos θ - max(m2 sin m2, 1 + cos θ*), θ* being where π is reached: for m1 = 1 and
-    m2 ≤ 2.33 this is cos θ - m2 sin m2. ``"clamp"`` stays at -1, with no gradient;
-    ``"none"`` lets it rise. ArcFace (Deng et al. 2019), eq. 4.
+    m2 ≤ 2.33 this is cos θ - m2 sin m2. `"clamp"` stays at -1, with no gradient;
+    `"none"` lets it rise. ArcFace (Deng et al. 2019), eq. 4.
     """
     cosine_m, sine_m = multiple_angle(cosine, multiple)
     shifted = cosine_m * jnp.cos(shift) - sine_m * jnp.sin(shift)

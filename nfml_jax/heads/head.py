@@ -20,10 +20,10 @@ from nfml_jax.names import look_up
 class HeadOutput:
     """What a head returns for a batch.
 
-    ``loss`` [B] float32; ``cosine`` [B], the target cosine before the margin;
-    ``correct`` [B], 1 where the margin-free logits' largest is the label; ``logged``,
-    scalars worth watching, all of them means over the batch: ``scale``, ``strength``,
-    ``target_angle`` (degrees), ``embedding_norm``, ``weight_norm``, ``ignored`` (the
+    `loss` [B] float32; `cosine` [B], the target cosine before the margin;
+    `correct` [B], 1 where the margin-free logits' largest is the label; `logged`,
+    scalars worth watching, all of them means over the batch: `scale`, `strength`,
+    `target_angle` (degrees), `embedding_norm`, `weight_norm`, `ignored` (the
     share of labels out of range).
     """
 
@@ -34,16 +34,16 @@ class HeadOutput:
 
 
 class MarginHead(nn.Module):
-    """Classification with a margin: ``head.apply(vars, embeddings, labels)``.
+    """Classification with a margin: `head.apply(vars, embeddings, labels)`.
 
-    ``scale`` is a number, ``"learned"`` (from the margin's own scale on),
-    ``TargetProbability(p)``, or None for the margin's own; margins that keep the
-    embeddings' norm have none. ``strength`` maps the step to the share of the margin
-    that applies (``Warmup``, ``Annealing``, any function); None is all of it.
-    ``summation`` names an entry of ``SUMMATIONS``.
+    `scale` is a number, `"learned"` (from the margin's own scale on),
+    `TargetProbability(p)`, or None for the margin's own; margins that keep the
+    embeddings' norm have none. `strength` maps the step to the share of the margin
+    that applies (`Warmup`, `Annealing`, any function); None is all of it.
+    `summation` names an entry of `SUMMATIONS`.
 
-    Parameters are ``weights`` [C, D], ``bias`` [C] (where the margin has one) and
-    ``log_scale`` (where it is learned), in float32. Float32 embeddings are multiplied
+    Parameters are `weights` [C, D], `bias` [C] (where the margin has one) and
+    `log_scale` (where it is learned), in float32. Float32 embeddings are multiplied
     in float32 on every device; bfloat16 embeddings in bfloat16, summed in float32, and
     the target cosine is computed in float32 all the same.
     """
@@ -68,9 +68,9 @@ class MarginHead(nn.Module):
     ) -> HeadOutput:
         """The loss of embeddings [B, D] with whole-number labels [B].
 
-        ``step`` drives ``strength``; without it the margin applies in full. A label
-        outside [0, num_classes) gives loss 0, no gradient and ``correct`` 0, so that a
-        batch can be padded with -1; ``check_labels`` is for labels that must be valid.
+        `step` drives `strength`; without it the margin applies in full. A label
+        outside [0, num_classes) gives loss 0, no gradient and `correct` 0, so that a
+        batch can be padded with -1.
         """
         embeddings, labels = jnp.asarray(embeddings), jnp.asarray(labels)
         weights, bias, scale = self._parameters(embeddings)
@@ -111,17 +111,31 @@ class MarginHead(nn.Module):
         return _scores(self.margin, scale, embeddings, weights, bias)
 
     def formula(self) -> str:
-        """The right class's logit and how it is trained, for a run's header."""
+        """The right class's logit, with the head's numbers in it."""
+        return self._logit_shown(self.margin.formula())
+
+    def words(self) -> str:
+        """The loss in words, for a run's header."""
+        right, others = self.formula(), self._logit_shown("cos θ")
+        loss = f"cross entropy of softmax over {self.num_classes:,} classes"
+        if right == others:
+            words = [f"{loss}; logits {others}"]
+        else:
+            options = self.margin.options()
+            right += f" ({options})" if options else ""
+            words = [f"{loss}; right class {right}, others {others}"]
+        if isinstance(self.scale, str):
+            words.append("s is learned")
+        if self.strength is not None:
+            default = "margin of varying strength"
+            words.append(getattr(self.strength, "words", lambda: default)())
+        return "; ".join(words)
+
+    def _logit_shown(self, phi: str) -> str:
         length = "" if self.margin.normalise_weights else "‖w‖·"
         size = f"{self._scale_shown()}·" if self.margin.normalise_embeddings else "‖x‖·"
-        phi = self.margin.formula()
         phi = phi if phi.startswith("cos") and " - " not in phi else f"({phi})"
-        logit = length + size + phi + (" + b" if self.margin.bias else "")
-        if getattr(self.margin, "grad", "exact") == "detach":
-            logit += ", with the gradient of the plain cosine"
-        if self.strength is not None:
-            logit += f", the margin growing by {self.strength}"
-        return logit
+        return length + size + phi + (" + b" if self.margin.bias else "")
 
     @nn.compact
     def _parameters(self, embeddings):
@@ -168,23 +182,6 @@ class MarginHead(nn.Module):
             return "s"
         scale = self._scale()
         return f"{float(scale):g}" if jnp.ndim(scale) == 0 else "s"
-
-
-def check_labels(labels: np.ndarray, num_classes: int) -> None:
-    """Raises UserError where concrete labels [...] leave [0, num_classes)."""
-    labels = np.asarray(labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(
-            f"Class labels have type {labels.dtype}; expected whole numbers from 0 to "
-            f"{num_classes - 1}."
-        )
-    outside = labels[(labels < 0) | (labels >= num_classes)]
-    if outside.size:
-        raise UserError(
-            f"{outside.size} of {labels.size} class labels are out of range, the first "
-            f"being {outside.flat[0]}; expected 0 to {num_classes - 1}: mend the "
-            "labels or set the number of classes."
-        )
 
 
 def _float32(values):

@@ -21,7 +21,15 @@ from nfml_jax.heads import angles
 from nfml_jax.heads.strength import Annealing
 
 GRADIENTS = ("exact", "detach")
-CONTINUATIONS = ("linear", "clamp", "none")
+# What follows past θ + m = π -> as a run's header says it.
+CONTINUATIONS = {
+    "linear": "past π straight in cos θ",
+    "clamp": "past π constant",
+    "none": "past π rising again",
+}
+
+# Marks a field that is one of the margin's numbers, as opposed to its options.
+NUMBER = {"number": True}
 
 
 def _check_margin(owner, name, value, low, high, *, whole=False, hint=""):
@@ -41,10 +49,9 @@ def _check_margin(owner, name, value, low, high, *, whole=False, hint=""):
 
 
 def _check_choices(owner):
-    """Raises UserError where ``grad`` or ``beyond_pi`` is none of its choices."""
+    """Raises UserError where `grad` or `beyond_pi` is none of its choices."""
     for name, choices in (("grad", GRADIENTS), ("beyond_pi", CONTINUATIONS)):
-        value = getattr(owner, name, choices[0])
-        if value not in choices:
+        if (value := getattr(owner, name, None)) not in (None, *choices):
             raise UserError(
                 f"{type(owner).__name__} got {name}={value!r}; expected one of "
                 f"{', '.join(map(repr, choices))}."
@@ -78,8 +85,8 @@ def _shown(value) -> str:
 class Margin:
     """What all margins share; on its own it leaves the cosine as it is.
 
-    ``default_scale`` is a usual scale, None where embeddings keep their norm;
-    ``default_strength`` is the schedule of the margin's strength that it was published
+    `default_scale` is a usual scale, None where embeddings keep their norm;
+    `default_strength` is the schedule of the margin's strength that it was published
     with, None for full strength from the start.
     """
 
@@ -89,11 +96,16 @@ class Margin:
     default_scale: ClassVar[float | None] = 64.0
     default_strength: ClassVar[Annealing | None] = None
 
+    @classmethod
+    def numbers(cls) -> list[str]:
+        """The names of the fields that are numbers, in order."""
+        fields = dataclasses.fields(cls)
+        return [field.name for field in fields if field.metadata.get("number")]
+
     @property
     def is_array(self) -> bool:
         """Whether a number of this margin is an array, whose value may be unknown."""
-        fields = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return any(isinstance(value, jax.Array) for value in fields)
+        return any(isinstance(getattr(self, n), jax.Array) for n in self.numbers())
 
     def phi(self, cosine: jax.Array) -> jax.Array:
         """φ [...] of target cosines [...] in [-1, 1]."""
@@ -102,7 +114,7 @@ class Margin:
     def target(self, cosine: jax.Array) -> jax.Array:
         """φ [...] of target cosines [...] clipped to [-1, 1], with the chosen gradient.
 
-        ``grad="detach"`` keeps φ's value and takes the plain cosine's gradient, as
+        `grad="detach"` keeps φ's value and takes the plain cosine's gradient, as
         insightface and SphereFace-R (Liu et al. 2022) do.
         """
         cosine = jnp.clip(cosine, -1.0, 1.0)
@@ -114,6 +126,17 @@ class Margin:
     def formula(self) -> str:
         """φ as a person writes it, with this margin's numbers in it."""
         return "cos θ"
+
+    def options(self) -> str:
+        """This margin's options in words, or ""."""
+        words = []
+        if getattr(self, "easy", False):
+            words.append("below 90° only")
+        if hasattr(self, "beyond_pi"):
+            words.append(CONTINUATIONS[self.beyond_pi])
+        if getattr(self, "grad", "exact") == "detach":
+            words.append("gradient of the plain cosine")
+        return ", ".join(words)
 
     def feasibility(self, num_classes: int, embedding_size: int) -> str | None:
         """One sentence if no placing of the class centres can satisfy this margin.
@@ -134,7 +157,7 @@ class Margin:
         )
 
     def _smaller(self, neighbour: float) -> str:
-        """The margins that do well with centres at cosine ``neighbour``, in words."""
+        """The margins that do well with centres at cosine `neighbour`, in words."""
         return "a smaller margin"
 
 
@@ -166,7 +189,7 @@ class NormFace(Margin):
 class _MultipleAngle(Margin):
     """φ = ψ(θ) = (-1)^k cos(mθ) - 2k, with k = ⌊mθ/π⌋ and m ≥ 1."""
 
-    margin: Any = 4
+    margin: Any = dataclasses.field(default=4, metadata=NUMBER)
     grad: str = "exact"
     whole: ClassVar[bool] = True
 
@@ -198,7 +221,7 @@ class LSoftmax(_MultipleAngle):
 class SphereFace(_MultipleAngle):
     """A-Softmax, ψ with whole m, weights normalised: Liu et al. 2017 (1704.08063).
 
-    The released training anneals it (``Annealing()``) and never gives ψ more than 1/6.
+    The released training anneals it (`Annealing()`) and never gives ψ more than 1/6.
     """
 
     normalise_embeddings: ClassVar[bool] = False
@@ -210,10 +233,10 @@ class SphereFace(_MultipleAngle):
 class SphereFaceR(_MultipleAngle):
     """ψ with real m, all normalised: SphereFace Revived (Liu et al. 2022, 2109.05565).
 
-    The paper trains with ``grad="detach"`` and scale 30.
+    The paper trains with `grad="detach"` and scale 30.
     """
 
-    margin: Any = 1.7
+    margin: Any = dataclasses.field(default=1.7, metadata=NUMBER)
     default_scale: ClassVar[float | None] = 30.0
     whole: ClassVar[bool] = False
 
@@ -222,7 +245,7 @@ class SphereFaceR(_MultipleAngle):
 class CosFace(Margin):
     """φ = cos θ - m: Wang et al. 2018 (1801.09414), eq. 4; AM-Softmax (1801.05599)."""
 
-    margin: Any = 0.35
+    margin: Any = dataclasses.field(default=0.35, metadata=NUMBER)
     grad: str = "exact"
 
     def __post_init__(self):
@@ -243,15 +266,15 @@ class CosFace(Margin):
 class CombinedMargin(Margin):
     """φ = cos(m1 θ + m2) - m3: Deng et al. 2019 (1801.07698), eq. 4.
 
-    m1 is any number, m2 is in radians. ``easy`` applies the margin for θ < π/2 only,
-    where φ then jumps up; ``beyond_pi`` says what follows once m1 θ + m2 has passed π:
+    m1 is any number, m2 is in radians. `easy` applies the margin for θ < π/2 only,
+    where φ then jumps up; `beyond_pi` says what follows once m1 θ + m2 has passed π:
     "linear" (cos θ - m2 sin m2 for m1 = 1), "clamp" (-1, less m3) or "none" (φ rises
-    again, as in insightface). See ``angles.shifted_cosine``.
+    again, as in insightface). See `angles.shifted_cosine`.
     """
 
-    m1: Any = 1.0
-    m2: Any = 0.3
-    m3: Any = 0.2
+    m1: Any = dataclasses.field(default=1.0, metadata=NUMBER)
+    m2: Any = dataclasses.field(default=0.3, metadata=NUMBER)
+    m3: Any = dataclasses.field(default=0.2, metadata=NUMBER)
     grad: str = "exact"
     easy: bool = False
     beyond_pi: str = "linear"
@@ -280,10 +303,10 @@ class CombinedMargin(Margin):
 class ArcFace(Margin):
     """φ = cos(θ + m), m in radians: Deng et al. 2019 (1801.07698), eq. 3.
 
-    ``grad``, ``easy`` and ``beyond_pi`` are those of ``CombinedMargin``.
+    `grad`, `easy` and `beyond_pi` are those of `CombinedMargin`.
     """
 
-    margin: Any = 0.5
+    margin: Any = dataclasses.field(default=0.5, metadata=NUMBER)
     grad: str = "exact"
     easy: bool = False
     beyond_pi: str = "linear"

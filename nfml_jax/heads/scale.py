@@ -13,7 +13,7 @@ from nfml_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class TargetProbability:
-    """The least scale at which a perfectly placed class reaches ``probability``.
+    """The least scale at which a perfectly placed class reaches `probability`.
 
     With an embedding on its own centre, and all the C centres as far apart as they can
     be (a simplex, cosine -1 / (C - 1); needs C ≤ D + 1), this is

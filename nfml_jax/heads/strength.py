@@ -2,7 +2,7 @@
 
 The target cosine becomes cos θ + strength · (φ - cos θ). Margin warm-up and the λ
 annealing of L-Softmax and SphereFace are schedules of this one number in [0, 1]:
-``schedule(step) -> strength``.
+`schedule(step) -> strength`, with `words()` for a run's header.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from nfml_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Warmup:
-    """Strength step / steps until ``steps`` > 0 steps are taken, then 1."""
+    """Strength step / steps until `steps` > 0 steps are taken, then 1."""
 
     steps: int
 
@@ -28,6 +28,9 @@ class Warmup:
 
     def __call__(self, step: jax.Array) -> jax.Array:
         return jnp.clip(step / self.steps, 0.0, 1.0)
+
+    def words(self) -> str:
+        return f"margin grows over {self.steps:,} steps"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +59,9 @@ class Annealing:
     def __call__(self, step: jax.Array) -> jax.Array:
         annealed = self.base / (1.0 + self.gamma * step) ** self.power
         return 1.0 / (1.0 + jnp.maximum(self.minimum, annealed))
+
+    def words(self) -> str:
+        return (
+            "margin's share 1/(1 + λ) grows as λ falls from "
+            f"{max(self.base, self.minimum):g} to {self.minimum:g}"
+        )

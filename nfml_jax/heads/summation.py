@@ -1,9 +1,9 @@
 """Ways to sum the softmax over the classes, with equal values and gradients.
 
-A summation is ``(embeddings [B, D], weights [C, D], bias [C] or None, labels [B],
-scores, target) -> Summed``, where ``scores(embeddings, weights, bias) -> [B, C]`` gives
-the margin-free logits of any block of classes, and ``target(embeddings,
-weights[labels], bias[labels]) -> (cosine [B], logit [B])`` the right class's cosine and
+A summation is `(embeddings [B, D], weights [C, D], bias [C] or None, labels [B],
+scores, target) -> Summed`, where `scores(embeddings, weights, bias) -> [B, C]` gives
+the margin-free logits of any block of classes, and `target(embeddings,
+weights[labels], bias[labels]) -> (cosine [B], logit [B])` the right class's cosine and
 its logit with the margin. Labels are in range here. A new summation is a function and a
 line in the table.
 """

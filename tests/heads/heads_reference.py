@@ -1,6 +1,6 @@
 """Margins to test, and the papers' losses written naively in float64 with acos.
 
-Everything runs over the table of margins: a new margin needs one line in ``PHI``.
+Everything runs over the table of margins: a new margin needs one line in `PHI`.
 """
 
 import dataclasses

@@ -13,12 +13,15 @@ from heads_reference import VARIANTS, loss_of, name_of, neutral
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
     MARGINS,
+    Annealing,
     ArcFace,
     CosFace,
     MarginHead,
     Softmax,
+    SphereFace,
+    SphereFaceR,
+    TargetProbability,
     Warmup,
-    check_labels,
 )
 
 every_margin = pytest.mark.parametrize("margin", VARIANTS, ids=name_of)
@@ -137,7 +140,7 @@ def test_jit_is_eager_and_the_order_of_the_batch_is_of_no_matter(kind):
 
 @every_kind
 def test_no_strength_and_a_neutral_margin_are_plain_cross_entropy(kind):
-    """The loss's logits without margin are those of ``logits``."""
+    """The loss's logits without margin are those of `logits`."""
     x, _, _, labels = example()
     x, variables = x.astype(np.float32), variables_of(kind())
     for head in (head_of(kind(), strength=Warmup(10)), head_of(neutral(kind))):
@@ -223,18 +226,6 @@ def test_labels_out_of_range_cost_nothing_and_teach_nothing(kind):
     np.testing.assert_allclose(out.logged["ignored"], 4 / B, rtol=1e-6)
 
 
-def test_check_labels():
-    check_labels(np.arange(C), C)
-    check_labels(np.zeros(0, np.uint8), C)
-    for wrong in ([-1, 0], [0, C]):
-        with pytest.raises(
-            UserError, match=rf"1 of 2 .*being {wrong[wrong[0] == 0]}; "
-        ):
-            check_labels(np.array(wrong), C)
-    with pytest.raises(UserError, match="type float64; expected whole numbers"):
-        check_labels(np.array([0.5]), C)
-
-
 def test_a_learned_scale_starts_at_the_margins_own_and_learns():
     x, _, _, labels = example()
     x, head = x.astype(np.float32), head_of(ArcFace(0.5), scale="learned")
@@ -260,12 +251,35 @@ def test_margins_can_be_mapped_over():
     np.testing.assert_allclose(mapped, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_formula_says_what_is_trained():
-    assert MarginHead(10, ArcFace(0.5), 64.0).formula() == "64·cos(θ + 0.5)"
-    assert MarginHead(10, CosFace(0.35), "learned").formula() == "s·(cos θ - 0.35)"
-    assert MarginHead(10, Softmax()).formula() == "‖w‖·‖x‖·cos θ + b"
-    detached = MarginHead(10, ArcFace(0.5, grad="detach"), 64.0).formula()
-    assert detached.endswith("gradient of the plain cosine")
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (
+            MarginHead(10, ArcFace(0.5), 30.0, Warmup(800)),
+            "cross entropy of softmax over 10 classes; right class 30·cos(θ + 0.5) "
+            "(past π straight in cos θ), others 30·cos θ; margin grows over 800 steps",
+        ),
+        (
+            MarginHead(10, ArcFace(0.5, "detach", True, "none"), 64.0),
+            "right class 64·cos(θ + 0.5) (below 90° only, past π rising again, "
+            "gradient of the plain cosine), others 64·cos θ",
+        ),
+        (
+            MarginHead(10, CosFace(0.35), "learned"),
+            "right class s·(cos θ - 0.35), others s·cos θ; s is learned",
+        ),
+        (MarginHead(10, CosFace(0.0), TargetProbability(0.99)), "others 6.11311·cos θ"),
+        (MarginHead(5, Softmax()), "over 5 classes; logits ‖w‖·‖x‖·cos θ + b"),
+        (
+            MarginHead(10, SphereFace(), strength=Annealing()),
+            "right class ‖x‖·((-1)^k cos(4θ) - 2k), others ‖x‖·cos θ; margin's share "
+            "1/(1 + λ) grows as λ falls from 1000 to 5",
+        ),
+        (MarginHead(10, SphereFaceR(), strength=jnp.tanh), "of varying strength"),
+    ],
+)
+def test_the_words_say_what_is_trained(head, words):
+    assert words in head.words()
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,21 @@ def test_options_reach_the_margin_and_the_head():
     options = {"grad": "detach", "easy": True, "beyond_pi": "clamp"}
     head = make_head(10, 64, name="arcface", margin=0.3, scale=30.0, **options)
     assert head.margin == ArcFace(0.3, **options) and head.scale == 30.0
-    head = make_head(10, 64, name="combined", m3=0.0, scale={"probability": 0.9})
-    assert head.margin == CombinedMargin(m3=0.0)
-    assert head.scale == TargetProbability(0.9)
-    assert make_head(10, 64, name="cosface", scale="learned").scale == "learned"
+    assert make_head(10, 64, name="combined", m3=0.0).margin == CombinedMargin(m3=0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "scale"),
+    [
+        (None, None),
+        (24, 24),
+        ("24.5", 24.5),
+        ("learned", "learned"),
+        ("p=0.9", TargetProbability(0.9)),
+    ],
+)
+def test_the_scale_is_a_number_learned_or_of_a_probability(given, scale):
+    assert make_head(10, 64, name="cosface", scale=given).scale == scale
 
 
 def test_strength_is_a_warmup_an_annealing_or_none():
@@ -63,11 +74,13 @@ def test_strength_is_a_warmup_an_annealing_or_none():
         ),
         ({"name": "arcface", "esy": 1}, r"option 'esy'.*did you mean 'easy'\?"),
         ({"name": "cosface", "margin": [0.1, 0.2]}, "expected one number"),
-        ({"name": "combined", "margin": [1, 0, 0, 0]}, "expected 3 numbers"),
-        (
-            {"name": "cosface", "scale": {"probabilty": 0.9}},
-            "did you mean 'probability'",
-        ),
+        ({"name": "combined", "margin": [1, 0, 0, 0]}, "expected 3 numbers, m1, m2"),
+        ({"name": "combined", "margin": 1.2}, r"margin=1\.2; expected 3 numbers"),
+        ({"name": "combined", "margin": (1.2,)}, "expected 3 numbers"),
+        ({"name": "arcface", "margin": "0.5"}, "margin='0.5'; expected a number"),
+        ({"name": "cosface", "scale": "much"}, "scale='much'; expected a number, 'lea"),
+        ({"name": "cosface", "scale": "p=2"}, "strictly between 0 and 1"),
+        ({"name": "cosface", "scale": "-1"}, "expected a number above 0"),
         ({"name": "sphereface", "annealing": {"gama": 1}}, "did you mean 'gamma'"),
         ({"name": "arcface", "warmup_steps": -1}, "expected 0 or more"),
         ({"name": "arcface", "warmup_steps": 1, "annealing": {}}, "give one of them"),

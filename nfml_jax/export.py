@@ -30,7 +30,12 @@ def serialise(model: TrainedClassifier) -> bytes:
     """`embed(images uint8 [N, H, W, C]) -> float32 [N, D]` for any N ≥ 1."""
     (rows,) = export.symbolic_shape("N")
     images = jax.ShapeDtypeStruct((rows, *model.image_shape), jnp.uint8)
-    return export.export(jax.jit(model.embed), platforms=PLATFORMS)(images).serialize()
+
+    @jax.jit
+    def embed(images):
+        return model.module.apply(model.variables, images, method="embed")
+
+    return export.export(embed, platforms=PLATFORMS)(images).serialize()
 
 
 def main(arguments=None) -> int:
@@ -38,14 +43,18 @@ def main(arguments=None) -> int:
         prog="python -m nfml_jax.export", description=__doc__
     )
     parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("--checkpoint", default="last", help="last (default) or best")
+    parser.add_argument(
+        "--checkpoint", default="reported", help="reported (default), last or best"
+    )
     parser.add_argument("--output", type=Path, help="default: RUN/embed.jax")
     options = parser.parse_args(arguments)
+    target = options.output or options.run / "embed.jax"
     try:
         model = load(options.run, options.checkpoint)
-        target = options.output or options.run / "embed.jax"
         try:
             target.write_bytes(serialise(model))
+            note = json.dumps(describe(model), indent=2)
+            target.with_name(target.name + ".json").write_text(note + "\n")
         except OSError as problem:
             raise UserError(
                 f"cannot write {target} ({problem.strerror}); give another --output."
@@ -53,25 +62,23 @@ def main(arguments=None) -> int:
     except UserError as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    height, width, channels = model.image_shape
-    embedding = jax.eval_shape(
-        model.embed, jax.ShapeDtypeStruct((1, *model.image_shape), jnp.uint8)
-    )
-    note = {
-        "artifact": target.name,
-        "input": ["N", height, width, channels],
-        "output": ["N", embedding.shape[1]],
+    shape = str(["N", *model.image_shape]).replace("'", "")
+    print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB). To use it:\n")
+    print(HOW_TO.format(name=target, shape=shape, size=model.embedding_size))
+    return 0
+
+
+def describe(model: TrainedClassifier) -> dict:
+    """What a user of the artifact should know, and can't read from it."""
+    return {
+        "input": ["N", *model.image_shape],
+        "output": ["N", model.embedding_size],
         "platforms": PLATFORMS,
         "threshold": model.threshold,
         "classes": model.class_names,
         "step": model.step,
         "jax": jax.__version__,
     }
-    target.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n")
-    print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB). To use it:\n")
-    shape = f"[N, {height}, {width}, {channels}]"
-    print(HOW_TO.format(name=target, shape=shape, size=embedding.shape[1]))
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,15 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from nfml_jax import load
 from nfml_jax.data import load as load_data
 from nfml_jax.errors import UserError
 from nfml_jax.plots import embedding_gallery, save, to_rgb
 from nfml_jax.training.run_directory import read_json
-
-CHUNK = 500
 
 
 def main(arguments=None) -> int:
@@ -27,11 +23,18 @@ def main(arguments=None) -> int:
     parser.add_argument("--output", type=Path, default=Path("gallery.png"))
     options = parser.parse_args(arguments)
     try:
-        panels, names = {}, None
+        panels, names = [], None
         for run in options.runs:
-            title, panel, names = embedded_test_set(run)
-            panels[title] = panel
-        save(to_rgb(embedding_gallery(panels, names)), options.output)
+            panel, names = embedded_test_set(run)
+            panels.append(panel)
+        rgb = to_rgb(embedding_gallery(panels, names))
+        try:
+            save(rgb, options.output)
+        except OSError as problem:
+            raise UserError(
+                f"cannot write {options.output} ({problem.strerror}); give another "
+                "--output."
+            ) from None
     except UserError as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
@@ -40,22 +43,29 @@ def main(arguments=None) -> int:
 
 
 def embedded_test_set(run: Path):
-    """A run's title, its test set's (embeddings, labels, weights), and class names."""
+    """A run's panel (title, embeddings, labels, weights), and its class names.
+
+    Raises UserError where the embeddings aren't two-dimensional, and where the data
+    that the run's config finds now aren't those that its result was measured on.
+    """
     model = load(run)
     if model.embedding_size != 2:
         raise UserError(
             f"{run} has embeddings of {model.embedding_size} dimensions; the gallery "
             "shows 2."
         )
-    config = read_json(run / "config.json")
-    data = load_data(**{k: v for k, v in config["data"].items() if v})
-    embeddings = [
-        np.asarray(model.embed(data.test.images[start : start + CHUNK]))
-        for start in range(0, len(data.test), CHUNK)
-    ]
-    head = model.module.head
-    panel = np.concatenate(embeddings), data.test.labels, model.class_weights
-    return f"{config['head']['name']}: {head.formula()}", panel, model.class_names
+    config, result = (read_json(run / f"{name}.json") for name in ("config", "result"))
+    data = load_data(**config["data"])
+    if result and result["data"]["digest"] != data.digest:
+        raise UserError(
+            f"{run} was evaluated on {result['data']['name']} from "
+            f"{result['data']['source']}, but its config finds {data.name} from "
+            f"{data.source} now; bring those data back, or train again."
+        )
+    title = f"{config['head']['name']}: {model.module.head.formula()}"
+    test = data.test
+    panel = title, model.embed(test.images), test.labels, model.class_weights
+    return panel, model.class_names
 
 
 if __name__ == "__main__":

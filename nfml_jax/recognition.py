@@ -21,10 +21,9 @@ class EmbeddingClassifier(nn.Module):
 
     def __call__(
         self, images: jax.Array, labels: jax.Array, step: jax.Array | None = None
-    ) -> tuple[HeadOutput, jax.Array]:
-        """The head's output for a training batch, and the embeddings `[B, D]`."""
-        embeddings = self.encoder(_scaled(images), train=True)
-        return self.head(embeddings, labels, step), embeddings
+    ) -> HeadOutput:
+        """The head's output for a training batch."""
+        return self.head(self.encoder(_scaled(images), train=True), labels, step)
 
     def embed(self, images: jax.Array) -> jax.Array:
         """Embeddings `[B, D]`, float32, as they leave the encoder (not normalised)."""

@@ -20,22 +20,32 @@ DEFAULT_METRICS = (
 
 
 def find_results(paths: Iterable[Path]) -> list[dict]:
-    """The results in run directories, in folders of them, or in JSON files, by path.
+    """The results in run directories, in folders of them, or in single files, by path.
 
-    Raises UserError for a path that holds none.
+    Raises UserError for a path that holds none, and for a file that is no result.
     """
     results = []
     for path in map(Path, paths):
-        files = [path] if path.is_file() else sorted(path.rglob("*.json"))
-        found = [read_json(file) for file in files]
-        found = [r for r in found if isinstance(r, dict) and "metrics" in r]
-        if not found:
+        files = [path] if path.is_file() else sorted(path.rglob("result.json"))
+        if not files:
             raise UserError(
                 f"{path} holds no result; give run directories that finished, or the "
                 "folder above them."
             )
-        results += found
+        results += map(_read, files)
     return results
+
+
+def _read(file: Path) -> dict:
+    result = read_json(file)
+    known = result.keys() if isinstance(result, dict) else ()
+    missing = {"name", "seed", "data", "metrics"}.difference(known)
+    if missing:
+        raise UserError(
+            f"{file} is no result of a run (it has no {', '.join(sorted(missing))}); "
+            "restore it, or take it away."
+        )
+    return result
 
 
 def markdown(results: Sequence[dict], metrics: Sequence[str]) -> str:

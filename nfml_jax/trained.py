@@ -1,5 +1,6 @@
 """A trained model back from its run directory, as pure functions."""
 
+import importlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
 from nfml_jax.recognition import EmbeddingClassifier, make_classifier
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.run_directory import read_json
+
+# Images that go through the network at once: its activations take the memory.
+CHUNK = 256
 
 
 class Verification(NamedTuple):
@@ -27,8 +30,10 @@ class Verification(NamedTuple):
 class TrainedClassifier:
     """Pure, jitted functions of images uint8 `[N, H, W, C]` (or `[N, H, W]` if grey).
 
+    Any number of images, none included, go through the network in chunks of `CHUNK`.
     `threshold` is the cosine from which two images are taken for the same class; it was
-    chosen on training pairs and is None if this checkpoint hasn't been evaluated.
+    chosen on training pairs and is None if this checkpoint hasn't been evaluated, or on
+    data without pairs.
     """
 
     module: EmbeddingClassifier
@@ -49,18 +54,19 @@ class TrainedClassifier:
 
     def embed(self, images) -> jax.Array:
         """Embeddings `[N, D]`, float32, as they leave the encoder (not normalised)."""
-        return self._embed(self.variables, self._images(images))
+        return self._in_chunks(self._embed, images)
 
     def logits(self, images) -> jax.Array:
         """Class scores `[N, C]`; column j belongs to `class_names[j]`."""
-        return self._logits(self.variables, self._images(images))
+        return self._in_chunks(self._logits, images)
 
     def verify(self, a, b) -> Verification:
         """Whether images `a` and `b`, pair by pair, show the same class."""
         if self.threshold is None:
             raise UserError(
-                "this checkpoint has no threshold, because it wasn't evaluated; load "
-                "the one that result.json reports, or let the run finish."
+                "this checkpoint has no threshold, because it wasn't evaluated or its "
+                "data have no pairs; load the one that result.json reports, or let the "
+                "run finish."
             )
         a, b = self.embed(a), self.embed(b)
         if len(a) != len(b):
@@ -68,6 +74,17 @@ class TrainedClassifier:
         norms = jnp.linalg.norm(a, axis=-1) * jnp.linalg.norm(b, axis=-1)
         cosine = (a * b).sum(-1) / jnp.maximum(norms, 1e-12)
         return Verification(cosine, cosine >= self.threshold)
+
+    def _in_chunks(self, function, images):
+        images = self._images(images)
+        count = len(images)
+        if not count:  # the shape of a row is known only from one
+            images = jnp.zeros((1, *self.image_shape), jnp.uint8)
+        parts = [
+            function(self.variables, images[start : start + CHUNK])
+            for start in range(0, len(images), CHUNK)
+        ]
+        return jnp.concatenate(parts)[:count]
 
     @cached_property
     def _embed(self):
@@ -90,48 +107,70 @@ class TrainedClassifier:
         return images
 
 
-def load(run_dir: Path | str, checkpoint: str = "last") -> TrainedClassifier:
-    """The model of a run directory, from its "last" or its "best" checkpoint.
+def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
+    """The model of a run directory, as the run's experiment has it loaded.
 
-    Raises UserError if the directory holds no run, or no checkpoint yet.
+    From its "last" or its "best" checkpoint, or from the "reported" one, which
+    `result.json` speaks of (the last one while there is no result). The experiment
+    names its loader: `model()["loader"]` is "module:function", called with the config,
+    the Flax variables, the checkpoint's meta and the result or None. Runs of the margin
+    experiment give a `TrainedClassifier`.
+
+    Raises UserError if the directory holds no run, or no such checkpoint yet.
     """
     run_dir = Path(run_dir).expanduser()
-    if checkpoint not in ("last", "best"):
-        raise UserError(f"checkpoint = {checkpoint!r}; choose 'last' or 'best'.")
     config = read_json(run_dir / "config.json")
     if config is None:
         raise UserError(
             f"{run_dir} holds no run: there is no config.json; give the run directory "
             "that launch.py named at its end."
         )
-    best = "validation/accuracy"
+    result = read_json(run_dir / "result.json")
+    if checkpoint == "reported":
+        checkpoint = result["reported"]["checkpoint"] if result else "last"
+    if checkpoint not in ("last", "best"):
+        raise UserError(
+            f"checkpoint = {checkpoint!r}; choose 'reported', 'last' or 'best'."
+        )
     try:
-        if not (run_dir / "checkpoints").is_dir():
-            raise FileNotFoundError
-        with Checkpoints(run_dir / "checkpoints", best=best) as checkpoints:
-            variables, meta = checkpoints.restore_model(checkpoint)
+        variables, meta = _restored(run_dir / "checkpoints", checkpoint)
     except FileNotFoundError:
         raise UserError(
             f"{run_dir} has no {checkpoint} checkpoint; let the run reach its first."
         ) from None
-    return look_up(LOADERS, config["experiment"], "experiment")(
-        config, variables, meta, read_json(run_dir / "result.json")
-    )
+    if "loader" not in meta["model"]:
+        raise UserError(
+            f"{run_dir} does not say how to load its model; let its experiment's "
+            "model() give a 'loader'."
+        )
+    module, name = meta["model"]["loader"].split(":")
+    loader = getattr(importlib.import_module(module), name)
+    return loader(config, jax.tree.map(jnp.asarray, variables), meta, result)
 
 
-def _load_classifier(config, variables, meta, result):
+def _restored(folder: Path, which: str):
+    if not folder.is_dir():
+        raise FileNotFoundError
+    with Checkpoints(folder) as checkpoints:
+        variables, meta = checkpoints.restore_model()
+    if which == "last":
+        return variables, meta
+    # The meta say by which metric the best was chosen.
+    with Checkpoints(folder, best=meta["model"].get("best")) as checkpoints:
+        return checkpoints.restore_model("best")
+
+
+def load_classifier(config, variables, meta, result) -> TrainedClassifier:
+    """The loader of the margin experiment."""
     model = meta["model"]
     metrics = {}
     if result and result["reported"]["step"] == meta["step"]:
         metrics = result["metrics"]
     return TrainedClassifier(
         module=make_classifier(config["encoder"], config["head"], model["num_classes"]),
-        variables=jax.tree.map(jnp.asarray, variables),
+        variables=variables,
         class_names=tuple(model["class_names"]),
         image_shape=tuple(model["image_shape"]),
         threshold=metrics.get("verification/threshold"),
         step=meta["step"],
     )
-
-
-LOADERS = {"margin": _load_classifier}

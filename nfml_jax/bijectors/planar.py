@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded
+from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
 
 Array = jax.Array
 
@@ -33,14 +34,14 @@ class Planar(Bijector):
         strength = (u * w).sum(-1)
         at = (w * x).sum(-1) + b
         y = x + u * jnp.tanh(at)[..., None]
-        return y, tanh_log_slope(strength, at)
+        return y, bend(strength, at)[1]
 
     def inverse_and_log_det(self, y, context=None):
         u, w, b = self._parameters(y, context)
         strength = (u * w).sum(-1)
-        at = tanh_inverse(strength, (w * y).sum(-1) + b)
+        at = increasing_inverse(bend, strength, (w * y).sum(-1) + b)
         x = y - u * jnp.tanh(at)[..., None]
-        return x, -tanh_log_slope(strength, at)
+        return x, -bend(strength, at)[1]
 
     @nn.compact
     def _parameters(self, x, context):
@@ -125,43 +126,7 @@ def strength_above(raw: Array) -> Array:
     return jax.nn.softplus(raw + at_zero) - (1 - MIN_SLOPE)
 
 
-def tanh_log_slope(strength: Array, x: Array) -> Array:
-    """log of the slope of x + a tanh(x), for a = `strength` > -1."""
-    square = jnp.tanh(x) ** 2
-    return jnp.log1p(strength * (1 - square))
-
-
-@jax.custom_jvp
-def tanh_inverse(strength: Array, y: Array) -> Array:
-    """The x of y = x + a tanh(x), for a = `strength` > -1; gradients are implicit.
-
-    Newton's steps, halving the bracket [y - |a|, y + |a|] where they would leave it.
-    """
-    strength, y = jnp.broadcast_arrays(strength, y)
-    eps = jnp.finfo(y.dtype).eps
-
-    def unfinished(state):
-        count, moved, x, *_ = state
-        return (count < 64) & jnp.any(jnp.abs(moved) > 2 * eps * (1 + jnp.abs(x)))
-
-    def step(state):
-        count, _, x, low, high = state
-        tanh = jnp.tanh(x)
-        excess = x + strength * tanh - y
-        low, high = jnp.where(excess < 0, x, low), jnp.where(excess > 0, x, high)
-        newton = x - excess / (1 + strength * (1 - tanh**2))
-        inside = (newton >= low) & (newton <= high)
-        to = jnp.where(inside, newton, (low + high) / 2)
-        return count + 1, to - x, to, low, high
-
-    bracket = y - jnp.abs(strength), y + jnp.abs(strength)
-    start = 0, jnp.full_like(y, jnp.inf), y, *bracket
-    return jax.lax.while_loop(unfinished, step, start)[2]
-
-
-@tanh_inverse.defjvp
-def _tanh_inverse_jvp(primals, tangents):
-    (strength, y), (d_strength, d_y) = primals, tangents
-    x = tanh_inverse(strength, y)
+def bend(strength: Array, x: Array) -> tuple[Array, Array]:
+    """x + a tanh(x), a = `strength` > -1, and the log of its slope."""
     tanh = jnp.tanh(x)
-    return x, (d_y - tanh * d_strength) / (1 + strength * (1 - tanh**2))
+    return x + strength * tanh, jnp.log1p(strength * (1 - tanh**2))

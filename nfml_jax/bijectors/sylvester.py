@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
-from nfml_jax.bijectors.planar import strength_above, tanh_inverse, tanh_log_slope
+from nfml_jax.bijectors.planar import bend, strength_above
+from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
 from nfml_jax.errors import UserError
 
 BASES = ("orthogonal", "householder", "triangular")
@@ -34,7 +35,7 @@ class Sylvester(Bijector):
         q, outer, inner, b, strength = self._parameters(x, context)
         at = multiply(inner, multiply(q.swapaxes(-1, -2), x)) + b
         y = x + multiply(q, multiply(outer, jnp.tanh(at)))
-        return y, tanh_log_slope(strength, at).sum(-1)
+        return y, bend(strength, at)[1].sum(-1)
 
     def inverse_and_log_det(self, y, context=None):
         q, outer, inner, b, strength = self._parameters(y, context)
@@ -42,7 +43,7 @@ class Sylvester(Bijector):
             outer, inner, b, strength, multiply(q.swapaxes(-1, -2), y)
         )
         x = y - multiply(q, multiply(outer, jnp.tanh(at)))
-        return x, -tanh_log_slope(strength, at).sum(-1)
+        return x, -bend(strength, at)[1].sum(-1)
 
     @nn.compact
     def _parameters(self, x, context):
@@ -100,7 +101,9 @@ def _back_substitute(outer, inner, b, strength, y):
         row, inner_row = outer[..., i, :], inner[..., i, :]
         left = y[..., i] - (row * tanh).sum(-1)
         shift = b[..., i] + (inner_row * x).sum(-1)
-        at = tanh_inverse(strength[..., i], inner_row[..., i] * left + shift)
+        at = increasing_inverse(
+            bend, strength[..., i], inner_row[..., i] * left + shift
+        )
         tanh_i = jnp.tanh(at)
         x = x.at[..., i].set(left - row[..., i] * tanh_i)
         return (x, tanh.at[..., i].set(tanh_i)), at

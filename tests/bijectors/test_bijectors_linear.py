@@ -1,0 +1,110 @@
+"""Linear maps: what their matrices are, beyond the laws that all bijectors obey."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nfml_jax.bijectors import (
+    LU,
+    QR,
+    SVD,
+    Chain,
+    Householder,
+    LowRank,
+    MatrixExponential,
+    Orthogonal,
+    Permutation,
+)
+from nfml_jax.bijectors.matrices import reflect
+from nfml_jax.errors import UserError
+from nfml_jax.nets.conditioners import MLP
+from nfml_jax.testing import perturb
+
+SIZE = 5
+LINEAR = {
+    "lu": LU(),
+    "qr": QR(reflections=3),
+    "svd": SVD(max_log_scale=1.0),
+    "low_rank": LowRank(rank=2),
+    "matrix_exponential": MatrixExponential(),
+    "permuted": Chain([Permutation(), LU()]),
+    "householder": Householder(),
+    "orthogonal": Orthogonal(),
+}
+
+
+@pytest.fixture(scope="module")
+def affine():
+    """For each map: W, b, W⁻¹ and both log-determinants, at far-out parameters."""
+
+    @jax.jit
+    def measure(key):
+        # One program, as most of the time is spent compiling.
+        measured = {}
+        at = jnp.concatenate([jnp.zeros((1, SIZE)), jnp.eye(SIZE)])
+        for name, bijector in LINEAR.items():
+            variables = bijector.init(key, at)
+            variables = {**variables, "params": perturb(variables["params"], key, 1.0)}
+            y, log_det = bijector.apply(variables, at)
+            x, back = bijector.apply(variables, y, method="inverse_and_log_det")
+            measured[name] = (y[1:] - y[0]).T, y[0], x - at, log_det, back
+        return measured
+
+    with jax.enable_x64(True):
+        return jax.device_get(measure(jax.random.key(0)))
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_are_affine_and_invert_to_the_last_places(affine, name):
+    matrix, _, gap, log_det, back = affine[name]
+    assert np.abs(gap).max() < 1e-9
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], atol=1e-9)
+    np.testing.assert_allclose(back, -log_det, atol=1e-12)
+    assert np.ptp(log_det) == 0
+
+
+@pytest.mark.parametrize("name", ["householder", "orthogonal"])
+def test_rotations_are_orthogonal(affine, name):
+    matrix, shift, _, log_det, _ = affine[name]
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(SIZE), atol=1e-12)
+    assert np.linalg.det(matrix) > 0 and not log_det.any() and not shift.any()
+
+
+def test_singular_values_stay_within_the_bound(affine):
+    values = np.linalg.svd(affine["svd"][0], compute_uv=False)
+    assert values.max() < np.e and values.min() > 1 / np.e
+
+
+def test_low_rank_moves_no_more_directions_than_its_rank(affine):
+    values = np.linalg.svd(affine["low_rank"][0] - np.eye(SIZE), compute_uv=False)
+    assert (values[2:] < 1e-12).all() and values[1] > 0.1
+
+
+def test_reflections_are_applied_in_order_and_zero_ones_are_none():
+    vectors = np.random.default_rng(0).normal(size=(3, SIZE))
+    vectors[1] = 0
+    one, _, three = (np.outer(v, v) / max(v @ v, 1e-9) for v in vectors)
+    expected = (np.eye(SIZE) - 2 * one) @ (np.eye(SIZE) - 2 * three)
+    vectors = np.float32(vectors)
+    jacobian = jax.jacobian(lambda v: reflect(v, jnp.eye(SIZE)))
+    matrix = jax.jit(reflect)(vectors, np.eye(SIZE, dtype=np.float32)).T
+    np.testing.assert_allclose(matrix, expected, atol=1e-5)
+    assert np.isfinite(jax.jit(jacobian)(vectors)).all()
+
+
+def test_scales_and_shift_follow_the_context_where_there_is_a_conditioner():
+    net = MLP(hidden=(4,))
+    x, context = np.ones((2, SIZE)), np.asarray([[1.0], [2.0]])
+    bijector = LU(net)
+
+    @jax.jit
+    def log_det(key):
+        variables = bijector.init(key, x, context)
+        variables = {"params": perturb(variables["params"], key, 1.0)}
+        return bijector.apply(variables, x, context)[1]
+
+    one, two = log_det(jax.random.key(0))
+    assert one != two
+    with pytest.raises(UserError, match="LU has a conditioner but was given no cont"):
+        bijector.init(jax.random.key(0), x)

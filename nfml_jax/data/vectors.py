@@ -1,0 +1,83 @@
+"""Data sets of vectors by name: `load_vectors("power")` finds, checks, scales one."""
+
+import dataclasses
+import inspect
+from functools import partial
+
+from nfml_jax.data.densities import DENSITIES, SPLITS, draw
+from nfml_jax.data.patches import load_bsds300_patches
+from nfml_jax.data.tabular import PUBLISHED, load_published
+from nfml_jax.data.uci import UCI, load_uci
+from nfml_jax.data.vector_arrays import (
+    LoadedVectors,
+    VectorData,
+    make_vector_data,
+    shrink_rows,
+)
+from nfml_jax.data.vector_files import load_vector_file
+from nfml_jax.names import look_up
+
+
+def load_density(
+    density: str,
+    *,
+    train: int = 10_000,
+    validation: int = 10_000,
+    test: int = 10_000,
+    seed: int = 0,
+) -> LoadedVectors:
+    """Independent draws from one of `densities.DENSITIES`; as many as asked for."""
+    counts = dict(zip(SPLITS, (train, validation, test), strict=True))
+    parts = {split: draw(density, split, n, seed) for split, n in counts.items() if n}
+    parts.setdefault("validation", None)
+    return LoadedVectors(density, f"sampler, seed {seed}", ("x", "y"), **parts)
+
+
+# Name -> function of keyword arguments returning vector_arrays.LoadedVectors.
+VECTOR_DATASETS = {
+    "vectors": load_vector_file,
+    **{name: partial(load_density, name) for name in DENSITIES},
+    **{name: partial(load_published, spec) for name, spec in PUBLISHED.items()},
+    "bsds300_patches": load_bsds300_patches,
+    **{name: partial(load_uci, spec) for name, spec in UCI.items()},
+}
+
+
+def load_vectors(
+    name: str,
+    *,
+    manual_dir=None,
+    seed: int = 0,
+    standardise: bool = True,
+    max_train: int | None = None,
+    max_test: int | None = None,
+    **options,
+) -> VectorData:
+    """A data set of vectors by name, whole in memory.
+
+    Args:
+        name: one of `VECTOR_DATASETS`.
+        manual_dir: folder of files put there by hand (default `~/nfml_data`).
+        seed: of everything drawn here: samples, splits, patches, shrinking.
+        standardise: to mean 0 and standard deviation 1, by the training rows or as the
+            published benchmark does; False keeps the original units.
+        max_train: train on at most this many rows.
+        max_test: test on at most this many rows.
+        **options: of the data set itself, such as `path` of `vectors`.
+
+    Raises:
+        UserError: if the data set is unknown, not to be had, or unfit for a density.
+    """
+    loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
+    known = inspect.signature(loader).parameters
+    for option in options:
+        look_up(known, option, f"option of data set {name!r}:")
+    common = {"manual_dir": manual_dir, "seed": seed}
+    common = {key: value for key, value in common.items() if key in known}
+    loaded = loader(**common, **options)
+    loaded = dataclasses.replace(
+        loaded,
+        train=shrink_rows(loaded.train, max_train, seed, "max_train"),
+        test=shrink_rows(loaded.test, max_test, seed, "max_test"),
+    )
+    return make_vector_data(loaded, standardise)

@@ -68,7 +68,7 @@ def read_config(argv) -> ConfigDict:
             "no config is given; write --config=configs/X.py, for example "
             "--config=configs/arcface_mnist.py."
         )
-    path, _, argument = given[-1].partition(":")
+    path, *argument = given[-1].split(":", 1)
     if not (path.endswith(".py") and Path(path).is_file()):
         known = [str(p) for p in Path("configs").rglob("*.py")]
         raise UserError(
@@ -80,7 +80,7 @@ def read_config(argv) -> ConfigDict:
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
         raise UserError(f"{path} is not a config: it has no function get_config.")
-    return module.get_config(argument)
+    return module.get_config(*argument)
 
 
 def check_overrides(argv, config: ConfigDict) -> None:

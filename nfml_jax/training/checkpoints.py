@@ -1,20 +1,31 @@
 """Checkpoints of a run, by orbax: the last ones and the best, each with a checksum.
 
-A checkpoint that was torn by a crash or damaged on disk is set aside with a warning,
-and the one before it is used.
+A checkpoint that was torn by a crash or damaged on disk is passed over with a warning,
+and the one before it is used. What isn't damage (another model, a file that may not be
+read, too little memory) is never taken for it.
 """
 
+import contextlib
 import logging
 import warnings
-import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from nfml_jax.errors import UserError
+from nfml_jax.training.integrity import (
+    DAMAGE,
+    checksum,
+    first_line,
+    is_damage,
+    leaf_types,
+    verify,
+)
+from nfml_jax.training.run_directory import differences
 from nfml_jax.training.step import TrainState
 
 PyTree = Any
@@ -25,27 +36,19 @@ KEEP_LATEST = 2
 class Checkpoints:
     """The checkpoints under `directory`; a context manager that awaits pending saves.
 
-    `best` is the name of the metric whose largest value is kept beside the latest
-    checkpoints, or None.
+    With `write`, for the run that holds the directory's lock, what killed saves left
+    behind is removed; without, nothing on disk is changed. `best` is the name of the
+    metric whose largest value is kept beside the latest checkpoints, or None.
     """
 
-    def __init__(self, directory: Path, *, best: str | None = None):
-        logging.getLogger("absl").setLevel(logging.ERROR)
-        policies = [checkpoint_managers.LatestN(KEEP_LATEST)]
-        if best is not None:
-            policies.append(
-                checkpoint_managers.BestN(
-                    get_metric_fn=lambda metrics: metrics[best], n=1
-                )
-            )
+    def __init__(
+        self, directory: Path, *, best: str | None = None, write: bool = False
+    ):
         self.directory = Path(directory).resolve()
         self._best = best
-        self._manager = ocp.CheckpointManager(
-            self.directory,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies)
-            ),
-        )
+        with _without_absl_warnings():
+            options = _write_options(best) if write else _READ_OPTIONS
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self):
         return self
@@ -72,9 +75,10 @@ class Checkpoints:
                         **meta,
                         "step": step,
                         "validation": ranked,
+                        "leaves": leaf_types(_parts(state)),
                         "checksums": {
-                            "model": _checksum(model),
-                            "optimizer": _checksum(optimizer),
+                            "model": checksum(model),
+                            "optimizer": checksum(optimizer),
                         },
                     }
                 ),
@@ -85,51 +89,55 @@ class Checkpoints:
     def restore(self, like: TrainState) -> tuple[TrainState, dict] | None:
         """The newest whole state, shaped and placed as `like`, and its meta.
 
-        None if there is no checkpoint. A damaged one is moved to `damaged/` beside the
-        checkpoints, with a warning.
+        None if there is no checkpoint. Damaged ones are moved to `damaged/` beside the
+        checkpoints, with a warning, once an older one was found whole. UserError if
+        none is, or if the checkpoint is of another model than `like`.
         """
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            try:
-                return self._restore_state(step, like)
-            except Exception as problem:
-                self._set_aside(step, problem)
-        return None
+        found, damaged = self._newest_whole(
+            self.all_steps(), lambda step: self._restore_state(step, like)
+        )
+        for step, reason in damaged.items():
+            warnings.warn(
+                f"Checkpoint {step} is damaged ({reason}); it is set aside as "
+                f"{self._set_aside(step)}, and the one before it is used.",
+                stacklevel=2,
+            )
+        return found
 
     def restore_model(self, which: str = "last") -> tuple[PyTree, dict]:
         """Model variables and meta of the "last" or the "best" checkpoint.
 
-        The parameters are the averaged ones if an average was kept. A damaged "last"
+        The variables are the averaged ones if an average was kept. A damaged "last"
         checkpoint is passed over with a warning; nothing is moved. FileNotFoundError
-        if there is none to be had.
+        if there is none to be had, UserError if none is whole.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = self.all_steps()
         if which == "best":
             steps = [s for s in [self.best_step()] if s is not None]
-        for step in steps:
-            try:
-                meta = self._meta(step)
-                model = self._manager.restore(
-                    step, args=ocp.args.Composite(model=ocp.args.StandardRestore())
-                )["model"]
-                _verify(model, meta, "model")
-            except Exception as problem:
-                warnings.warn(_damaged(step, problem), stacklevel=2)
-            else:
-                return _variables(model), meta
-        raise FileNotFoundError(f"no {which} checkpoint in {self.directory}")
+        found, damaged = self._newest_whole(steps, self._restore_model)
+        for step, reason in damaged.items():
+            warnings.warn(
+                f"Checkpoint {step} is damaged ({reason}); the one before it is used.",
+                stacklevel=2,
+            )
+        if found is None:
+            raise FileNotFoundError(f"no {which} checkpoint in {self.directory}")
+        return found
+
+    def all_steps(self) -> list[int]:
+        """The steps that have a checkpoint, newest first."""
+        return sorted(self._manager.all_steps(), reverse=True)
 
     def best_step(self) -> int | None:
         """The step of the checkpoint with the largest `best` metric, if any."""
         ranked = {}
-        for step in self._manager.all_steps():
-            try:
+        for step in sorted(self._manager.all_steps()):
+            with contextlib.suppress(*DAMAGE):
                 validation = self._meta(step)["validation"]
-            except Exception:
-                continue
-            if validation and self._best in validation:
-                ranked[step] = validation[self._best]
+                if validation and self._best in validation:
+                    ranked[step] = validation[self._best]
         # Of equals the earliest, as the preservation policy has it.
-        return max(sorted(ranked), key=ranked.get) if ranked else None
+        return max(ranked, key=ranked.get) if ranked else None
 
     def wait(self) -> None:
         """Return once pending saves are on disk."""
@@ -139,6 +147,34 @@ class Checkpoints:
         self.wait()
         self._manager.close()
 
+    def _newest_whole(
+        self, steps: Iterable[int], read: Callable[[int], Any]
+    ) -> tuple[Any, dict[int, str]]:
+        """`read(step)` of the first step that is whole, and what ails those before it.
+
+        `(None, {})` if there are no steps.
+        """
+        damaged = {}
+        for step in steps:
+            try:
+                return read(step), damaged
+            except UserError:
+                raise
+            except (*DAMAGE, OSError) as problem:
+                if not is_damage(problem):
+                    raise UserError(
+                        f"checkpoint {step} in {self.directory} cannot be read "
+                        f"({first_line(problem)}); mend that and try again."
+                    ) from problem
+                damaged[step] = first_line(problem)
+        if damaged:
+            reasons = "; ".join(f"{step}: {why}" for step, why in damaged.items())
+            raise UserError(
+                f"no checkpoint in {self.directory} is whole ({reasons}); restore that "
+                "folder from a copy, or remove it to train from the beginning."
+            )
+        return None, {}
+
     def _meta(self, step):
         return self._manager.restore(
             step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
@@ -146,6 +182,14 @@ class Checkpoints:
 
     def _restore_state(self, step, like):
         meta = self._meta(step)
+        leaves = leaf_types(_parts(like))
+        if meta["leaves"] != leaves:
+            raise UserError(
+                f"checkpoint {step} in {self.directory} is of another model than this "
+                "code makes of the same config; these leaves differ: "
+                f"{differences(meta['leaves'], leaves, most=3)}. Give another "
+                "--workdir, or go back to the code that began this run."
+            )
         model, optimizer = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             _parts(like),
@@ -158,13 +202,18 @@ class Checkpoints:
             ),
         )
         for part in ("model", "optimizer"):
-            _verify(restored[part], meta, part)
+            verify(restored[part], meta, part)
         return TrainState(**restored["model"], **restored["optimizer"]), meta
 
-    def _set_aside(self, step, problem):
-        warnings.warn(
-            _damaged(step, problem) + " The one before it is used.", stacklevel=3
-        )
+    def _restore_model(self, step):
+        meta = self._meta(step)
+        model = self._manager.restore(
+            step, args=ocp.args.Composite(model=ocp.args.StandardRestore())
+        )["model"]
+        verify(model, meta, "model")
+        return _variables(model), meta
+
+    def _set_aside(self, step) -> Path:
         aside = self.directory.parent / "damaged"
         aside.mkdir(exist_ok=True)
         target = aside / str(step)
@@ -174,6 +223,37 @@ class Checkpoints:
             target = aside / f"{step}.{count}"
         (self.directory / str(step)).rename(target)
         self._manager.reload()
+        return target
+
+
+# `create` and `save_interval_steps` as orbax would set them, with a warning each.
+_READ_OPTIONS = ocp.CheckpointManagerOptions(
+    read_only=True, create=False, save_interval_steps=0
+)
+
+
+def _write_options(best):
+    policies = [checkpoint_managers.LatestN(KEEP_LATEST)]
+    if best is not None:
+        policies.append(
+            checkpoint_managers.BestN(get_metric_fn=lambda metrics: metrics[best], n=1)
+        )
+    return ocp.CheckpointManagerOptions(
+        cleanup_tmp_directories=True,
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+    )
+
+
+@contextlib.contextmanager
+def _without_absl_warnings():
+    """Orbax warns that a folder opened for reading is opened for reading."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _parts(state: TrainState):
@@ -187,25 +267,6 @@ def _parts(state: TrainState):
 
 
 def _variables(model):
-    params = model["params"] if model.get("average") is None else model["average"]
-    return {"params": params, **(model.get("collections") or {})}
-
-
-def _checksum(tree: PyTree) -> int:
-    """CRC-32 of all leaves' bytes, in order of their paths."""
-    total = 0
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    for _, leaf in sorted(leaves, key=lambda item: jax.tree_util.keystr(item[0])):
-        data = np.ascontiguousarray(jax.device_get(leaf))
-        total = zlib.crc32(data.view(np.uint8).reshape(-1).data, total)
-    return total
-
-
-def _verify(tree, meta, part):
-    if _checksum(tree) != meta["checksums"][part]:
-        raise ValueError(f"the checksum of its {part} doesn't match")
-
-
-def _damaged(step, problem):
-    reason = str(problem).strip().splitlines() or [type(problem).__name__]
-    return f"Checkpoint {step} is damaged and passed over: {reason[0][:200]}."
+    if model.get("average") is not None:
+        return model["average"]
+    return {"params": model["params"], **(model.get("collections") or {})}

@@ -1,11 +1,14 @@
-"""Durations in the unit the user likes: "10 epochs", "500 steps", "6e4 examples"."""
+"""Durations in the unit the user likes, and the schedule of a run that they make."""
 
 import math
 import re
+from dataclasses import dataclass
 
 from nfml_jax.errors import UserError
 
 _DURATION = re.compile(r"\s*([0-9.eE+]+)\s*(step|epoch|example)s?\s*$")
+
+MOST_STEPS = 2**31 - 1  # the train state counts them in an int32
 
 
 def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> int:
@@ -15,7 +18,7 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
     size. `examples` is the size of the training set (an epoch drops the incomplete last
     batch); `field` is the config field's name, for the error message.
     """
-    if duration.strip() == "never":
+    if str(duration).strip() == "never":
         return 0
     per_unit = {
         "step": 1.0,
@@ -23,7 +26,7 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
         "example": 1.0 / batch_size,
     }
     steps = []
-    for part in duration.split(", at least "):
+    for part in str(duration).split(", at least "):
         match = _DURATION.match(part)
         try:
             amount = float(match.group(1)) if match else 0.0
@@ -35,5 +38,53 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
                 "'10 epochs', '500 steps', '60000 examples', '10 epochs, at least "
                 "1000 steps' or 'never'."
             )
-        steps.append(max(1, round(amount * per_unit[match.group(2)])))
-    return max(steps)
+        steps.append(max(1.0, amount * per_unit[match.group(2)]))
+    if max(steps) > MOST_STEPS:
+        raise UserError(
+            f"{field} = {duration!r} is more than the {MOST_STEPS:,} steps that a run "
+            "can count; shorten it."
+        )
+    return round(max(steps))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When things happen, in steps; 0 is never."""
+
+    total: int
+    log: int
+    evaluate: int
+    checkpoint: int
+
+    @classmethod
+    def from_settings(
+        cls, settings: dict, *, batch_size: int, examples: int
+    ) -> "Schedule":
+        """From a config's "train" section; see `to_steps`."""
+
+        def steps(field):
+            return to_steps(
+                settings[field],
+                batch_size=batch_size,
+                examples=examples,
+                field=f"train.{field}",
+            )
+
+        schedule = cls(
+            total=steps("total"),
+            log=steps("log_every"),
+            evaluate=steps("evaluate_every"),
+            checkpoint=steps("checkpoint_every"),
+        )
+        if not schedule.total:
+            raise UserError("train.total = 'never' trains nothing; give a duration.")
+        return schedule
+
+    def next_event(self, step: int) -> int:
+        """The first step after `step` at which something is due."""
+        periods = (self.log, self.evaluate, self.checkpoint)
+        return min([self.total] + [(step // p + 1) * p for p in periods if p])
+
+    def due(self, period: int, step: int) -> bool:
+        """Whether what happens every `period` steps, and at the end, is due now."""
+        return step == self.total or (bool(period) and step % period == 0)

@@ -1,14 +1,39 @@
 """Means of logged metrics over a stretch of steps, and the watch for divergence."""
 
+from typing import Any
+
+import jax
 import numpy as np
+
+from nfml_jax.training.sharding import is_inexact
+
+SHOWN = 4  # of the values that aren't finite
 
 
 class Diverged(Exception):
-    """A metric stopped being finite: at which step, which ones, and their values."""
+    """Something stopped being finite: at which step, what, and its values."""
 
     def __init__(self, step: int, values: dict[str, float]):
         self.step, self.values = step, values
-        super().__init__(", ".join(f"{k} is {v}" for k, v in values.items()))
+        words = [f"{name} is {value}" for name, value in values.items()]
+        more = [f"{len(words) - SHOWN} more"] if len(words) > SHOWN else []
+        super().__init__(", ".join(words[:SHOWN] + more))
+
+
+def check_finite(step: int, params: Any) -> None:
+    """Raise Diverged with the paths of the leaves that `step` made other than finite.
+
+    The metrics of a step are of the parameters before it: its update may still fail.
+    """
+    bad = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        values = np.asarray(leaf) if is_inexact(leaf) else np.zeros(0)
+        values = values[~np.isfinite(values)]
+        if values.size:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            bad[name] = values[0].item()
+    if bad:
+        raise Diverged(step, bad)
 
 
 class Meter:
@@ -40,8 +65,11 @@ class Meter:
                 {k: float(metrics[k][bad]) for k in names if not finite[k][bad]},
             )
         for name, values in metrics.items():
+            # One by one, so that the sum doesn't depend on how steps were dispatched.
             total = self._sums.get(name, 0.0)
-            self._sums[name] = total + float(values.sum(dtype=np.float64))
+            for value in values.tolist():
+                total += value
+            self._sums[name] = total
         self._count += len(good)
         self._latest = {k: float(v.mean()) for k, v in metrics.items()}
 

@@ -4,36 +4,37 @@
 what came out. Each is replaced atomically, so a reader never sees half a file.
 """
 
-import importlib.metadata
+import contextlib
 import json
 import os
-import platform
-import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
-import jax
 
-from nfml_jax import __version__
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
 
 class RunDirectory:
-    """An open run directory: locked, holding the config it was made for.
+    """An open run directory, locked; a context manager.
 
-    Raises UserError when it can't be written, is in use by another process, or belongs
-    to a run of another config. Use as a context manager; the lock ends with the process
-    however that ends.
+    Nothing is written before `begin`: a run that is refused leaves no directory behind
+    that it made itself, and no config in one that was there. The lock ends with the
+    process however that ends.
+
+    Raises UserError when it can't be written, is in use by another process, or holds a
+    checkpoint or the result of another config.
     """
 
     def __init__(self, path: Path | str, config: dict):
         self.path = Path(path).expanduser().resolve()
+        self._config = json.loads(json.dumps(config))
         try:
+            folders = (self.path, *self.path.parents)
+            self._made = [folder for folder in folders if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
             self._lock.acquire()
@@ -48,35 +49,44 @@ class RunDirectory:
                 "that you may write to."
             ) from None
         try:
-            self._adopt(json.loads(json.dumps(config)))
+            self._refuse_another()
         except BaseException:
             self._lock.release()
             raise
 
-    def _adopt(self, config):
+    def _refuse_another(self):
         earlier = read_json(self.path / "config.json")
-        if earlier is None:
-            self.write("config.json", config)
-        elif earlier != config:
+        trained = (self.path / "result.json").exists() or any(
+            folder.name.isdigit() for folder in self.path.glob("checkpoints/*")
+        )
+        if trained and earlier not in (None, self._config):
             raise UserError(
                 f"{self.path} holds a run of another config; these fields differ: "
-                f"{'; '.join(_differences(earlier, config))}. Give another --workdir, "
-                "or the same config to resume."
+                f"{differences(earlier, self._config)}. Give another --workdir, or the "
+                "same config to resume."
             )
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        if self._made:
+            # Only what is empty goes.
+            with contextlib.suppress(OSError):
+                (self.path / ".lock").unlink()
+                for folder in self._made:
+                    folder.rmdir()
         self._lock.release()
 
-    def write(self, name: str, content: Any) -> Path:
-        """Replace the JSON file `name` in one go."""
-        target = self.path / name
-        draft = target.with_name(f".{name}.draft")
-        draft.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(draft, target)
-        return target
+    def begin(self) -> None:
+        """The run could be built: from here on the directory is its own."""
+        self._made = []
+        self.write("config.json", self._config)
+        self.status("running")
+
+    def write(self, name: str, content: Any) -> None:
+        """Replace the JSON file `name` at once."""
+        replace_text(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def status(self, status: str, step: int | None = None, **more) -> None:
         """Say how the run stands: running, done, interrupted, diverged or failed.
@@ -106,49 +116,24 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def versions() -> dict[str, str]:
-    """The versions that decide a run's numbers."""
-    found = {"python": platform.python_version(), "nfml_jax": __version__}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+def replace_text(path: Path, text: str) -> None:
+    """Write `text` to `path` at once: a reader, or a crash, sees the old or the new."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
 
 
-def device_description(devices: list[jax.Device]) -> str:
-    """For example "2 × NVIDIA H100 80GB HBM3" or "1 × cpu (2 cores)"."""
-    kind = devices[0].device_kind
-    if devices[0].platform == "cpu":
-        kind = (
-            f"cpu ({len(os.sched_getaffinity(0))} cores)"
-            if hasattr(os, "sched_getaffinity")
-            else f"cpu ({os.cpu_count()} cores)"
-        )
-    return f"{len(devices)} × {kind}"
-
-
-def revision() -> str | None:
-    """The git revision of the source tree, "+changes" if it has any; None outside."""
-    here = Path(__file__).parent
-
-    def git(*args):
-        return subprocess.run(
-            ["git", *args], cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        # An installed copy may lie inside somebody else's repository.
-        if git("ls-files", "--", Path(__file__).name) == "":
-            return None
-        changes = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _differences(earlier, config):
-    earlier, config = flatten(earlier), flatten(config)
+def differences(there: Mapping, here: Mapping, most: int = 12) -> str:
+    """In words, the fields of two nested mappings that differ."""
+    there, here = flatten(there), flatten(here)
     absent = "absent"
-    return [
-        f"{key} is {earlier.get(key, absent)!r} there and {config.get(key, absent)!r} "
-        "here"
-        for key in sorted(earlier.keys() | config.keys())
-        if earlier.get(key, absent) != config.get(key, absent)
+    words = [
+        f"{key} is {there.get(key, absent)!r} there and {here.get(key, absent)!r} here"
+        for key in sorted(there.keys() | here.keys())
+        if there.get(key, absent) != here.get(key, absent)
     ]
+    more = [f"{len(words) - most} more"] if len(words) > most else []
+    return "; ".join(words[:most] + more)

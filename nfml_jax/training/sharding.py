@@ -1,8 +1,8 @@
 """The one place that maps a per-device step over devices.
 
 A step is written for one device: it sees that device's share of the batch, and averages
-with ``lax.pmean`` over `AXIS`. That is the meaning of ``jax.pmap``, which since JAX 0.8
-is itself ``jit`` of ``shard_map``; here the two are written out, so that the replicated
+with `lax.pmean` over `AXIS`. That is the meaning of `jax.pmap`, which since JAX 0.8
+is itself `jit` of `shard_map`; here the two are written out, so that the replicated
 state has no leading device axis and a forgotten average is an error at trace time.
 """
 
@@ -55,7 +55,9 @@ def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
     that only one part's activations are alive: same average, a k-th of the memory.
 
     Parameters are cast to "varying" before differentiation: shard_map would otherwise
-    sum the gradients over devices by itself, and the average would be of sums.
+    sum the gradients over devices by itself, and the average would be of sums. Of the
+    collections only inexact leaves take part in both; integers (constants, counts) must
+    be the same on all devices, and stay what they are.
     """
     differentiate = jax.value_and_grad(loss, has_aux=True)
 
@@ -70,7 +72,11 @@ def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
             value, collections, metrics, grads = _accumulated(
                 differentiate, params, collections, batch, rest, accumulate
             )
-        return lax.pmean((value, collections, metrics, grads), AXIS)
+        collections = jax.tree.map(
+            lambda x: lax.pmean(x, AXIS) if is_inexact(x) else x, collections
+        )
+        value, metrics, grads = lax.pmean((value, metrics, grads), AXIS)
+        return value, collections, metrics, grads
 
     return averaged
 
@@ -98,8 +104,15 @@ def _accumulated(differentiate, params, collections, batch, rest, parts):
 
 
 def varying(tree: PyTree) -> PyTree:
-    """`tree` as values that may differ between devices, inside a per-device step."""
-    return jax.tree.map(lambda x: lax.pcast(x, AXIS, to="varying"), tree)
+    """`tree`'s inexact leaves as values that may differ between devices, in a step."""
+    return jax.tree.map(
+        lambda x: lax.pcast(x, AXIS, to="varying") if is_inexact(x) else x, tree
+    )
+
+
+def is_inexact(leaf: jax.Array) -> bool:
+    """Whether it has a mean: floating or complex, but neither integer nor key."""
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def per_device(

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.training.randomness import row_keys
-from nfml_jax.training.sharding import per_device, value_and_grad
+from nfml_jax.training.sharding import is_inexact, per_device, value_and_grad
 
 PyTree = Any
 
@@ -21,8 +21,9 @@ PyTree = Any
 class TrainState:
     """Everything that a resumed run needs; the same on every device.
 
-    `collections` are Flax's mutable collections beside "params" (batch statistics);
-    `average` is the exponential moving average of `params`, or None when it is off.
+    `collections` are Flax's mutable collections beside "params" (batch statistics, and
+    constants); `average` is the exponential moving average of the Flax variables, both
+    of them, or None when it is off.
     """
 
     step: jax.Array
@@ -32,9 +33,10 @@ class TrainState:
     average: PyTree | None
 
     def variables(self) -> PyTree:
-        """What a Flax `apply` takes for evaluation: averaged parameters if kept."""
-        params = self.params if self.average is None else self.average
-        return {"params": params, **self.collections}
+        """What a Flax `apply` takes for evaluation: the average if it is kept."""
+        if self.average is not None:
+            return self.average
+        return {"params": self.params, **self.collections}
 
 
 def init_state(
@@ -48,7 +50,7 @@ def init_state(
         params=params,
         collections=collections,
         optimizer=optimizer.init(params),
-        average=jax.tree.map(jnp.copy, params) if average else None,
+        average=jax.tree.map(jnp.copy, dict(variables)) if average else None,
     )
 
 
@@ -85,7 +87,7 @@ def make_step(
             # The warm-up of the decay spares the average its start from random weights.
             t = state.step.astype(jnp.float32)
             decay = jnp.minimum(average_decay, (1 + t) / (10 + t))
-            average = optax.incremental_update(params, average, 1 - decay)
+            average = moving_average(average, {"params": params, **collections}, decay)
         norms = {f"grad_norm/{k}": optax.tree.norm(g) for k, g in grads.items()}
         metrics = {"loss": value, **metrics, **norms}
         state = TrainState(
@@ -94,6 +96,21 @@ def make_step(
         return state, metrics
 
     return step
+
+
+def moving_average(average: PyTree, new: PyTree, decay: jax.Array) -> PyTree:
+    """`average` moved towards `new`; leaves that aren't inexact are taken from `new`.
+
+    Statistics move along with the parameters that they belong to; integers (counts,
+    permutations) have no mean.
+    """
+
+    def move(old, new):
+        if not is_inexact(new):
+            return new
+        return (old + (1 - decay) * (new - old)).astype(old.dtype)
+
+    return jax.tree.map(move, average, new)
 
 
 def make_dispatch(step: Callable, take: Callable, mesh: Mesh, most: int) -> Callable:

@@ -38,9 +38,6 @@ def config(**changes):
             "average_decay": 0.0,
             "report": "last",
         },
-        "kill_at": -1,
-        "signal_at": -1,
-        "nan_from": -1,
     }
     for name, value in changes.items():
         section = settings
@@ -53,17 +50,22 @@ def config(**changes):
 
 
 class Regression:
-    """y = x·w with random noise on x; a running mean of x as a mutable collection."""
+    """y = x·w with random noise on x; a running mean of x, and a constant permutation.
+
+    In its validation number `signal_at` it sends its process the signal `how`; from
+    step `nan_from` on, its loss is NaN.
+    """
 
     best = "validation/fit"
 
-    def __init__(self, config):
+    def __init__(self, config, *, signal_at=0, how=signal.SIGTERM, nan_from=None):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(50, 3)).astype(np.float32)
         y = (x @ np.array([1.0, -2.0, 0.5], np.float32)).astype(np.float32)
         self.config = config
         self.train_arrays = {"x": x, "y": y}
         self.validations = 0
+        self.signal_at, self.how, self.nan_from = signal_at, how, nan_from
 
     def describe(self):
         return {"data": "50 made-up points", "loss": "squared error"}
@@ -79,24 +81,27 @@ class Regression:
 
     def init(self, key):
         w = 0.1 * jax.random.normal(key, (3,))
-        return {"params": {"head": {"w": w}}, "statistics": {"mean": jnp.zeros(3)}}
+        return {
+            "params": {"head": {"w": w}},
+            "statistics": {"mean": jnp.zeros(3)},
+            "constants": {"order": jnp.array([2, 0, 1])},
+        }
 
     def loss(self, params, collections, batch_and_keys, step):
         batch, keys = batch_and_keys
         noise = jax.vmap(lambda key: jax.random.normal(key, (3,)))(keys)
         x = batch["x"] + 0.1 * noise
-        error = x @ params["head"]["w"] - batch["y"]
-        nan_from = self.config["nan_from"]
-        if nan_from >= 0:
-            error = error * jnp.where(step >= nan_from, jnp.nan, 1.0)
+        error = _predict({"params": params, **collections}, x) - batch["y"]
+        if self.nan_from is not None:
+            error = error * jnp.where(step >= self.nan_from, jnp.nan, 1.0)
         mean = 0.9 * collections["statistics"]["mean"] + 0.1 * x.mean(0)
-        return (error**2).mean(), ({"statistics": {"mean": mean}}, {"x": x.mean()})
+        collections = {**collections, "statistics": {"mean": mean}}
+        return (error**2).mean(), (collections, {"x": x.mean()})
 
     def validate(self, variables, apply):
         self.validations += 1
-        for name, how in (("kill_at", signal.SIGKILL), ("signal_at", signal.SIGTERM)):
-            if self.validations == self.config[name]:
-                os.kill(os.getpid(), how)
+        if self.validations == self.signal_at:
+            os.kill(os.getpid(), self.how)
         return Report(
             {"validation/fit": -self._error(variables, apply)},
             histograms={"w": variables["params"]["head"]["w"]},
@@ -115,4 +120,4 @@ class Regression:
 
 
 def _predict(variables, x):
-    return x @ variables["params"]["head"]["w"]
+    return x[:, variables["constants"]["order"]] @ variables["params"]["head"]["w"]

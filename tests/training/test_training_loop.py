@@ -1,7 +1,9 @@
 """A run: complete, resumable to the bit, and plain about how it ended."""
 
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +15,19 @@ from regression import Regression, config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nfml_jax.errors import UserError
+from nfml_jax.training import pace
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.loop import Schedule, train_and_evaluate
+from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.writers import read_metrics
 
 
-def run(path, **changes):
-    return train_and_evaluate(Regression, config(**changes), path)
+def run(path, make=Regression, /, **changes):
+    return train_and_evaluate(make, config(**changes), path)
+
+
+def signalled(validation, how=signal.SIGTERM):
+    return functools.partial(Regression, signal_at=validation, how=how)
 
 
 def parameters(path):
@@ -28,34 +35,25 @@ def parameters(path):
         return checkpoints.restore_model()
 
 
+def saved_steps(path):
+    return {int(p.name) for p in (path / "checkpoints").glob("[0-9]*")}
+
+
+def metrics_without_time(path):
+    lines = read_metrics(path / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k != "time"} for line in lines]
+
+
+def status(path):
+    return json.loads((path / "status.json").read_text())
+
+
 def assert_same_run(path, other):
     """Bit for bit the same parameters, and the same log."""
     (variables, meta), (expected, expected_meta) = parameters(path), parameters(other)
     assert meta["step"] == expected_meta["step"]
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
-    lines, expected_lines = (
-        [{k: v for k, v in line.items() if k != "time"} for line in read_metrics(p)]
-        for p in (path / "metrics.jsonl", other / "metrics.jsonl")
-    )
-    assert lines == expected_lines
-
-
-def in_a_process(path, changes) -> subprocess.CompletedProcess:
-    code = (
-        "import sys, json; from regression import *; "
-        "from nfml_jax.training.loop import train_and_evaluate; "
-        "out = train_and_evaluate("
-        "Regression, config(**json.loads(sys.argv[2])), sys.argv[1]); "
-        "print('ENDED', out.status, out.step)"
-    )
-    here = Path(__file__).parent
-    return subprocess.run(
-        [sys.executable, "-c", code, str(path), json.dumps(changes)],
-        env=os.environ | {"PYTHONPATH": f"{here}:{here.parents[1]}"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    assert metrics_without_time(path) == metrics_without_time(other)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def test_a_run_leaves_all_it_promises(finished):
     assert result["data"] == {"name": "made_up", "train": 50}
     assert {"jax", "flax", "python"} <= result["versions"].keys()
     assert result["wall_s"] > 0 and result["cpu_s"] > 0
-    assert json.loads((path / "status.json").read_text())["status"] == "done"
+    assert status(path)["status"] == "done" and status(path)["step"] == 30
     steps = {line["step"] for line in read_metrics(path / "metrics.jsonl")}
     assert set(range(4, 29, 4)) | {30} <= steps
     assert (path / "figures" / "learning_curves.png").stat().st_size > 1000
@@ -90,24 +88,21 @@ def test_training_reduces_the_error(finished):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_a_finished_run_is_left_alone(finished):
+def test_a_finished_run_is_left_alone(finished, capsys):
     path, outcome = finished
     before = (path / "metrics.jsonl").read_bytes()
     assert run(path).result == outcome.result
     assert (path / "metrics.jsonl").read_bytes() == before
+    assert "is finished" in capsys.readouterr().out
 
 
-def test_the_same_seed_is_the_same_run(finished, tmp_path):
-    run(tmp_path)
-    assert_same_run(tmp_path, finished[0])
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"train__steps_per_dispatch": 5}, {"train__steps_per_dispatch": 1}],
-)
-def test_steps_per_dispatch_change_nothing(finished, tmp_path, changes):
-    run(tmp_path, **changes)
+@pytest.mark.parametrize("seconds", [0.0, float("inf")])
+def test_how_steps_are_dispatched_changes_nothing(
+    finished, tmp_path, monkeypatch, seconds
+):
+    # Each step alone, or up to five as soon as the first is done.
+    monkeypatch.setattr(pace, "SECONDS", seconds)
+    run(tmp_path, train__steps_per_dispatch=5)
     assert_same_run(tmp_path, finished[0])
 
 
@@ -130,65 +125,98 @@ def test_another_seed_is_another_run(finished, tmp_path):
     assert not np.allclose(ours["params"]["head"]["w"], theirs["params"]["head"]["w"])
 
 
-def test_interrupted_then_resumed_is_uninterrupted(tmp_path):
-    # The signal comes during the second validation; the config must stay the same.
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    ended = in_a_process(cut, {"signal_at": 2, "train__average_decay": 0.9})
-    assert ended.returncode == 0, ended.stderr
-    assert "ENDED interrupted 12" in ended.stdout and "resumes" in ended.stdout
-    assert json.loads((cut / "status.json").read_text())["status"] == "interrupted"
-    assert not (cut / "result.json").exists()
-    # In the resumed process the second validation is at step 24: again interrupted.
-    again = in_a_process(cut, {"signal_at": 2, "train__average_decay": 0.9})
-    assert "ENDED interrupted 24" in again.stdout, again.stdout + again.stderr
-    last = in_a_process(cut, {"signal_at": 2, "train__average_decay": 0.9})
-    assert "ENDED done 30" in last.stdout, last.stdout + last.stderr
-    run(whole, signal_at=99, train__average_decay=0.9)
+def test_interrupted_then_resumed_is_uninterrupted(tmp_path, capsys):
+    whole, cut = tmp_path / "whole", tmp_path / "cut in two"
+    averaged = {"train__average_decay": 0.9}
+    for how, step, name in ((signal.SIGTERM, 12, "SIGTERM"), (2, 24, "Ctrl-C")):
+        outcome = run(cut, signalled(2, how), **averaged)
+        assert (outcome.status, outcome.step) == ("interrupted", step)
+        said = "".join(capsys.readouterr().out.split())  # the terminal wraps
+        assert f"Stoppedby{name}atstep{step}of30,saved" in said
+        assert f"--workdir='{cut}'resumes".replace(" ", "") in said
+        assert status(cut)["status"] == "interrupted" and status(cut)["step"] == step
+        assert not (cut / "result.json").exists()
+    assert run(cut, **averaged).status == "done"
+    run(whole, **averaged)
     assert_same_run(cut, whole)
 
 
-def test_killed_then_resumed_is_uninterrupted(finished, tmp_path):
-    # Each process dies in its third validation, its last checkpoint perhaps unwritten.
-    deaths = 0
-    while (last := in_a_process(tmp_path, {"kill_at": 3})).returncode == -9:
-        deaths += 1
-        assert deaths < 6
-    assert deaths >= 2 and "ENDED done 30" in last.stdout, last.stdout + last.stderr
-    assert_same_run(tmp_path, finished[0])
+def test_killed_then_resumed_is_uninterrupted(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    long = {"train__total": "30 epochs"}
+    here = Path(__file__).parent
+    mortal = subprocess.run(
+        [
+            *(sys.executable, str(here / "killed.py")),
+            *(str(killed), json.dumps(config(**long)), "3"),
+        ],
+        env=os.environ | {"PYTHONPATH": f"{here}:{here.parents[1]}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert mortal.returncode == 0, mortal.stdout + mortal.stderr
+    assert 0 < status(killed)["step"] < 180
+    for path in (killed, whole):
+        assert run(path, **long).status == "done"
+    assert_same_run(killed, whole)
 
 
-def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path):
-    in_a_process(tmp_path, {"signal_at": 3})
-    newest = max((tmp_path / "checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))
-    assert newest.name == "18"
-    for part in newest.rglob("d/*"):
-        part.write_bytes(part.read_bytes()[:-20] + bytes(20))
-    with pytest.warns(UserWarning, match="Checkpoint 18 is damaged"):
-        outcome = run(tmp_path, signal_at=3)
-    assert outcome.status == "interrupted"  # by its own third validation, at step 30
-    assert (tmp_path / "damaged" / "18").is_dir()
-    assert run(tmp_path, signal_at=3).status == "done"
+def test_killed_in_its_last_moment_a_run_is_still_logged_once(
+    finished, tmp_path, monkeypatch
+):
+    class Killed(Exception):
+        pass
+
+    def write(self, name, content):
+        if name == "result.json":
+            raise Killed
+        return original(self, name, content)
+
+    original = RunDirectory.write
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(RunDirectory, "write", write)
+        run(tmp_path)
+    assert status(tmp_path)["status"] == "failed"
+    assert run(tmp_path).status == "done"
     assert_same_run(tmp_path, finished[0])
 
 
 def test_a_nan_stops_the_run_and_names_itself(tmp_path, capsys):
-    outcome = run(tmp_path, nan_from=15)
+    outcome = run(tmp_path, functools.partial(Regression, nan_from=15))
     assert (outcome.status, outcome.step) == ("diverged", 15)
     said = " ".join(capsys.readouterr().out.split())
     assert "diverged at step 15: loss is nan, grad_norm/head is nan" in said
     assert "last good checkpoint is that of step 12" in said
-    status = json.loads((tmp_path / "status.json").read_text())
-    assert status["status"] == "diverged" and status["culprits"][0] == "loss"
+    found = status(tmp_path)
+    assert found["status"] == "diverged" and found["culprits"][0] == "loss"
+    assert (found["step"], found["diverged_at"]) == (12, 15)
     assert not (tmp_path / "result.json").exists()
     assert parameters(tmp_path)[1]["step"] == 12
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path, capsys):
+    # The first step's loss and gradient are finite, its update is not.
+    outcome = run(
+        tmp_path,
+        optimizer__name="sgd",
+        optimizer__learning_rate=3e38,
+        optimizer__warmup="never",
+        train__evaluate_every="1 step",
+    )
+    assert (outcome.status, outcome.step) == ("diverged", 0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "diverged at step 0: params/head/w is" in said
+    assert "there is no checkpoint before it" in said
+    assert saved_steps(tmp_path) == set()
 
 
 def test_the_best_checkpoint_is_kept_and_reported(tmp_path):
     outcome = run(
         tmp_path,
         train__report="best",
-        train__total="8 epochs",
-        optimizer__learning_rate=0.9,
+        train__total="7 epochs",
+        optimizer__learning_rate=1.5,
         optimizer__schedule="constant",
     )
     fits = {
@@ -197,11 +225,18 @@ def test_the_best_checkpoint_is_kept_and_reported(tmp_path):
         if "validation/fit" in line
     }
     best = max(fits, key=fits.get)
-    assert best != 48, "the last step must not be the best for this test to mean much"
+    assert best < 36, "the last steps must not be the best for this test to mean much"
     assert outcome.result["reported"] == {"checkpoint": "best", "step": best}
     assert outcome.result["metrics"]["test/error"] == pytest.approx(-fits[best])
-    kept = {int(p.name) for p in (tmp_path / "checkpoints").glob("[0-9]*")}
-    assert kept == {best, 42, 48}
+    assert saved_steps(tmp_path) == {best, 36, 42}
+
+
+def test_without_a_best_checkpoints_are_written_when_they_are_due(tmp_path):
+    class Undecided(Regression):
+        best = None
+
+    run(tmp_path, Undecided, train__checkpoint_every="never")
+    assert saved_steps(tmp_path) == {30}
 
 
 def test_two_runs_on_one_directory(tmp_path):
@@ -215,6 +250,30 @@ def test_two_runs_on_one_directory(tmp_path):
 def test_a_directory_of_another_config(finished):
     with pytest.raises(UserError, match=r"seed is 0 there and 7 here"):
         run(finished[0], seed=7)
+
+
+def test_a_refused_run_leaves_nothing_and_is_mended_by_the_right_command(tmp_path):
+    mistake = {"optimizer__name": "adm", "train__total": "4 steps"}
+    new, made = tmp_path / "runs" / "new", tmp_path / "made"
+    made.mkdir()
+    for path in (new, made):
+        with pytest.raises(UserError):
+            run(path, **mistake)
+    assert sorted(tmp_path.iterdir()) == [made]
+    assert not (made / "config.json").exists()
+    assert run(made, train__total="4 steps").status == "done"
+
+
+def test_a_directory_that_never_trained_is_free_for_another_config(tmp_path):
+    class Broken(Regression):
+        def warnings(self):
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError):
+        run(tmp_path, Broken)
+    assert status(tmp_path)["status"] == "failed"
+    assert run(tmp_path, seed=3, train__total="4 steps").status == "done"
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -233,11 +292,15 @@ def test_a_file_in_the_way(tmp_path):
 @pytest.mark.parametrize(
     "changes, sentence",
     [
+        ({"seed": -1}, "seed = -1 must be a whole number from 0"),
+        ({"seed": 2**32}, "seed = 4294967296 must be a whole number from 0"),
+        ({"optimizer__weight_decay": float("nan")}, "optimizer.weight_decay = nan"),
         ({"platform": "gpux"}, "platform = 'gpux' is not on this machine"),
         ({"num_devices": 99}, "num_devices = 99, but there are"),
         ({"train__batch_size": 51}, "must lie between 1 and the 50"),
         ({"train__batch_size": 0}, "cannot be divided"),
         ({"train__total": "5 lightyears"}, "'5 lightyears' is not a duration"),
+        ({"train__total": "1e99 steps"}, "is more than the 2,147,483,647 steps"),
         ({"train__total": "never"}, "trains nothing"),
         ({"optimizer__name": "adm"}, "did you mean 'adam'"),
         ({"optimizer__warmup": "99 steps"}, "shorten the warm-up"),
@@ -247,15 +310,19 @@ def test_a_file_in_the_way(tmp_path):
         ({"train__average_decay": 1.0}, "average_decay = 1.0"),
     ],
 )
-def test_mistakes_get_a_sentence(tmp_path, changes, sentence):
+def test_mistakes_get_a_sentence_and_leave_nothing(tmp_path, changes, sentence):
     with pytest.raises(UserError, match=sentence):
-        run(tmp_path, **changes)
+        run(tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
 
 
-def test_the_schedule_cuts_at_every_event():
-    schedule = Schedule(total=50, log=7, evaluate=20, checkpoint=0, per_dispatch=100)
-    events, step = [], 0
-    while step < 50:
-        step = schedule.next_event(step)
-        events.append(step)
-    assert events == [7, 14, 20, 21, 28, 35, 40, 42, 49, 50]
+@pytest.mark.parametrize("platform", ["auto", "gpu"])
+def test_a_device_that_the_environment_hides(tmp_path, monkeypatch, platform):
+    # As JAX answers where JAX_PLATFORMS names what the machine lacks.
+    def devices(platform=None):
+        raise AssertionError
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(jax, "devices", devices)
+    with pytest.raises(UserError, match="JAX_PLATFORMS = 'cuda'; unset it"):
+        run(tmp_path, platform=platform)

@@ -1,5 +1,7 @@
 """The small parts of the training room: durations, optimisers, meter, randomness."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,9 @@ import optax
 import pytest
 
 from nfml_jax.errors import UserError
-from nfml_jax.training.durations import to_steps
-from nfml_jax.training.meter import Diverged, Meter
+from nfml_jax.training import pace
+from nfml_jax.training.durations import Schedule, to_steps
+from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
@@ -17,7 +20,12 @@ from nfml_jax.training.optimizers import (
 )
 from nfml_jax.training.randomness import purpose_key, root_key, row_keys
 from nfml_jax.training.sharding import make_mesh, replicate
-from nfml_jax.training.step import init_state, make_dispatch, make_step
+from nfml_jax.training.step import (
+    init_state,
+    make_dispatch,
+    make_step,
+    moving_average,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,11 +47,57 @@ def test_durations(duration, steps):
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "10", "epochs", "-1 steps", "0 steps", "1.2.3 steps"]
+    "bad",
+    [
+        "",
+        "10",
+        "epochs",
+        "-1 steps",
+        "0 steps",
+        "1.2.3 steps",
+        "nan steps",
+        "3e9 steps",
+    ],
 )
 def test_bad_durations_name_the_field(bad):
     with pytest.raises(UserError, match=r"train\.total"):
         to_steps(bad, batch_size=64, examples=1000, field="train.total")
+
+
+def test_the_schedule_cuts_at_every_event():
+    schedule = Schedule(total=50, log=7, evaluate=20, checkpoint=0)
+    events, step = [], 0
+    while step < 50:
+        step = schedule.next_event(step)
+        events.append(step)
+    assert events == [7, 14, 20, 21, 28, 35, 40, 42, 49, 50]
+    assert [s for s in events if schedule.due(schedule.evaluate, s)] == [20, 40, 50]
+    assert [s for s in events if schedule.due(schedule.checkpoint, s)] == [50]
+
+
+@pytest.mark.parametrize("seconds, most", [(0.001, 32), (0.1, 32), (0.5, 8), (3.0, 1)])
+def test_a_dispatch_grows_while_it_is_quick(monkeypatch, seconds, most):
+    now, taken, harvested = [0.0], [], []
+
+    def dispatch(state, steps):
+        # One that computes when it is called, as a device may.
+        now[0] += seconds * steps
+        taken.append(int(steps))
+        return state + steps, {"loss": np.full(32, state)}
+
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    dispatches = pace.Dispatches(
+        dispatch, 32, lambda first, metrics: harvested.append((first, metrics["loss"]))
+    )
+    step = 0
+    for _ in range(15):
+        step = dispatches.run(step, step, dispatches.steps)
+        assert len(taken) - len(harvested) <= 1
+    dispatches.drain()
+    assert taken[0] == 1 and taken[-1] == most
+    assert all(b in (a, 2 * a) for a, b in pairwise(taken))
+    assert [first for first, _ in harvested] == list(np.cumsum([0, *taken])[:-1])
+    assert all(len(loss) == n for n, (_, loss) in zip(taken, harvested, strict=True))
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -114,6 +168,25 @@ def test_the_meter_means_over_steps_and_survives_a_pause():
     assert whole.means() == {"loss": 6.0}
 
 
+def test_the_meter_does_not_depend_on_how_steps_were_dispatched():
+    values = np.float32(10.0) ** np.linspace(-12, 12, 40, dtype=np.float32)
+    means = []
+    for length in (1, 7, 40):
+        meter = Meter()
+        for first in range(0, 40, length):
+            meter.add(first, {"loss": values[first : first + length]})
+        means.append(meter.means())
+    assert means[0] == means[1] == means[2]
+
+
+def test_parameters_that_are_not_finite_are_named():
+    params = {"a": jnp.arange(3), "b": {"c": jnp.ones(2), "d": jnp.array([1, jnp.inf])}}
+    check_finite(4, {"c": params["b"]["c"], "a": params["a"]})
+    with pytest.raises(Diverged, match="b/d is inf") as caught:
+        check_finite(4, params)
+    assert (caught.value.step, caught.value.values) == (4, {"b/d": float("inf")})
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_meter_names_the_first_bad_step(bad):
     early, late = np.array([1.0, 2.0, bad, bad]), np.array([1.0, 2.0, 3.0, bad])
@@ -159,7 +232,16 @@ def test_the_average_of_constant_parameters_is_they_and_one_program_serves_all()
         state, metrics = dispatch(state, np.int32(steps), chunk, resident)
         assert metrics["loss"].shape == (4,)
     assert int(state.step) == 8
-    np.testing.assert_array_equal(state.average["w"], np.ones(3))
+    np.testing.assert_array_equal(state.variables()["params"]["w"], np.ones(3))
     count = len(traces)
     dispatch(state, np.int32(2), chunk, resident)
     assert len(traces) == count, "another number of steps must not compile again"
+
+
+def test_statistics_are_averaged_with_the_parameters_and_integers_are_not():
+    old = {"params": jnp.zeros(2), "statistics": jnp.ones(2), "count": jnp.int32(1)}
+    new = {"params": jnp.ones(2), "statistics": jnp.zeros(2), "count": jnp.int32(7)}
+    average = moving_average(old, new, 0.75)
+    np.testing.assert_allclose(average["params"], 0.25)
+    np.testing.assert_allclose(average["statistics"], 0.75)
+    assert average["count"] == 7 and average["count"].dtype == jnp.int32

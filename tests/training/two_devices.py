@@ -14,18 +14,20 @@ from nfml_jax.training import sharding
 from nfml_jax.training.feeds import ResidentFeed
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.sharding import AXIS
 
 BATCH = {"x": np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)}
 PARAMS = {"w": np.array([[1.0, 2.0], [0.5, -1.0], [-2.0, 0.3]], np.float32)}
-COLLECTIONS = {"mean": np.zeros((), np.float32)}
+COLLECTIONS = {
+    "mean": np.zeros((), np.float32),
+    "order": np.array([2, 0, 1], np.int32),
+}
 
 
 def loss(params, collections, batch, factor):
-    y = jnp.tanh(batch["x"] @ params["w"]) * factor
+    y = jnp.tanh(batch["x"][:, collections["order"]] @ params["w"]) * factor
     mean = 0.9 * collections["mean"] + 0.1 * lax.pmean(y.mean(), AXIS)
-    return (y**2).mean(), ({"mean": mean}, {"y": y.mean()})
+    return (y**2).mean(), ({**collections, "mean": mean}, {"y": y.mean()})
 
 
 def step(state, batch, accumulate=1):
@@ -65,9 +67,10 @@ def test_same_as_jax_pmap():
         (value, (collections, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(
             params, collections, batch, 2.0
         )
-        value, collections, metrics, grads = lax.pmean(
-            (value, collections, metrics, grads), AXIS
+        value, metrics, grads, mean = lax.pmean(
+            (value, metrics, grads, collections["mean"]), AXIS
         )
+        collections = {**collections, "mean": mean}
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
         return (params, collections), {"loss": value, **metrics}
 
@@ -79,7 +82,11 @@ def test_same_as_jax_pmap():
 
 
 def test_one_device_equals_two():
-    assert_close(run(1), run(2))
+    one, two = run(1), run(2)
+    assert_close(one, two)
+    order = two[0][1]["order"]
+    np.testing.assert_array_equal(order, COLLECTIONS["order"])
+    assert order.dtype == np.int32
 
 
 def test_accumulated_equals_whole():
@@ -123,23 +130,30 @@ def test_batched_apply_over_devices():
     np.testing.assert_array_equal(apply(lambda a, x: a * x, 2.0, x), 2 * x)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_run_on_one_device_is_the_run_on_two(tmp_path, accumulate):
-    results = [
-        train_and_evaluate(
-            Regression,
-            config(num_devices=n, train__accumulate=accumulate),
-            tmp_path / f"{n}",
-        ).result
-        for n in (1, 2)
-    ]
-    one, two = (r["metrics"]["test/error"] for r in results)
-    assert one == pytest.approx(two, rel=1e-5)
-    assert results[1]["device"].startswith("2 ×")
+def test_a_run_on_one_device_is_the_run_on_two(tmp_path):
+    places = []
+
+    class Placed(Regression):
+        def report(self, variables, apply):
+            places.append(jnp.zeros(()).devices())
+            return super().report(variables, apply)
+
+    # What names no device belongs on those of the run, not on the machine's default.
+    with jax.default_device(jax.devices()[1]):
+        one, two = (
+            train_and_evaluate(
+                Placed,
+                config(num_devices=n, train__accumulate=2, train__average_decay=0.9),
+                tmp_path / f"{n}",
+            ).result
+            for n in (1, 2)
+        )
+    assert places == [{jax.devices()[0]}] * 2
+    error = "test/error"
+    assert one["metrics"][error] == pytest.approx(two["metrics"][error], rel=1e-5)
+    assert two["device"].startswith("2 ×")
 
 
 def test_batch_not_divisible_by_devices(tmp_path):
     with pytest.raises(ValueError, match=r"batch_size = 7 .* multiple of 2"):
         train_and_evaluate(Regression, config(train__batch_size=7), tmp_path)
-    # The directory is free again, and of the same config.
-    RunDirectory(tmp_path, config(train__batch_size=7))

@@ -1,0 +1,184 @@
+"""TensorBoard event files: scalars, histograms, images and hyperparameters.
+
+The events are TensorBoard's own protocol buffers, taken from tensorboardX, so that no
+TensorFlow is needed. They are written synchronously, a record a call: a killed run
+keeps everything up to its last call.
+"""
+
+import socket
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+
+HISTOGRAM_BINS = 64
+
+
+class EventWriter:
+    """Writes what TensorBoard shows of one run; a context manager.
+
+    What an earlier process wrote after `first_step`, the last step of the checkpoint
+    resumed from, is purged; 0 purges everything.
+    """
+
+    def __init__(self, run_dir: Path, *, first_step: int = 0):
+        self._run_dir = Path(run_dir)
+        self._has_hparams = False
+        self._events = _EventFile(self._run_dir, first_step + 1 if first_step else 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exception_type, exception, traceback):
+        # TensorBoard keeps the first end it reads, so a run that failed and may be
+        # resumed must not write one.
+        if exception_type is None and self._has_hparams:
+            self._events.add(0, _session_end())
+        self.close()
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Adds a point to the curve of each name."""
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        points = [
+            Summary.Value(tag=name, simple_value=float(value))
+            for name, value in values.items()
+        ]
+        self._events.add(step, Summary(value=points))
+
+    def histogram(self, step: int, name: str, values):
+        """Adds a histogram of the finite entries of `values`, of any shape."""
+        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.summary import make_histogram
+
+        values = np.asarray(values).astype(np.float64).ravel()
+        values = values[np.isfinite(values)]
+        if values.size:
+            proto = make_histogram(values, HISTOGRAM_BINS)
+            self._events.add(
+                step, Summary(value=[Summary.Value(tag=name, histo=proto)])
+            )
+
+    def image(self, step: int, name: str, rgb):
+        """Adds a picture `rgb`, uint8 `[H, W, 3]`."""
+        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.summary import make_image
+
+        rgb = np.asarray(rgb)
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[-1] != 3:
+            raise ValueError(
+                f"image {name!r} is {rgb.dtype} {list(rgb.shape)}; "
+                "expected uint8 [H, W, 3]"
+            )
+        proto = make_image(rgb)
+        self._events.add(step, Summary(value=[Summary.Value(tag=name, image=proto)]))
+
+    def hparams(self, hparams: dict, metrics: list[str]):
+        """Makes this run a row of TensorBoard's HParams page.
+
+        `hparams` is flat; what is neither a number, a bool nor a string is shown as
+        its `str`. `metrics` names the scalars shown by their last value.
+        """
+        self._events.add(0, _session_start(hparams, metrics))
+        self._has_hparams = True
+
+    def close(self):
+        """Closes the file; a second call does nothing."""
+        self._events.close()
+
+
+class _EventFile:
+    """One TensorBoard event file, in TFRecord framing, flushed after every event."""
+
+    def __init__(self, run_dir: Path, purge_step: int):
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        # TensorBoard reads a run's files in the order of their names: the count orders
+        # those begun in the same second.
+        count = len(list(run_dir.glob("events.out.tfevents.*")))
+        name = f"{int(time.time())}.{socket.gethostname()}.{count:04d}"
+        self._file = (run_dir / f"events.out.tfevents.{name}").open("xb")
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=time.time(), step=purge_step, session_log=start))
+
+    def add(self, step: int, summary):
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._write(Event(wall_time=time.time(), step=int(step), summary=summary))
+
+    def close(self):
+        self._file.close()
+
+    def _write(self, event):
+        from tensorboardX.record_writer import masked_crc32c
+
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        length_crc = struct.pack("<I", masked_crc32c(length))
+        data_crc = struct.pack("<I", masked_crc32c(data))
+        self._file.write(length + length_crc + data + data_crc)
+        self._file.flush()
+
+
+def _plugin_metadata(plugin: str, content):
+    from tensorboardX.proto.summary_pb2 import SummaryMetadata
+
+    return SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(
+            plugin_name=plugin, content=content.SerializeToString()
+        )
+    )
+
+
+def _hparams_value(kind: str, **content):
+    """A `_hparams_/<kind>` entry of a summary; TensorBoard reads its metadata."""
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    metadata = _plugin_metadata("hparams", HParamsPluginData(**content))
+    return Summary.Value(tag=f"_hparams_/{kind}", metadata=metadata)
+
+
+def _session_start(hparams: dict, metrics: list[str]):
+    from tensorboardX.proto import api_pb2
+    from tensorboardX.proto.plugin_hparams_pb2 import SessionStartInfo
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    infos = []
+    start = SessionStartInfo(start_time_secs=time.time())
+    for name, value in hparams.items():
+        # bool first: it is an int to Python.
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+            kind = api_pb2.DATA_TYPE_BOOL
+        elif isinstance(value, int | float):
+            start.hparams[name].number_value = value
+            kind = api_pb2.DATA_TYPE_FLOAT64
+        else:
+            start.hparams[name].string_value = str(value)
+            kind = api_pb2.DATA_TYPE_STRING
+        infos.append(api_pb2.HParamInfo(name=name, type=kind))
+    experiment = api_pb2.Experiment(
+        time_created_secs=time.time(),
+        hparam_infos=infos,
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics
+        ],
+    )
+    return Summary(
+        value=[
+            _hparams_value("experiment", experiment=experiment),
+            _hparams_value("session_start_info", session_start_info=start),
+        ]
+    )
+
+
+def _session_end():
+    from tensorboardX.proto import api_pb2
+    from tensorboardX.proto.plugin_hparams_pb2 import SessionEndInfo
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
+    return Summary(value=[_hparams_value("session_end_info", session_end_info=end)])

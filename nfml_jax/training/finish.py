@@ -1,0 +1,61 @@
+"""What a finished run leaves: its figures, its last log entries, and the result."""
+
+from pathlib import Path
+
+from nfml_jax.names import flatten
+from nfml_jax.plots import learning_curves, save, to_rgb
+from nfml_jax.training.experiment import Experiment, Report
+from nfml_jax.training.projector import write_embedding
+from nfml_jax.training.provenance import revision, versions
+from nfml_jax.training.writers import METRICS_FILE, RunWriter, read_metrics
+
+
+def write_report(
+    report: Report, run_dir: Path, writer: RunWriter, step: int, config: dict
+) -> None:
+    """Write the final evaluation to the log, to TensorBoard and to `figures/`."""
+    curves = learning_curves(read_metrics(run_dir / METRICS_FILE))
+    writer.scalars(step, report.metrics)
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, figure in {"learning_curves": curves, **report.figures}.items():
+        rgb = to_rgb(figure)
+        save(rgb, folder / f"{name}.png")
+        writer.image(step, name, rgb)
+    for name, values in report.histograms.items():
+        writer.histogram(step, name, values)
+    for name, rows in report.embeddings.items():
+        write_embedding(run_dir, step, name, *rows)
+    writer.hparams(flatten(config), list(report.metrics))
+
+
+def make_result(
+    report: Report,
+    config: dict,
+    experiment: Experiment,
+    *,
+    device: str,
+    reported: dict,
+    spent: tuple[float, float],
+    steps: int,
+) -> dict:
+    """The content of `result.json`; tables are made from nothing else.
+
+    `reported` says which checkpoint was evaluated, `spent` is wall and CPU seconds.
+    """
+    wall, cpu = spent
+    return {
+        "name": config["name"],
+        "config": config,
+        "metrics": report.metrics,
+        "data": experiment.data(),
+        "model": experiment.model(),
+        "reported": reported,
+        "seed": config["seed"],
+        "versions": versions(),
+        "device": device,
+        "revision": revision(),
+        "wall_s": round(wall, 3),
+        "cpu_s": round(cpu, 3),
+        "steps": steps,
+    }

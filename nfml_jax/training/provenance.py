@@ -1,0 +1,50 @@
+"""Where a run's numbers come from: versions, devices and the source's revision."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import jax
+
+from nfml_jax import __version__
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide a run's numbers."""
+    found = {"python": platform.python_version(), "nfml_jax": __version__}
+    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def device_description(devices: list[jax.Device]) -> str:
+    """For example "2 × NVIDIA H100 80GB HBM3" or "1 × cpu (2 cores)"."""
+    kind = devices[0].device_kind
+    if devices[0].platform == "cpu":
+        kind = (
+            f"cpu ({len(os.sched_getaffinity(0))} cores)"
+            if hasattr(os, "sched_getaffinity")
+            else f"cpu ({os.cpu_count()} cores)"
+        )
+    return f"{len(devices)} × {kind}"
+
+
+def revision() -> str | None:
+    """The git revision of the source tree, "+changes" if it has any; None outside."""
+    here = Path(__file__).parent
+
+    def git(*args):
+        return subprocess.run(
+            ["git", *args], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        # An installed copy may lie inside somebody else's repository.
+        if git("ls-files", "--", Path(__file__).name) == "":
+            return None
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,124 @@
+"""Checkpoints: what is whole is found, what is damaged is named, nothing else is."""
+
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.training.checkpoints import Checkpoints
+from nfml_jax.training.step import init_state
+
+
+@functools.cache
+def state(step, inputs=3):
+    params = {"head": {"w": jnp.full(inputs, float(step))}}
+    constants = {"order": jnp.arange(3), "bound": jnp.array(-jnp.inf)}
+    variables = {"params": params, "constants": constants}
+    fresh = init_state(variables, optax.adam(0.1), average=True)
+    return fresh.replace(step=jnp.int32(step))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with Checkpoints(tmp_path / "checkpoints", write=True) as checkpoints:
+        for step in (6, 12, 18):
+            checkpoints.save(step, state(step), {"note": step})
+    return tmp_path / "checkpoints"
+
+
+def damage(folder, step):
+    for part in (folder / str(step)).rglob("d/*"):
+        part.write_bytes(part.read_bytes()[:-20] + bytes(20))
+
+
+def restore(folder, like=None):
+    with Checkpoints(folder, write=True) as checkpoints:
+        return checkpoints.restore(state(0) if like is None else like)
+
+
+def test_the_last_two_are_kept_and_the_newest_comes_back(folder):
+    assert {p.name for p in folder.glob("[0-9]*")} == {"12", "18"}
+    found, meta = restore(folder)
+    assert meta["note"] == meta["step"] == 18
+    assert jax.tree.structure(found) == jax.tree.structure(state(18))
+    jax.tree.map(np.testing.assert_array_equal, found, state(18))
+    assert jax.tree.map(lambda x: x.dtype, found) == jax.tree.map(
+        lambda x: x.dtype, state(18)
+    )
+
+
+def test_none_is_not_an_error(tmp_path):
+    assert restore(tmp_path / "checkpoints") is None
+
+
+def test_a_damaged_one_is_set_aside_for_the_one_before_it(folder):
+    damage(folder, 18)
+    with pytest.warns(UserWarning, match="Checkpoint 18 is damaged"):
+        _, meta = restore(folder)
+    assert meta["step"] == 12
+    assert (folder.parent / "damaged" / "18").is_dir()
+    assert {p.name for p in folder.glob("[0-9]*")} == {"12"}
+
+
+def test_if_none_is_whole_nothing_is_moved_and_nothing_begun(folder):
+    damage(folder, 12)
+    damage(folder, 18)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"no checkpoint in .* \(18: .*; 12: .*\)"):
+            restore(folder)
+    assert {p.name for p in folder.glob("[0-9]*")} == {"12", "18"}
+
+
+def test_another_model_is_not_damage(folder):
+    sentence = r"params/head/w is 'float32\[3\]' there and 'float32\[4\]' here"
+    with pytest.raises(UserError, match=sentence):
+        restore(folder, state(0, inputs=4))
+    assert not (folder.parent / "damaged").exists()
+
+
+@pytest.mark.parametrize(
+    "problem, seen",
+    [
+        (PermissionError(13, "Permission denied"), UserError),
+        (ValueError("PERMISSION_DENIED: Error opening"), UserError),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_what_cannot_be_read_is_not_damage(folder, monkeypatch, problem, seen):
+    def fail(*_):
+        raise problem
+
+    monkeypatch.setattr(Checkpoints, "_meta", fail)
+    with pytest.raises(seen):
+        restore(folder)
+    assert not (folder.parent / "damaged").exists()
+
+
+def test_reading_changes_nothing_and_writing_clears_what_killed_saves_left(folder):
+    left = folder / "24.orbax-checkpoint-tmp"
+    left.mkdir()
+    before = sorted(folder.rglob("*"))
+    level = logging.getLogger("absl").level
+    with Checkpoints(folder) as checkpoints:
+        variables, meta = checkpoints.restore_model()
+    np.testing.assert_array_equal(variables["params"]["head"]["w"], np.full(3, 18.0))
+    assert meta["step"] == 18
+    assert sorted(folder.rglob("*")) == before
+    assert restore(folder)[1]["step"] == 18
+    assert not left.exists()
+    assert logging.getLogger("absl").level == level
+
+
+def test_a_damaged_one_is_passed_over_in_reading(folder):
+    damage(folder, 18)
+    with (
+        Checkpoints(folder) as checkpoints,
+        pytest.warns(UserWarning, match="18 is damaged"),
+    ):
+        assert checkpoints.restore_model()[1]["step"] == 12
+    assert (folder / "18").is_dir()

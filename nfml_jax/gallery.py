@@ -62,7 +62,7 @@ def embedded_test_set(run: Path):
             f"{result['data']['source']}, but its config finds {data.name} from "
             f"{data.source} now; bring those data back, or train again."
         )
-    title = f"{config['head']['name']}: {model.module.head.formula()}"
+    title = f"{config['head']['name']}: {model.module.head.margin.formula()}"
     test = data.test
     panel = title, model.embed(test.images), test.labels, model.class_weights
     return panel, model.class_names

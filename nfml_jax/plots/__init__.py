@@ -4,7 +4,17 @@ Only matplotlib's object interface is used, so nothing here touches pyplot, a di
 or the global settings, and figures can be drawn from any thread.
 """
 
+from nfml_jax.plots.animation import layer_frames, save_animation
 from nfml_jax.plots.curves import learning_curves, roc_curve
+from nfml_jax.plots.densities import (
+    density_gallery,
+    density_map,
+    grid_points,
+    joint,
+    limits_around,
+    marginals,
+    samples_2d,
+)
 from nfml_jax.plots.embeddings import embedding_gallery, embeddings_2d, embeddings_3d
 from nfml_jax.plots.grids import confusion_matrix
 from nfml_jax.plots.histograms import angle_histograms, pair_histograms
@@ -13,12 +23,21 @@ from nfml_jax.plots.style import save, to_rgb
 __all__ = [
     "angle_histograms",
     "confusion_matrix",
+    "density_gallery",
+    "density_map",
     "embedding_gallery",
     "embeddings_2d",
     "embeddings_3d",
+    "grid_points",
+    "joint",
+    "layer_frames",
     "learning_curves",
+    "limits_around",
+    "marginals",
     "pair_histograms",
     "roc_curve",
+    "samples_2d",
     "save",
+    "save_animation",
     "to_rgb",
 ]

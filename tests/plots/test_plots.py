@@ -6,6 +6,7 @@ import warnings
 import matplotlib
 import numpy as np
 import pytest
+from density_figures import DENSITY_FIGURES
 from matplotlib.figure import Figure
 
 from nfml_jax import plots
@@ -76,6 +77,7 @@ FIGURES = {
         "nothing": lambda f: f([]),
         "diverged": lambda f: f([{"step": 1, "train/loss": float("nan")}]),
     },
+    **DENSITY_FIGURES,
 }
 CASES = [(name, case) for name, cases in FIGURES.items() for case in cases]
 

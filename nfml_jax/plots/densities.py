@@ -1,0 +1,203 @@
+"""Densities and their samples: scatters, marginal histograms, heat maps."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nfml_jax.plots import style
+from nfml_jax.plots.embeddings import MAX_POINTS
+
+DATA, FLOW = style.PALETTE[:2]
+MAX_MARGINALS = 16
+"""Columns of which the marginals are shown."""
+HEAT = "magma"
+
+Limits = tuple[tuple[float, float], tuple[float, float]]
+
+
+def limits_around(*points, margin: float = 0.06) -> Limits:
+    """The rectangle ((x₀, x₁), (y₀, y₁)) around nearly all finite points `[N, 2]`.
+
+    It leaves out a thousandth at either end, so that an outlier shrinks nothing.
+    """
+    points = np.concatenate([np.reshape(p, (-1, 2)) for p in points])
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return (-1.0, 1.0), (-1.0, 1.0)
+    low, high = np.quantile(points, [0.001, 0.999], axis=0)
+    pad = margin * (high - low) + np.where(high > low, 0, 1)
+    return tuple(zip((low - pad).tolist(), (high + pad).tolist(), strict=True))
+
+
+def grid_points(limits: Limits, size: int = 200) -> np.ndarray:
+    """Centres `[size², 2]` of the cells of a rectangle, float32.
+
+    A density at them, as `[size, size]`, is what heat maps are made of: row by row from
+    the lowest y.
+    """
+    x, y = (low + (np.arange(size) + 0.5) * (high - low) / size for low, high in limits)
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
+
+
+def samples_2d(samples, title: str = "", limits: Limits | None = None) -> Figure:
+    """Points `[N, 2]`, or one panel for each name of a mapping of them, on equal axes.
+
+    Of more than 10,000 points a fixed sample is drawn, here and below.
+    """
+    if not isinstance(samples, Mapping):
+        samples, title = {title: samples}, ""
+    panels = samples
+    limits = limits or limits_around(*panels.values())
+    figure = style.new_figure(*_size(len(panels), limits), title)
+    for i, (name, points) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), i + 1)
+        scatter(axes, points, style.PALETTE[i % len(style.PALETTE)])
+        style.tidy(axes, title=name)
+        _frame(axes, limits)
+    return figure
+
+
+def joint(data, samples, title: str = "") -> Figure:
+    """Data and the flow's samples `[N, 2]`: each alone, and one over the other."""
+    limits = limits_around(data)
+    figure = style.new_figure(*_size(3, limits), title)
+    both = {"data": [(data, DATA)], "flow": [(samples, FLOW)]}
+    both["data and flow"] = both["data"] + both["flow"]
+    for i, (name, layers) in enumerate(both.items()):
+        axes = figure.add_subplot(1, 3, i + 1)
+        for points, colour in layers:
+            scatter(axes, points, colour)
+        style.tidy(axes, title=name)
+        _frame(axes, limits)
+    return figure
+
+
+def marginals(
+    data, samples=None, names: Sequence[str] | None = None, title: str = ""
+) -> Figure:
+    """Histograms of the columns of data `[N, D]`, and of the flow's samples over them.
+
+    Of more than 16 columns the first 16 are shown; beyond the range of nearly all data
+    samples count in the outermost bins.
+    """
+    data = np.asarray(data)
+    count = min(data.shape[1], MAX_MARGINALS)
+    names = style.class_names(names, data.shape[1])
+    columns = min(count, 4)
+    rows = -(-count // columns)
+    figure = style.new_figure(max(3.0 * columns, 4), 2.3 * rows + 0.7, title)
+    groups = {"data": (data, DATA), "flow": (samples, FLOW)}
+    groups = {name: g for name, g in groups.items() if g[0] is not None}
+    for i in range(count):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        low, high = np.quantile(data[:, i], [0.001, 0.999])
+        edges = np.linspace(low, high, 61) if high > low else low + np.array([-1, 1])
+        for name, (values, colour) in groups.items():
+            values = np.clip(np.asarray(values)[:, i], edges[0], edges[-1])
+            axes.hist(values, edges, density=True, color=colour, alpha=0.55, label=name)
+        style.tidy(axes, names[i], "density" if i % columns == 0 else "")
+    if len(groups) > 1:
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=2,
+            fontsize=style.TEXT,
+            frameon=False,
+        )
+    return figure
+
+
+def density_map(log_probs, limits: Limits, points=None, title: str = "") -> Figure:
+    """A density as a heat map, from log-densities `[size, size]` at `grid_points`.
+
+    `points [N, 2]` are drawn over it.
+    """
+    figure = style.new_figure(*_size(1, limits, bar=1.0))
+    axes = figure.add_subplot()
+    image = _heat(axes, log_probs, limits)
+    if points is not None:
+        points = np.asarray(points)[:1000]
+        axes.scatter(*points.T, s=3, color="white", alpha=0.7, linewidths=0)
+    style.tidy(axes, title=title)
+    _frame(axes, limits)
+    axes.grid(visible=False)
+    bar = figure.colorbar(image, shrink=0.85)
+    bar.ax.tick_params(labelsize=style.SMALL)
+    bar.set_label("density", fontsize=style.TEXT)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def density_gallery(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    limits: Mapping[str, Limits],
+    title: str = "",
+) -> Figure:
+    """Heat maps in a grid: `panels[row][column]` holds log-densities `[size, size]`.
+
+    A column shares its `limits` and its scale of colours, which is that of its first
+    row: put the true density there. What is missing stays empty.
+    """
+    columns = list(dict.fromkeys(name for row in panels.values() for name in row))
+    figure = style.new_figure(1.3 * len(columns) + 1.2, 1.3 * len(panels) + 0.6, title)
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
+    axes = figure.subplots(len(panels), len(columns), squeeze=False)
+    for j, column in enumerate(columns):
+        there = [row[column] for row in panels.values() if column in row]
+        top = np.exp(np.nanmax(there[0]))
+        for i, (name, row) in enumerate(panels.items()):
+            cell = axes[i, j]
+            if column in row:
+                _heat(cell, row[column], limits[column], top)
+            cell.set(xticks=[], yticks=[])
+            cell.spines[:].set_visible(False)
+            if i == 0:
+                cell.set_title(column, fontsize=style.SMALL, color=style.INK)
+            if j == 0:
+                cell.set_ylabel(
+                    name, fontsize=style.SMALL, rotation=0, ha="right", va="center"
+                )
+    return figure
+
+
+def scatter(axes: Axes, points, colour) -> None:
+    """Points `[N, 2]`, smaller where there are many; at most 10,000 of them."""
+    points = np.asarray(points)[:MAX_POINTS]
+    size = float(np.clip(6000 / max(len(points), 1), 1, 16))
+    axes.scatter(*points.T, s=size, color=colour, alpha=0.5, linewidths=0)
+
+
+def _proportion(limits) -> float:
+    """Height over width of a panel; beyond 2.5 the axes are no longer equal."""
+    (x0, x1), (y0, y1) = limits
+    return float(np.clip((y1 - y0) / (x1 - x0), 0.4, 2.5))
+
+
+def _size(columns, limits, bar=0.0) -> tuple[float, float]:
+    """Inches of a row of panels, in steps that are whole pixels."""
+    side = 4.6 if columns == 1 else 3.4
+    height = side * _proportion(limits) + 0.8
+    return columns * side + bar + 0.4, round(20 * height) / 20
+
+
+def _frame(axes: Axes, limits) -> None:
+    (x0, x1), (y0, y1) = limits
+    equal = np.isclose(_proportion(limits), (y1 - y0) / (x1 - x0))
+    axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal" if equal else "auto")
+
+
+def _heat(axes: Axes, log_probs, limits, top=None):
+    (x0, x1), (y0, y1) = limits
+    return axes.imshow(
+        np.exp(np.asarray(log_probs, np.float64)),
+        extent=(x0, x1, y0, y1),
+        origin="lower",
+        cmap=HEAT,
+        vmin=0,
+        vmax=top,
+        aspect="auto",
+    )

@@ -108,7 +108,9 @@ def moving_average(average: PyTree, new: PyTree, decay: jax.Array) -> PyTree:
     def move(old, new):
         if not is_inexact(new):
             return new
-        return (old + (1 - decay) * (new - old)).astype(old.dtype)
+        moved = (old + (1 - decay) * (new - old)).astype(old.dtype)
+        # A constant stays what it is, infinities too.
+        return jnp.where(new == old, new, moved)
 
     return jax.tree.map(move, average, new)
 

@@ -61,6 +61,7 @@ def test_a_stopped_run_saves_and_says_how_to_resume(data, tmp_path):
         [
             *(sys.executable, "launch.py", SMOKE, *data),
             *(f"--workdir={tmp_path}", "--config.train.total=5000 steps"),
+            "--config.encoder.name=mlp",
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -86,6 +87,7 @@ def test_a_stopped_run_saves_and_says_how_to_resume(data, tmp_path):
 def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     config = command.read_config(["launch.py", SMOKE])
     config.data.update(folders)
+    config.encoder.name = "mlp"
     config.optimizer.update(learning_rate=1e30, name="sgd")
     config.train.total = "30 steps"
     monkeypatch.setattr(command, "CONFIG", SimpleNamespace(value=config))

@@ -239,9 +239,12 @@ def test_the_average_of_constant_parameters_is_they_and_one_program_serves_all()
 
 
 def test_statistics_are_averaged_with_the_parameters_and_integers_are_not():
+    bound = {"bound": jnp.array([-jnp.inf, jnp.inf])}
     old = {"params": jnp.zeros(2), "statistics": jnp.ones(2), "count": jnp.int32(1)}
     new = {"params": jnp.ones(2), "statistics": jnp.zeros(2), "count": jnp.int32(7)}
+    old, new = old | bound, new | bound
     average = moving_average(old, new, 0.75)
     np.testing.assert_allclose(average["params"], 0.25)
     np.testing.assert_allclose(average["statistics"], 0.75)
+    np.testing.assert_array_equal(average["bound"], bound["bound"])
     assert average["count"] == 7 and average["count"].dtype == jnp.int32

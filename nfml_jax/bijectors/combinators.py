@@ -6,6 +6,8 @@ import flax.linen as nn
 
 from nfml_jax.bijectors.bijector import Bijector, zero_log_det
 
+INTERMEDIATES = "intermediates"
+
 
 class Chain(Bijector):
     """Bijectors one after another; `forward` applies the first one first."""
@@ -44,7 +46,8 @@ class Stack(Bijector):
 
     The layers run in one `lax.scan`, so the time to compile doesn't grow with their
     number; all variables have a leading axis `[length, ...]`. `remat` computes a
-    layer's activations anew for its gradient instead of keeping them.
+    layer's activations anew for its gradient instead of keeping them. Where the
+    collection "intermediates" is mutable it gets the events after each layer.
     """
 
     layer: Bijector
@@ -62,6 +65,8 @@ class Stack(Bijector):
             x, total = carry
             step = layer.inverse_and_log_det if inverse else layer.forward_and_log_det
             x, log_det = step(x, context)
+            # Kept only where the collection is mutable: where events are on their way.
+            layer.sow(INTERMEDIATES, "event", x, init_fn=tuple, reduce_fn=_latest)
             return (x, total + log_det), None
 
         if self.remat:
@@ -75,3 +80,7 @@ class Stack(Bijector):
         )
         (x, total), _ = scan(self.layer, (x, zero_log_det(x)), None)
         return x, total
+
+
+def _latest(_, new):
+    return new

@@ -4,7 +4,7 @@ An experiment puts together data, a model, an objective and an evaluation. It kn
 nothing of devices, files or flags: it gives pure functions and arrays.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,12 +23,14 @@ class Report:
     """What an experiment has to say of a model.
 
     `metrics` are floats under slash-separated names ("test/accuracy"); `figures` are
-    matplotlib figures; `histograms` are 1-D arrays; `embeddings` are rows for
-    TensorBoard's projector: `(embeddings [N, D], labels [N], images [N, H, W, C])`.
+    matplotlib figures; `animations` are sequences of frames uint8 `[H, W, 3]`;
+    `histograms` are 1-D arrays; `embeddings` are rows for TensorBoard's projector:
+    `(embeddings [N, D], labels [N], images [N, H, W, C])`.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
+    animations: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     histograms: Mapping[str, np.ndarray] = field(default_factory=dict)
     embeddings: Mapping[str, tuple] = field(default_factory=dict)
 

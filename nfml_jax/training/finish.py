@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nfml_jax.names import flatten
-from nfml_jax.plots import learning_curves, save, to_rgb
+from nfml_jax.plots import learning_curves, save, save_animation, to_rgb
 from nfml_jax.training.experiment import Experiment, Report
 from nfml_jax.training.projector import write_embedding
 from nfml_jax.training.provenance import revision, versions
@@ -22,6 +22,8 @@ def write_report(
         rgb = to_rgb(figure)
         save(rgb, folder / f"{name}.png")
         writer.image(step, name, rgb)
+    for name, frames in report.animations.items():
+        save_animation(frames, folder / f"{name}.gif")
     for name, values in report.histograms.items():
         writer.histogram(step, name, values)
     for name, rows in report.embeddings.items():

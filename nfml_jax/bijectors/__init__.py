@@ -1,6 +1,8 @@
 """Invertible maps: scalar transforms as pure functions, and the Flax modules around."""
 
+from nfml_jax.bijectors.autoregressive import Autoregressive
 from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.block_autoregressive import BlockAutoregressive
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
@@ -18,8 +20,10 @@ __all__ = [
     "QR",
     "SVD",
     "ActNorm",
+    "Autoregressive",
     "BatchNorm",
     "Bijector",
+    "BlockAutoregressive",
     "Chain",
     "Coupling",
     "Elementwise",

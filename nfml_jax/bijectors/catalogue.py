@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nfml_jax.bijectors.autoregressive import Autoregressive
 from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.block_autoregressive import BlockAutoregressive
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
@@ -15,6 +17,7 @@ from nfml_jax.bijectors.planar import Planar, Radial
 from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import TRANSFORMS, Affine
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.nets.made import MADE
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ def _net(conditional: bool = True):
 BIJECTORS = {
     "elementwise": Entry(lambda c: Elementwise(Affine(), _net(c))),
     "coupling": Entry(lambda c: Coupling(Affine(), _net()), "Dinh et al. 2017"),
+    "autoregressive": Entry(
+        lambda c: Autoregressive(Affine(), MADE(hidden=(8,))), "Kingma et al. 2016"
+    ),
+    "block_autoregressive": Entry(
+        lambda c: BlockAutoregressive(hidden=4),
+        "De Cao et al. 2019",
+        starts_as_identity=False,
+    ),
     "lu": Entry(lambda c: LU(_net(c)), "Kingma & Dhariwal 2018"),
     "qr": Entry(lambda c: QR(_net(c)), "Hoogeboom et al. 2019"),
     "svd": Entry(lambda c: SVD(_net(c)), "Hoogeboom et al. 2019"),

@@ -1,0 +1,176 @@
+"""Masked networks as pure functions: all coordinates at once, or one after another.
+
+The parameters of coordinate i depend only on coordinates of lower levels. So an event
+can be drawn with each hidden unit computed once, as soon as all that it sees is known:
+the whole event then costs the arithmetic of a single pass, not of D.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Array = jax.Array
+
+
+class Layer(NamedTuple):
+    """y = ((drop ∘ x) kernel + bias) ∘ gate, with the mask already in the kernel.
+
+    `kernel [in, out]`; the others `[..., in]` or `[..., out]`, None for ones.
+    """
+
+    kernel: Array
+    bias: Array
+    drop: Array | None = None
+    gate: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedNetwork:
+    """The architecture of a masked network; its numbers are a list of `Layer`.
+
+    `body(dense, count, x)` runs `count` layers, the l-th as `dense(l, x)`, and is
+    elementwise otherwise. `levels [D]` counts the steps until a coordinate's
+    parameters are known, and each of `units` those of a hidden layer's units.
+    """
+
+    body: Callable[[Callable[[int, Array], Array], int, Array], Array]
+    levels: np.ndarray
+    units: Sequence[np.ndarray]
+    num_params: int
+    dtype: Any
+
+    @property
+    def depth(self) -> int:
+        """How many levels there are: D, unless a graph leaves dependencies out."""
+        return int(self.levels.max()) + 1
+
+    def __call__(self, layers: Sequence[Layer], x: Array) -> Array:
+        """The parameters of all coordinates, `[..., D, num_params]`, from all of x."""
+
+        def dense(l, h):
+            return _gated(layers[l], _product(_dropped(layers[l], h), layers[l].kernel))
+
+        raw = self.body(dense, len(layers), x.astype(self.dtype))
+        return raw.reshape(*raw.shape[:-1], *self.levels.shape, self.num_params)
+
+    def draw(
+        self,
+        layers: Sequence[Layer],
+        y: Array,
+        scalar: Callable[[Array, Array], Array],
+        settle: Callable[[Callable[[Array], Array], Array], Array],
+        block: int = 1,
+    ) -> Array:
+        """x `[..., D]` with x_i = scalar(raw_i, y_i), `block` levels in one step.
+
+        What coordinates of a block do to each other is found by `settle(sweep, start)`,
+        which iterates x ← sweep(x) once less than the block has levels, or until
+        nothing changes. The first block starts from y.
+        """
+        batch = y.shape[:-1]
+        # Units are rows, as then each step reads and writes consecutive memory.
+        y = y.reshape(-1, y.shape[-1]).T
+        outputs = np.repeat(self.levels, self.num_params)
+        places = [_arrange(l // block) for l in (self.levels, *self.units, outputs)]
+        steps = [
+            _by_step(layer, batch, ins, outs)
+            for layer, ins, outs in zip(layers, places[:-1], places[1:], strict=True)
+        ]
+
+        def step(known, now):
+            i, layers, y = now
+            # What the earlier steps add to each layer.
+            past = [
+                _product(layer.kernel, h.reshape(-1, h.shape[-1]))
+                for layer, h in zip(layers, known, strict=True)
+            ]
+            inside = [
+                lax.dynamic_slice_in_dim(layer.kernel, i * len(h[0]), len(h[0]), 1)
+                for layer, h in zip(layers, known, strict=True)
+            ]
+
+            def evaluate(x):
+                seen = []
+
+                def dense(l, h):
+                    h = _dropped(layers[l], h)
+                    seen.append(h)
+                    return _gated(layers[l], past[l] + _product(inside[l], h))
+
+                raw = self.body(dense, len(layers), x.astype(self.dtype))
+                raw = raw.reshape(-1, self.num_params, raw.shape[-1])
+                return scalar(jnp.moveaxis(raw, 1, -1), y), seen
+
+            x = settle(lambda x: evaluate(x)[0], y) if block > 1 else y
+            x, seen = evaluate(x)
+            seen[0] = _dropped(layers[0], x.astype(self.dtype))
+            known = [
+                lax.dynamic_update_index_in_dim(all_, h, i, 0)
+                for all_, h in zip(known, seen, strict=True)
+            ]
+            return known, x
+
+        known = [jnp.zeros((*p.shape, y.shape[-1]), self.dtype) for p in places[:-1]]
+        number = jnp.arange(len(places[0]))
+        _, x = lax.scan(step, known, (number, steps, _take(y, places[0])))
+        x = x.reshape(-1, x.shape[-1])[
+            np.argsort(places[0].ravel())[: len(self.levels)]
+        ]
+        return x.T.reshape(*batch, -1)
+
+
+# Both ways to evaluate a network must give the same numbers, on every device.
+_product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+
+
+def _dropped(layer, h):
+    return h if layer.drop is None else h * layer.drop
+
+
+def _gated(layer, h):
+    h = h + layer.bias
+    return h if layer.gate is None else h * layer.gate
+
+
+def _arrange(steps: np.ndarray) -> np.ndarray:
+    """Which elements each step has, `[steps, most]`; filled up by one past the last."""
+    counts = np.bincount(steps, minlength=1)
+    places = np.full((len(counts), max(counts.max(), 1)), len(steps))
+    order = np.argsort(steps, kind="stable")
+    within = np.arange(len(steps)) - np.repeat(np.cumsum(counts) - counts, counts)
+    places[steps[order], within] = order
+    return places
+
+
+def _take(rows: Array, places: np.ndarray) -> Array:
+    """`rows [n, ...]` arranged by step, zero where a step has fewer."""
+    return jnp.pad(rows, ((0, 1), *((0, 0),) * (rows.ndim - 1)))[places]
+
+
+def _by_step(layer: Layer, batch, ins, outs) -> Layer:
+    """A layer whose leading axis is the step: each one's outputs, and all inputs."""
+
+    def columns(value, places):
+        if value is None:
+            return None
+        if value.ndim == 1:
+            value = value[:, None]
+        else:
+            value = jnp.broadcast_to(value, (*batch, value.shape[-1]))
+            value = value.reshape(-1, value.shape[-1]).T
+        return _take(value, places)
+
+    kernel = _take(layer.kernel, ins)
+    kernel = _take(kernel.reshape(-1, kernel.shape[-1]).T, outs)
+    return Layer(
+        kernel,
+        columns(layer.bias, outs),
+        columns(layer.drop, ins),
+        columns(layer.gate, outs),
+    )

@@ -4,13 +4,16 @@ from nfml_jax.bijectors.autoregressive import Autoregressive
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.block_autoregressive import BlockAutoregressive
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
+from nfml_jax.bijectors.continuous import Continuous
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
+from nfml_jax.bijectors.geometry import OnCircles, PhaseShift, Sphere
 from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
 from nfml_jax.bijectors.normalization import ActNorm, BatchNorm, fit_statistics
 from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
 from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar, Radial
+from nfml_jax.bijectors.residual import Residual, Roulette, Series
 from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import *  # noqa: F403
 from nfml_jax.bijectors.transforms import __all__ as _transforms
@@ -25,17 +28,24 @@ __all__ = [
     "Bijector",
     "BlockAutoregressive",
     "Chain",
+    "Continuous",
     "Coupling",
     "Elementwise",
     "Householder",
     "Inverse",
     "LowRank",
     "MatrixExponential",
+    "OnCircles",
     "Orthogonal",
     "Permutation",
+    "PhaseShift",
     "Planar",
     "Radial",
+    "Residual",
     "Reverse",
+    "Roulette",
+    "Series",
+    "Sphere",
     "Stack",
     "Sylvester",
     "fit_statistics",

@@ -9,14 +9,17 @@ from nfml_jax.bijectors.block_autoregressive import BlockAutoregressive
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
+from nfml_jax.bijectors.geometry import PhaseShift
 from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
 from nfml_jax.bijectors.normalization import ActNorm, BatchNorm
 from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
 from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar, Radial
+from nfml_jax.bijectors.residual import Residual
 from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import TRANSFORMS, Affine
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.nets.lipschitz import LipschitzMLP
 from nfml_jax.nets.made import MADE
 
 
@@ -75,6 +78,14 @@ BIJECTORS = {
         )
         for basis in ("orthogonal", "householder", "triangular")
     },
+    "residual": Entry(
+        lambda c: Residual(LipschitzMLP(hidden=(8,))), "Chen et al. 2019"
+    ),
+    "phase_shift": Entry(
+        lambda c: Elementwise(PhaseShift(), _net(c)),
+        "Rezende et al. 2020",
+        events="angle",
+    ),
     "act_norm": Entry(
         lambda c: ActNorm(), "Kingma & Dhariwal 2018", False, starts_as_identity=False
     ),

@@ -13,6 +13,7 @@ from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import (
     bounded,
+    exponential,
     multiply,
     normal_pairs,
     reflect,
@@ -199,8 +200,8 @@ class LowRank(Linear):
 class MatrixExponential(Linear):
     """W = exp(A), with log det W = tr A and W⁻¹ = exp(-A).
 
-    A is scaled so that its Frobenius norm stays under `max_log_scale`. Only b follows
-    the context.
+    A is scaled so that its Frobenius norm stays under `max_log_scale`, at most 8. Only
+    b follows the context.
     """
 
     def shapes(self, size):
@@ -210,10 +211,10 @@ class MatrixExponential(Linear):
         return 0
 
     def times(self, weights, scale, x):
-        return multiply(jax.scipy.linalg.expm(self._exponent(weights)), x)
+        return multiply(exponential(self._exponent(weights)), x)
 
     def solve(self, weights, scale, y):
-        return multiply(jax.scipy.linalg.expm(-self._exponent(weights)), y)
+        return multiply(exponential(-self._exponent(weights)), y)
 
     def log_det(self, weights, log_scale):
         return jnp.trace(self._exponent(weights))

@@ -1,10 +1,9 @@
-"""Rotations y = Q x, which keep volume: by reflections, or by a matrix exponential.
+"""Rotations y = Q x, which keep volume: by reflections, or by Cayley's map.
 
 The Householder flow is Tomczak & Welling's (2016).
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortised import amortised
@@ -38,7 +37,11 @@ class Householder(Bijector):
 
 
 class Orthogonal(Bijector):
-    """Q = exp(A - Aᵀ): any rotation, without the symmetries that reflections have."""
+    """Q = (I - A)⁻¹ (I + A) with A skew, Cayley's map.
+
+    Every rotation that turns no direction by 180°, and unlike with reflections each by
+    one A only.
+    """
 
     def forward_and_log_det(self, x, context=None):
         return multiply(self._rotation(x), x), zero_log_det(x)
@@ -49,6 +52,7 @@ class Orthogonal(Bijector):
     @nn.compact
     def _rotation(self, x):
         shape = x.shape[-1], x.shape[-1]
-        exponent = self.param("exponent", nn.initializers.zeros, shape).astype(x.dtype)
-        upper = jnp.triu(exponent, 1)
-        return jax.scipy.linalg.expm(upper - upper.T)
+        given = self.param("skew", nn.initializers.zeros, shape).astype(x.dtype)
+        skew = jnp.triu(given, 1) - jnp.triu(given, 1).T
+        unit = jnp.eye(x.shape[-1], dtype=x.dtype)
+        return jnp.linalg.solve(unit - skew, unit + skew)

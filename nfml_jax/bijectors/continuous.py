@@ -1,0 +1,128 @@
+"""Continuous flows: the solution of dx/dt = f(t, x) from t = 0, the base, to t = 1.
+
+Chen et al. 2018; FFJORD (Grathwohl et al. 2019). Solved by diffrax, an optional
+dependency. `nfml_jax.flows.flow_matching_loss` trains f without solving anything.
+"""
+
+from types import ModuleType
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.errors import UserError
+from nfml_jax.names import look_up
+
+Array = jax.Array
+
+SOLVERS = {"tsit5": "Tsit5", "dopri5": "Dopri5", "dopri8": "Dopri8", "heun": "Heun"}
+ADJOINTS = {
+    "checkpoint": "RecursiveCheckpointAdjoint",
+    "backsolve": "BacksolveAdjoint",
+    "direct": "DirectAdjoint",
+}
+
+
+class Continuous(Bijector):
+    """y = x(1) where x(0) = x and dx/dt = `net`([x, t], context), a conditioner.
+
+    The log-determinant is ∫ tr(∂f/∂x) dt: exact, for D passes of the derivative of f at
+    each step; given a "log_det" key, by Hutchinson's estimate with one direction for
+    the whole path. The inverse solves backwards. `solver` keeps the error of each step
+    under `atol` + `rtol` |x|, so nothing is more exact than that; use smooth
+    activations. `adjoint` says how gradients are taken: "checkpoint", through the
+    solver's steps; "backsolve", by a second equation backwards, in constant memory but
+    inexact; "direct", which forward-mode differentiation needs as well.
+    """
+
+    net: nn.Module
+    solver: str = "tsit5"
+    rtol: float = 1e-5
+    atol: float = 1e-5
+    adjoint: str = "checkpoint"
+    max_steps: int = 4096
+
+    def forward_and_log_det(self, x, context=None):
+        return self._solve(x, context, 0, 1)
+
+    def inverse_and_log_det(self, y, context=None):
+        return self._solve(y, context, 1, 0)
+
+    def velocity(self, t: Array, x: Array, context: Array | None = None) -> Array:
+        """f(t, x), `[..., D]`, for times `[...]` and `x [..., D]`."""
+        return _velocity(self.net, t, x, context)
+
+    def _solve(self, x, context, start, end):
+        if context is not None:
+            batch = jnp.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+            x = jnp.broadcast_to(x, (*batch, x.shape[-1]))
+        nothing = jnp.zeros(x.shape[:-1], x.dtype)
+        if self.is_initializing():
+            return x + 0 * self.velocity(jnp.asarray(start), x, context), nothing
+        diffrax = _diffrax()
+        solver, adjoint = (
+            getattr(diffrax, look_up(table, name, what))
+            for table, name, what in (
+                (SOLVERS, self.solver, "solver"),
+                (ADJOINTS, self.adjoint, "adjoint"),
+            )
+        )
+        # A pure function of all that it depends on, as adjoint equations need.
+        net, variables = self.net.unbind()
+        direction = None
+        if self.has_rng("log_det"):
+            key = self.make_rng("log_det")
+            direction = jax.random.rademacher(key, x.shape, x.dtype)
+
+        def rates(t, state, given):
+            variables, context, direction = given
+
+            def field(x):
+                return net.apply(variables, t, x, context, method=_velocity)
+
+            return value_and_trace(field, state[0], direction)
+
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(rates),
+            solver(),
+            t0=jnp.asarray(start, x.dtype),
+            t1=jnp.asarray(end, x.dtype),
+            dt0=None,
+            y0=(x, nothing),
+            args=(variables, context, direction),
+            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            adjoint=adjoint(),
+            max_steps=self.max_steps,
+        )
+        y, log_det = solution.ys
+        return y[0], log_det[0]
+
+
+def _velocity(net, t, x, context):
+    time = jnp.broadcast_to(jnp.asarray(t, x.dtype)[..., None], (*x.shape[:-1], 1))
+    rate = net(jnp.concatenate([x, time], axis=-1), context, x.shape[-1])
+    return rate.astype(x.dtype)
+
+
+def value_and_trace(field, x: Array, direction: Array | None):
+    """f(x) `[..., D]` and tr ∂f/∂x `[...]`, or its estimate vᵀ ∂f/∂x v."""
+    value, push = jax.linearize(field, x)
+    if direction is not None:
+        return value, (direction * push(direction)).sum(-1)
+
+    def diagonal(e):
+        return (push(jnp.broadcast_to(e, x.shape)) * e).sum(-1)
+
+    return value, jax.vmap(diagonal)(jnp.eye(x.shape[-1], dtype=x.dtype)).sum(0)
+
+
+def _diffrax() -> ModuleType:
+    try:
+        import diffrax
+    except ImportError:
+        raise UserError(
+            "Continuous flows are solved by diffrax, which is not installed here; "
+            "run `pip install diffrax`."
+        ) from None
+    return diffrax

@@ -1,0 +1,156 @@
+"""Invertible residual blocks (Behrmann et al. 2019), residual flows (Chen et al. 2019).
+
+y = x + g(x) with g a contraction: the inverse is a fixed point, and the log-determinant
+a power series in the Jacobian of g.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.fixed_point import jacobi
+from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
+
+Array = jax.Array
+
+# Sweeps of the inverse end at this change, in units in the last place, or this number.
+TOLERANCE = 4
+MAX_SWEEPS = 2000
+
+
+@dataclass(frozen=True)
+class Series:
+    """So many terms of the series: biased, by what is left out."""
+
+    terms: int = 10
+
+    def draw(self, key: Array) -> tuple[int, Callable[[Array], Array]]:
+        """How many terms to take, and what the k-th is multiplied by."""
+        return self.terms, jnp.ones_like
+
+
+@dataclass(frozen=True)
+class Roulette:
+    """The first `exact` terms, then on with probability 1 - `stop`: unbiased.
+
+    A later term is divided by the probability of getting there (Chen et al. 2019,
+    theorem 1).
+    """
+
+    exact: int = 2
+    stop: float = 0.5
+
+    def draw(self, key):
+        more = jax.random.geometric(key, self.stop) - 1
+        return (
+            self.exact + more,
+            lambda k: (1 - self.stop) ** -jnp.maximum(k - self.exact, 0.0),
+        )
+
+
+class Residual(Bijector):
+    """y = x + g(x), g a network whose Lipschitz constant is below one.
+
+    The log-determinant is exact, for D passes of g's derivative; given a "log_det" key
+    (`rngs={"log_det": key}`) it is estimated from one random direction by `estimator`.
+    In training, make the collection "spectral" mutable, so that the network's power
+    iteration goes on from where it was. It starts as the identity.
+    """
+
+    net: LipschitzMLP = LipschitzMLP()
+    estimator: Series | Roulette = Roulette()
+
+    def forward_and_log_det(self, x, context=None):
+        layers = self.net(x.shape[-1], context, x.dtype)
+        return x + evaluate(layers, x), self._log_det(layers, x)
+
+    def inverse_and_log_det(self, y, context=None):
+        layers = self.net(y.shape[-1], context, y.dtype)
+        x = residual_inverse(layers, y)
+        return x, -self._log_det(layers, x)
+
+    def _log_det(self, layers, x):
+        if self.has_rng("log_det") and not self.is_initializing():
+            key = self.make_rng("log_det")
+            return estimated_log_det(layers, x, key, self.estimator)
+        return exact_log_det(layers, x)
+
+
+def exact_log_det(layers, x: Array) -> Array:
+    """log det(I + ∂g/∂x), the Jacobian made column by column."""
+    unit = jnp.eye(x.shape[-1], dtype=x.dtype)
+    column = partial(jax.jvp, partial(evaluate, layers), (x,))
+    jacobian = jax.vmap(
+        lambda e: column((jnp.broadcast_to(e, x.shape),))[1], out_axes=-1
+    )(unit)
+    return jnp.linalg.slogdet(unit + jacobian)[1]
+
+
+def estimated_log_det(
+    layers, x: Array, key: Array, estimator: Series | Roulette
+) -> Array:
+    """log det(I + J) = Σ (-1)ᵏ⁺¹ tr(Jᵏ) / k, with tr(Jᵏ) = E[vᵀ Jᵏ v].
+
+    The gradient is that of E[vᵀ (Σ (-J)ᵏ) ∂J v], the Neumann series (Chen et al. 2019,
+    theorem 2): no derivative is taken of the series itself.
+    """
+    number, noise = jax.random.split(key)
+    shape = jnp.broadcast_shapes(x.shape, layers[0]["bias"].shape[:-1] + x.shape[-1:])
+    x = jnp.broadcast_to(x, shape)
+    v = jax.random.rademacher(noise, x.shape, x.dtype)
+    count, weight = estimator.draw(number)
+    fixed = jax.lax.stop_gradient((layers, x))
+    _, pull = jax.vjp(partial(evaluate, fixed[0]), fixed[1])
+
+    def term(i, state):
+        power, value, neumann = state
+        k = jnp.asarray(i + 1, x.dtype)
+        (power,) = pull(-power)
+        value -= weight(k) / k * (power * v).sum(-1)
+        return power, value, neumann + weight(k) * power
+
+    value = jnp.zeros(x.shape[:-1], x.dtype)
+    _, value, neumann = jax.lax.fori_loop(0, count, term, (v, value, v))
+    value, neumann = jax.lax.stop_gradient((value, neumann))
+    _, along = jax.jvp(partial(evaluate, layers), (x,), (v,))
+    gradient = (neumann * along).sum(-1)
+    return value + gradient - jax.lax.stop_gradient(gradient)
+
+
+@jax.custom_jvp
+def residual_inverse(layers, y: Array) -> Array:
+    """The fixed point of x ← y - g(x); its gradient solves one linear system."""
+    shape = jax.eval_shape(evaluate, layers, y).shape
+    y = jnp.broadcast_to(y, shape)
+    return _fixed_point(lambda x: y - evaluate(layers, x), y)
+
+
+@residual_inverse.defjvp
+def _implicit(primals, tangents):
+    layers, y = primals
+    x = residual_inverse(layers, y)
+    _, moved = jax.jvp(lambda layers: evaluate(layers, x), (layers,), tangents[:1])
+    _, times = jax.linearize(partial(evaluate, layers), x)
+
+    def transposed(v):
+        return jax.linear_transpose(times, x)(v)[0]
+
+    def solve(times, right):
+        return _fixed_point(lambda v: right - times(v), right)
+
+    x_dot = jax.lax.custom_linear_solve(
+        lambda v: v + times(v),
+        tangents[1] - moved,
+        lambda _, right: solve(times, right),
+        lambda _, right: solve(transposed, right),
+    )
+    return x, x_dot
+
+
+def _fixed_point(sweep, start):
+    size = jnp.abs(start).max(-1, keepdims=True)
+    return jacobi(sweep, start, MAX_SWEEPS, TOLERANCE, size)[0]

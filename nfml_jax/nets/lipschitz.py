@@ -1,0 +1,105 @@
+"""Networks that are contractions, for invertible residual blocks (Chen et al. 2019)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+# The directions that each weight stretches most, found anew from where they were.
+DIRECTIONS = "spectral"
+
+
+class LipschitzMLP(nn.Module):
+    """Dense layers whose whole map x → g(x) has a Lipschitz constant below `lipschitz`.
+
+    Each weight is divided by its spectral norm where that exceeds the layer's share.
+    The norm is found by power iteration from the direction in the collection
+    "spectral", which moves on while that collection is mutable; if it is not, the
+    iteration only takes longer. The call gives numbers, such as `evaluate` takes, so
+    that the iteration is run once for many evaluations. The context adds to the first
+    layer's bias, without a bound. The last layer starts at zero.
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    lipschitz: float = 0.97
+    tolerance: float = 1e-3
+
+    @nn.compact
+    def __call__(self, features: int, context: Array | None, dtype) -> list[dict]:
+        """The layers of a map of `features`: "kernel", "bias", and "slope" between."""
+        widths = *self.hidden, features
+        share = self.lipschitz ** (1 / len(widths))
+        layers, size = [], features
+        for i, width in enumerate(widths):
+            last = i == len(widths) - 1
+            init = nn.initializers.zeros if last else nn.initializers.lecun_normal()
+            kernel = self.param(f"kernel_{i}", init, (size, width)).astype(dtype)
+            bias = self.param(f"bias_{i}", nn.initializers.zeros, (width,))
+            kernel /= jnp.maximum(1, self._norm(i, kernel) / share)
+            layer = {"kernel": kernel, "bias": bias.astype(dtype)}
+            if not last:
+                start = nn.initializers.constant(0.5)
+                layer["slope"] = self.param(f"slope_{i}", start, ()).astype(dtype)
+            layers.append(layer)
+            size = width
+        if context is not None:
+            add = nn.Dense(widths[0], use_bias=False, name="context")(context)
+            layers[0]["bias"] = layers[0]["bias"] + add.astype(dtype)
+        return layers
+
+    def _norm(self, i, kernel):
+        """The spectral norm; its gradient sees the directions as constant."""
+
+        def draw():
+            return jax.random.normal(self.make_rng("params"), kernel.shape[:1])
+
+        direction = self.variable(DIRECTIONS, f"direction_{i}", draw)
+        fixed = jax.lax.stop_gradient(kernel)
+        left, right = power_iteration(
+            fixed, direction.value.astype(kernel.dtype), self.tolerance
+        )
+        if self.is_mutable_collection(DIRECTIONS):
+            direction.value = left.astype(direction.value.dtype)
+        return left @ kernel @ right
+
+
+def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 200):
+    """Unit vectors u, v with uᵀ A v close to the spectral norm of A, from u = `left`.
+
+    Ends when the norm has grown by less than the relative `tolerance`. With A zero
+    there is no direction: u stays and v is zero.
+    """
+
+    def unit(x, otherwise):
+        square = (x**2).sum()
+        some = square > jnp.finfo(x.dtype).tiny
+        return jnp.where(some, x / jnp.sqrt(jnp.where(some, square, 1)), otherwise)
+
+    def step(state):
+        count, left, _, norm, _ = state
+        right = unit(left @ matrix, jnp.zeros_like(matrix[0]))
+        left = unit(matrix @ right, left)
+        return count + 1, left, right, left @ matrix @ right, norm
+
+    def unfinished(state):
+        count, *_, norm, before = state
+        return (count < limit) & (norm > before * (1 + tolerance))
+
+    none = jnp.zeros((), matrix.dtype)
+    state = step((0, unit(left, left), jnp.zeros_like(matrix[0]), none, none))
+    return jax.lax.while_loop(unfinished, step, state)[1:3]
+
+
+def evaluate(layers: list[dict], x: Array) -> Array:
+    """The map that a `LipschitzMLP` gives, at `x [..., features]`."""
+    for layer in layers:
+        y = jnp.einsum("...i,ij->...j", x, layer["kernel"], precision="highest")
+        y = y + layer["bias"]
+        x = lip_swish(y, layer["slope"]) if "slope" in layer else y
+    return y
+
+
+def lip_swish(x: Array, slope: Array) -> Array:
+    """x σ(β x) / 1.1 with β = softplus(`slope`): its derivative is at most 1."""
+    return x * jax.nn.sigmoid(jax.nn.softplus(slope) * x) / 1.1

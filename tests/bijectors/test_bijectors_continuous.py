@@ -1,0 +1,150 @@
+"""Continuous flows: solved within their tolerance, and trained by flow matching."""
+
+import sys
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nfml_jax.bijectors import Reverse
+from nfml_jax.bijectors.continuous import Continuous, value_and_trace
+from nfml_jax.errors import UserError
+from nfml_jax.flows.bases import Normal
+from nfml_jax.flows.flow import Flow
+from nfml_jax.flows.matching import flow_matching_loss
+from nfml_jax.nets.conditioners import MLP
+from nfml_jax.testing import perturb
+
+SIZE = 2
+
+
+def net(width=8):
+    return MLP(hidden=(width,), activation=nn.tanh)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.float32(np.random.default_rng(0).normal(size=(4, SIZE)))
+
+
+def test_inverts_and_has_the_jacobians_log_determinant_and_gradients(x):
+    pytest.importorskip("diffrax")
+    bijector = Continuous(net(), rtol=1e-6, atol=1e-6)
+    context = np.ones((4, 1), np.float32)
+
+    @jax.jit
+    def run(key):
+        variables = bijector.init(key, x, context)
+        variables = {"params": perturb(variables["params"], key, 0.5)}
+
+        def forward(variables, x):
+            return bijector.apply(variables, x, context)
+
+        (y, log_det), pull = jax.vjp(forward, variables, x)
+        # A row of every event's Jacobian at once, and gradients of all else.
+        rows = np.repeat(np.eye(SIZE, dtype=np.float32)[:, None], len(x), axis=1)
+        gradients, jacobian = jax.vmap(lambda row: pull((row, 0 * log_det)))(rows)
+        back = bijector.apply(variables, y, context, method="inverse_and_log_det")
+        return jacobian.swapaxes(0, 1), y, log_det, back, gradients
+
+    jacobian, y, log_det, back, gradients = run(jax.random.key(0))
+    assert np.abs(y - x).max() > 0.3
+    np.testing.assert_allclose(back[0], x, atol=1e-4)
+    np.testing.assert_allclose(back[1], -log_det, atol=1e-4)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], atol=1e-4)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
+
+
+def test_starts_as_the_identity_and_estimates_the_trace_with_a_key(x):
+    pytest.importorskip("diffrax")
+    bijector = Continuous(net(), solver="heun", adjoint="backsolve")
+
+    @jax.jit
+    def run(key):
+        variables = bijector.init(key, x)
+        start = bijector.apply(variables, x)
+        moved = {"params": perturb(variables["params"], key, 0.5)}
+        exact = bijector.apply(moved, x)
+        estimate = bijector.apply(moved, x, rngs={"log_det": key})
+        gradient = jax.grad(lambda v: bijector.apply(v, x)[1].sum())(moved)
+        return start, exact, estimate, gradient
+
+    start, exact, estimate, gradient = run(jax.random.key(0))
+    np.testing.assert_array_equal(start[0], x)
+    np.testing.assert_array_equal(start[1], 0)
+    np.testing.assert_allclose(estimate[0], exact[0], atol=1e-3)
+    assert np.abs(estimate[1] - exact[1]).max() > 1e-2
+    assert any(g.any() for g in jax.tree.leaves(gradient))
+
+
+def test_hutchinsons_estimate_is_the_trace_on_average(x):
+    matrix = np.float32(np.random.default_rng(1).normal(size=(SIZE, SIZE)))
+
+    def field(x):
+        return jnp.tanh(x @ matrix)
+
+    @jax.jit
+    def both(directions):
+        estimate = jax.vmap(lambda v: value_and_trace(field, x, v)[1])(directions)
+        return value_and_trace(field, x, None), estimate
+
+    directions = np.float32(np.random.default_rng(2).choice([-1, 1], (4096, 4, SIZE)))
+    (value, trace), estimate = both(directions)
+    np.testing.assert_allclose(value, np.tanh(x @ matrix), atol=1e-6)
+    expected = ((1 - value**2) * np.diag(matrix)).sum(-1)
+    np.testing.assert_allclose(trace, expected, atol=1e-5)
+    np.testing.assert_allclose(estimate.mean(0), expected, atol=0.1)
+
+
+def test_flow_matching_learns_where_the_data_is():
+    flow = Flow(Continuous(net(32)), Normal(SIZE), SIZE)
+    rng = np.random.default_rng(0)
+    data = np.float32(rng.normal([3, -1], 0.5, (512, SIZE)))
+    optimizer = optax.adam(1e-2)
+
+    @jax.jit
+    def train(key):
+        variables = flow.init(key, data)
+
+        def loss(variables, key):
+            return flow.apply(variables, key, data, method=flow_matching_loss)
+
+        def step(state, key):
+            variables, moments = state
+            value, gradient = jax.value_and_grad(loss)(variables, key)
+            updates, moments = optimizer.update(gradient, moments)
+            return (optax.apply_updates(variables, updates), moments), value
+
+        state = variables, optimizer.init(variables)
+        (variables, _), losses = jax.lax.scan(step, state, jax.random.split(key, 400))
+
+        def euler(x, t):
+            velocity = flow.bind(variables).bijector.velocity(t, x)
+            return x + velocity / 32, None
+
+        start = jax.random.normal(key, (512, SIZE))
+        samples, _ = jax.lax.scan(euler, start, jnp.arange(32) / 32)
+        return losses, samples
+
+    losses, samples = train(jax.random.key(0))
+    assert losses[-20:].mean() < 0.3 * losses[0]
+    np.testing.assert_allclose(samples.mean(0), [3, -1], atol=0.2)
+    np.testing.assert_allclose(samples.std(0), 0.5, atol=0.15)
+
+
+def test_what_cannot_be_done_is_said_in_a_sentence(x, monkeypatch):
+    flow = Flow(Reverse(), Normal(SIZE), SIZE)
+    with pytest.raises(UserError, match="trains a Continuous bijector, and this flow"):
+        flow.apply({}, jax.random.key(0), x, method=flow_matching_loss)
+    bijector = Continuous(net(), solver="tsit")
+    variables = bijector.init(jax.random.key(0), x)
+    monkeypatch.setitem(sys.modules, "diffrax", None)
+    with pytest.raises(UserError, match="pip install diffrax"):
+        bijector.apply(variables, x)
+    monkeypatch.undo()
+    pytest.importorskip("diffrax")
+    with pytest.raises(UserError, match="did you mean 'tsit5'"):
+        bijector.apply(variables, x)

@@ -1,4 +1,4 @@
-"""Encoders by name: ``make_net("cnn", 64)`` is a Flax module images -> embeddings."""
+"""Encoders by name: `make_net("cnn", 64)` is a Flax module images -> embeddings."""
 
 import dataclasses
 
@@ -23,11 +23,11 @@ def make_net(
     axis_name: str | None = None,
     **options,
 ) -> Encoder:
-    """The encoder ``name`` of ``NETS``: images [B, H, W, C] -> [B, embedding_size].
+    """The encoder `name` of `NETS`: images [B, H, W, C] -> [B, embedding_size].
 
-    ``dtype`` is the precision of the arithmetic (parameters and embeddings stay
-    float32), ``axis_name`` the device axis over which batch norm averages, ``options``
-    the encoder's own fields. Raises ``UserError`` for anything that does not exist.
+    `dtype` is the precision of the arithmetic (parameters and embeddings stay
+    float32), `axis_name` the device axis over which batch norm averages, `options`
+    the encoder's own fields. Raises `UserError` for anything that does not exist.
     """
     net = look_up(NETS, name, "encoder")
     if isinstance(embedding_size, bool) or not isinstance(embedding_size, int):

@@ -1,7 +1,7 @@
 """Encoders: images [B, H, W, C] to float32 embeddings [B, embedding_size].
 
 A small CNN, LeNet++ (Wen et al. 2016), an MLP and a ResNet-18 for small images
-(He et al. 2016). Parameters are float32, ``dtype`` is the precision of the arithmetic.
+(He et al. 2016). Parameters are float32, `dtype` is the precision of the arithmetic.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ class Encoder(nn.Module):
 
 
 class CNN(Encoder):
-    """3×3 convolutions of ``features`` channels with a max pool each, then dense."""
+    """3×3 convolutions of `features` channels with a max pool each, then dense."""
 
     features: tuple[int, ...] = (32, 64)
     hidden: int = 128
@@ -118,7 +118,7 @@ class ResidualBlock(nn.Module):
 class ResNet18(Encoder):
     """ResNet-18 for small images: 3×3 stem, no first pool, four stages of two blocks.
 
-    ``width`` is the number of channels of the first stage, and ``blocks`` the number of
+    `width` is the number of channels of the first stage, and `blocks` the number of
     residual blocks of each; a stage halves the image and doubles the channels of the
     one before.
     """

@@ -1,7 +1,7 @@
 """Layers shared by the encoders: convolution, max pooling, PReLU and batch norm.
 
-Images are ``[B, H, W, C]`` and convolution kernels ``[kh, kw, in, out]``, as in Flax,
-so parameters move freely between these layers and ``flax.linen``'s own.
+Images are `[B, H, W, C]` and convolution kernels `[kh, kw, in, out]`, as in Flax,
+so parameters move freely between these layers and `flax.linen`'s own.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     """Correlation with zero padding as "SAME": [B, H, W, I] * [kh, kw, I, O].
 
     Returns [B, ceil(H / stride), ceil(W / stride), O]. The platform it is lowered for
-    decides how it is computed: ``lax``'s convolution on accelerators, one large dot on
+    decides how it is computed: `lax`'s convolution on accelerators, one large dot on
     the CPU, where XLA's own convolution gradients are slow, and ten times slower inside
-    ``lax.fori_loop`` (benchmarks/README.md). Values and derivatives are the same.
+    `lax.fori_loop` (benchmarks/README.md). Values and derivatives are the same.
     """
     return lax.platform_dependent(
         x,
@@ -40,21 +40,47 @@ def _conv_as_conv(x: Array, kernel: Array, stride: int) -> Array:
     )
 
 
+# A layer with more bytes of patches than LARGE makes them PIECE at a time: what fits
+# into a core's caches. Both found by trial (benchmarks/README.md).
+LARGE, PIECE = 2**25, 2**21
+
+
 def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
     """Every output pixel's patch, [B·H·W, kh·kw·I], times the kernel as a matrix.
 
-    Its transposes are dots of the same size and sums of shifted images. It holds kh·kw
-    times the memory of ``x``.
+    Its transposes are dots of the same size and sums of shifted images. Patches take
+    kh·kw times the memory of `x`, which is kept for the gradient. So a large layer goes
+    through in pieces, a few images at a time, and makes its patches again for the
+    gradient: it then keeps `x` alone, and the caches make it faster, too.
     """
+
+    def dot(x):
+        patches = _windows(_windows(x, 2, kernel.shape[1], stride), 1, kh, stride)
+        b, h, w, size = patches.shape
+        y = patches.reshape(-1, size) @ kernel.reshape(size, features)
+        return y.reshape(b, h, w, features)
+
     kh, kw, _, features = kernel.shape
-    patches = _windows(_windows(x, 2, kw, stride), 1, kh, stride)
-    b, h, w, size = patches.shape
-    y = patches.reshape(-1, size) @ kernel.reshape(size, features)
-    return y.reshape(b, h, w, features)
+    pieces = _pieces(x.size * kh * kw // stride**2 * x.dtype.itemsize, len(x))
+    if pieces == 1:
+        return dot(x)
+    x = x.reshape(pieces, -1, *x.shape[1:])
+    y = lax.map(jax.checkpoint(dot, prevent_cse=False), x)
+    return y.reshape(-1, *y.shape[2:])
+
+
+def _pieces(size, images) -> int:
+    """Into how many equal parts `images` with `size` bytes of patches are taken."""
+    if not isinstance(images, int):  # exported for any number of them
+        return 1
+    pieces = min(images, -(-size // PIECE)) if size > LARGE else 1
+    while images % pieces:
+        pieces += 1
+    return pieces
 
 
 def _windows(x: Array, axis: int, size: int, stride: int) -> Array:
-    """Each pixel's ``size`` neighbours along ``axis``, side by side as channels."""
+    """Each pixel's `size` neighbours along `axis`, side by side as channels."""
     length = x.shape[axis]
     (pad,) = lax.padtype_to_pads((length,), (size,), (stride,), "SAME")
     x = jnp.pad(x, [pad if d == axis else (0, 0) for d in range(x.ndim)])
@@ -76,7 +102,7 @@ def max_pool(x: Array) -> Array:
 
 
 class Conv(nn.Module):
-    """``conv`` with its kernel and bias: parameters as in ``nn.Conv``."""
+    """`conv` with its kernel and bias: parameters as in `nn.Conv`."""
 
     features: int
     kernel_size: int = 3
@@ -108,7 +134,7 @@ class PReLU(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch norm in float32, its statistics averaged over ``axis_name`` when given."""
+    """Batch norm in float32, its statistics averaged over `axis_name` when given."""
 
     axis_name: str | None = None
     use_scale: bool = True
@@ -131,7 +157,7 @@ class BatchNorm(nn.Module):
 class Embedding(nn.Module):
     """Last linear layer: [B, ...] flattened -> float32 embeddings [B, size].
 
-    ``norm`` adds a batch norm without a learned scale, as insightface's encoders end.
+    `norm` adds a batch norm without a learned scale, as insightface's encoders end.
     """
 
     size: int

@@ -11,7 +11,7 @@ from nfml_jax.nets import NETS, make_net
 # Small enough to run, with the structure of the full encoder.
 SMALL = {
     "cnn": {"features": (4, 6), "hidden": 8},
-    "lenetpp": {"features": (2, 3)},
+    "lenetpp": {"features": (2,)},
     "mlp": {"hidden": (8,)},
     "resnet18": {"width": 4, "blocks": (1, 1)},
 }
@@ -44,13 +44,36 @@ def filled(path, leaf):
 
 
 @pytest.fixture(scope="module", params=NETS)
-def encoder(request):
-    """A small encoder with an embedding norm, its variables, and four images."""
+def found(request):
+    """What the tests below ask of a small encoder, from one program: one compile."""
     net = small(request.param, embedding_norm=True)
-    x = images(4, 9, 8, 1)
+    x, weights = images(4, 9, 8, 1), images(4, 3)
     # Compiling the random initialisation would take longer than the tests.
     shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=True))
-    return net, jax.tree_util.tree_map_with_path(filled, shapes), x
+    variables = jax.tree_util.tree_map_with_path(filled, shapes)
+
+    @jax.jit
+    def everything(variables, x):
+        def loss(params):
+            out = train_mode(net)(variables | {"params": params}, x)
+            return (weights * out[0]).sum(), out
+
+        def embed(x):
+            return net.apply(variables, x, train=False)
+
+        gradient, trained = jax.grad(loss, has_aux=True)(variables["params"])
+        on_two = train_mode(net.clone(axis_name="d"), axis="d")
+        half = train_mode(net.clone(dtype=jnp.bfloat16))
+        return {
+            "gradient": gradient,
+            "trained": trained,
+            "on two devices": on_two(variables, x.reshape(2, 2, *x.shape[1:])),
+            "bfloat16": half(variables, x)[0],
+            "embedded": embed(x),
+            "one by one": jax.vmap(lambda x: embed(x[None])[0])(x),
+        }
+
+    return jax.device_get(everything(variables, x))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -67,17 +90,12 @@ def test_embeddings_and_parameters_are_float32(name, shape, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-def test_an_axis_of_devices_is_one_and_bfloat16_nearly_float32(encoder):
-    net, variables, x = encoder
-    embeddings, stats = jax.jit(train_mode(net))(variables, x)
-
-    devices = jax.jit(train_mode(net.clone(axis_name="d"), axis="d"))
-    parts, part_stats = devices(variables, x.reshape(2, 2, *x.shape[1:]))
+def test_an_axis_of_devices_is_one_and_bfloat16_nearly_float32(found):
+    embeddings, stats = found["trained"]
+    parts, part_stats = found["on two devices"]
     assert_near(parts.reshape(embeddings.shape), embeddings, 2e-3)
     assert_near(jax.tree.map(lambda s: s[0], part_stats), stats, 2e-3)
-
-    half = jax.jit(train_mode(net.clone(dtype=jnp.bfloat16)))
-    error = jnp.abs(half(variables, x)[0] - embeddings).max()
+    error = np.abs(found["bfloat16"] - embeddings).max()
     assert 1e-4 < error < 0.5  # 2⁻⁸ times the depth; embeddings are of order one
 
 
@@ -88,29 +106,13 @@ def assert_near(a, b, tolerance):
     jax.tree.map(near, a, b)
 
 
-def test_evaluation_is_the_same_eager_or_jitted_and_image_by_image(encoder):
-    net, variables, x = encoder
-
-    def embed(x):
-        return net.apply(variables, x, train=False)
-
-    one_by_one = jax.jit(jax.vmap(lambda x: embed(x[None])[0]))
-    assert_near(one_by_one(x), embed(x), 1e-3)
+def test_evaluation_is_the_same_image_by_image(found):
+    assert_near(found["one by one"], found["embedded"], 1e-3)
 
 
-def test_every_parameter_has_a_finite_gradient(encoder):
-    net, variables, x = encoder
-    weights = images(4, 3)
-
-    @jax.jit
-    @jax.grad
-    def gradient(params):
-        embeddings, _ = train_mode(net)(variables | {"params": params}, x)
-        return (weights * embeddings).sum()
-
-    leaves = jax.tree_util.tree_leaves_with_path(gradient(variables["params"]))
-    for path, leaf in leaves:
-        assert jnp.isfinite(leaf).all(), path
+def test_every_parameter_has_a_finite_gradient(found):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found["gradient"]):
+        assert np.isfinite(leaf).all(), path
         # The norm of the embedding takes away what its bias adds.
         if jax.tree_util.keystr(path) != "['embedding']['dense']['bias']":
             assert (leaf != 0).any(), path

@@ -10,6 +10,7 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.nets import layers
 from nfml_jax.nets.layers import BatchNorm, Conv, Embedding, PReLU, conv, max_pool
 
 
@@ -60,6 +61,41 @@ def test_conv_and_its_gradients_equal_lax(size, kernel, stride, dtype, tolerance
         for a, b in zip(ours, lax_s, strict=True):
             assert a.dtype == b.dtype == dtype
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("stride", "pieces"), [(1, 3), (2, 6)])
+def test_a_large_conv_in_pieces_is_the_same_conv(stride, pieces, monkeypatch):
+    monkeypatch.setattr(layers, "LARGE", 0)
+    patches = 6 * 7 * 8 * 3 * 9 * 4 // stride**2
+    monkeypatch.setattr(layers, "PIECE", patches // pieces)
+    x, kernel = normal(0, 6, 7, 8, 3), normal(1, 3, 3, 3, 4)
+    upstream = normal(2, 6, -(-7 // stride), -(-8 // stride), 4)
+    traced = str(jax.make_jaxpr(partial(conv, stride=stride))(x, kernel))
+    assert f"length={pieces}" in traced
+    ours = value_and_gradients(conv, x, kernel, stride, upstream)
+    lax_s = value_and_gradients(reference_conv, x, kernel, stride, upstream)
+    for a, b in zip(ours, lax_s, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_large_convs_keep_their_inputs_and_not_their_patches(monkeypatch):
+    x = jax.ShapeDtypeStruct((32, 16, 16, 8), jnp.float32)
+    kernels = [jax.ShapeDtypeStruct((3, 3, 8, 8), jnp.float32)] * 4
+
+    def loss(kernels, x):
+        for kernel in kernels:
+            x = x + jnp.tanh(conv(x, kernel))
+        return (x**2).mean()
+
+    def scratch():
+        compiled = jax.jit(jax.grad(loss)).lower(kernels, x).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    whole = scratch()
+    monkeypatch.setattr(layers, "LARGE", 2**16)
+    monkeypatch.setattr(layers, "PIECE", 2**16)
+    jax.clear_caches()
+    assert scratch() < whole / 3
 
 
 def test_conv_differentiates_forward_and_batches_with_vmap():
@@ -137,10 +173,9 @@ def test_parameters_of_conv_interchange_with_flax(stride, use_bias):
     x = normal(0, 2, 7, 6, 3)
     ours = Conv(4, kernel_size=3, stride=stride, use_bias=use_bias)
     flax_s = nn.Conv(4, (3, 3), strides=stride, use_bias=use_bias)
-    variables = flax_s.init(jax.random.key(0), x)
-    variables = jax.tree.map(lambda p: p + 0.1, variables)  # a bias that is not zero
-    shapes = jax.tree.map(jnp.shape, ours.init(jax.random.key(1), x))
-    assert shapes == jax.tree.map(jnp.shape, variables)
+    shapes = jax.eval_shape(flax_s.init, jax.random.key(0), x)
+    assert jax.eval_shape(ours.init, jax.random.key(0), x) == shapes
+    variables = jax.tree.map(lambda leaf: normal(3, *leaf.shape), shapes)
     np.testing.assert_allclose(
         ours.apply(variables, x), flax_s.apply(variables, x), rtol=1e-4, atol=1e-5
     )
@@ -158,12 +193,17 @@ def test_batch_norm_over_an_axis_equals_one_device():
     x = normal(0, 8, 3, 3, 4) + 2
     variables = BatchNorm().init(jax.random.key(0), x, True)
     apply = partial(BatchNorm.apply, train=True, mutable=["batch_stats"])
-    whole, stats = apply(BatchNorm(), variables, x)
 
-    def share(x):
-        return apply(BatchNorm(axis_name="d"), variables, x)
+    @jax.jit
+    def both(x):
+        def share(x):
+            return apply(BatchNorm(axis_name="d"), variables, x)
 
-    parts, part_stats = jax.vmap(share, axis_name="d")(x.reshape(2, 4, 3, 3, 4))
+        halves = x.reshape(2, 4, 3, 3, 4)
+        whole = apply(BatchNorm(), variables, x)
+        return whole, jax.vmap(share, axis_name="d")(halves)
+
+    (whole, stats), (parts, part_stats) = both(x)
     np.testing.assert_allclose(parts.reshape(whole.shape), whole, atol=1e-5)
     for one, two in zip(*map(jax.tree.leaves, (stats, part_stats)), strict=True):
         np.testing.assert_allclose(two, jnp.stack([one, one]), rtol=1e-5)
@@ -182,7 +222,6 @@ def test_batch_norm_in_evaluation_uses_the_running_statistics():
 def test_normalised_embedding_has_mean_zero_and_variance_one():
     x = normal(0, 64, 2, 3) + 1
     module = Embedding(5, norm=True)
-    variables = module.init(jax.random.key(0), x, True)
-    y, _ = module.apply(variables, x, True, mutable=["batch_stats"])
+    y, _ = jax.jit(lambda: module.init_with_output(jax.random.key(0), x, True))()
     np.testing.assert_allclose(y.mean(0), jnp.zeros(5), atol=1e-5)
     np.testing.assert_allclose(y.var(0), jnp.ones(5), rtol=1e-3)

@@ -146,6 +146,7 @@ class MarginHead(nn.Module):
         if self.margin.bias:
             zeros = nn.initializers.zeros
             bias = self.param("bias", zeros, (self.num_classes,), jnp.float32)
+            bias = jnp.asarray(bias)
         return jnp.asarray(weights), bias, self._scale()
 
     def _check_scale(self):

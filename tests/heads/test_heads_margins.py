@@ -1,6 +1,7 @@
 """Laws of every margin in the table, as functions of the target cosine alone."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -19,24 +20,48 @@ EDGES = np.array([*EDGES, *(-edge for edge in EDGES)])
 THETA = np.linspace(1e-3, math.pi - 1e-3, 4001)
 
 
-def slopes(margin, cosine):
-    phi, pull_back = jax.vjp(margin.target, cosine)
-    return phi, pull_back(jnp.ones_like(phi))[0]
+INSIDE = np.random.default_rng(0).uniform(-0.99, 0.99, THETA.size)
+STEP = 1e-6
+COSINES = {
+    "edges": EDGES.astype(np.float32),
+    "single": np.cos(THETA.astype(np.float32)),
+    "double": np.cos(THETA),
+    "inside": INSIDE,
+    "above": INSIDE + STEP,
+    "below": INSIDE - STEP,
+}
+
+
+@functools.cache
+def curves(where):
+    """φ and its slope at `COSINES[where]` for every margin, from one program."""
+    cosine = COSINES[where]
+
+    def curve(margin, cosine):
+        phi, pull_back = jax.vjp(margin.target, cosine)
+        return phi, pull_back(jnp.ones_like(phi))[0]
+
+    with jax.enable_x64(cosine.dtype == np.float64):
+        every = jax.jit(lambda cosine: [curve(m, cosine) for m in VARIANTS])(cosine)
+        return dict(zip(map(name_of, VARIANTS), jax.device_get(every), strict=True))
+
+
+def phi_at(where, margin):
+    return curves(where)[name_of(margin)][0]
 
 
 @every_margin
 def test_value_and_slope_are_finite_at_the_edges(margin):
-    phi, slope = slopes(margin, jnp.asarray(EDGES, jnp.float32))
+    phi, slope = curves("edges")[name_of(margin)]
     assert phi.dtype == jnp.float32
     assert np.isfinite(phi).all() and np.isfinite(slope).all()
 
 
 @every_margin
 def test_phi_is_the_papers_formula(margin):
-    with jax.enable_x64(True):
-        phi = margin.target(jnp.cos(THETA))
+    phi = phi_at("double", margin)
     np.testing.assert_allclose(phi, phi_of(margin, THETA), atol=1e-10)
-    single = margin.target(jnp.cos(jnp.asarray(THETA, jnp.float32)))
+    single = phi_at("single", margin)
     near = np.abs(single - phi_of(margin, THETA)) < 1e-5
     # The rest are next to a jump, or so near π that float32's cosine can't tell.
     assert near.mean() > 0.995
@@ -46,8 +71,7 @@ def test_phi_is_the_papers_formula(margin):
 def test_phi_falls_all_the_way_to_pi(margin):
     if getattr(margin, "beyond_pi", "") == "none":
         pytest.skip("documented to rise again past π - m")
-    with jax.enable_x64(True):
-        phi = np.asarray(margin.target(jnp.cos(THETA)))
+    phi = phi_at("double", margin)
     fall = -np.diff(phi)
     if getattr(margin, "easy", False):
         # The published easy margin jumps up where the margin ends, at π/2.
@@ -68,12 +92,10 @@ def test_without_a_continuation_phi_rises_past_pi_minus_m(kind):
 
 @every_margin
 def test_phi_never_helps_the_right_class(margin):
-    theta = THETA
+    helped = phi_at("double", margin) > COSINES["double"] + 1e-12
     if getattr(margin, "beyond_pi", "") == "none":
-        theta = theta[theta < math.pi - 0.5]
-    with jax.enable_x64(True):
-        cosine = jnp.cos(theta)
-        assert (margin.target(cosine) <= cosine + 1e-12).all()
+        helped = helped[math.pi - 0.5 > THETA]
+    assert not helped.any()
 
 
 @pytest.mark.parametrize("kind", MARGINS.values(), ids=MARGINS)
@@ -84,31 +106,42 @@ def test_a_neutral_margin_leaves_the_cosine(kind):
 
 @every_margin
 def test_slope_is_the_finite_difference_or_the_plain_cosines(margin):
+    phi, slope = curves("inside")[name_of(margin)]
+    if getattr(margin, "grad", "exact") == "detach":
+        np.testing.assert_array_equal(slope, 1.0)
+        exact = dataclasses.replace(margin, grad="exact")
+        np.testing.assert_allclose(phi, phi_at("inside", exact), atol=1e-15)
+    else:
+        difference = phi_at("above", margin) - phi_at("below", margin)
+        np.testing.assert_allclose(slope, difference / (2 * STEP), rtol=1e-5)
+
+
+@functools.cache
+def traced():
+    """φ of every margin whose numbers are arrays, mapped over, from one program."""
+
+    def phi(margin, numbers):
+        target = dataclasses.replace(margin, **numbers).target
+        return target(COSINES["double"])
+
+    def every(numbers):
+        pairs = zip(VARIANTS, numbers, strict=True)
+        return [phi(margin, numbers) for margin, numbers in pairs]
+
     with jax.enable_x64(True):
-        cosine = jnp.asarray(np.random.default_rng(0).uniform(-0.99, 0.99, THETA.size))
-        phi, slope = slopes(margin, cosine)
-        if getattr(margin, "grad", "exact") == "detach":
-            np.testing.assert_array_equal(slope, 1.0)
-            exact = dataclasses.replace(margin, grad="exact")
-            np.testing.assert_allclose(phi, exact.target(cosine), atol=1e-15)
-        else:
-            h = 1e-6
-            difference = margin.target(cosine + h) - margin.target(cosine - h)
-            np.testing.assert_allclose(slope, difference / (2 * h), rtol=1e-5)
+        numbers = [
+            {name: jnp.asarray([value], float) for name, value in numbers_of(m).items()}
+            for m in VARIANTS
+        ]
+        mapped = jax.jit(jax.vmap(every))(numbers)
+        return dict(zip(map(name_of, VARIANTS), jax.device_get(mapped), strict=True))
 
 
 @every_margin
 def test_a_traced_margin_is_the_plain_one(margin):
     """Sweeps map over margins, so that their numbers arrive as arrays."""
-    with jax.enable_x64(True):
-        cosine = jnp.cos(THETA)
-        arrays = {k: jnp.asarray([v], float) for k, v in numbers_of(margin).items()}
-
-        def phi(numbers):
-            return dataclasses.replace(margin, **numbers).target(cosine)
-
-        mapped = jax.vmap(phi)(arrays)[0] if arrays else phi({})
-        np.testing.assert_allclose(mapped, margin.target(cosine), atol=1e-9)
+    (mapped,) = traced()[name_of(margin)]
+    np.testing.assert_allclose(mapped, phi_at("double", margin), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [k for k in MARGINS.values() if numbers_of(k())])

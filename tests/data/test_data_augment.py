@@ -42,9 +42,7 @@ def test_an_image_s_result_depends_on_its_key_alone(images, jitted):
     whole = jitted(images, KEYS)
     order = jnp.array([3, 0, 5, 1, 4, 2])
     np.testing.assert_array_equal(jitted(images[order], KEYS[order]), whole[order])
-    halves = [
-        augment(images[s], KEYS[s], **SETTINGS) for s in np.split(np.arange(6), 2)
-    ]
+    halves = [jitted(images[s], KEYS[s]) for s in np.split(np.arange(6), 2)]
     np.testing.assert_allclose(jnp.concatenate(halves), whole, atol=1e-5)
     assert (jnp.abs(jitted(images, KEYS[::-1]) - whole) > 1e-2).any()
 
@@ -79,7 +77,8 @@ def maps(dtype=jnp.float32, **settings):
     """
     image = plane(dtype=dtype)
     keys = jax.random.split(jax.random.key(2), 64)
-    moved = np.asarray(augment(jnp.stack([image] * 64), keys, **settings), float)
+    move = jax.jit(lambda images, keys: augment(images, keys, **settings))
+    moved = np.asarray(move(jnp.stack([image] * 64), keys), float)
     inside = np.s_[5:10, 4:7]
     centre = np.array([7.0, 5.0])
     x = np.asarray(image, float)[inside].reshape(-1, 2) - centre
@@ -125,5 +124,6 @@ def test_scale_is_about_the_centre_and_means_the_object_s_size():
 
 
 def test_gradients_reach_every_moved_pixel(images):
-    gradient = jax.grad(lambda x: (augment(x, KEYS, **SETTINGS) ** 2).sum())(images)
+    energy = jax.grad(lambda x: (augment(x, KEYS, **SETTINGS) ** 2).sum())
+    gradient = jax.jit(energy)(images)
     assert jnp.isfinite(gradient).all() and (jnp.abs(gradient) > 0).mean() > 0.5

@@ -9,19 +9,20 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from absl import flags
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from ml_collections import config_flags
 
 import nfml_jax
 from experiments import make_experiment
-from nfml_jax import export
+from nfml_jax import export, gallery
 from nfml_jax.errors import UserError
+from nfml_jax.heads import TargetProbability, make_head
 from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.training.writers import read_metrics
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(
-    str(path.relative_to(ROOT / "configs"))
-    for path in (ROOT / "configs").rglob("*.py")
-    if path.name != "defaults.py"
-)
+MLP = {"name": "mlp", "embedding_size": 2, "hidden": (32,)}
 
 
 def get_config(name, argument="smoke"):
@@ -32,7 +33,17 @@ def get_config(name, argument="smoke"):
     return module.get_config(argument)
 
 
-def smoke(name, path, manual_dir, **changes):
+CONFIGS = sorted(
+    str(path.relative_to(ROOT / "configs"))
+    for path in (ROOT / "configs").rglob("*.py")
+    if path.name != "defaults.py"
+)
+CONFIGS = [name for name in CONFIGS if get_config(name, "").experiment == "margin"]
+
+few_pairs = pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*not the publish")
+
+
+def smoke(name, path, manual_dir, encoder=None, **changes):
     config = get_config(name)
     config.data.data_dir = str(path / "data")
     if config.data.name == "image_folder":
@@ -40,30 +51,39 @@ def smoke(name, path, manual_dir, **changes):
     else:
         config.data.manual_dir = str(manual_dir)
         config.data.source = "manual"
+    if encoder:
+        config.encoder = encoder
     config.update_from_flattened_dict(changes)
     return train_and_evaluate(make_experiment, config.to_dict(), path / "run")
 
 
-def image_folder(root):
+def image_folder(root, part="", count=20):
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for name in ("ants", "bees", "cats"):
-        (root / name).mkdir(parents=True)
+        (root / part / name).mkdir(parents=True)
         colour = rng.integers(0, 200, 3)
-        for i in range(20):
+        for i in range(count):
             pixels = colour + rng.integers(0, 55, (20, 24, 3))
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{i}.png")
+            picture = Image.fromarray(pixels.astype(np.uint8))
+            picture.save(root / part / name / f"{i}.png")
     return root
 
 
-@pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*not the published")
+@few_pairs
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_runs(name, tmp_path, manual_dir):
-    outcome = smoke(name, tmp_path, manual_dir)
+def test_every_config_runs(name, tmp_path, manual_dir, monkeypatch):
+    encoder = None
+    if name.startswith("mnist_2d/"):
+        # These differ in their heads alone, so the rest is made cheap. How figures
+        # look is the business of tests/plots.
+        encoder = MLP
+        monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+    outcome = smoke(name, tmp_path, manual_dir, encoder)
     assert outcome.status == "done"
     metrics = outcome.result["metrics"]
-    assert 0 <= metrics["test/accuracy"] <= 1
+    assert {"test/accuracy", "test/knn_accuracy", "angles/intra"} <= metrics.keys()
     assert 0 <= metrics["verification/eer"] <= 0.6
     assert all(np.isfinite(list(metrics.values())))
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
@@ -72,17 +92,19 @@ def test_every_config_runs(name, tmp_path, manual_dir):
     assert ("embeddings" in figures) == (size <= 3)
 
 
-@pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*not the published")
+@few_pairs
 def test_bfloat16_accumulation_average_and_batch_norm_together(tmp_path, manual_dir):
+    small = MLP | {"embedding_norm": True, "dtype": "bfloat16"}
     outcome = smoke(
         "arcface_folder.py",
         tmp_path,
         manual_dir,
-        **{"encoder.dtype": "bfloat16", "train.accumulate": 2, "train.batch_size": 16},
-        **{"train.average_decay": 0.9, "train.report": "best", "head.warmup_steps": 2},
+        small,
+        **{"train.accumulate": 2, "train.batch_size": 16, "train.average_decay": 0.9},
+        **{"train.report": "best", "head.warmup_steps": 2},
     )
     assert outcome.status == "done"
-    model = nfml_jax.load(tmp_path / "run", "best")
+    model = nfml_jax.load(tmp_path / "run")
     leaves = jax.tree.leaves(model.variables)
     assert "batch_stats" in model.variables
     assert {leaf.dtype.name for leaf in leaves} == {"float32"}
@@ -91,18 +113,22 @@ def test_bfloat16_accumulation_average_and_batch_norm_together(tmp_path, manual_
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, manual_dir):
+    """A run in the plane that reports its best checkpoint, and its outcome."""
     path = tmp_path_factory.mktemp("trained")
     outcome = smoke(
-        "arcface_mnist.py",
+        "mnist_2d/arcface.py",
         path,
         manual_dir,
-        **{"train.total": "100 steps", "train.checkpoint_every": "50 steps"},
-        **{"train.evaluate_every": "50 steps", "optimizer.learning_rate": 3e-3},
-        **{"train.average_decay": 0.5, "head.margin": 0.2},
+        MLP,
+        **{"train.total": "400 steps", "train.checkpoint_every": "100 steps"},
+        **{"train.evaluate_every": "100 steps", "train.report": "best"},
+        **{"train.steps_per_dispatch": 50, "train.log_every": "100 steps"},
+        **{"data.max_train": 0, "data.max_test": 0, "head.warmup_steps": 100},
     )
     return path / "run", outcome
 
 
+@few_pairs
 def test_it_learns(trained):
     _, outcome = trained
     assert outcome.result["metrics"]["test/accuracy"] > 0.9
@@ -118,7 +144,7 @@ def test_load_gives_the_model_back(trained, images):
     path, outcome = trained
     model = nfml_jax.load(path)
     embeddings = model.embed(images)
-    assert embeddings.shape == (5, 64) and model.logits(images).shape == (5, 10)
+    assert embeddings.shape == (5, 2) and model.logits(images).shape == (5, 10)
     np.testing.assert_allclose(model.embed(images[..., 0]), embeddings, rtol=1e-6)
     np.testing.assert_allclose(model.embed(images[2:3])[0], embeddings[2], rtol=1e-4)
     assert model.threshold == outcome.result["metrics"]["verification/threshold"]
@@ -131,27 +157,83 @@ def test_load_gives_the_model_back(trained, images):
     np.testing.assert_array_equal(same, cosine >= model.threshold)
 
 
-def test_load_the_best(trained):
-    path, _ = trained
-    assert nfml_jax.load(path, "best").step <= nfml_jax.load(path).step == 100
+def test_any_number_of_images_is_embedded(trained, images):
+    model = nfml_jax.load(trained[0])
+    many = np.concatenate([images] * 103)  # 515: two chunks and three images
+    expected = np.concatenate([model.embed(images)] * 103)
+    np.testing.assert_allclose(model.embed(many), expected, rtol=1e-4, atol=1e-5)
+    none = images[:0]
+    assert model.embed(none).shape == (0, 2) and model.logits(none).shape == (0, 10)
+    assert model.verify(none, none).same.shape == (0,)
+
+
+def test_load_takes_what_was_reported_and_knows_the_best_from_the_last(trained, images):
+    path, outcome = trained
+    accuracy = {
+        line["step"]: line["validation/accuracy"]
+        for line in read_metrics(path / "metrics.jsonl")
+        if "validation/accuracy" in line
+    }
+    best = outcome.result["reported"]["step"]
+    assert accuracy[best] == max(accuracy.values())
+    assert best < 400, "the last must not be the best for this test to mean anything"
+    assert nfml_jax.load(path).step == nfml_jax.load(path, "best").step == best
+    last = nfml_jax.load(path, "last")
+    assert last.step == 400
+    with pytest.raises(UserError, match="no threshold"):
+        last.verify(images, images)
+    with pytest.raises(UserError, match="choose 'reported', 'last' or 'best'"):
+        nfml_jax.load(path, "first")
 
 
 def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsys):
     path, _ = trained
-    assert export.main([str(path), "--output", str(tmp_path / "embed.jax")]) == 0
+    # Not even a name that looks like the note's makes the note replace the artifact.
+    assert export.main([str(path), "--output", str(tmp_path / "embed.json")]) == 0
     assert "jax.export.deserialize" in capsys.readouterr().out
     np.save(tmp_path / "images.npy", images)
     code = (
         "import sys, jax, numpy as np\n"
-        "artifact = jax.export.deserialize(bytearray(open('embed.jax', 'rb').read()))\n"
+        "content = bytearray(open('embed.json', 'rb').read())\n"
+        "artifact = jax.export.deserialize(content)\n"
         "np.save('out.npy', artifact.call(np.load('images.npy')))\n"
         "assert not any(m.startswith(('nfml_jax', 'flax')) for m in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
-    expected = nfml_jax.load(path).embed(images)
+    model = nfml_jax.load(path)
+    expected = model.embed(images)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-4)
-    note = json.loads((tmp_path / "embed.json").read_text())
-    assert note["output"] == ["N", 64] and set(note["platforms"]) >= {"cpu", "cuda"}
+    note = json.loads((tmp_path / "embed.json.json").read_text())
+    assert note["output"] == ["N", 2] and set(note["platforms"]) >= {"cpu", "cuda"}
+    assert note["step"] == model.step and note["threshold"] == model.threshold
+    missing = str(tmp_path / "no" / "embed.jax")
+    assert export.main([str(path), "--output", missing]) == 2
+    assert "give another --output" in capsys.readouterr().err
+
+
+@few_pairs
+def test_a_gallery_has_a_panel_for_each_run_of_the_runs_own_data(
+    trained, tmp_path, capsys, monkeypatch
+):
+    path, outcome = trained
+    run, picture = str(path), tmp_path / "gallery.png"
+    drawn = []
+    draw = gallery.embedding_gallery
+    monkeypatch.setattr(
+        gallery, "embedding_gallery", lambda *a: drawn.append(a[0]) or draw(*a)
+    )
+    assert gallery.main([run, run, "--output", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    ((first, second),) = drawn
+    assert first[0] == second[0] == "arcface: cos(θ + 0.2)"
+    assert first[1].shape == (200, 2) and first[3].shape == (10, 2)
+    assert gallery.main([run, "--output", str(tmp_path / "no" / "x.png")]) == 2
+    assert "give another --output" in capsys.readouterr().err
+    other = outcome.result | {"data": outcome.result["data"] | {"digest": "sha256:0"}}
+    results = {"result": other, "config": outcome.result["config"]}
+    monkeypatch.setattr(gallery, "read_json", lambda file: results[file.stem])
+    assert gallery.main([run]) == 2
+    assert "was evaluated on mnist_custom" in capsys.readouterr().err
 
 
 def test_wrong_images_get_a_sentence(trained, images):
@@ -162,6 +244,59 @@ def test_wrong_images_get_a_sentence(trained, images):
         model.embed(images[:, :20])
     with pytest.raises(UserError, match="5 and 4 images"):
         model.verify(images, images[1:])
+
+
+@pytest.mark.parametrize("counts", [(20, 1), (1, 2)])
+def test_what_cannot_be_measured_is_left_out_and_said_before(tmp_path, counts):
+    for part, count in zip(("train", "val"), counts, strict=True):
+        image_folder(tmp_path, part, count)
+    config = get_config("arcface_folder.py")
+    config.data.root, config.encoder = str(tmp_path), MLP
+    experiment = make_experiment(config.to_dict())
+    said = " ".join(experiment.warnings())
+    assert "no verification/*" in said and "two images" in said
+    assert ("test/knn_accuracy" in said) == (counts[0] == 1)
+    variables = jax.jit(experiment.init)(jax.random.key(0))
+    apply = lambda function, *given: np.asarray(function(*given))  # noqa: E731
+    report = experiment.report(variables, apply)
+    assert {"test/accuracy", "angles/intra"} <= report.metrics.keys()
+    assert not any(name.startswith("verification") for name in report.metrics)
+    assert ("test/knn_accuracy" in report.metrics) == (counts[0] > 1)
+    assert "roc" not in report.figures and "confusion" in report.figures
+
+
+def parsed(name, *overrides):
+    """The config as launch.py reads it from a command line."""
+    values = flags.FlagValues()
+    command = ["launch.py", f"--config={ROOT / 'configs' / name}", *overrides]
+    config = config_flags.DEFINE_config_file(
+        "config", flag_values=values, sys_argv=command
+    )
+    values(command)
+    return config.value.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        ("24", 24.0),
+        ("3e1", 30.0),
+        ("learned", "learned"),
+        ("p=0.99", TargetProbability(0.99)),
+    ],
+)
+def test_every_kind_of_scale_can_be_given_on_the_command_line(text, scale):
+    head = parsed("arcface_mnist.py", f"--config.head.scale={text}")["head"]
+    assert make_head(10, 64, **head).scale == scale
+
+
+def test_a_combined_margin_needs_all_its_numbers_on_the_command_line():
+    override = "--config.head.margin={}".format
+    head = parsed("mnist_2d/combined.py", override("(1.2, 0.1, 0.2)"))["head"]
+    assert make_head(10, 2, **head).margin.m1 == 1.2
+    head = parsed("mnist_2d/combined.py", override("1.2"))["head"]
+    with pytest.raises(UserError, match="expected 3 numbers"):
+        make_head(10, 2, **head)
 
 
 @pytest.mark.parametrize("content", [{}, {"config.json": "{"}, {"config.json": "{}"}])
@@ -185,6 +320,9 @@ def test_a_folder_that_is_no_run_gets_a_sentence(tmp_path, content, capsys):
         ({"data.manual_dir": "/nowhere"}, "/nowhere"),
         ({"experiment": "margn"}, "margin"),
         ({"data.validation": 2.5}, "validation"),
+        ({"data.validation": float("nan")}, "validation"),
+        ({"data.seed": -1}, r"data\.seed"),
+        ({"data.name": "image_folder"}, "give data.root=FOLDER"),
     ],
 )
 def test_mistakes_get_a_sentence(tmp_path, manual_dir, changes, sentence):
@@ -192,11 +330,14 @@ def test_mistakes_get_a_sentence(tmp_path, manual_dir, changes, sentence):
         smoke("arcface_mnist.py", tmp_path, manual_dir, **changes)
 
 
+@few_pairs
 def test_the_same_classifier_on_the_same_key(manual_dir, tmp_path):
     config = get_config("arcface_mnist.py")
-    config.data.manual_dir = str(manual_dir)
-    config.data.data_dir = str(tmp_path)
-    experiment = make_experiment(config.to_dict())
-    a, b = experiment.init(jax.random.key(0)), experiment.init(jax.random.key(0))
+    config.data.manual_dir, config.data.data_dir = str(manual_dir), str(tmp_path)
+    config.encoder = MLP
+    init = [jax.jit(make_experiment(config.to_dict()).init) for _ in range(2)]
+    a, b, c = (init[i](jax.random.key(seed)) for i, seed in ((0, 0), (1, 0), (1, 1)))
     jax.tree.map(np.testing.assert_array_equal, a, b)
     assert set(a["params"]) == {"encoder", "head"}
+    weights = [variables["params"]["head"]["weights"] for variables in (a, c)]
+    assert not np.array_equal(*weights)

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -37,9 +35,24 @@ def test_a_row_for_each_result(tmp_path, capsys):
     assert lines[3] == "| b | mnist (57,000 / 10,000) | 0 | 98.76% | – |"
 
 
-def test_no_result_gets_a_sentence(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"config.json": json.dumps(result("a", 0.5))},
+        {"result.json": "{"},
+        {"result.json": "[1]"},
+        {"result.json": '{"metrics": {}}'},
+    ],
+)
+def test_no_result_gets_a_sentence(tmp_path, capsys, files):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
     assert results.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_no_run_gets_a_sentence(tmp_path, capsys):
     assert gallery.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
@@ -66,19 +79,12 @@ def test_the_readme_names_files_that_exist():
         assert (ROOT / name).exists(), name
 
 
-def test_the_readme_script_learns():
+def test_the_readme_script_learns(capsys):
     (script,) = re.findall(
         r"```python\n(import flax.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stderr
-    assert float(re.search(r"accuracy ([\d.]+)", run.stdout)[1]) > 0.9
+    exec(script, {"__name__": "readme"})
+    assert float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)[1]) > 0.9
 
 
 @pytest.mark.parametrize("run", sorted((ROOT / "results").glob("*/result.json")))
@@ -89,5 +95,4 @@ def test_kept_results_are_whole_and_of_real_data(run):
     )
     assert kept["data"]["digest"].startswith("sha256:")
     assert "custom" not in kept["data"]["name"]
-    for word in ("/home", "/root", "/tmp"):
-        assert word not in run.read_text()
+    assert not re.search(r"(?<![\w.])[/~]+\w", run.read_text()), "a path of a machine"

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,14 @@ class Checkpoints:
     ):
         self.directory = Path(directory).resolve()
         self._best = best
+        self._ranks: dict[int, float | None] = {}
+        options = _READ_OPTIONS
+        if write:
+            options = ocp.CheckpointManagerOptions(
+                cleanup_tmp_directories=True,
+                preservation_policy=_LatestAndBest(self._best_of),
+            )
         with _without_absl_warnings():
-            options = _write_options(best) if write else _READ_OPTIONS
             self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self):
@@ -64,7 +71,7 @@ class Checkpoints:
         `metrics` make the checkpoint a candidate for the best one.
         """
         model, optimizer = _parts(state)
-        ranked = metrics if metrics and self._best in metrics else None
+        rank = self._ranks[step] = (metrics or {}).get(self._best)
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -74,7 +81,7 @@ class Checkpoints:
                     {
                         **meta,
                         "step": step,
-                        "validation": ranked,
+                        "rank": rank,
                         "leaves": leaf_types(_parts(state)),
                         "checksums": {
                             "model": checksum(model),
@@ -83,7 +90,6 @@ class Checkpoints:
                     }
                 ),
             ),
-            metrics=ranked,
         )
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict] | None:
@@ -130,14 +136,7 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step of the checkpoint with the largest `best` metric, if any."""
-        ranked = {}
-        for step in sorted(self._manager.all_steps()):
-            with contextlib.suppress(*DAMAGE):
-                validation = self._meta(step)["validation"]
-                if validation and self._best in validation:
-                    ranked[step] = validation[self._best]
-        # Of equals the earliest, as the preservation policy has it.
-        return max(ranked, key=ranked.get) if ranked else None
+        return self._best_of(self.all_steps())
 
     def wait(self) -> None:
         """Return once pending saves are on disk."""
@@ -146,6 +145,15 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+    def _best_of(self, steps: Iterable[int]) -> int | None:
+        """Of equals the earliest."""
+        for step in {*steps} - {*self._ranks}:
+            self._ranks[step] = None
+            with contextlib.suppress(*DAMAGE):
+                self._ranks[step] = self._meta(step)["rank"]
+        ranked = [step for step in sorted(steps) if self._ranks[step] is not None]
+        return max(ranked, key=self._ranks.get, default=None)
 
     def _newest_whole(
         self, steps: Iterable[int], read: Callable[[int], Any]
@@ -232,16 +240,16 @@ _READ_OPTIONS = ocp.CheckpointManagerOptions(
 )
 
 
-def _write_options(best):
-    policies = [checkpoint_managers.LatestN(KEEP_LATEST)]
-    if best is not None:
-        policies.append(
-            checkpoint_managers.BestN(get_metric_fn=lambda metrics: metrics[best], n=1)
-        )
-    return ocp.CheckpointManagerOptions(
-        cleanup_tmp_directories=True,
-        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-    )
+@dataclass
+class _LatestAndBest(checkpoint_managers.PreservationPolicy):
+    """Orbax's own forgets, in a resumed run, the metrics of earlier processes."""
+
+    best_of: Callable[[Iterable[int]], int | None]
+
+    def should_preserve(self, checkpoints, *, context):
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*sorted(steps)[-KEEP_LATEST:], self.best_of(steps)}
+        return [step in kept for step in steps]
 
 
 @contextlib.contextmanager

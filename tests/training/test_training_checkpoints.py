@@ -52,6 +52,18 @@ def test_the_last_two_are_kept_and_the_newest_comes_back(folder):
     )
 
 
+def test_the_best_outlives_the_process_and_no_other_does(tmp_path):
+    fits = {6: 1.0, 12: 5.0, 18: 5.0, 24: None, 30: 2.0, 36: 3.0, 42: None}
+    for step, fit in fits.items():
+        metrics = None if fit is None else {"fit": fit}
+        with Checkpoints(tmp_path, best="fit", write=True) as checkpoints:
+            checkpoints.save(step, state(step), {}, metrics)
+    with Checkpoints(tmp_path, best="fit") as checkpoints:
+        assert checkpoints.all_steps() == [42, 36, 12]
+        assert checkpoints.best_step() == 12
+        assert checkpoints.restore_model("best")[1]["step"] == 12
+
+
 def test_none_is_not_an_error(tmp_path):
     assert restore(tmp_path / "checkpoints") is None
 

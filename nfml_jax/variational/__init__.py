@@ -1,0 +1,39 @@
+"""Variational inference with flows: targets, objectives, and checks of the result.
+
+Pure functions of arrays, to be compiled by the caller; keys are arguments.
+"""
+
+from nfml_jax.variational.annealing import (
+    annealed_importance_sampling,
+    hamiltonian,
+    random_walk,
+)
+from nfml_jax.variational.energies import ENERGIES, Energy
+from nfml_jax.variational.objectives import (
+    OBJECTIVES,
+    Approximation,
+    alpha_divergence,
+    approximation_of,
+    estimates,
+    forward_kl,
+    log_weights,
+    path_gradient,
+    reverse_kl,
+)
+
+__all__ = [
+    "ENERGIES",
+    "OBJECTIVES",
+    "Approximation",
+    "Energy",
+    "alpha_divergence",
+    "annealed_importance_sampling",
+    "approximation_of",
+    "estimates",
+    "forward_kl",
+    "hamiltonian",
+    "log_weights",
+    "path_gradient",
+    "random_walk",
+    "reverse_kl",
+]

@@ -1,0 +1,161 @@
+"""Objectives that fit a flow q to a density known but for its normaliser, and checks.
+
+The density p̃ is given by its logarithm, `log_density(x [n, D]) -> [n]`; Z = ∫ p̃ and
+p = p̃ / Z. An objective is `(q, log_density, variables, key, n) -> loss`, a scalar in
+nats estimated from n draws, to be differentiated in `variables`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nfml_jax.errors import UserError
+
+Array = jax.Array
+LogDensity = Callable[[Array], Array]
+
+
+@flax.struct.dataclass
+class Approximation:
+    """A density q by two pure functions of its variables.
+
+    `sample_and_log_prob(variables, key, n)` gives draws `[n, D]`, differentiable in the
+    variables, and their log-densities `[n]`; `log_prob(variables, x)` those of any
+    points.
+    """
+
+    sample_and_log_prob: Callable[[Any, Array, int], tuple[Array, Array]] = (
+        flax.struct.field(pytree_node=False)
+    )
+    log_prob: Callable[[Any, Array], Array] = flax.struct.field(pytree_node=False)
+
+
+def approximation_of(flow) -> Approximation:
+    """A `nfml_jax.flows.Flow` without context as an approximation."""
+
+    def sample_and_log_prob(variables, key, n):
+        return flow.apply(variables, key, (n,), method="sample_and_log_prob")
+
+    def log_prob(variables, x):
+        return flow.apply(variables, x, method="log_prob")
+
+    return Approximation(sample_and_log_prob, log_prob)
+
+
+def reverse_kl(
+    q: Approximation, log_density: LogDensity, variables, key: Array, n: int
+) -> Array:
+    """E_q[log q - log p̃] = KL(q ‖ p) - log Z, the negative evidence lower bound.
+
+    Differentiated through the draws (Rezende and Mohamed 2015).
+    """
+    x, log_q = q.sample_and_log_prob(variables, key, n)
+    return jnp.mean(log_q - log_density(x))
+
+
+def path_gradient(
+    q: Approximation, log_density: LogDensity, variables, key: Array, n: int
+) -> Array:
+    """`reverse_kl` in value, with the gradient along the draws' paths alone.
+
+    Its expectation is the same, and it vanishes for every draw once q = p: "sticking
+    the landing" (Roeder et al., NeurIPS 2017). Takes the flow's inverse too.
+    """
+    x, _ = q.sample_and_log_prob(variables, key, n)
+    return jnp.mean(q.log_prob(lax.stop_gradient(variables), x) - log_density(x))
+
+
+def forward_kl(
+    q: Approximation, log_density: LogDensity, variables, key: Array, n: int
+) -> Array:
+    """E_p[log p̃ - log q] = KL(p ‖ q) + log Z, by self-normalised importance weights.
+
+    Draws of q itself are weighted by p̃ / q. The estimate and its gradient have a bias
+    of order 1 / n, which is large where q misses part of p. Takes the flow's inverse.
+    """
+    x, log_q = lax.stop_gradient(q.sample_and_log_prob(variables, key, n))
+    log_p = lax.stop_gradient(log_density(x))
+    weights = jax.nn.softmax(log_p - log_q)
+    # A weight of 0 says that p has no mass there, whatever q has.
+    gains = jnp.where(weights > 0, log_p - q.log_prob(variables, x), 0)
+    return jnp.sum(weights * gains)
+
+
+def alpha_divergence(
+    q: Approximation,
+    log_density: LogDensity,
+    variables,
+    key: Array,
+    n: int,
+    *,
+    alpha: float = 0.5,
+) -> Array:
+    """Rényi's D_α(q ‖ p) - log Z = -log E_q[(p̃ / q)^(1 - α)] / (1 - α).
+
+    Li and Turner (NeurIPS 2016). As α nears 1 it is `reverse_kl`; α = 0 gives the
+    importance-weighted bound, α = 2 goes with χ²(q ‖ p). UserError for α = 1.
+    """
+    if alpha == 1:
+        raise UserError("alpha is 1, where the divergence is reverse_kl; use that.")
+    x, log_q = q.sample_and_log_prob(variables, key, n)
+    powers = (1 - alpha) * (log_density(x) - log_q)
+    return -(jax.nn.logsumexp(powers) - jnp.log(n)) / (1 - alpha)
+
+
+OBJECTIVES = {
+    "reverse_kl": reverse_kl,
+    "path_gradient": path_gradient,
+    "forward_kl": forward_kl,
+    "alpha_divergence": alpha_divergence,
+}
+
+
+def log_weights(
+    q: Approximation,
+    log_density: LogDensity,
+    variables,
+    key: Array,
+    n: int,
+    *,
+    chunk: int = 8192,
+) -> Array:
+    """log (p̃ / q) `[n]` at n draws of q, computed `chunk` at a time."""
+    chunk = min(chunk, n)
+    keys = jax.random.split(key, -(-n // chunk))
+
+    def one(key):
+        x, log_q = q.sample_and_log_prob(variables, key, chunk)
+        return log_density(x) - log_q
+
+    return lax.map(one, keys).reshape(-1)[:n]
+
+
+@partial(jax.jit, static_argnames="log_z")
+def estimates(weights: Array, log_z: float | None = None) -> dict[str, Array]:
+    """What log importance weights `[n]` of draws of q tell, in nats.
+
+    `elbo`, their mean; `log_z`, log of the mean weight; each with its standard error
+    `…_error`; `ess`, the effective sample size (Σw)² / Σw² as a share of n. Where the
+    true `log_z` is known, `kl` = KL(q ‖ p) with its error, too. An estimate of log Z
+    with a small `ess`, or by a q that misses part of p, is too low, and its error
+    doesn't show it.
+    """
+    n = weights.shape[0]
+    share = jnp.exp(weights - weights.max())
+    mean, square = share.mean(), (share**2).mean()
+    elbo, elbo_error = weights.mean(), weights.std(ddof=1) / jnp.sqrt(n)
+    found = {
+        "elbo": elbo,
+        "elbo_error": elbo_error,
+        "log_z": jnp.log(mean) + weights.max(),
+        "log_z_error": jnp.sqrt((square / mean**2 - 1) / (n - 1)),
+        "ess": mean**2 / square,
+    }
+    if log_z is not None:
+        found |= {"kl": log_z - elbo, "kl_error": elbo_error}
+    return found

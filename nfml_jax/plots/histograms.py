@@ -30,6 +30,7 @@ def angle_histograms(
             weights=np.full(len(angles), 1 / len(angles)),
             color=colour,
             alpha=0.6,
+            histtype="stepfilled",  # one shape instead of hundreds of bars
             label=f"{name}, median {median:.1f}°",
         )
         axes.axvline(median, color=colour, linewidth=1.2, linestyle="--")
@@ -62,6 +63,7 @@ def pair_histograms(
             weights=counts / max(total, 1),
             color=colour,
             alpha=0.6,
+            histtype="stepfilled",  # one shape instead of hundreds of bars
             label=f"{name}, {total:,.0f} pairs",
         )
     if threshold is not None:

@@ -109,7 +109,7 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         if "image_size" in config.data:
             config.data.image_size = 16
         if "blocks" in config.encoder:
-            config.encoder.width, config.encoder.blocks = 8, (1, 1)
+            config.encoder.width, config.encoder.blocks = 8, (1,)
         config.train.batch_size = 32
         config.train.total = "6 steps"
         config.train.log_every = "2 steps"

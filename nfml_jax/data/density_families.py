@@ -192,8 +192,9 @@ class Picture(Density):
         cumulative = np.cumsum(self._mass)
         chosen = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], "right")
         row, column = np.divmod(chosen, self._mass.shape[1])
-        # So far from its edges that rounding to float32 never leaves the pixel.
-        margin = self.half_width * np.finfo(np.float32).eps / self._pixel
+        # So far from its edges that float32's rounding, once as it is and once
+        # standardised, never leaves the pixel.
+        margin = 4 * self.half_width * np.finfo(np.float32).eps / self._pixel
         within = rng.uniform(margin, 1 - margin, (n, 2))
         return self._corner + self._pixel * (np.stack([column, row], 1) + within)
 

@@ -6,6 +6,7 @@ with circular scalar transforms and conditioners that see the angles through
 heights.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,15 +16,16 @@ import numpy as np
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.transforms import ScalarTransform
+from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
 from nfml_jax.errors import UserError
 
 
 @dataclass(frozen=True)
 class PhaseShift(ScalarTransform):
-    """y = x + φ on the circle, where a circular spline has its fixed point at ±π."""
+    """y = x + φ on the circle [-π, π]; circular splines have a turn of their own."""
 
-    domain: ClassVar = (-np.pi, np.pi)
-    codomain: ClassVar = (-np.pi, np.pi)
+    domain: ClassVar = (-math.pi, math.pi)
+    codomain: ClassVar = (-math.pi, math.pi)
 
     @property
     def num_params(self) -> int:
@@ -39,7 +41,7 @@ class PhaseShift(ScalarTransform):
 
 
 def _wrap(angle):
-    return angle - 2 * np.pi * jnp.round(angle / (2 * np.pi))
+    return angle - 2 * math.pi * jnp.round(angle / (2 * math.pi))
 
 
 class OnCircles(nn.Module):
@@ -68,8 +70,8 @@ class Sphere(Bijector):
     the precision, the angles around it are rounded.
     """
 
-    interval: ScalarTransform
-    circle: ScalarTransform
+    interval: ScalarTransform = RationalQuadratic(bound=1.0, tails="box")
+    circle: ScalarTransform = RationalQuadratic(bound=math.pi, tails="circular")
     conditioner: nn.Module | None = None
 
     def forward_and_log_det(self, x, context=None):

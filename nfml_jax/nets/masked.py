@@ -71,7 +71,7 @@ class MaskedNetwork:
 
         What coordinates of a block do to each other is found by `settle(sweep, start)`,
         which iterates x ← sweep(x) once less than the block has levels, or until
-        nothing changes. The first block starts from y.
+        nothing changes. Each block starts from y.
         """
         batch = y.shape[:-1]
         # Units are rows, as then each step reads and writes consecutive memory.

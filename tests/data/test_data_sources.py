@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
 
 import numpy as np
 import pytest
 
 from nfml_jax import data
-from nfml_jax.data import download, idx, idx_sets, sources
+from nfml_jax.data import catalogue, download, idx, idx_sets, sources
 from nfml_jax.errors import UserError
 
 
@@ -122,6 +123,16 @@ def test_what_was_prepared_is_an_ordinary_tfds_data_set(tmp_path):
     assert_is(by_name, PARTS)
     assert by_name.class_names == tuple("0123456789")
     assert "tensorflow" not in sys.modules
+
+
+def test_an_empty_split_of_a_prepared_set_gets_a_sentence():
+    import tensorflow_datasets as tfds
+
+    form = tfds.core.FileFormat.ARRAY_RECORD
+    info = types.SimpleNamespace(full_name="nothing/1.0.0", file_format=form)
+    empty = types.SimpleNamespace(info=info, as_data_source=lambda split: [])
+    with pytest.raises(UserError, match="has no example in train"):
+        catalogue._read(tfds, empty, "train")
 
 
 def test_other_files_in_manual_dir_win_over_the_prepared_copy(tmp_path):

@@ -15,7 +15,9 @@ from ml_collections import config_flags
 
 import nfml_jax
 from experiments import make_experiment
+from experiments.margin import MarginExperiment
 from nfml_jax import export, gallery
+from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
 from nfml_jax.heads import TargetProbability, make_head
 from nfml_jax.training.loop import train_and_evaluate
@@ -40,7 +42,7 @@ CONFIGS = sorted(
 )
 CONFIGS = [name for name in CONFIGS if get_config(name, "").experiment == "margin"]
 
-few_pairs = pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*not the publish")
+few_pairs = pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*as it was pub")
 
 
 def smoke(name, path, manual_dir, encoder=None, **changes):
@@ -71,15 +73,25 @@ def image_folder(root, part="", count=20):
     return root
 
 
+DRAW = FigureCanvasAgg.draw
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn():
+    """How figures look is the business of tests/plots: here they stay white."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+        yield
+
+
 @few_pairs
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_runs(name, tmp_path, manual_dir, monkeypatch):
-    encoder = None
-    if name != "arcface_mnist.py":
-        # How figures look is the business of tests/plots.
-        monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
-        # All but the folder's differ in their heads and data alone.
-        encoder = None if name == "arcface_folder.py" else MLP
+    if name == "arcface_mnist.py":
+        monkeypatch.setattr(FigureCanvasAgg, "draw", DRAW)
+    # The others but the folder's differ in their heads and data alone.
+    whole = name in ("arcface_mnist.py", "arcface_folder.py")
+    encoder = None if whole else MLP
     outcome = smoke(name, tmp_path, manual_dir, encoder)
     assert outcome.status == "done"
     metrics = outcome.result["metrics"]
@@ -263,6 +275,17 @@ def test_what_cannot_be_measured_is_left_out_and_said_before(tmp_path, counts):
     assert not any(name.startswith("verification") for name in report.metrics)
     assert ("test/knn_accuracy" in report.metrics) == (counts[0] > 1)
     assert "roc" not in report.figures and "confusion" in report.figures
+
+
+def test_the_projector_shows_every_class_of_an_ordered_set():
+    labels = np.repeat(np.arange(10), 300).astype(np.int32)
+    split = Split(np.zeros((3000, 1, 1, 1), np.uint8), labels)
+    experiment = object.__new__(MarginExperiment)
+    experiment.images = make_image_data("x", "made up", "abcdefghij", split, split)
+    rows, names, pictures = experiment._projected(np.arange(3000))
+    assert len(rows) == len(names) == len(pictures) == 2000
+    assert names == ["abcdefghij"[labels[row]] for row in rows]
+    assert {names.count(name) for name in "abcdefghij"} == {200}
 
 
 def parsed(name, *overrides):

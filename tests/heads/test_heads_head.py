@@ -145,11 +145,10 @@ def slopes():
         out = head_of(margin).apply(variables, x, labels)
         steady = functools.partial(loss, held(margin, out.cosine))
         nudges = np.random.default_rng(2).normal(size=(4, point.size))
-        rise = jax.vmap(
-            lambda nudge: steady(point + 1e-6 * nudge) - steady(point - 1e-6 * nudge)
-        )
+        aside = jnp.stack([0 * nudges, 1e-6 * nudges, -1e-6 * nudges])
+        here, above, below = jax.vmap(jax.vmap(steady))(point + aside)
         exact = nudges @ jax.grad(loss, 1)(margin, point)
-        return exact, rise(nudges) / 2e-6, steady(point) - out.loss.sum()
+        return exact, (above - below) / 2e-6, here[0] - out.loss.sum()
 
     with jax.enable_x64(True):
         return of_every(PLAIN + DETACHED, both, example()[0])

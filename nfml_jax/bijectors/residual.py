@@ -5,7 +5,7 @@ a power series in the Jacobian of g.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import jax
@@ -61,7 +61,8 @@ class Residual(Bijector):
     iteration goes on from where it was. It starts as the identity.
     """
 
-    net: LipschitzMLP = LipschitzMLP()
+    # Each block's own: one module in two places would be one set of weights.
+    net: LipschitzMLP = field(default_factory=LipschitzMLP)
     estimator: Series | Roulette = Roulette()
 
     def forward_and_log_det(self, x, context=None):

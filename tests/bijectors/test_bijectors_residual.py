@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nfml_jax.bijectors import Chain
 from nfml_jax.bijectors.residual import (
     Residual,
     Roulette,
@@ -141,3 +142,11 @@ def test_a_key_makes_the_log_determinant_an_estimate_and_training_moves_directio
     assert not np.allclose(exact, estimate) and jnp.isfinite(estimate).all()
     same = jax.tree.map(np.array_equal, before, after)
     assert not any(jax.tree.leaves(same))
+
+
+def test_blocks_made_by_default_have_weights_of_their_own(x):
+    one, two = (
+        len(jax.tree.leaves(jax.eval_shape(Chain(blocks).init, jax.random.key(0), x)))
+        for blocks in ([Residual()], [Residual(), Residual()])
+    )
+    assert two == 2 * one

@@ -1,0 +1,190 @@
+"""Splines: increasing piecewise functions on [-bound, bound], as one scalar transform.
+
+A family says how its parameters make bins, and what the curve is within one bin.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nfml_jax.bijectors.transforms.spline_bins import (
+    bin_edges,
+    bins_first,
+    find_bin,
+    pick_ends,
+)
+from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
+from nfml_jax.errors import UserError
+
+Array = jax.Array
+
+
+class Bins(NamedTuple):
+    """All bins of a spline: relative sizes `[K, ...]`, and a number at each knot.
+
+    `least` is the smallest share that a width and a height are to have.
+    """
+
+    widths: Array
+    heights: Array
+    at_knots: Array | None = None  # [K + 1, ...]
+    least: tuple[float, float] = (0.0, 0.0)
+
+
+class Segment(NamedTuple):
+    """The piece of a spline over one bin: its corners, and the numbers at its ends."""
+
+    x0: Array
+    x1: Array
+    y0: Array
+    y1: Array
+    d0: Array | None = None
+    d1: Array | None = None
+
+    @property
+    def width(self) -> Array:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> Array:
+        return self.y1 - self.y0
+
+    @property
+    def chord(self) -> Array:
+        """The slope from corner to corner."""
+        return self.height / self.width
+
+    def from_chord(self, x: Array, above: Array | float) -> Array:
+        """y at x, so far `above` the chord."""
+        right = x - self.x0
+        # What rounding took away; with it, the identity is exact.
+        rest = lax.stop_gradient(x - (self.x0 + right))
+        return (self.y0 + (self.chord * right + above)) + self.chord * rest
+
+
+@dataclass(frozen=True)
+class Spline(ScalarTransform):
+    """What splines have in common.
+
+    `tails="linear"`: outside ±`bound` the map is exactly the identity. `tails="box"`:
+    the map is of [-bound, bound] onto itself, and the identity elsewhere.
+    """
+
+    bins: int = 8
+    bound: float = 3.0
+    tails: str = "linear"
+
+    kinds_of_tails: ClassVar[tuple[str, ...]] = ("linear", "box")
+    fewest_bins: ClassVar[int] = 1
+
+    def __post_init__(self):
+        name = type(self).__name__
+        if self.tails not in self.kinds_of_tails:
+            raise UserError(
+                f"{name} was given tails = {self.tails!r}; choose one of "
+                f"{', '.join(self.kinds_of_tails)}."
+            )
+        if self.bins < self.fewest_bins or not self.bound > 0:
+            raise UserError(
+                f"{name} was given bins = {self.bins} and bound = {self.bound}; "
+                f"expected bins of at least {self.fewest_bins} and a bound above 0."
+            )
+        for share in ("min_width", "min_height"):
+            value = getattr(self, share, 1 / (2 * self.bins))
+            if not 0 < value < 1 / self.bins:
+                raise UserError(
+                    f"{name} was given {share} = {value} for {self.bins} bins; it is "
+                    f"the smallest share of a bin, above 0 and below 1/{self.bins}: "
+                    "make it smaller, or take fewer bins."
+                )
+
+    @property
+    def domain(self) -> Interval:
+        return LINE if self.tails == "linear" else (-self.bound, self.bound)
+
+    codomain = domain
+
+    def forward_and_log_det(self, raw, x):
+        return self._laid_out(raw, x, inverse=False)
+
+    def inverse_and_log_det(self, raw, y):
+        return self._laid_out(raw, y, inverse=True)
+
+    def make_bins(self, raw: Array) -> Bins:
+        """The bins that `raw [num_params, ...]` stands for."""
+        raise NotImplementedError
+
+    def curve(self, segment: Segment, x: Array) -> tuple[Array, Array]:
+        """y and dy/dx at x within the segment."""
+        raise NotImplementedError
+
+    def root(self, segment: Segment, y: Array) -> Array:
+        """How far the x with curve(x) = y lies in the bin, 0 to 1, about."""
+        raise NotImplementedError
+
+    def _laid_out(self, raw, x, inverse):
+        raw, x, restore = bins_first(raw, x)
+        y, log_det = self._map(raw, x, inverse)
+        return restore(y), restore(log_det)
+
+    def _map(self, raw, x, inverse):
+        smooth = self.tails == "linear"
+        inside = jnp.abs(x) < self.bound if smooth else jnp.abs(x) <= self.bound
+        # Within the spline everything is finite, so gradients stay so outside it.
+        within = jnp.where(inside, x, 0)
+        segment = self._segment(raw, within, inverse)
+        if inverse:
+            y = _solve(self, segment, within)
+            log_det = -jnp.log(self.curve(segment, y)[1])
+        else:
+            y, slope = self.curve(segment, within)
+            log_det = jnp.log(slope)
+        if not smooth:
+            y = _pinned(y, within, self.bound)
+        return jnp.where(inside, y, x), jnp.where(inside, log_det, 0)
+
+    def _segment(self, raw, at, inverse):
+        """The piece over the bin that holds `at`: an x, or for the inverse a y."""
+        bins = self.make_bins(raw)
+        given, across = bins.widths, bins.heights
+        least, least_across = bins.least
+        if inverse:
+            given, across, least, least_across = across, given, least_across, least
+        index, *edges = find_bin(given, at, self.bound, least)
+        edges_across = bin_edges(across, index, self.bound, least_across)
+        if inverse:
+            edges, edges_across = edges_across, edges
+        at_ends = () if bins.at_knots is None else pick_ends(bins.at_knots, index)
+        return Segment(*edges, *edges_across, *at_ends)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _solve(spline: Spline, segment: Segment, y: Array) -> Array:
+    """x with curve(x) = y: the root, then one step of Newton's method."""
+    x0, x1 = segment.x0, segment.x1
+    x = x0 + (x1 - x0) * jnp.clip(spline.root(segment, y), 0, 1)
+    value, slope = spline.curve(segment, x)
+    return jnp.clip(x - (value - y) / slope, x0, x1)
+
+
+@_solve.defjvp
+def _(spline, primals, tangents):
+    # The implicit function theorem: ∂x = (∂y - ∂f) / f'(x).
+    (segment, y), (d_segment, d_y) = primals, tangents
+    x = _solve(spline, segment, y)
+
+    def of_segment(segment):
+        return spline.curve(segment, x)
+
+    (_, slope), (d_value, _) = jax.jvp(of_segment, (segment,), (d_segment,))
+    return x, (d_y - d_value) / slope
+
+
+def _pinned(y, x, bound):
+    """`y` with rounding undone that would move the ends; its derivatives stay."""
+    exact = jnp.where(jnp.abs(x) == bound, x, jnp.clip(y, -bound, bound))
+    return y + lax.stop_gradient(exact - y)

@@ -1,0 +1,176 @@
+"""Bins of splines: where their knots lie, and the one bin that a point falls in.
+
+Everything is a whole-array formula over a first axis of bins; the bins' sizes are any
+positive numbers, and only their proportions count. A bin's two edges are knots, so what
+is computed from their difference agrees with its neighbours'. Derivatives are in closed
+form: a step of training spends its time in the network, not here.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
+
+Array = jax.Array
+
+
+def bins_first(raw: Array, x: Array):
+    """`raw [..., P]` and `x [...]` laid out for speed, and how to restore a result.
+
+    The parameters come first and the batch, the longest axis, last: `[P, ..., N]` and
+    `[..., N]`, so that a processor's vectors run along points. Where parameters have
+    no batch axes, all events share them.
+    """
+    shape = jnp.broadcast_shapes(raw.shape[:-1], x.shape)
+    lacking = len(shape) - (raw.ndim - 1)
+    leading = lacking or max(len(shape) - 1, 1)
+    x = jnp.broadcast_to(x, shape).reshape(-1, *shape[leading:])
+    if lacking:
+        raw = raw[None]
+    else:
+        raw = jnp.broadcast_to(raw, (*shape, raw.shape[-1]))
+        raw = raw.reshape(-1, *shape[leading:], raw.shape[-1])
+    raw = _with_gradient_in_memory(raw.transpose(-1, *range(1, raw.ndim - 1), 0))
+
+    def restore(y: Array) -> Array:
+        return jnp.moveaxis(y, -1, 0).reshape(shape)
+
+    return raw, jnp.moveaxis(x, 0, -1), restore
+
+
+@jax.custom_jvp
+def _with_gradient_in_memory(raw: Array) -> Array:
+    """`raw`, its gradient written out before it is transposed back.
+
+    XLA would fuse that transposition with all the arithmetic before it, and step
+    through memory against the grain: the gradient took three times as long.
+    """
+    return raw
+
+
+@_with_gradient_in_memory.defjvp
+def _(primals, tangents):
+    row_major = Layout(tuple(range(primals[0].ndim)))
+    return primals[0], with_layout_constraint(tangents[0], row_major)
+
+
+def exponentials(logits: Array) -> Array:
+    """Positive sizes `[K, ...]` in the proportions of a softmax."""
+    return jnp.exp(logits - lax.stop_gradient(logits.max(0)))
+
+
+def fractions(sizes: Array, least: float) -> Array:
+    """The sizes' shares of a whole of one, each at least `least`: `[K, ...]`."""
+    return least + (1 - len(sizes) * least) * (sizes / sizes.sum(0))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def find_bin(
+    sizes: Array, x: Array, bound: float, least: float
+) -> tuple[Array, Array, Array]:
+    """The number of the bin that holds `x [...]`, and its lower and upper edge.
+
+    `sizes [K, ...]` are the bins' relative widths over [-bound, bound], where the
+    outermost edges lie exactly; `least` is the smallest share a bin may have. A point
+    on a knot belongs to the bin above it.
+    """
+    knots = _inner_knots(sizes, bound, least)
+    below = knots <= x
+    return below.sum(0), *_nearest(knots, below, bound)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def bin_edges(
+    sizes: Array, index: Array, bound: float, least: float
+) -> tuple[Array, Array]:
+    """The lower and upper edge of bin number `index [...]`; the rest as `find_bin`."""
+    knots = _inner_knots(sizes, bound, least)
+    return _nearest(knots, _numbers(knots) < index, bound)
+
+
+@find_bin.defjvp
+def _(bound, least, primals, tangents):
+    index, *edges = find_bin(*primals, bound, least)
+    moves = _edges_tangent(bound, least, primals[0], tangents[0], index, *edges)
+    return (index, *edges), (np.zeros(index.shape, jax.dtypes.float0), *moves)
+
+
+@bin_edges.defjvp
+def _(bound, least, primals, tangents):
+    edges = bin_edges(*primals, bound, least)
+    return edges, _edges_tangent(
+        bound, least, primals[0], tangents[0], primals[1], *edges
+    )
+
+
+@jax.custom_jvp
+def pick_ends(values: Array, index: Array) -> tuple[Array, Array]:
+    """Of `values [K + 1, ...]` at the knots, those at both ends of bin `index`."""
+    at_ends = _at_ends(values, index)
+    return _reduce(at_ends, (0, 0), (jnp.add, jnp.add))
+
+
+@pick_ends.defjvp
+def _(primals, tangents):
+    lower, upper = _at_ends(tangents[0], primals[1])
+    return pick_ends(*primals), (lower.sum(0), upper.sum(0))
+
+
+def _inner_knots(sizes, bound, least):
+    """Edges between bins, `[K - 1, ...]`."""
+    total = jnp.cumsum(sizes, 0)
+    free = 2 * bound * (1 - len(sizes) * least)
+    start = 2 * bound * least * (_numbers(sizes)[:-1] + 1) - bound
+    return total[:-1] * (free / total[-1]) + start.astype(sizes.dtype)
+
+
+def _nearest(knots, below, bound):
+    """The greatest knot below and the least one above, or the ends."""
+    candidates = jnp.where(below, knots, -bound), jnp.where(below, bound, knots)
+    return _reduce(candidates, (-bound, bound), (jnp.maximum, jnp.minimum))
+
+
+def _edges_tangent(bound, least, sizes, d_sizes, index, lower, upper):
+    """How both edges move: edge = 2B (least·k + (1 - K least) Σ_{j<k} size_j / Σ) - B.
+
+    The division comes last: XLA then computes the gradient that goes through it once
+    for a point, not anew for each of its bins.
+    """
+    total, d_total = sizes.sum(0), d_sizes.sum(0)
+    free = 1 - len(sizes) * least
+
+    def move(edge, number):
+        d_below = jnp.where(_numbers(sizes) < number, d_sizes, 0).sum(0)
+        share = (edge + bound) / (2 * bound) - least * number
+        return 2 * bound * ((free * d_below - share * d_total) / total)
+
+    return move(lower, index), move(upper, index + 1)
+
+
+def _at_ends(values, index):
+    number = _numbers(values)
+    return (
+        jnp.where(number == index, values, 0),
+        jnp.where(number == index + 1, values, 0),
+    )
+
+
+def _numbers(values):
+    """0, 1, 2, ... along the first axis."""
+    return jnp.arange(len(values)).reshape(-1, *(1,) * (values.ndim - 1))
+
+
+def _reduce(pair, start, functions):
+    """Reduce two arrays along their first axis, in one pass.
+
+    On the CPU that is several times faster than one after the other.
+    """
+    start = tuple(jnp.asarray(s, p.dtype) for s, p in zip(start, pair, strict=True))
+
+    def both(one, other):
+        return tuple(f(a, b) for f, a, b in zip(functions, one, other, strict=True))
+
+    return tuple(lax.reduce(pair, start, both, (0,)))

@@ -1,0 +1,114 @@
+"""Laws of splines beyond those of every bijector: exact ends, and exact arithmetic."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nfml_jax.bijectors import (
+    CubicSpline,
+    LinearSpline,
+    QuadraticSpline,
+    RationalQuadratic,
+)
+from nfml_jax.errors import UserError
+
+B = 3.0
+SPLINES = {
+    f"{family.__name__}-{tails}": family(tails=tails)
+    for family in (RationalQuadratic, QuadraticSpline, CubicSpline, LinearSpline)
+    for tails in family.kinds_of_tails
+}
+each_spline = pytest.mark.parametrize("spline", SPLINES.values(), ids=SPLINES)
+
+
+def random_raw(spline, n, std, dtype=np.float32):
+    raw = np.random.default_rng(0).normal(size=(n, spline.num_params)) * std
+    return raw.astype(dtype)
+
+
+def everything(spline):
+    """(y, log_det) and gradients in raw and x, both ways, in one program."""
+
+    def results(raw, x):
+        both = {}
+        for name in ("forward", "inverse"):
+            map_ = getattr(spline, f"{name}_and_log_det")
+            grads = jax.grad(lambda *a, f=map_: sum(v.sum() for v in f(*a)), (0, 1))
+            both[name] = map_(raw, x), grads(raw, x)
+        return both
+
+    return jax.jit(results)
+
+
+@each_spline
+def test_everything_is_finite_everywhere(spline):
+    n = 64
+    ends = [0, B, -B, np.nextafter(np.float32(B), 0), np.nextafter(np.float32(B), 9)]
+    ends += [-ends[3], -ends[4], 1e30, -1e30]
+    x = np.repeat(np.array(ends, np.float32), n)
+    raw = np.tile(random_raw(spline, n, 5), (len(ends), 1))
+    found = everything(spline)(raw, x)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    for (y, log_det), (_, slope) in found.values():
+        if spline.tails != "circular":  # which turns its ends elsewhere
+            ends = np.abs(x) == B
+            np.testing.assert_array_equal(y[ends], x[ends])
+        if spline.tails == "linear":
+            out = np.abs(x) >= B
+            np.testing.assert_array_equal(y[out], x[out])
+            np.testing.assert_array_equal(log_det[out], 0)
+            np.testing.assert_array_equal(slope[out], 1)
+
+
+@each_spline
+def test_zeros_are_the_identity(spline):
+    x = np.linspace(-B, B, 101)[1:-1].astype(np.float32)
+    raw = np.zeros(spline.num_params, np.float32)
+    for (y, log_det), _ in everything(spline)(raw, x).values():
+        np.testing.assert_allclose(y, x, rtol=0, atol=3e-7)
+        np.testing.assert_allclose(log_det, 0, atol=1e-6)
+
+
+@each_spline
+def test_backward_error(spline):
+    """The inverse undoes the map to a few units in the last place of y."""
+    n = 2000
+    raw = random_raw(spline, n, 5)
+    x = np.random.default_rng(1).uniform(-B, B, n).astype(np.float32)
+    y, log_det = jax.jit(spline.forward_and_log_det)(raw, x)
+    back, _ = jax.jit(spline.inverse_and_log_det)(raw, y)
+    error = np.abs(np.asarray(back, float) - x)
+    if spline.tails == "circular":
+        error = np.minimum(error, 2 * B - error)
+    assert np.max(error * np.exp(log_det)) < 1e-5
+
+
+def test_slope_of_linear_tails_is_continuous():
+    spline = RationalQuadratic()
+    raw = random_raw(spline, 50, 1)
+    for x in (B * (1 - 1e-6), -B * (1 - 1e-6)):
+        _, log_det = jax.jit(spline.forward_and_log_det)(raw, jnp.full(50, x))
+        np.testing.assert_allclose(log_det, 0, atol=2e-2)
+
+
+def test_a_circle_closes():
+    """Slopes agree where the ends meet, and a turn takes points past them."""
+    spline = RationalQuadratic(tails="circular")
+    raw = random_raw(spline, 50, 1)
+    ends = np.array([[-B], [B]], np.float32)
+    y, log_det = spline.forward_and_log_det(raw, ends)
+    np.testing.assert_allclose(log_det[0], log_det[1], atol=1e-4)
+    np.testing.assert_allclose(np.mod(y[0] - y[1] + B, 2 * B), B, atol=1e-5)
+    assert (np.abs(y) <= B).all()
+
+
+def test_what_cannot_be_made_is_said():
+    for arguments in (
+        {"tails": "cubic"},
+        {"bins": 0},
+        {"bound": -1.0},
+        {"bins": 8, "min_width": 0.2},
+    ):
+        with pytest.raises(UserError, match="RationalQuadratic was given"):
+            RationalQuadratic(**arguments)

@@ -101,7 +101,23 @@ BIJECTORS = {
         starts_as_identity=False,
     ),
 } | {
-    # Every scalar transform of the line drives a coupling too.
-    f"coupling_{name}": Entry(lambda c, t=transform: Coupling(t(), _net()))
+    # Every scalar transform with parameters drives a coupling too;
+    f"coupling_{name}": Entry(
+        lambda c, t=transform: Coupling(t(), _net()),
+        starts_as_identity=transform.has_identity,
+    )
     for name, transform in TRANSFORMS.items()
+    if transform().num_params
+}
+
+BIJECTORS |= {
+    # those without take each coordinate from their domain to their codomain.
+    name: Entry(
+        lambda c, t=transform: Elementwise(t()),
+        takes_context=False,
+        starts_as_identity=transform.has_identity,
+        events="unit" if transform().domain == (0, 1) else "line",
+    )
+    for name, transform in TRANSFORMS.items()
+    if not transform().num_params
 }

@@ -1,11 +1,27 @@
 """Scalar transforms: increasing maps of an interval, pure functions of parameters."""
 
 from nfml_jax.bijectors.transforms.affine import Additive, Affine
+from nfml_jax.bijectors.transforms.deep_sigmoid import DeepSigmoid
+from nfml_jax.bijectors.transforms.domains import (
+    Exp,
+    Loft,
+    Logit,
+    Rescale,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from nfml_jax.bijectors.transforms.mixtures import (
+    MixtureOfGaussians,
+    MixtureOfLogistics,
+)
+from nfml_jax.bijectors.transforms.monotone_network import MonotoneNetwork
 from nfml_jax.bijectors.transforms.polynomial_splines import (
     CubicSpline,
     LinearSpline,
     QuadraticSpline,
 )
+from nfml_jax.bijectors.transforms.polynomials import Bernstein, SumOfSquares
 from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
 from nfml_jax.bijectors.transforms.transform import ScalarTransform
 
@@ -17,6 +33,28 @@ TRANSFORMS = {
     "linear_spline": LinearSpline,
     "quadratic_spline": QuadraticSpline,
     "cubic_spline": CubicSpline,
+    "mixture_of_logistics": MixtureOfLogistics,
+    "mixture_of_gaussians": MixtureOfGaussians,
+    "deep_sigmoid": DeepSigmoid,
+    "monotone_network": MonotoneNetwork,
+    "sum_of_squares": SumOfSquares,
+    "bernstein": Bernstein,
 }
 
-__all__ = ["TRANSFORMS", "ScalarTransform", *(t.__name__ for t in TRANSFORMS.values())]
+# Maps between the line and its parts, without parameters.
+DOMAIN_MAPS = {
+    "exp": Exp,
+    "softplus": Softplus,
+    "sigmoid": Sigmoid,
+    "logit": Logit,
+    "tanh": Tanh,
+    "rescale": Rescale,
+    "loft": Loft,
+}
+
+__all__ = [
+    "DOMAIN_MAPS",
+    "TRANSFORMS",
+    "ScalarTransform",
+    *(t.__name__ for t in (TRANSFORMS | DOMAIN_MAPS).values()),
+]

@@ -1,0 +1,49 @@
+"""Deep sigmoidal flow, the transform of neural autoregressive flows.
+
+Huang et al. 2018, section 3.1, equation 8.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.transforms.affine import Affine
+from nfml_jax.bijectors.transforms.mixtures import Logistic, mixture_curve, spread_out
+from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+
+
+@dataclass(frozen=True)
+class DeepSigmoid(NumericallyInverted):
+    """`layers` times y = logit(Σᵢ wᵢ σ(aᵢ x + bᵢ)), w convex and a positive.
+
+    Raw: for each layer all logits of w, all log a and all b. log a is kept within
+    ±`max_log_scale`; b starts spread over ±`spread`, which is close to the identity.
+    """
+
+    units: int = 8
+    layers: int = 2
+    max_log_scale: float = 5.0
+    spread: float = 0.3
+
+    has_identity: ClassVar[bool] = False
+
+    @property
+    def num_params(self) -> int:
+        return 3 * self.units * self.layers
+
+    def curve(self, raw, x):
+        raw = raw.reshape(*raw.shape[:-1], self.layers, 3, self.units)
+        slope = jnp.ones((), x.dtype)
+        for layer in range(self.layers):
+            x, layer_slope = self._layer(raw[..., layer, :, :], x)
+            slope = slope * layer_slope
+        return x, slope
+
+    def _layer(self, raw, x):
+        logits, log_scales, shifts = raw[..., 0, :], raw[..., 1, :], raw[..., 2, :]
+        shifts += spread_out(self.units, self.spread, raw.dtype)
+        z, log_slopes = Affine(self.max_log_scale).forward_and_log_det(
+            jnp.stack([log_scales, shifts], axis=-1), x[..., None]
+        )
+        return mixture_curve(Logistic, logits, z, log_slopes)

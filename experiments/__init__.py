@@ -7,6 +7,7 @@ from nfml_jax.training.experiment import Experiment
 
 EXPERIMENTS = {
     "margin": "experiments.margin:MarginExperiment",
+    "density": "experiments.density:DensityExperiment",
 }
 
 

@@ -17,7 +17,7 @@ from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar, Radial
 from nfml_jax.bijectors.residual import Residual
 from nfml_jax.bijectors.sylvester import Sylvester
-from nfml_jax.bijectors.transforms import TRANSFORMS, Affine
+from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS, Affine
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.lipschitz import LipschitzMLP
 from nfml_jax.nets.made import MADE
@@ -100,24 +100,23 @@ BIJECTORS = {
         lambda c: Stack(Chain([Permutation(), Coupling(Affine(), _net())]), 2),
         starts_as_identity=False,
     ),
-} | {
     # Every scalar transform with parameters drives a coupling too;
-    f"coupling_{name}": Entry(
-        lambda c, t=transform: Coupling(t(), _net()),
-        starts_as_identity=transform.has_identity,
-    )
-    for name, transform in TRANSFORMS.items()
-    if transform().num_params
-}
-
-BIJECTORS |= {
+    **{
+        f"coupling_{name}": Entry(
+            lambda c, t=transform: Coupling(t(), _net()),
+            starts_as_identity=transform.has_identity,
+        )
+        for name, transform in TRANSFORMS.items()
+        if name != "affine"  # the example above
+    },
     # those without take each coordinate from their domain to their codomain.
-    name: Entry(
-        lambda c, t=transform: Elementwise(t()),
-        takes_context=False,
-        starts_as_identity=transform.has_identity,
-        events="unit" if transform().domain == (0, 1) else "line",
-    )
-    for name, transform in TRANSFORMS.items()
-    if not transform().num_params
+    **{
+        name: Entry(
+            lambda c, t=transform: Elementwise(t()),
+            takes_context=False,
+            starts_as_identity=transform.has_identity,
+            events="unit" if transform().domain == (0, 1) else "line",
+        )
+        for name, transform in DOMAIN_MAPS.items()
+    },
 }

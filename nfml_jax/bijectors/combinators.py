@@ -61,13 +61,12 @@ class Stack(Bijector):
         return self._scan(y, context, inverse=True)
 
     def _scan(self, x, context, *, inverse):
-        def one(layer, carry, _):
-            x, total = carry
+        def one(layer, x, _):
             step = layer.inverse_and_log_det if inverse else layer.forward_and_log_det
             x, log_det = step(x, context)
             # Kept only where the collection is mutable: where events are on their way.
             layer.sow(INTERMEDIATES, "event", x, init_fn=tuple, reduce_fn=_latest)
-            return (x, total + log_det), None
+            return x, log_det
 
         if self.remat:
             one = nn.remat(one, prevent_cse=False)
@@ -78,8 +77,8 @@ class Stack(Bijector):
             length=self.length,
             reverse=inverse,
         )
-        (x, total), _ = scan(self.layer, (x, zero_log_det(x)), None)
-        return x, total
+        x, log_dets = scan(self.layer, x, None)
+        return x, log_dets.sum(0)
 
 
 def _latest(_, new):

@@ -64,6 +64,15 @@ class Flow(nn.Module):
         x, log_det = self.bijector.forward_and_log_det(z, context)
         return x, log_prob - log_det
 
+    def sample_path(self, key: Array, n: int) -> tuple[Array, Array]:
+        """`n` draws from the base `[n, D]`, and of the flow; for a figure.
+
+        Applied with `mutable=["intermediates"]` it also gives the events after each
+        layer of a stack, see `nfml_jax.flows.trained.path`.
+        """
+        z = self.base(None).sample(seed=key, sample_shape=(n,))
+        return z, self.bijector.forward(z)
+
     def distribution(self, context: Array | None = None) -> "FlowDistribution":
         """This flow as a distrax distribution; for a bound module."""
         return FlowDistribution(self, context)

@@ -10,7 +10,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 
@@ -79,7 +78,9 @@ def find_bin(
     """
     knots = _inner_knots(sizes, bound, least)
     below = knots <= x
-    return below.sum(0), *_nearest(knots, below, bound)
+    # A float, as the tangent of a whole number has a type of its own, which shard_map
+    # does not know how to vary over devices.
+    return below.sum(0).astype(sizes.dtype), *_nearest(knots, below, bound)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -95,7 +96,7 @@ def bin_edges(
 def _(bound, least, primals, tangents):
     index, *edges = find_bin(*primals, bound, least)
     moves = _edges_tangent(bound, least, primals[0], tangents[0], index, *edges)
-    return (index, *edges), (np.zeros(index.shape, jax.dtypes.float0), *moves)
+    return (index, *edges), (jnp.zeros_like(index), *moves)
 
 
 @bin_edges.defjvp

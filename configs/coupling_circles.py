@@ -1,0 +1,18 @@
+"""Two circles again, by a neural spline flow with couplings (Durkan et al. 2019).
+
+The data and the steps of configs/spline_circles.py; the coordinates now see each other.
+
+    python launch.py --config=configs/coupling_circles.py
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.density(
+        "coupling_circles", "rq_nsf", layers=4, hidden=32, blocks=1, bins=8, bound=3.0
+    )
+    defaults.two_circles(config)
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.schedule = "cosine"
+    return defaults.finish(config, arg)

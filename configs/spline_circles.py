@@ -1,0 +1,18 @@
+"""The first flow of a tutorial: an elementwise spline on two circles.
+
+1,000 points of two circles, a rational-quadratic spline of each coordinate, 5,000 steps
+of Adam on all of them at 1e-2. The marginals come out right and the joint cannot: see
+configs/coupling_circles.py for what does better.
+
+    python launch.py --config=configs/spline_circles.py
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.density(
+        "spline_circles", "independent", layers=1, bins=16, bound=3.0
+    )
+    defaults.two_circles(config)
+    return defaults.finish(config, arg)

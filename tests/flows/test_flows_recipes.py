@@ -1,0 +1,88 @@
+"""Every recipe with its defaults is a density that can be sampled."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nfml_jax import flows
+from nfml_jax.errors import UserError
+from nfml_jax.flows.recipes import option_names
+from nfml_jax.testing import perturb
+
+KEY = jax.random.key(0)
+
+
+def started(flow, x, context=None):
+    """Variables away from the identity that many recipes start as."""
+    variables = dict(jax.jit(flow.init)(KEY, x, context))
+    return variables | {"params": perturb(variables["params"], KEY, 0.03)}
+
+
+@pytest.mark.parametrize("recipe", flows.RECIPES)
+def test_samples_have_the_log_prob_they_were_drawn_with(recipe):
+    """The two directions agree, for a conditional density where there is one."""
+    flow = flows.make_flow(recipe, 3, context_dim=2)
+    context = jnp.linspace(-1, 1, 10).reshape(5, 2)
+    x = jax.random.normal(KEY, (5, 3))
+
+    @jax.jit
+    def both(variables):
+        draws, log_probs = flow.apply(
+            variables, KEY, (4,), context, method="sample_and_log_prob"
+        )
+        return draws, log_probs, flow.apply(variables, draws, context)
+
+    draws, log_probs, again = both(started(flow, x, context))
+    assert draws.shape == (4, 5, 3) and log_probs.shape == (4, 5)
+    assert np.isfinite(draws).all()
+    np.testing.assert_allclose(log_probs, again, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("recipe", ["rq_nsf", "maf", "bernstein", "planar"])
+def test_the_density_integrates_to_one(recipe):
+    flow = flows.make_flow(recipe, 2, layers=2)
+    side = jnp.linspace(-8, 8, 161)
+    grid = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
+    variables = started(flow, grid[::100])
+    log_prob = jax.jit(flow.apply)(variables, grid)
+    assert float(jnp.exp(log_prob).sum() * 0.1**2) == pytest.approx(1, abs=2e-3)
+
+
+def test_a_bound_flow_is_a_distrax_distribution():
+    flow = flows.maf(3, layers=1, hidden=(8,))
+    variables = started(flow, jnp.zeros((2, 3)))
+    distribution = flow.bind(variables).distribution()
+    draws, log_probs = distribution.sample_and_log_prob(seed=KEY, sample_shape=(2, 4))
+    assert draws.shape == (2, 4, 3) and distribution.event_shape == (3,)
+    np.testing.assert_allclose(distribution.log_prob(draws), log_probs, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda: flows.make_flow("rqnsf", 3), "did you mean 'rq_nsf'"),
+        (lambda: flows.make_flow("maf", 3, hiden=3), "did you mean 'hidden'"),
+        (lambda: flows.make_flow("nice", 3, fast="both"), "'log_prob' or 'sample'"),
+        (lambda: flows.rq_nsf(3, kind="masked"), "'coupling' or 'autoregressive'"),
+        (lambda: flows.nice(3).init(KEY, jnp.zeros((2, 4))), "last axis must be 3"),
+        (lambda: flows.nice(0), "event_dim = 0"),
+        (
+            lambda: flows.nice(3).init(KEY, jnp.zeros((2, 3)), jnp.zeros((2, 1))),
+            "context_dim = 0",
+        ),
+        (
+            lambda: flows.nice(3, context_dim=2).init(KEY, jnp.zeros((2, 3))),
+            "context_dim = 2",
+        ),
+    ],
+)
+def test_mistakes_get_a_sentence(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call()
+
+
+def test_options_reach_through_to_where_they_are_used():
+    assert {"layers", "hidden", "solver", "context_dim", "fast", "base"} <= set(
+        option_names(flows.iaf)
+    )

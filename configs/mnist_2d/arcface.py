@@ -1,7 +1,8 @@
 """ArcFace (Deng et al. 2019) on MNIST in two dimensions.
 
 A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
-by side. Five minutes on two CPU cores with all 60,000 digits.
+by side. 97.68 % test accuracy
+(results/mnist_2d_arcface), for ten minutes of CPU time with all 60,000 digits.
 
     python launch.py --config=configs/mnist_2d/arcface.py
 """

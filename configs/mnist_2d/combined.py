@@ -1,7 +1,7 @@
 """The combined margin (Deng et al. 2019, eq. 4) on MNIST in two dimensions.
 
 A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
-by side. Five minutes on two CPU cores with all 60,000 digits.
+by side. Ten minutes of CPU time with all 60,000 digits, as softmax.py.
 
     python launch.py --config=configs/mnist_2d/combined.py
 """

@@ -41,10 +41,12 @@ def check_connection(url: str, seconds: float = CONNECT_SECONDS) -> None:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
-    if not outcome:
-        raise DownloadError(f"{url} did not answer within {seconds:g} s")
-    if outcome[0] is not None:
-        raise DownloadError(f"{url} cannot be reached ({_reason(outcome[0])})")
+    # The request's own deadline and the thread's are the same: either may come first.
+    error = outcome[0] if outcome else TimeoutError()
+    if isinstance(getattr(error, "reason", error), TimeoutError):
+        raise DownloadError(f"{url} did not answer within {seconds:g} s") from error
+    if error is not None:
+        raise DownloadError(f"{url} cannot be reached ({_reason(error)})") from error
 
 
 def fetch(url: str, target: Path, md5: str) -> None:

@@ -16,7 +16,8 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
 
     "10 epochs, at least 1000 steps" is the longer of the two, for data sets of unlike
     size. `examples` is the size of the training set (an epoch drops the incomplete last
-    batch); `field` is the config field's name, for the error message.
+    batch), 0 where there is none and so no epochs; `field` is the config field's name,
+    for the error message.
     """
     if str(duration).strip() == "never":
         return 0
@@ -37,6 +38,11 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
                 f"{field} = {duration!r} is not a duration; write for example "
                 "'10 epochs', '500 steps', '60000 examples', '10 epochs, at least "
                 "1000 steps' or 'never'."
+            )
+        if match.group(2) == "epoch" and not examples:
+            raise UserError(
+                f"{field} = {duration!r} counts epochs, but this experiment draws what "
+                "it trains on; write for example '500 steps'."
             )
         steps.append(max(1.0, amount * per_unit[match.group(2)]))
     if max(steps) > MOST_STEPS:

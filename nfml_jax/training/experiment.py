@@ -39,7 +39,8 @@ class Experiment(Protocol):
     """The contract. `best` names the validation metric to choose by, or is None."""
 
     best: str | None
-    train_arrays: PyTree  # leading axis [examples, ...]
+    # Leading axis [examples, ...]; None for what draws for itself what it trains on.
+    train_arrays: PyTree | None
 
     def describe(self) -> dict[str, str]:
         """Rows of the run's header: the data, the model, the objective in words."""
@@ -51,7 +52,11 @@ class Experiment(Protocol):
         """`result.json`'s entry: name, source, digest and counts."""
 
     def model(self) -> dict[str, Any]:
-        """What `nfml_jax.load` needs beside the config to build the model again."""
+        """What `nfml_jax.load` needs beside the config to build the model again.
+
+        "loader" names its function as "module:function", "best" repeats `best`; the
+        rest is that function's.
+        """
 
     def init(self, key: jax.Array) -> PyTree:
         """The model's Flax variables."""
@@ -60,7 +65,8 @@ class Experiment(Protocol):
         """The mean loss of one device's rows: `(scalar, (collections, metrics))`.
 
         `batch_and_keys` is `(batch, keys)`: a pytree `[rows, ...]` shaped as
-        `train_arrays`, and one random key for each row. Metrics are scalars.
+        `train_arrays` (None if that is), and one random key for each row. Metrics are
+        scalars.
         """
 
     def validate(self, variables: PyTree, apply: Apply) -> Report:

@@ -2,7 +2,8 @@
 
 A feed gives the host side of a dispatch (`resident` and `chunk`, placed on the devices)
 and the device side (`take`, called inside the compiled step). Data that fits in memory
-stays on the devices, and a batch is a gather: nothing is sent per step.
+stays on the devices, and a batch is a gather: nothing is sent per step. What draws for
+itself what it trains on needs no more than its rows' places.
 """
 
 from typing import Any
@@ -75,8 +76,30 @@ class ResidentFeed:
         `[batch_size / devices, ...]`.
         """
         first, orders = chunk
-        local = self.batch_size // lax.axis_size(AXIS)
-        rows = lax.axis_index(AXIS) * local + jnp.arange(local)
+        rows = _rows(self.batch_size)
         start = (step % self.steps_per_epoch) * self.batch_size
         examples = orders[step // self.steps_per_epoch - first, start + rows]
         return jax.tree.map(lambda a: a[examples], resident), rows
+
+
+class EmptyFeed:
+    """Batches without data: a row is its place, from which its random key is made."""
+
+    examples = 0
+    resident = None
+
+    def __init__(self, batch_size: int):
+        self.batch_size = batch_size
+
+    def chunk(self, step: int) -> None:
+        """Nothing is needed."""
+
+    def take(self, resident, chunk, step) -> tuple[None, jax.Array]:
+        """No batch, and the places of this device's rows in the global batch."""
+        return None, _rows(self.batch_size)
+
+
+def _rows(batch_size):
+    """The places of this device's rows in a global batch; called inside the step."""
+    local = batch_size // lax.axis_size(AXIS)
+    return lax.axis_index(AXIS) * local + jnp.arange(local)

@@ -10,7 +10,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.training.checks import check_division
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
-from nfml_jax.training.feeds import ResidentFeed
+from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.provenance import device_description
 from nfml_jax.training.randomness import purpose_key, root_key
@@ -43,13 +43,7 @@ class Setup:
         self.key = root_key(config["seed"])
         self._init = jax.jit(self.experiment.init)
         self._shapes = self._init.eval_shape(purpose_key(self.key, "init"))
-        self.feed = ResidentFeed(
-            self.experiment.train_arrays,
-            self.settings["batch_size"],
-            purpose_key(self.key, "order"),
-            self.mesh,
-            ahead=self.settings["steps_per_dispatch"],
-        )
+        self.feed = self._feed()
         size = {"batch_size": self.feed.batch_size, "examples": self.feed.examples}
         self.schedule = Schedule.from_settings(self.settings, **size)
         optimizer = dict(config["optimizer"])
@@ -61,6 +55,14 @@ class Setup:
             warmup_steps=warmup,
         )
         self.optimizer = make_optimizer(self.learning_rate, **optimizer)
+
+    def _feed(self) -> EmptyFeed | ResidentFeed:
+        arrays, batch_size = self.experiment.train_arrays, self.settings["batch_size"]
+        if arrays is None:
+            return EmptyFeed(batch_size)
+        key = purpose_key(self.key, "order")
+        ahead = self.settings["steps_per_dispatch"]
+        return ResidentFeed(arrays, batch_size, key, self.mesh, ahead=ahead)
 
     def state(self) -> TrainState:
         """The state at step 0, placed on the devices."""
@@ -88,12 +90,16 @@ class Setup:
     def describe(self) -> dict[str, str]:
         """Rows of the run's header."""
         shapes = [x.shape for x in jax.tree.leaves(self._shapes["params"])]
-        total, per_epoch = self.schedule.total, self.feed.steps_per_epoch
-        optimizer = self.config["optimizer"]
+        total, optimizer = self.schedule.total, self.config["optimizer"]
+        epochs = (
+            f" ({total / self.feed.steps_per_epoch:.4g} epochs)"
+            if self.feed.examples
+            else ""
+        )
         return self.experiment.describe() | {
             "parameters": f"{sum(map(math.prod, shapes)):,}",
-            "training": f"{total:,} steps of {self.feed.batch_size} "
-            f"({total / per_epoch:.4g} epochs), {optimizer['name']}, "
+            "training": f"{total:,} steps of {self.feed.batch_size}{epochs}, "
+            f"{optimizer['name']}, "
             f"rate {optimizer['learning_rate']:g}, {optimizer['schedule']}",
             "devices": self.devices(),
         }

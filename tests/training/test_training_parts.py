@@ -64,6 +64,12 @@ def test_bad_durations_name_the_field(bad):
         to_steps(bad, batch_size=64, examples=1000, field="train.total")
 
 
+def test_there_are_no_epochs_of_what_is_drawn():
+    with pytest.raises(UserError, match="counts epochs, but this experiment draws"):
+        to_steps("2 epochs", batch_size=64, examples=0, field="train.total")
+    assert to_steps("2 steps", batch_size=64, examples=0, field="train.total") == 2
+
+
 def test_the_schedule_cuts_at_every_event():
     schedule = Schedule(total=50, log=7, evaluate=20, checkpoint=0)
     events, step = [], 0

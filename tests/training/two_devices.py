@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 from regression import Regression, config
 
 from nfml_jax.training import sharding
+from nfml_jax.training.experiment import Report
 from nfml_jax.training.feeds import ResidentFeed
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.loop import train_and_evaluate
@@ -121,6 +122,39 @@ def test_a_feed_gives_two_devices_what_it_gives_one():
         ]
 
     assert_close(batches(1), batches(2), 0)
+
+
+def test_without_data_a_run_on_one_device_is_the_run_on_two(tmp_path):
+    class Drawn(Regression):
+        def __init__(self, config):
+            super().__init__(config)
+            self.x, self.y = self.train_arrays.values()
+            self.train_arrays = None
+
+        def loss(self, params, collections, batch_and_keys, step):
+            batch, keys = batch_and_keys
+            assert batch is None
+            rows = jax.vmap(lambda key: jax.random.randint(key, (), 0, 50))(keys)
+            drawn = {"x": jnp.take(self.x, rows, 0), "y": jnp.take(self.y, rows, 0)}
+            return super().loss(params, collections, (drawn, keys), step)
+
+        def validate(self, variables, apply):
+            return Report()
+
+        def report(self, variables, apply):
+            return Report({"w": float(variables["params"]["head"]["w"].sum())})
+
+    every = {f"train__{name}_every": "5 steps" for name in ("log", "evaluate")}
+    changes = every | {"train__total": "12 steps", "train__checkpoint_every": "never"}
+    one, two = (
+        train_and_evaluate(
+            Drawn,
+            config(num_devices=n, train__accumulate=2, **changes),
+            tmp_path / f"{n}",
+        ).result["metrics"]["w"]
+        for n in (1, 2)
+    )
+    assert one == pytest.approx(two, rel=1e-5) and one != 0
 
 
 def test_batched_apply_over_devices():

@@ -136,23 +136,31 @@ def density_gallery(
     panels: Mapping[str, Mapping[str, np.ndarray]],
     limits: Mapping[str, Limits],
     title: str = "",
+    *,
+    rows_share: bool = False,
+    side: float = 1.3,
 ) -> Figure:
     """Heat maps in a grid: `panels[row][column]` holds log-densities `[size, size]`.
 
-    A column shares its `limits` and its scale of colours, which is that of its first
-    row: put the true density there. What is missing stays empty.
+    A column (with `rows_share`, a row) has `limits` of its own and one scale of
+    colours, that of its first panel: put the true density there. What is missing stays
+    empty. A panel is `side` inches wide.
     """
     columns = list(dict.fromkeys(name for row in panels.values() for name in row))
-    figure = style.new_figure(1.3 * len(columns) + 1.2, 1.3 * len(panels) + 0.6, title)
+    tops = {}
+    for name, row in panels.items():
+        for column, values in row.items():
+            tops.setdefault(name if rows_share else column, np.exp(np.nanmax(values)))
+    width, height = side * len(columns) + 1.2, side * len(panels) + 0.6
+    figure = style.new_figure(width, height, title)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
     axes = figure.subplots(len(panels), len(columns), squeeze=False)
-    for j, column in enumerate(columns):
-        there = [row[column] for row in panels.values() if column in row]
-        top = np.exp(np.nanmax(there[0]))
-        for i, (name, row) in enumerate(panels.items()):
+    for i, (name, row) in enumerate(panels.items()):
+        for j, column in enumerate(columns):
             cell = axes[i, j]
             if column in row:
-                _heat(cell, row[column], limits[column], top)
+                group = name if rows_share else column
+                _heat(cell, row[column], limits[group], tops[group])
             cell.set(xticks=[], yticks=[])
             cell.spines[:].set_visible(False)
             if i == 0:

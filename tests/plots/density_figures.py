@@ -47,5 +47,6 @@ DENSITY_FIGURES = {
         "usual": lambda f: f({"truth": ROW, "a long recipe": ROW}, BOTH, "Zoo"),
         "one missing": lambda f: f({"a": ROW, "b": {"moons": ROW["moons"]}}, BOTH),
         "one": lambda f: f({"a": {"moons": ROW["moons"]}}, BOTH),
+        "rows share": lambda f: f({"moons": ROW}, BOTH, rows_share=True, side=3.0),
     },
 }

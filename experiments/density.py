@@ -1,22 +1,28 @@
 """Densities of vectors by maximum likelihood: a flow, its likelihood, its samples."""
 
 import warnings
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.densities import DENSITIES
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.evaluation import density
 from nfml_jax.flows import make_flow
-from nfml_jax.flows.trained import draw, path
+from nfml_jax.flows.trained import draw
 from nfml_jax.training.experiment import Report
 
 # Rows that layers see which take their first parameters from data.
 INITIAL_ROWS = 1024
+
+# What layers and bases draw while they learn: see nets.conditioners, bijectors.residual
+# and flows.resampled.
+DRAWS = ("dropout", "log_det", "base")
 
 
 class DensityExperiment:
@@ -79,7 +85,7 @@ class DensityExperiment:
 
     def loss(self, params, collections, batch_and_keys, step):
         batch, keys = batch_and_keys
-        rngs = {"dropout": keys[0], "log_det": jax.random.fold_in(keys[0], 1)}
+        rngs = {name: jax.random.fold_in(keys[0], i) for i, name in enumerate(DRAWS)}
         log_prob, changed = self.flow.apply(
             {"params": params, **collections},
             batch["x"],
@@ -131,22 +137,20 @@ class DensityExperiment:
         figures = {"marginals": plots.marginals(data, samples, self.vectors.columns)}
         if self.vectors.event_dim == 2:
             limits = plots.limits_around(data)
-            grid = plots.grid_points(limits)
-            log_probs = apply(self._log_prob, variables, grid)
-            size = round(len(grid) ** 0.5)
+            log_probs = on_grid(partial(apply, self._log_prob, variables), limits)
             figures |= {
                 "samples": plots.samples_2d({"data": data, "flow": samples}),
                 "joint": plots.joint(data, samples),
-                "density": plots.density_map(log_probs.reshape(size, size), limits),
+                "density": plots.density_map(log_probs, limits),
             }
         return figures
 
     def _animations(self, variables):
         if self.vectors.event_dim != 2:
             return {}
-        key = jax.random.key(self.config["seed"])
-        points = path(self.flow, variables, key, self.config["report"]["samples"])
-        return {"layers": plots.layer_frames(points, self.vectors.test)}
+        seed, drawn = self.config["seed"], self.config["report"]["samples"]
+        target = self.vectors.test
+        return {"layers": layers_in_motion(self.flow, variables, seed, drawn, target)}
 
     def _log_prob(self, variables, x):
         return self.flow.apply(variables, x)

@@ -1,6 +1,10 @@
-"""What every data set becomes: labelled uint8 images in plain numpy arrays."""
+"""What every data set becomes: arrays in memory that say where they are from.
+
+Here also what sets of images are, and how parts of one are drawn.
+"""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +28,48 @@ class Split:
 
 
 @dataclass(frozen=True)
-class ImageData:
-    """A data set in memory, with the name, source and digest that results cite."""
+class DataSet:
+    """A data set in memory, with the name, source and digest that results cite.
+
+    A subclass has the parts `train`, `validation` (or None) and `test`, and says in
+    `rows` what they are made of.
+    """
 
     name: str
     source: str
     digest: str
+
+    @property
+    def rows(self) -> str:
+        """What the counted things are, in words."""
+        raise NotImplementedError
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are to train, to validate and to test on."""
+        parts = ("train", "validation", "test")
+        parts = {part: getattr(self, part) for part in parts}
+        return {part: 0 if x is None else len(x) for part, x in parts.items()}
+
+    def summary(self) -> dict:
+        """What `result.json` keeps: name, source, digest and the counts."""
+        named = {"name": self.name, "source": self.source, "digest": self.digest}
+        return named | self.counts
+
+    def describe(self) -> str:
+        """One line for the header of a run."""
+        words = {"train": "training", "validation": "validation", "test": "test"}
+        counts = [f"{n:,} {words[part]}" for part, n in self.counts.items() if n]
+        return (
+            f"{self.name}: {' + '.join(counts)} {self.rows}, from {self.source} "
+            f"({self.digest[:15]}…)"
+        )
+
+
+@dataclass(frozen=True)
+class ImageData(DataSet):
+    """Labelled images and the names of their classes."""
+
     class_names: tuple[str, ...]
     train: Split
     validation: Split | None
@@ -43,28 +83,10 @@ class ImageData:
     def image_shape(self) -> tuple[int, int, int]:
         return self.train.images.shape[1:]
 
-    def summary(self) -> dict:
-        """What `result.json` keeps: name, source, digest and the counts."""
-        return {
-            "name": self.name,
-            "source": self.source,
-            "digest": self.digest,
-            "train": len(self.train),
-            "validation": len(self.validation) if self.validation else 0,
-            "test": len(self.test),
-        }
-
-    def describe(self) -> str:
-        """One line for the header of a run."""
-        counts = [f"{len(self.train):,} training"]
-        if self.validation:
-            counts.append(f"{len(self.validation):,} validation")
-        counts.append(f"{len(self.test):,} test")
+    @property
+    def rows(self) -> str:
         shape = "×".join(map(str, self.image_shape))
-        return (
-            f"{self.name}: {' + '.join(counts)} images {shape}, "
-            f"{self.num_classes} classes, from {self.source} ({self.digest[:15]}…)"
-        )
+        return f"images {shape}, {self.num_classes} classes"
 
 
 @dataclass(frozen=True)
@@ -80,11 +102,11 @@ class Loaded:
 
 
 def make_image_data(name, source, class_names, train, test, validation=None):
-    """An `ImageData` with its digest: sha256 over shapes and bytes in order.
+    """An `ImageData` with the `digest` of its images and labels.
 
     Raises UserError if a part is empty, or a label is not that of a class.
     """
-    sha = hashlib.sha256()
+    arrays = []
     parts = {"training": train, "validation": validation, "test": test}
     for part, split in parts.items():
         if split is None:
@@ -93,11 +115,18 @@ def make_image_data(name, source, class_names, train, test, validation=None):
             raise UserError(f"{name} has no {part} images; every part needs some.")
         what = f"{part} labels of {name}"
         check_labels(split.labels, len(split.images), len(class_names), what)
-        for array in (split.images, split.labels):
-            sha.update(f"{array.dtype.str}{array.shape}".encode())
-            sha.update(np.ascontiguousarray(array))
-    digest = f"sha256:{sha.hexdigest()}"
-    return ImageData(name, source, digest, tuple(class_names), train, validation, test)
+        arrays += [split.images, split.labels]
+    names = tuple(class_names)
+    return ImageData(name, source, digest(arrays), names, train, validation, test)
+
+
+def digest(arrays: Iterable[np.ndarray]) -> str:
+    """ "sha256:…" over the types, shapes and bytes of arrays, in order."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(f"{array.dtype.str}{array.shape}".encode())
+        sha.update(np.ascontiguousarray(array))
+    return f"sha256:{sha.hexdigest()}"
 
 
 def stratified(labels: np.ndarray, count: int, seed: int = 0):

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nfml_jax.data.vector_arrays import LoadedVectors, not_alike
-from nfml_jax.data.vector_files import manual_files, manual_folder, read_table
+from nfml_jax.data.tables import read_table
+from nfml_jax.data.vector_arrays import LoadedVectors
+from nfml_jax.data.vector_files import manual_files, manual_folder
+from nfml_jax.data.vector_rows import not_alike
 from nfml_jax.errors import UserError
 
 
@@ -23,13 +25,16 @@ class Published:
     their published numbers. `statistics` names the parts it is standardised by.
     """
 
-    name: str
     title: str
     files: tuple[str, ...]
     prepare: Callable
     event_dim: int
     sizes: tuple[int, int, int]
-    statistics: tuple[str, ...]
+    statistics: tuple[str, ...] = ("train", "validation")
+
+    @property
+    def name(self) -> str:
+        return self.title.lower()
 
 
 def load_published(spec: Published, *, manual_dir=None) -> LoadedVectors:
@@ -74,11 +79,15 @@ def _counts(sizes) -> str:
     return " / ".join(f"{size:,}" for size in sizes)
 
 
+def _last_tenth(rows):
+    """The rows without, and as, their last tenth."""
+    return np.split(rows, [len(rows) - int(0.1 * len(rows))])
+
+
 def _last_tenths(rows):
     """The last tenth to test on, of the rest the last tenth to validate on."""
-    rows, test = np.split(rows, [len(rows) - int(0.1 * len(rows))])
-    train, validation = np.split(rows, [len(rows) - int(0.1 * len(rows))])
-    return train, validation, test
+    rows, test = _last_tenth(rows)
+    return *_last_tenth(rows), test
 
 
 def _array(open_file):
@@ -120,8 +129,7 @@ def _hepmass(open_train, open_test):
         parts.append(rows[rows[:, 0] == 1, 1:])
     repeats = (parts[0] == parts[0].min(axis=0)).sum(axis=0)
     train, test = (rows[:, repeats <= 5] for rows in parts)
-    train, validation = np.split(train, [len(train) - int(0.1 * len(train))])
-    return train, validation, test
+    return *_last_tenth(train), test
 
 
 def _bsds300(open_file):
@@ -140,48 +148,36 @@ PUBLISHED = {
     spec.name: spec
     for spec in (
         Published(
-            "power",
-            "POWER",
-            ("power/data.npy",),
-            _power,
-            event_dim=6,
-            sizes=(1_659_917, 184_435, 204_928),
-            statistics=("train", "validation"),
+            "POWER", ("power/data.npy",), _power, 6, (1_659_917, 184_435, 204_928)
         ),
         Published(
-            "gas",
             "GAS",
             ("gas/ethylene_CO.pickle",),
             _gas,
-            event_dim=8,
-            sizes=(852_174, 94_685, 105_206),
+            8,
+            (852_174, 94_685, 105_206),
             statistics=("train", "validation", "test"),
         ),
         Published(
-            "hepmass",
             "HEPMASS",
             ("hepmass/1000_train.csv", "hepmass/1000_test.csv"),
             _hepmass,
-            event_dim=21,
-            sizes=(315_123, 35_013, 174_987),
-            statistics=("train", "validation"),
+            21,
+            (315_123, 35_013, 174_987),
         ),
         Published(
-            "miniboone",
             "MINIBOONE",
             ("miniboone/data.npy",),
             lambda open_file: _last_tenths(_array(open_file)),
-            event_dim=43,
-            sizes=(29_556, 3_284, 3_648),
-            statistics=("train", "validation"),
+            43,
+            (29_556, 3_284, 3_648),
         ),
         Published(
-            "bsds300",
             "BSDS300",
             ("BSDS300/BSDS300.hdf5",),
             _bsds300,
-            event_dim=63,
-            sizes=(1_000_000, 50_000, 250_000),
+            63,
+            (1_000_000, 50_000, 250_000),
             statistics=(),
         ),
     )

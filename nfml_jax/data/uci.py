@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nfml_jax.data.vector_arrays import LoadedVectors, not_alike, set_rows_aside
-from nfml_jax.data.vector_files import manual_files, manual_folder, read_table
+from nfml_jax.data.tables import read_table
+from nfml_jax.data.vector_arrays import LoadedVectors
+from nfml_jax.data.vector_files import manual_files, manual_folder
+from nfml_jax.data.vector_rows import not_alike, set_rows_aside
 from nfml_jax.errors import UserError
 
 

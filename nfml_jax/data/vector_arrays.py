@@ -1,26 +1,26 @@
 """What every data set of vectors becomes: standardised rows, and the way back."""
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from nfml_jax.data.arrays import stratified
+from nfml_jax.data.arrays import DataSet, digest
+from nfml_jax.data.context import Context
+from nfml_jax.data.vector_checks import check_rows, constant_columns, doubts
 from nfml_jax.errors import UserError
-
-CHECKED_ROWS = 100_000
-"""Rows of a large set that its columns are judged by."""
-LISTED = 6
-"""Columns that a warning names."""
 
 
 @dataclass(frozen=True)
 class LoadedVectors:
-    """What a loader returns: rows `[N, D]` in the units they were found in.
+    """What a loader returns: rows `[N, columns]` in the units they were found in.
 
     `validation` may be None. `statistics` names the parts whose mean and standard
-    deviation the set is standardised by; none leave it as it is.
+    deviation the set is standardised by; none leave it as it is. The last `given`
+    columns are what the density of the others is conditioned on: numbers, or with
+    `classes` the number of one of these. `outside` are rows, without what is given,
+    that a density of the others should find strange. `digest` is that of the rows
+    these were made of, if they were.
     """
 
     name: str
@@ -30,6 +30,14 @@ class LoadedVectors:
     validation: np.ndarray | None
     test: np.ndarray
     statistics: tuple[str, ...] = ("train",)
+    given: int = 0
+    classes: tuple[str, ...] = ()
+    outside: np.ndarray | None = None
+    digest: str = ""
+
+    @property
+    def event_dim(self) -> int:
+        return len(self.columns) - self.given
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
@@ -40,26 +48,39 @@ class LoadedVectors:
 
 
 @dataclass(frozen=True)
-class VectorData:
-    """Rows in memory, float32 `[N, D]`, with the name, source and digest results cite.
+class VectorData(DataSet):
+    """Rows in memory, float32 `[N, event_dim]`.
 
-    A row is (original - `shift`) / `scale`, both float64 `[D]`. `validation` may be
-    None.
+    A row is (original - `shift`) / `scale`, both float64 `[event_dim]`. `validation`
+    and `outside` may be None. With a `context`, `given` has for each part what its rows
+    are conditioned on: numbers float64 `[N, C]` in their original units, or class
+    numbers int32 `[N]`.
     """
 
-    name: str
-    source: str
-    digest: str
     columns: tuple[str, ...]
     train: np.ndarray
     validation: np.ndarray | None
     test: np.ndarray
     shift: np.ndarray
     scale: np.ndarray
+    context: Context | None
+    given: dict[str, np.ndarray]
+    outside: np.ndarray | None
 
     @property
     def event_dim(self) -> int:
         return len(self.columns)
+
+    @property
+    def rows(self) -> str:
+        words = f"rows of {self.event_dim} numbers"
+        if self.context is None:
+            return words
+        classes = self.context.classes
+        given = (
+            f"{len(classes)} classes" if classes else ", ".join(self.context.columns)
+        )
+        return f"{words} given {given}"
 
     @property
     def log_det(self) -> float:
@@ -67,32 +88,15 @@ class VectorData:
         return float(np.log(1 / self.scale).sum())
 
     def to_original(self, rows) -> np.ndarray:
-        """Standardised rows `[N, D]` in their original units, float64."""
+        """Standardised rows `[N, event_dim]` in their original units, float64."""
         return np.asarray(rows, np.float64) * self.scale + self.shift
 
     def summary(self) -> dict:
         """What `result.json` keeps: name, source, digest, counts and log_det."""
-        return {
-            "name": self.name,
-            "source": self.source,
-            "digest": self.digest,
-            "train": len(self.train),
-            "validation": 0 if self.validation is None else len(self.validation),
-            "test": len(self.test),
-            "event_dim": self.event_dim,
-            "log_det": self.log_det,
-        }
-
-    def describe(self) -> str:
-        """One line for the header of a run."""
-        counts = [f"{len(self.train):,} training"]
-        if self.validation is not None:
-            counts.append(f"{len(self.validation):,} validation")
-        counts.append(f"{len(self.test):,} test")
-        return (
-            f"{self.name}: {' + '.join(counts)} rows of {self.event_dim} numbers, "
-            f"from {self.source} ({self.digest[:15]}…)"
-        )
+        more = {"event_dim": self.event_dim, "log_det": self.log_det}
+        if self.outside is not None:
+            more["outside"] = len(self.outside)
+        return super().summary() | more
 
 
 def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorData:
@@ -104,134 +108,49 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
         UserError: without columns or rows, with rows that are not finite, or with a
             constant column to be standardised.
     """
-    _check(loaded)
-    flat = _constant(loaded)
+    check_rows(loaded)
+    flat = constant_columns(loaded)
     standardise = standardise and bool(loaded.statistics)
     if flat and standardise:
         raise UserError(
             f"{loaded.name} has constant columns ({', '.join(flat)}), which have no "
             "density and cannot be standardised; keep only the others, with `columns`."
         )
-    for sentence in _doubts(loaded, flat):
+    for sentence in doubts(loaded, flat):
         warnings.warn(sentence, stacklevel=3)
-    sha = hashlib.sha256()
-    for part in loaded.parts.values():
-        sha.update(f"{part.dtype.str}{part.shape}".encode())
-        sha.update(np.ascontiguousarray(part))
     parts = loaded.parts
     shift, scale = np.zeros(len(loaded.columns)), np.ones(len(loaded.columns))
     if standardise:
         rows = np.concatenate([parts[name] for name in loaded.statistics])
         shift = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
-        parts = {name: (part - shift) / scale for name, part in parts.items()}
-    parts = {name: part.astype(np.float32, copy=False) for name, part in parts.items()}
+    d = loaded.event_dim
+    events = {name: rows[:, :d] for name, rows in parts.items()}
+    if loaded.outside is not None:
+        events["outside"] = loaded.outside
+    if standardise:
+        events = {name: (x - shift[:d]) / scale[:d] for name, x in events.items()}
+    events = {name: x.astype(np.float32, copy=False) for name, x in events.items()}
+    context, given = None, {}
+    if loaded.given:
+        given = {name: rows[:, d:] for name, rows in parts.items()}
+        if loaded.classes:
+            given = {name: x[:, 0].astype(np.int32) for name, x in given.items()}
+            context = Context.of_classes(loaded.classes, given["train"])
+        else:
+            numbers = tuple(shift[d:].tolist()), tuple(scale[d:].tolist())
+            context = Context(loaded.columns[d:], *numbers)
     return VectorData(
         name=loaded.name,
         source=loaded.source,
-        digest=f"sha256:{sha.hexdigest()}",
-        columns=loaded.columns,
-        train=parts["train"],
-        validation=parts.get("validation"),
-        test=parts["test"],
-        shift=shift,
-        scale=scale,
+        digest=loaded.digest or digest(parts.values()),
+        columns=loaded.columns[:d],
+        train=events["train"],
+        validation=events.get("validation"),
+        test=events["test"],
+        shift=shift[:d],
+        scale=scale[:d],
+        context=context,
+        given=given,
+        outside=events.get("outside"),
     )
-
-
-def set_rows_aside(rows, share: float, seed: int, what: str):
-    """Rows without, and as, a random part, each in the order they came in.
-
-    `share` is a fraction below 1, or a count from 1 up; 0 gives None as the part.
-    """
-    if not share:
-        return rows, None
-    count = round(share * len(rows)) if 0 < share < 1 else int(share)
-    if not 0 < count < len(rows) or (share > 1 and count != share):
-        raise UserError(
-            f"{what} is {share}; of {len(rows)} rows it must be 0, a fraction below 1 "
-            "or a whole number, and leave at least one row on either side."
-        )
-    chosen, rest = stratified(np.zeros(len(rows), int), count, seed)
-    return rows[rest], rows[chosen]
-
-
-def shrink_rows(rows, limit: int | None, seed: int, what: str):
-    """At most `limit` rows, drawn at random; None keeps all of them."""
-    if limit is None or limit >= len(rows):
-        return rows
-    if limit < 1:
-        raise UserError(f"{what} is {limit}; it must be at least 1, or None for all.")
-    return set_rows_aside(rows, limit, seed, what)[1]
-
-
-def _check(loaded):
-    if not loaded.columns:
-        raise UserError(
-            f"{loaded.name} has no columns; a density needs at least one number a row."
-        )
-    for name, rows in loaded.parts.items():
-        if not len(rows):
-            raise UserError(f"{loaded.name} has no {name} rows; give it at least one.")
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise UserError(
-                f"{len(bad)} of the {len(rows)} {name} rows of {loaded.name} hold NaN "
-                f"or infinity (the first is row {bad[0]}); take them out, or fill in "
-                "what is missing."
-            )
-
-
-def not_alike(rows, correlation: float = 0.98) -> list[int]:
-    """Columns left when, of every two correlated above this, the first is left out."""
-    alike = np.corrcoef(rows, rowvar=False) > correlation
-    kept = list(range(rows.shape[1]))
-    while True:
-        pairs = alike[np.ix_(kept, kept)].sum(axis=1)
-        if (pairs <= 1).all():
-            return kept
-        kept.pop(int(np.argmax(pairs > 1)))
-
-
-def _constant(loaded) -> list[str]:
-    """Names of the columns with one value in all training rows."""
-    flat = loaded.train.min(axis=0) == loaded.train.max(axis=0)
-    return [name for name, is_flat in zip(loaded.columns, flat, strict=True) if is_flat]
-
-
-def _doubts(loaded, flat):
-    """Sentences on columns that a density would put a spike on."""
-    rows = loaded.train[:: -(-len(loaded.train) // CHECKED_ROWS)]
-    varying = [i for i, name in enumerate(loaded.columns) if name not in flat]
-    discrete = [
-        f"{loaded.columns[i]} ({values:,} values)"
-        for i in varying
-        if (values := _is_discrete(rows[:, i]))
-    ]
-    repeated = []
-    if len(varying) > 1 and len(rows) > 2:
-        near = np.abs(np.corrcoef(rows[:, varying], rowvar=False)) > 1 - 1e-6
-        repeated = [
-            f"{loaded.columns[varying[b]]} as {loaded.columns[varying[a]]}"
-            for a, b in np.argwhere(np.triu(near, 1))
-        ]
-    kinds = {
-        "constant": (flat, "leave them out"),
-        "nearly discrete": (discrete, "add noise of the size of their steps"),
-        "repeated": (repeated, "leave one of each two out"),
-    }
-    for kind, (names, remedy) in kinds.items():
-        if names:
-            listed = ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
-            yield (
-                f"{len(names)} of {len(loaded.columns)} columns of {loaded.name} are "
-                f"{kind}: {listed}; a likelihood of them can grow without bound, so "
-                f"{remedy}, and compare results only with others on the same file."
-            )
-
-
-def _is_discrete(column) -> int:
-    """The number of values of a column that repeats them often, else 0."""
-    values, counts = np.unique(column, return_counts=True)
-    few = len(values) < len(column) / 10 or counts.max() > len(column) / 20
-    return len(values) if few and len(column) >= 100 else 0

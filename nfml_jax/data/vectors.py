@@ -2,19 +2,17 @@
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from functools import partial
 
 from nfml_jax.data.densities import DENSITIES, SPLITS, draw
+from nfml_jax.data.image_rows import load_image_rows
 from nfml_jax.data.patches import load_bsds300_patches
 from nfml_jax.data.tabular import PUBLISHED, load_published
 from nfml_jax.data.uci import UCI, load_uci
-from nfml_jax.data.vector_arrays import (
-    LoadedVectors,
-    VectorData,
-    make_vector_data,
-    shrink_rows,
-)
+from nfml_jax.data.vector_arrays import LoadedVectors, VectorData, make_vector_data
 from nfml_jax.data.vector_files import load_vector_file
+from nfml_jax.data.vector_rows import hold_out, principal_components, shrink_rows
 from nfml_jax.names import look_up
 
 
@@ -40,6 +38,8 @@ VECTOR_DATASETS = {
     **{name: partial(load_published, spec) for name, spec in PUBLISHED.items()},
     "bsds300_patches": load_bsds300_patches,
     **{name: partial(load_uci, spec) for name, spec in UCI.items()},
+    "mnist": partial(load_image_rows, "mnist"),
+    "fashion_mnist": partial(load_image_rows, "fashion_mnist"),
 }
 
 
@@ -49,6 +49,8 @@ def load_vectors(
     manual_dir=None,
     seed: int = 0,
     standardise: bool = True,
+    held_out: Sequence[str] = (),
+    components: int = 0,
     max_train: int | None = None,
     max_test: int | None = None,
     **options,
@@ -61,23 +63,28 @@ def load_vectors(
         seed: of everything drawn here: samples, splits, patches, shrinking.
         standardise: to mean 0 and standard deviation 1, by the training rows or as the
             published benchmark does; False keeps the original units.
-        max_train: train on at most this many rows.
-        max_test: test on at most this many rows.
-        **options: of the data set itself, such as `path` of `vectors`.
+        held_out: names of classes to train without; the test's rows of them become
+            `outside`.
+        components: principal components to keep in place of the columns; 0 for these.
+        max_train: train on at most this many rows; None or 0 is all.
+        max_test: test on at most this many rows, likewise.
+        **options: of the data set itself, such as `path` of `vectors`; those that are
+            "" or () are not given.
 
     Raises:
         UserError: if the data set is unknown, not to be had, or unfit for a density.
     """
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
+    options = {key: value for key, value in options.items() if value not in ("", ())}
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
     common = {"manual_dir": manual_dir, "seed": seed}
     common = {key: value for key, value in common.items() if key in known}
-    loaded = loader(**common, **options)
+    loaded = hold_out(loader(**common, **options), held_out)
     loaded = dataclasses.replace(
         loaded,
         train=shrink_rows(loaded.train, max_train, seed, "max_train"),
         test=shrink_rows(loaded.test, max_test, seed, "max_test"),
     )
-    return make_vector_data(loaded, standardise)
+    return make_vector_data(principal_components(loaded, components), standardise)

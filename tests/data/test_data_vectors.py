@@ -11,7 +11,8 @@ from PIL import Image
 
 from nfml_jax.data import patches, tabular, uci, vectors
 from nfml_jax.data.densities import DENSITIES
-from nfml_jax.data.vector_arrays import LoadedVectors, make_vector_data, not_alike
+from nfml_jax.data.vector_arrays import LoadedVectors, make_vector_data
+from nfml_jax.data.vector_rows import not_alike
 from nfml_jax.data.vectors import VECTOR_DATASETS, load_vectors
 from nfml_jax.errors import UserError
 
@@ -167,7 +168,7 @@ def test_mistakes_in_files_and_options_are_sentences(tmp_path):
     refuse("has no column 3", path=path, columns=[3])
     refuse("test is 0", path=path, test=0)
     refuse("validation is 170.5", path=path, validation=170.5)
-    refuse("max_train is 0", path=path, max_train=0)
+    refuse("max_train is -1", path=path, max_train=-1)
     refuse("no training|has no columns|at least one", path=path, columns=[])
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n3,?\n")
     refuse("not a table of numbers .*columns", path=tmp_path / "bad.csv")

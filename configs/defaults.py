@@ -92,6 +92,126 @@ def density(name: str, recipe: str, **flow) -> ConfigDict:
     return config
 
 
+def variational(name: str, recipe: str, **flow) -> ConfigDict:
+    """A flow on a density of the plane that is known but for its normaliser."""
+    config = training(name, "variational")
+    config.update(
+        {
+            "energy": {"name": "u1"},  # u1 to u4 of Rezende and Mohamed (2015)
+            # Their fast direction draws: what training does at every step.
+            "flow": {"recipe": recipe, "fast": "sample", **flow},
+            "objective": {
+                # reverse_kl, path_gradient, forward_kl or alpha_divergence
+                "name": "reverse_kl",
+                "alpha": 0.5,  # of alpha_divergence alone
+            },
+            # The log-density is multiplied by β, which rises to 1; 0 steps: off.
+            "annealing": {"start": 0.01, "steps": 2000},
+            "report": {
+                "draws": 100_000,  # of the flow, to estimate by
+                "chains": 4096,  # of annealed importance sampling
+                "cells": 320,  # along either side of the grid for KL(p ‖ q)
+                "samples": 2000,  # to look at
+            },
+        }
+    )
+    config.train.batch_size = 256
+    config.train.total = "5000 steps"
+    config.train.log_every = "200 steps"
+    config.train.evaluate_every = "1000 steps"
+    config.train.checkpoint_every = "2500 steps"
+    config.train.steps_per_dispatch = 200
+    config.optimizer.clip_norm = 5.0
+    return config
+
+
+def nsf(name: str, data: str, **flow) -> ConfigDict:
+    """Neural spline flows with couplings on a table (Durkan et al. 2019, appendix B.1).
+
+    `--config.flow.kind=autoregressive` takes masked autoregressive layers instead.
+    """
+    config = density(name, "rq_nsf", kind="coupling", bins=8, bound=3.0, **flow)
+    table(config, data)
+    config.train.batch_size = 512
+    config.train.total = "400000 steps"
+    config.optimizer.learning_rate = 5e-4
+    return config
+
+
+def maf(name: str, data: str, **flow) -> ConfigDict:
+    """MAF(5) on a table (Papamakarios et al. 2017, section 4.1 and appendix D).
+
+    The paper stops after 30 epochs without progress, which the best checkpoint of a
+    long run equals; its batch norm between layers is an ActNorm here, and its weight
+    decay not part of the gradient.
+    """
+    config = density(name, "maf", layers=5, normalize=True, **flow)
+    table(config, data)
+    config.train.batch_size = 100
+    config.train.total = "100 epochs, at least 100000 steps"
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.schedule = "constant"
+    config.optimizer.weight_decay = 1e-6
+    config.optimizer.clip_norm = 0.0
+    return config
+
+
+def table(config: ConfigDict, data: str) -> None:
+    """Where a table is found, and how often a long run on it looks at what it has."""
+    config.data.update(
+        {
+            "name": data,  # one of nfml_jax.data.vectors.VECTOR_DATASETS
+            "manual_dir": "",  # where the files are; "" is ~/nfml_data
+            "max_train": 0,  # 0: all
+            "max_test": 0,
+        }
+    )
+    config.train.evaluate_every = "2000 steps"
+    config.train.checkpoint_every = "10000 steps"
+    config.optimizer.warmup = "never"
+
+
+def any_table(config: ConfigDict) -> None:
+    """A file of one's own, or a small set of the UCI repository, in minutes.
+
+    Of "vectors" `data.path` is the file; the UCI sets (red_wine, white_wine,
+    parkinsons, ionosphere, housing) are found by their names.
+    """
+    config.data.update(
+        {
+            "path": "",  # .npy, .npz, .csv, or a folder of train, validation and test
+            "columns": (),  # names or numbers of those to keep; (): all
+            "context": (),  # those to condition on, such as ("age",)
+            "validation": 0.1,  # fractions, or counts, of rows to set aside
+            "test": 0.1,
+        }
+    )
+    config.train.batch_size = 256
+    config.train.total = "3000 steps"
+    config.train.evaluate_every = "100 steps"
+    config.train.checkpoint_every = "1000 steps"
+    config.train.steps_per_dispatch = 100
+    quickly(config)
+
+
+def patches(config: ConfigDict) -> None:
+    """A fresh draw of BSDS300 patches, as many as a CPU gets through in minutes."""
+    config.data.update({"train": 200_000, "validation": 10_000, "test": 50_000})
+    config.train.batch_size = 256
+    config.train.total = "4000 steps"
+    config.train.evaluate_every = "500 steps"
+    config.train.checkpoint_every = "2000 steps"
+    config.train.steps_per_dispatch = 50
+    quickly(config)
+
+
+def quickly(config: ConfigDict) -> None:
+    """The same optimiser for whatever is to be done in minutes."""
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.clip_norm = 5.0
+
+
 def two_circles(config: ConfigDict) -> None:
     """The first article's data and training: 1,000 points, 5,000 steps of all."""
     config.data.update({"name": "circles", "train": 1000})
@@ -145,14 +265,16 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         )
     if arg == "smoke":
         config.name += "_smoke"
-        config.data.max_train = 256
-        config.data.max_test = 128
-        if "image_size" in config.data:
-            config.data.image_size = 16
+        if "data" in config:
+            config.data.max_train = 256
+            config.data.max_test = 128
+            if "image_size" in config.data:
+                config.data.image_size = 16
         if "encoder" in config and "blocks" in config.encoder:
             config.encoder.width, config.encoder.blocks = 8, (1,)
         if "flow" in config:
-            config.report.samples = 100
+            for name, size in config.report.items():
+                config.report[name] = min(size, 100)
             config.flow.layers = 1
         config.train.batch_size = 32
         config.train.total = "6 steps"

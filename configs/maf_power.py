@@ -1,0 +1,15 @@
+"""MAF (5) on POWER with the recipe of Papamakarios et al. (2017), section 4.1.
+
+Reads the published files (doi:10.5281/zenodo.1161203); not run yet, for want of
+them. The paper reports a test log-likelihood of 0.14 nats (its table 1), with one or
+two hidden layers, whichever did better in validation.
+
+    python launch.py --config=configs/maf_power.py
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.maf("maf_power", "power", hidden=(100, 100))
+    return defaults.finish(config, arg)

@@ -2,7 +2,8 @@
 
 Any field of the config can be set on the command line (`--config.head.margin=0.3`), and
 `--config=configs/X.py:smoke` shrinks any config to seconds. The same command with the
-same `--workdir` resumes an interrupted run.
+same `--workdir` resumes an interrupted run. `--sweep=configs/sweeps/X.py` runs the
+config once for each of a list of overrides, and with `--dry_run` only lists them.
 """
 
 import importlib.util
@@ -18,13 +19,19 @@ from ml_collections import ConfigDict, config_flags
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import did_you_mean, flatten
+from nfml_jax.training.sweeps import Sweep, make_trials, no_field
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run directory; default: runs/<config>/<time>."
+    "workdir",
+    None,
+    "The run directory; default: runs/<config>/<time>, of a sweep runs/<sweep>.",
 )
+SWEEP = flags.DEFINE_string("sweep", None, "A file that lists overrides; one run each.")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "List a sweep's runs, and run nothing.")
 
-EXIT_CODES = {"done": 0, "interrupted": 0, "diverged": 3}
+# Of a sweep, the highest of its trials'.
+EXIT_CODES = {"done": 0, "interrupted": 0, "failed": 1, "diverged": 3}
 MISTAKE = 2
 
 
@@ -33,14 +40,12 @@ def main(argv) -> int:
         raise UserError(
             f"{argv[1]!r} is not a flag; write --config=FILE and --workdir=FOLDER."
         )
-    logging.set_verbosity(logging.ERROR)  # JAX tells absl of every device it lacks
-    # Only now: a mistake in a flag is answered before JAX takes its seconds to start.
+    if SWEEP.value:
+        return sweep(CONFIG.value.to_dict(), SWEEP.value)
+    terminal = start()
     from experiments import make_experiment
     from nfml_jax.training.loop import train_and_evaluate
-    from nfml_jax.training.terminal import Terminal
 
-    terminal = Terminal()
-    warnings.showwarning = lambda message, *_: terminal.warning(str(message))
     config = CONFIG.value.to_dict()
     default = Path("runs") / config["name"] / time.strftime("%Y%m%d-%H%M%S")
     outcome = train_and_evaluate(
@@ -49,11 +54,54 @@ def main(argv) -> int:
     return EXIT_CODES[outcome.status]
 
 
+def sweep(config: dict, file: str) -> int:
+    """Run, or list, the trials of a sweep file over `config`."""
+    trials = make_trials(config, read_sweep(file))
+    if DRY_RUN.value:
+        for trial in trials:
+            words = [f"{name}={value!r}" for name, value in trial.override.items()]
+            print(trial.id, *words, sep="  ")
+        print(f"{len(trials)} trials")
+        return 0
+    terminal = start()
+    from experiments import make_experiment
+    from nfml_jax.training.trials import run_trials
+
+    default = Path("runs") / sweep_name(file)
+    folder = WORKDIR.value or default
+    counts = run_trials(make_experiment, trials, folder, terminal=terminal)
+    words = ", ".join(f"{count} {status}" for status, count in counts.items())
+    terminal.note(f"{words}; `python -m experiments.tables {folder}` makes a table.")
+    return max(EXIT_CODES[status] for status in counts)
+
+
+def sweep_name(file: str) -> str:
+    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates."""
+    path, *argument = file.split(":", 1)
+    return "-".join([Path(path).stem, *argument])
+
+
+def start():
+    """The terminal, and JAX: only now, so that a mistake is answered at once."""
+    logging.set_verbosity(logging.ERROR)  # JAX tells absl of every device it lacks
+    from nfml_jax.training.terminal import Terminal
+
+    terminal = Terminal()
+    warnings.showwarning = lambda message, *_: terminal.warning(str(message))
+    return terminal
+
+
 def parse_flags(argv):
     """absl's parser; what is wrong with the flags becomes one sentence."""
     try:
         if not any(re.match(r"--?help", a) for a in argv):
-            check_overrides(argv, read_config(argv))
+            config = read_config(argv)
+            check_overrides(argv, config)
+            files = given(argv, "sweep")
+            if files:
+                make_trials(config.to_dict(), read_sweep(files[-1]))
+            elif any(re.match(r"--?dry_run", a) for a in argv):
+                raise UserError("--dry_run lists the runs of a --sweep; give one.")
         return flags.FLAGS(argv)
     except flags.Error as problem:
         raise UserError(f"{problem}.") from None
@@ -61,26 +109,41 @@ def parse_flags(argv):
 
 def read_config(argv) -> ConfigDict:
     """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
-    given = [a.split("=", 1)[1] for a in argv if re.match(r"--?config=", a)]
-    given += [b for a, b in pairwise(argv) if a == "--config"]
-    if not given:
+    files = given(argv, "config")
+    if not files:
         raise UserError(
             "no config is given; write --config=configs/X.py, for example "
             "--config=configs/arcface_mnist.py."
         )
-    path, *argument = given[-1].split(":", 1)
+    return call_file(files[-1], "get_config", "config", Path("configs"))
+
+
+def read_sweep(file: str) -> Sweep:
+    """The overrides that a sweep file's get_sweep gives, FILE[:ARGUMENT] as above."""
+    return call_file(file, "get_sweep", "sweep", Path("configs/sweeps"))
+
+
+def given(argv, flag: str) -> list[str]:
+    """The values that the command line gives a flag, in either form."""
+    values = [a.split("=", 1)[1] for a in argv if re.match(rf"--?{flag}=", a)]
+    return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
+
+
+def call_file(file: str, function: str, kind: str, folder: Path):
+    """What `function` of a Python file gives, called with the file's :ARGUMENT."""
+    path, *argument = file.split(":", 1)
     if not (path.endswith(".py") and Path(path).is_file()):
-        known = [str(p) for p in Path("configs").rglob("*.py")]
+        known = [str(p) for p in folder.rglob("*.py")]
         raise UserError(
-            f"there is no config file {path!r}{did_you_mean(path, known)}; configs are "
-            "the .py files in configs/."
+            f"there is no {kind} file {path!r}{did_you_mean(path, known)}; {kind}s are "
+            f"the .py files in {folder}/."
         )
-    spec = importlib.util.spec_from_file_location("config_file", path)
+    spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise UserError(f"{path} is not a config: it has no function get_config.")
-    return module.get_config(*argument)
+    if not hasattr(module, function):
+        raise UserError(f"{path} is not a {kind}: it has no function {function}.")
+    return getattr(module, function)(*argument)
 
 
 def check_overrides(argv, config: ConfigDict) -> None:
@@ -92,13 +155,7 @@ def check_overrides(argv, config: ConfigDict) -> None:
             continue
         name, text = match.group(2), match.group(3)
         if name not in fields:
-            section = name.split(".")[0]
-            near = [f for f in fields if f.split(".")[0] == section]
-            kind, known = ("fields", near) if near else ("sections", list(config))
-            raise UserError(
-                f"the config has no field {name!r}{did_you_mean(name, fields)}; its "
-                f"{kind} are {', '.join(known)}."
-            )
+            raise no_field(config.to_dict(), name)
         kind = type(fields[name])
         try:
             if text is not None and kind in (int, float):

@@ -1,18 +1,25 @@
-"""`python -m nfml_jax.gallery RUNS...`: embeddings of trained models, side by side.
+"""`python -m nfml_jax.gallery RUNS...`: what trained models make of the plane.
 
-One panel for each run, with the class weights as rays: what each loss does to the
-plane (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2).
+Of embeddings one panel for each run, with the class weights as rays: what each loss
+does (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2). Of flows a row for each
+density, the truth first and then a column for each run's name.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from nfml_jax import load
+from matplotlib.figure import Figure
+
+from nfml_jax import load, plots
 from nfml_jax.data import load as load_data
+from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
-from nfml_jax.plots import embedding_gallery, save, to_rgb
+from nfml_jax.names import look_up
 from nfml_jax.training.run_directory import read_json
+
+GRID = 160  # cells along either side of a density's panel
 
 
 def main(arguments=None) -> int:
@@ -23,13 +30,9 @@ def main(arguments=None) -> int:
     parser.add_argument("--output", type=Path, default=Path("gallery.png"))
     options = parser.parse_args(arguments)
     try:
-        panels, names = [], None
-        for run in options.runs:
-            panel, names = embedded_test_set(run)
-            panels.append(panel)
-        rgb = to_rgb(embedding_gallery(panels, names))
+        rgb = plots.to_rgb(gallery(options.runs))
         try:
-            save(rgb, options.output)
+            plots.save(rgb, options.output)
         except OSError as problem:
             raise UserError(
                 f"cannot write {options.output} ({problem.strerror}); give another "
@@ -40,6 +43,43 @@ def main(arguments=None) -> int:
         return 2
     print(f"Wrote {options.output}.")
     return 0
+
+
+def gallery(runs: Sequence[Path]) -> Figure:
+    """The figure of runs of one kind of experiment; UserError if they differ."""
+    kinds = {run: (read_json(run / "config.json") or {}) for run in runs}
+    kinds = {config.get("experiment", "margin") for config in kinds.values()}
+    if len(kinds) > 1:
+        raise UserError(
+            f"the runs are of different kinds ({', '.join(sorted(kinds))}); give those "
+            "of one kind."
+        )
+    return look_up(GALLERIES, kinds.pop(), "gallery of an experiment")(runs)
+
+
+def embeddings(runs: Sequence[Path]) -> Figure:
+    """The test set of each run in two dimensions."""
+    panels = [embedded_test_set(run) for run in runs]
+    return plots.embedding_gallery([panel for panel, _ in panels], panels[-1][1])
+
+
+def densities(runs: Sequence[Path]) -> Figure:
+    """The densities that flows have learnt of those in `DENSITIES`, and the truth."""
+    panels, limits = {}, {}
+    for run in runs:
+        flow, config = load(run), read_json(run / "config.json")
+        name = config["data"]["name"]
+        truth = look_up(DENSITIES, name, "density")
+        if name not in panels:
+            limits[name] = plots.limits_around(draw(truth, "test", 10_000))
+            grid = plots.grid_points(limits[name], GRID)
+            panels[name] = {"truth": truth.log_prob(grid).reshape(GRID, GRID)}
+        grid = plots.grid_points(limits[name], GRID)
+        panels[name][config["name"]] = flow.log_prob(grid).reshape(GRID, GRID)
+    return plots.density_gallery(panels, limits, rows_share=True)
+
+
+GALLERIES = {"margin": embeddings, "density": densities}
 
 
 def embedded_test_set(run: Path):

@@ -1,86 +1,207 @@
-"""`python -m nfml_jax.results RUNS...`: a table made from result files alone."""
+"""Records of runs, and Markdown tables made from them alone.
 
-import argparse
-import sys
-from collections.abc import Iterable, Sequence
+A record is what `result.json` holds of a finished run, with its status; of any other
+run it has the config and the status.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import flatten
 from nfml_jax.training.run_directory import read_json
 from nfml_jax.training.terminal import format_metric
 
-DEFAULT_METRICS = (
-    "test/accuracy",
-    "test/knn_accuracy",
-    "verification/eer",
-    "verification/tar@far=1e-3",
-    "angles/intra",
-    "angles/inter",
-)
+RESULTS_FILE = "results.jsonl"
+"""A sweep's records, one a line."""
+
+ABSENT = "–"
 
 
 def find_results(paths: Iterable[Path]) -> list[dict]:
-    """The results in run directories, in folders of them, or in single files, by path.
+    """The records of run directories, of folders of them, or of single files, by path.
 
     Raises UserError for a path that holds none, and for a file that is no result.
     """
-    results = []
+    records = []
     for path in map(Path, paths):
-        files = [path] if path.is_file() else sorted(path.rglob("result.json"))
-        if not files:
+        found = _in_file(path) if path.is_file() else _in_folder(path)
+        if not found:
             raise UserError(
                 f"{path} holds no result; give run directories that finished, or the "
                 "folder above them."
             )
-        results += map(_read, files)
-    return results
+        records += found
+    return records
 
 
-def _read(file: Path) -> dict:
-    result = read_json(file)
-    known = result.keys() if isinstance(result, dict) else ()
+def _in_folder(folder: Path) -> list[dict]:
+    if (folder / RESULTS_FILE).is_file():
+        return _in_file(folder / RESULTS_FILE)
+    here = read_run(folder)
+    if here is not None:
+        return [here]
+    folders = sorted(f for f in folder.glob("*") if f.is_dir())
+    return [record for f in folders for record in _in_folder(f)]
+
+
+def _in_file(file: Path) -> list[dict]:
+    if file.suffix != ".jsonl":
+        return [_checked(read_json(file), file)]
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    except (ValueError, UnicodeDecodeError):
+        raise UserError(f"{file} is no list of results; restore it.") from None
+    return [_checked(line, file) for line in lines]
+
+
+def read_run(directory: Path) -> dict | None:
+    """The record of a run directory; None if nothing has run there."""
+    result = read_json(directory / "result.json")
+    if result is not None:
+        return _checked(result, directory / "result.json")
+    config, status = (read_json(directory / f"{n}.json") for n in ("config", "status"))
+    if not (isinstance(config, Mapping) and isinstance(status, Mapping)):
+        return None
+    return unfinished(config, status.get("status", "missing"), status.get("error"))
+
+
+def unfinished(config: Mapping, status: str, error: str | None = None) -> dict:
+    """The record of a run without a result."""
+    record = {
+        "name": config["name"],
+        "config": config,
+        "seed": config["seed"],
+        "data": {"name": config.get("data", {}).get("name", "")},
+        "metrics": {},
+        "status": status,
+    }
+    return record | ({"error": error} if error else {})
+
+
+def _checked(record: Any, file: Path) -> dict:
+    known = record.keys() if isinstance(record, dict) else ()
     missing = {"name", "seed", "data", "metrics"}.difference(known)
     if missing:
         raise UserError(
             f"{file} is no result of a run (it has no {', '.join(sorted(missing))}); "
             "restore it, or take it away."
         )
-    return result
+    return {"status": "done"} | record
 
 
-def markdown(results: Sequence[dict], metrics: Sequence[str]) -> str:
-    """A row for each result: what ran on which data, and the metrics asked for."""
-    rows = [["run", "data (training / test)", "seed", *metrics]]
-    for result in results:
-        data = result["data"]
-        counts = f"{data['train']:,} / {data['test']:,}"
-        values = [
-            format_metric(name, result["metrics"][name])
-            if name in result["metrics"]
-            else "–"
-            for name in metrics
-        ]
-        row = [result["name"], f"{data['name']} ({counts})", str(result["seed"])]
-        rows.append(row + values)
+def quantity(record: Mapping, name: str) -> float | None:
+    """A record's metric, one of `DERIVED`, or another number of its file (`wall_s`)."""
+    metrics = record["metrics"]
+    if name in DERIVED:
+        source, function = DERIVED[name]
+        return function(metrics[source]) if source in metrics else None
+    value = metrics.get(name, flatten(record).get(name))
+    return value if isinstance(value, int | float) else None
+
+
+# Heading -> the metric it is made from, and how.
+DERIVED: dict[str, tuple[str, Callable[[float], float]]] = {
+    "test/nll": ("test/log_likelihood", lambda value: -value),
+}
+
+
+def group(records: Sequence[Mapping]) -> dict[tuple[str, str], list[Mapping]]:
+    """Records that differ in nothing but the seed, by (label, name of the data).
+
+    A label is the run's name, and those fields of the config in which runs of the same
+    name and data differ.
+    """
+    alike: dict[tuple[str, str], dict[str, list[Mapping]]] = {}
+    for record in records:
+        fields = _fields(record)
+        key = record["name"], record["data"]["name"]
+        known = alike.setdefault(key, {})
+        known.setdefault(json.dumps(fields, sort_keys=True), []).append(record)
+    groups = {}
+    for (name, data), variants in alike.items():
+        configs = [_fields(variant[0]) for variant in variants.values()]
+        differing = sorted(
+            field
+            for field in set().union(*configs)
+            if len({json.dumps(c.get(field)) for c in configs}) > 1
+        )
+        for config, variant in zip(configs, variants.values(), strict=True):
+            words = [f"{field} {config.get(field, ABSENT)}" for field in differing]
+            groups[", ".join([name, *words]), data] = variant
+    return groups
+
+
+def _fields(record):
+    fields = flatten(record.get("config", {}))
+    return {name: value for name, value in fields.items() if name != "seed"}
+
+
+def markdown(
+    records: Sequence[Mapping], metrics: Sequence[str], digits: int | None = None
+) -> str:
+    """A row for each group of records, a column for each metric.
+
+    The mean over seeds ± its standard error, and how many seeds.
+    """
+    rows = [["run", "data (training / test)", "seeds", *metrics]]
+    for (label, _), members in group(records).items():
+        cells = [cell(members, metric, digits) for metric in metrics]
+        rows.append([label, _data(members), _seeds([members]), *cells])
+    return _table(rows, left=2)
+
+
+def grid(records: Sequence[Mapping], metric: str, digits: int | None = None) -> str:
+    """A row for each run, a column for each data set, and one metric in the cells."""
+    groups = group(records)
+    labels = dict.fromkeys(label for label, _ in groups)
+    data = dict.fromkeys(name for _, name in groups)
+    rows = [[metric, "seeds", *data]]
+    for label in labels:
+        there = [groups[label, name] for name in data if (label, name) in groups]
+        cells = [cell(groups.get((label, name), []), metric, digits) for name in data]
+        rows.append([label, _seeds(there), *cells])
+    return _table(rows, left=1)
+
+
+def cell(records: Sequence[Mapping], metric: str, digits: int | None = None) -> str:
+    """Mean ± standard error over runs of one kind, and what became of the others."""
+    values = [quantity(r, metric) for r in records if r["status"] == "done"]
+    values = [value for value in values if value is not None]
+    lost = [r["status"] for r in records if r["status"] != "done"]
+    words = [f"{lost.count(s)} {s}" for s in dict.fromkeys(lost)]
+    if not values:
+        return ", ".join(dict.fromkeys(lost)) or ABSENT
+
+    def form(value):
+        if digits is not None and math.isfinite(value):
+            return f"{value:.{digits}f}"
+        return format_metric(metric, value)
+
+    text = form(np.mean(values))
+    if len(values) > 1:
+        text += f" ± {form(np.std(values, ddof=1) / len(values) ** 0.5)}"
+    return f"{text} ({', '.join(words)})" if words else text
+
+
+def _data(records):
+    known = [r["data"] for r in records if "train" in r["data"]]
+    if not known:
+        return records[0]["data"]["name"]
+    return "{name} ({train:,} / {test:,})".format(**known[0])
+
+
+def _seeds(groups):
+    counts = sorted({len({r["seed"] for r in records}) for records in groups})
+    return "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+
+
+def _table(rows, left):
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|---" * 3 + "|--:" * len(metrics) + "|")
+    lines.insert(1, "|---" * left + "|--:" * (len(rows[0]) - left) + "|")
     return "\n".join(lines)
-
-
-def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.results", description=__doc__
-    )
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--metrics", default=",".join(DEFAULT_METRICS))
-    options = parser.parse_args(arguments)
-    try:
-        print(markdown(find_results(options.runs), options.metrics.split(",")))
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

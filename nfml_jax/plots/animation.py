@@ -42,16 +42,19 @@ def layer_frames(
     axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal")
     style.to_rgb(figure)
     figure.set_layout_engine("none")  # or the axes would shift from frame to frame
-    frames = []
+    dots.set_animated(True)  # the rest is drawn once for each name
+    canvas, frames, drawn = figure.canvas, [], {}
 
     def show(place, name, times=1):
+        if name not in drawn:
+            words = f"{title}{' · ' if title else ''}{name}"
+            axes.set_title(words, fontsize=style.TITLE, color=style.INK)
+            canvas.draw()
+            drawn[name] = canvas.copy_from_bbox(figure.bbox)
+        canvas.restore_region(drawn[name])
         dots.set_offsets(place)
-        axes.set_title(
-            f"{title}{' · ' if title else ''}{name}",
-            fontsize=style.TITLE,
-            color=style.INK,
-        )
-        frames.extend([style.to_rgb(figure)] * times)
+        axes.draw_artist(dots)
+        frames.extend([np.asarray(canvas.buffer_rgba())[..., :3].copy()] * times)
 
     show(points[0], "base", 2 * pause)
     for k in range(layers):

@@ -44,12 +44,13 @@ def grid_points(limits: Limits, size: int = 200) -> np.ndarray:
 def samples_2d(samples, title: str = "", limits: Limits | None = None) -> Figure:
     """Points `[N, 2]`, or one panel for each name of a mapping of them, on equal axes.
 
-    Of more than 10,000 points a fixed sample is drawn, here and below.
+    Panels show equally many points. Of more than 10,000 the first are drawn, here and
+    below.
     """
     if not isinstance(samples, Mapping):
         samples, title = {title: samples}, ""
-    panels = samples
-    limits = limits or limits_around(*panels.values())
+    limits = limits or limits_around(*samples.values())
+    panels = dict(zip(samples, _equally_many(*samples.values()), strict=True))
     figure = style.new_figure(*_size(len(panels), limits), title)
     for i, (name, points) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
@@ -62,6 +63,7 @@ def samples_2d(samples, title: str = "", limits: Limits | None = None) -> Figure
 def joint(data, samples, title: str = "") -> Figure:
     """Data and the flow's samples `[N, 2]`: each alone, and one over the other."""
     limits = limits_around(data)
+    data, samples = _equally_many(data, samples)
     figure = style.new_figure(*_size(3, limits), title)
     both = {"data": [(data, DATA)], "flow": [(samples, FLOW)]}
     both["data and flow"] = both["data"] + both["flow"]
@@ -96,7 +98,7 @@ def marginals(
         edges = np.linspace(low, high, 61) if high > low else low + np.array([-1, 1])
         for name, (values, colour) in groups.items():
             values = np.clip(np.asarray(values)[:, i], edges[0], edges[-1])
-            axes.hist(values, edges, density=True, color=colour, alpha=0.55, label=name)
+            axes.hist(values, edges, density=True, label=name, **_bars(name, colour))
         style.tidy(axes, names[i], "density" if i % columns == 0 else "")
     if len(groups) > 1:
         handles, labels = axes.get_legend_handles_labels()
@@ -170,6 +172,19 @@ def density_gallery(
                     name, fontsize=style.SMALL, rotation=0, ha="right", va="center"
                 )
     return figure
+
+
+def _bars(name, colour):
+    """Data as an area, the flow as a line over it: neither hides the other."""
+    if name == "data":
+        return {"color": colour, "alpha": 0.45}
+    return {"color": colour, "histtype": "step", "linewidth": 1.6}
+
+
+def _equally_many(*samples):
+    """The first points of each, as many as the smallest has that has any."""
+    few = min((len(points) for points in samples if len(points)), default=0)
+    return [np.asarray(points)[:few] for points in samples]
 
 
 def scatter(axes: Axes, points, colour) -> None:

@@ -15,6 +15,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 import launch as command
+from nfml_jax import results
 from nfml_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,7 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     config.train.total = "30 steps"
     monkeypatch.setattr(command, "CONFIG", SimpleNamespace(value=config))
     monkeypatch.setattr(command, "WORKDIR", SimpleNamespace(value=str(tmp_path)))
+    monkeypatch.setattr(command, "SWEEP", SimpleNamespace(value=None))
     # What the command sets for its whole process.
     monkeypatch.setattr(command.warnings, "showwarning", None)
     monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
@@ -111,10 +113,21 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
         (["--config=configs/arcface_mnist.py:smok"], "'smok'"),
         ([SMOKE, "--config.head.margn=1"], "did you mean 'head.margin'"),
         ([SMOKE, "--config.train.batch_size=many"], "is not a whole number"),
+        ([SMOKE, "--config.head=1"], "no field 'head'"),
+        ([SMOKE, "--dry_run"], "give one"),
+        ([SMOKE, "--sweep=configs/sweeps/plan_zoo.py"], "plane_zoo.py'"),
+        ([SMOKE, "--sweep=configs/plane.py"], "it has no function get_sweep"),
+        ([SMOKE, "--sweep", "configs/sweeps/plane_zoo.py"], "no field 'flow'"),
+        (["--config=configs/plane.py", "--sweep=nothing.py"], "has no trials"),
+        (["--config=configs/plane.py", "--sweep=wrong.py"], "'data.nam'"),
     ],
 )
-def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch):
+def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
+    sweeps = {"nothing.py": "[]", "wrong.py": "[{'data.nam': 'moons'}]"}
+    for name, sweep in sweeps.items():
+        (tmp_path / name).write_text(f"def get_sweep(): return {sweep}")
+        arguments = [a.replace(f"={name}", f"={tmp_path / name}") for a in arguments]
     with pytest.raises(UserError, match=re.escape(sentence)):
         command.parse_flags(["launch.py", *arguments])
 
@@ -125,6 +138,7 @@ def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch):
         ([SMOKE, "--wrkdir=x"], "workdir"),
         ([SMOKE, "words"], "'words' is not a flag"),
         ([SMOKE, "--config.head.easy=maybe"], "easy"),
+        ([SMOKE, "--sweep=absent.py"], "there is no sweep file 'absent.py'"),
         ([SMOKE], "no device for JAX_PLATFORMS = 'cuda'"),
     ],
 )
@@ -147,3 +161,33 @@ def test_a_config_takes_an_argument_only_if_it_is_given(tmp_path, parameters, ar
     )
     config = command.read_config(["launch.py", f"--config={path}{argument}"])
     assert config == ConfigDict({"x": 1})
+
+
+def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "seeds.py"
+    file.write_text(
+        "from nfml_jax.training.sweeps import param, product\n"
+        "def get_sweep(seed):\n"
+        "    flow = {'recipe': 'nice', 'layers': 1, 'hidden': (4,)}\n"
+        "    return product(param('flow', flow), param('seed', int(seed)))\n"
+    )
+    monkeypatch.setattr(command.warnings, "showwarning", None)
+    monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
+
+    def sweep(dry_run):
+        for flag, value in {"WORKDIR": tmp_path / "runs", "DRY_RUN": dry_run}.items():
+            monkeypatch.setattr(command, flag, SimpleNamespace(value=value))
+        config = command.read_config(["--config=configs/plane.py:smoke"])
+        assert command.sweep(config.to_dict(), f"{file}:3") == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(ROOT)
+    listed = sweep(dry_run=True)
+    assert "1 trials" in listed and not (tmp_path / "runs").exists()
+    assert "1 done" in sweep(dry_run=False)
+    assert "done  before" in sweep(dry_run=False)
+    (run,) = results.find_results([tmp_path / "runs"])
+    assert run["seed"] == 3 and run["config"]["flow"]["recipe"] == "nice"
+    directory = tmp_path / "runs" / listed.split()[0]
+    names = {path.name for path in directory.iterdir()}
+    assert {"config.json", "result.json", "figures", "terminal.txt"} <= names

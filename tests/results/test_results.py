@@ -2,53 +2,109 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from experiments import tables
 from nfml_jax import gallery, results
+from nfml_jax.data.densities import DENSITIES
 from nfml_jax.heads import MARGINS
 
 ROOT = Path(__file__).parents[2]
 
 
-def result(name, accuracy):
+def result(name, accuracy, seed=0, data="mnist", **config):
     return {
         "name": name,
-        "seed": 0,
-        "data": {"name": "mnist", "train": 57000, "test": 10000},
-        "metrics": {"test/accuracy": accuracy},
+        "seed": seed,
+        "config": {"experiment": "margin", "seed": seed, "head": config},
+        "data": {"name": data, "train": 57000, "test": 10000},
+        "metrics": {"test/accuracy": accuracy, "test/log_likelihood": -accuracy},
+        "wall_s": 12.0,
     }
 
 
-def test_a_row_for_each_result(tmp_path, capsys):
-    for name, accuracy in (("a", 0.5), ("b", 0.9876)):
+def keep(folder, *found):
+    for i, content in enumerate(found):
+        (folder / f"{i}").mkdir(parents=True)
+        (folder / f"{i}" / "result.json").write_text(json.dumps(content))
+        (folder / f"{i}" / "status.json").write_text("{}")
+
+
+def printed(capsys, *arguments):
+    assert tables.main([*map(str, arguments)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_row_for_each_run_and_a_mean_over_its_seeds(tmp_path, capsys):
+    keep(tmp_path, result("a", 0.5), result("a", 0.52, seed=1), result("b", 0.9876))
+    lines = printed(capsys, tmp_path, "--metrics=test/accuracy,test/nll,wall_s,absent")
+    head = "| run | data (training / test) | seeds | test/accuracy | test/nll | wall_s"
+    assert lines[0] == f"{head} | absent |" and len(lines) == 4
+    data = "mnist (57,000 / 10,000)"
+    assert lines[2] == (
+        f"| a | {data} | 2 | 51.00% ± 1.00% | 0.5100 ± 0.0100 | 12 ± 0 | – |"
+    )
+    assert lines[3] == f"| b | {data} | 1 | 98.76% | 0.9876 | 12 | – |"
+
+
+def test_runs_of_one_name_are_told_apart_by_what_differs(tmp_path, capsys):
+    margins = [result("a", 0.5, margin=m, scale=64) for m in (0.3, 0.4)]
+    keep(tmp_path, *margins, result("b", 0.5, margin=9))
+    rows = printed(capsys, tmp_path)[2:]
+    names = [row.split(" | ")[0] for row in rows]
+    assert names == ["| a, head.margin 0.3", "| a, head.margin 0.4", "| b"]
+
+
+def test_three_data_sets_make_a_grid_that_shows_what_is_missing(tmp_path, capsys):
+    sets = ("x", "y", "z")
+    found = [result("a", 0.5, data=d) for d in sets]
+    found += [result("b", 0.25, seed=s, data="x") for s in (0, 1)]
+    found += [result("b", 0.75, data="z")]
+    lost = {"data": {"name": "y"}, "metrics": {}, "status": "diverged"}
+    lost = result("b", 0) | lost
+    again = lost | {"data": {"name": "z"}, "seed": 1}
+    lines = [json.dumps(record) + "\n" for record in (*found, lost, again)]
+    (tmp_path / results.RESULTS_FILE).write_text("".join(lines))
+    lines = printed(capsys, tmp_path, "--metrics=test/nll", "--digits=2")
+    assert lines[0] == "| test/nll | seeds | x | y | z |"
+    assert lines[2] == "| a | 1 | 0.50 | 0.50 | 0.50 |"
+    assert lines[3] == ("| b | 1–2 | 0.25 ± 0.00 | diverged | 0.75 (1 diverged) |")
+
+
+def test_a_run_without_a_result_says_how_it_stands(tmp_path, capsys):
+    keep(tmp_path / "done", result("a", 0.5))
+    for name, status in (("b", "failed"), ("c", "running")):
         (tmp_path / name).mkdir()
-        text = json.dumps(result(name, accuracy))
-        (tmp_path / name / "result.json").write_text(text)
-        (tmp_path / name / "status.json").write_text("{}")
-    arguments = [str(tmp_path), "--metrics", "test/accuracy,test/absent"]
-    assert results.main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("| run | data") and len(lines) == 4
-    assert lines[2] == "| a | mnist (57,000 / 10,000) | 0 | 50.00% | – |"
-    assert lines[3] == "| b | mnist (57,000 / 10,000) | 0 | 98.76% | – |"
+        config = {"name": name, "seed": 0, "experiment": "margin"}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        (tmp_path / name / "status.json").write_text(json.dumps({"status": status}))
+    rows = printed(capsys, tmp_path, "--metrics=test/accuracy")[2:]
+    assert [row.rsplit(" | ", 1)[1] for row in rows] == [
+        "failed |",
+        "running |",
+        "50.00% |",
+    ]
 
 
 @pytest.mark.parametrize(
     "files",
     [
         {},
-        {"config.json": json.dumps(result("a", 0.5))},
         {"result.json": "{"},
         {"result.json": "[1]"},
         {"result.json": '{"metrics": {}}'},
+        {"results.jsonl": "{"},
+        {"results.jsonl": "[1]\n"},
     ],
 )
 def test_no_result_gets_a_sentence(tmp_path, capsys, files):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert results.main([str(tmp_path)]) == 2
+    assert tables.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -57,12 +113,35 @@ def test_no_run_gets_a_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_the_readme_table_is_made_from_the_results():
-    readme = (ROOT / "README.md").read_text()
-    table = results.markdown(
-        results.find_results([ROOT / "results"]), results.DEFAULT_METRICS
-    )
-    assert table in readme
+def test_a_gallery_of_flows_is_of_flows_alone(tmp_path, capsys, monkeypatch):
+    flow = SimpleNamespace(log_prob=DENSITIES["banana"].log_prob)
+    monkeypatch.setattr(gallery, "load", lambda run: flow)
+    kinds = {"a": "density", "b": "density", "c": "margin"}
+    runs = [tmp_path / name for name in kinds]
+    for run, kind in zip(runs, kinds.values(), strict=True):
+        run.mkdir()
+        config = {"name": run.name, "experiment": kind, "data": {"name": "banana"}}
+        (run / "config.json").write_text(json.dumps(config))
+    output = tmp_path / "gallery.png"
+    assert gallery.main([*map(str, runs[:2]), "--output", str(output)]) == 0
+    assert output.stat().st_size > 1000
+    assert gallery.main(list(map(str, runs))) == 2
+    assert "different kinds (density, margin)" in capsys.readouterr().err
+
+
+COMMANDS = re.findall(
+    r"`python -m experiments\.tables ([^`]+)`", (ROOT / "README.md").read_text()
+)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_the_readme_s_tables_are_made_by_the_commands_beside_them(
+    arguments, capsys, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    assert tables.main(shlex.split(arguments)) == 0
+    for table in capsys.readouterr().out.strip().split("\n\n"):
+        assert table in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_lists_every_head_with_its_formula():
@@ -87,12 +166,19 @@ def test_the_readme_script_learns(capsys):
     assert float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)[1]) > 0.9
 
 
-@pytest.mark.parametrize("run", sorted((ROOT / "results").glob("*/result.json")))
-def test_kept_results_are_whole_and_of_real_data(run):
-    kept = json.loads(run.read_text())
-    assert {"config", "metrics", "data", "seed", "versions", "device", "steps"} <= set(
-        kept
-    )
-    assert kept["data"]["digest"].startswith("sha256:")
-    assert "custom" not in kept["data"]["name"]
-    assert not re.search(r"(?<![\w.])[/~]+\w", run.read_text()), "a path of a machine"
+def kept():
+    """The files of results in the repository, and the records of each."""
+    folder = ROOT / "results"
+    files = [*folder.rglob("result.json"), *folder.rglob(results.RESULTS_FILE)]
+    return {str(f.relative_to(ROOT)): results.find_results([f]) for f in sorted(files)}
+
+
+@pytest.mark.parametrize("file, records", kept().items())
+def test_kept_results_are_whole_and_of_real_data(file, records):
+    for record in records:
+        if record["status"] != "done":
+            continue
+        assert {"config", "versions", "device", "steps"} <= set(record)
+        assert record["data"].get("digest", "sha256:").startswith("sha256:")
+        assert "custom" not in record["data"]["name"]
+        assert not re.search(r"(?<![\w.])[/~]+\w", json.dumps(record)), "a path"

@@ -1,0 +1,81 @@
+"""`python -m experiments.tables RUNS...`: Markdown tables made from results alone.
+
+A row for each run, the mean over its seeds ± the standard error, and a column for each
+metric; runs that went over three data sets or more get a column for each of them
+instead, of the first metric. What is missing or diverged says so.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nfml_jax import results
+from nfml_jax.errors import UserError
+
+# What a table of each kind of experiment shows, the first in a grid of data sets.
+METRICS = {
+    "margin": (
+        "test/accuracy",
+        "test/knn_accuracy",
+        "verification/eer",
+        "verification/tar@far=1e-3",
+        "angles/intra",
+        "angles/inter",
+    ),
+    "density": ("test/nll", "test/kl", "test/classifier_accuracy", "wall_s"),
+}
+MOST_METRICS = 6
+GRID = 3  # data sets that make a grid
+
+
+def tables(
+    records: Sequence[dict],
+    metrics: Sequence[str] | None = None,
+    digits: int | None = None,
+) -> list[str]:
+    """One table for each kind of experiment and shape; see above."""
+    kinds: dict[str, list[dict]] = {}
+    for record in records:
+        kind = record.get("config", {}).get("experiment", "")
+        kinds.setdefault(kind, []).append(record)
+    made = []
+    for kind, members in kinds.items():
+        shown = metrics or METRICS.get(kind) or _metrics_of(members)
+        data: dict[str, set] = {}
+        for record in members:
+            data.setdefault(record["name"], set()).add(record["data"]["name"])
+        rows = [r for r in members if len(data[r["name"]]) < GRID]
+        cells = [r for r in members if len(data[r["name"]]) >= GRID]
+        made += [results.markdown(rows, shown, digits)] if rows else []
+        made += [results.grid(cells, shown[0], digits)] if cells else []
+    return made
+
+
+def _metrics_of(records):
+    names = dict.fromkeys(name for record in records for name in record["metrics"])
+    return list(names)[:MOST_METRICS]
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--metrics", help="names, with commas between them")
+    parser.add_argument("--digits", type=int, help="decimals of every number")
+    options = parser.parse_args(arguments)
+    metrics = options.metrics.split(",") if options.metrics else None
+    try:
+        records = results.find_results(options.runs)
+        print("\n\n".join(tables(records, metrics, options.digits)))
+    except UserError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

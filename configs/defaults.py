@@ -187,7 +187,7 @@ def any_table(config: ConfigDict) -> None:
         }
     )
     config.train.batch_size = 256
-    config.train.total = "3000 steps"
+    config.train.total = "2000 steps"
     config.train.evaluate_every = "100 steps"
     config.train.checkpoint_every = "1000 steps"
     config.train.steps_per_dispatch = 100

@@ -11,6 +11,6 @@ from configs import defaults
 
 
 def get_config(arg=None):
-    config = defaults.maf("maf_vectors", "vectors", hidden=(128, 128), dropout=0.1)
+    config = defaults.maf("maf_vectors", "vectors", hidden=(128, 128), dropout=0.2)
     defaults.any_table(config)
     return defaults.finish(config, arg)

@@ -12,7 +12,7 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.nsf(
-        "nsf_vectors", "vectors", layers=5, hidden=64, blocks=2, dropout=0.1
+        "nsf_vectors", "vectors", layers=5, hidden=64, blocks=2, dropout=0.2
     )
     defaults.any_table(config)
     return defaults.finish(config, arg)

@@ -109,6 +109,7 @@ def variational(name: str, recipe: str, **flow) -> ConfigDict:
             "annealing": {"start": 0.01, "steps": 2000},
             "report": {
                 "draws": 100_000,  # of the flow, to estimate by
+                "validation": 4096,  # and so many while it learns
                 "chains": 4096,  # of annealed importance sampling
                 "cells": 320,  # along either side of the grid for KL(p ‖ q)
                 "samples": 2000,  # to look at
@@ -181,7 +182,8 @@ def any_table(config: ConfigDict) -> None:
         {
             "path": "",  # .npy, .npz, .csv, or a folder of train, validation and test
             "columns": (),  # names or numbers of those to keep; (): all
-            "context": (),  # those to condition on, such as ("age",)
+            "context": (),  # those to condition on, such as ("age",), or
+            "labels": "",  # the one of classes, also for the experiment conditional
             "validation": 0.1,  # fractions, or counts, of rows to set aside
             "test": 0.1,
         }
@@ -203,6 +205,33 @@ def patches(config: ConfigDict) -> None:
     config.train.checkpoint_every = "2000 steps"
     config.train.steps_per_dispatch = 50
     quickly(config)
+
+
+def digits(name: str) -> ConfigDict:
+    """A spline flow on principal components of MNIST, given the digit."""
+    config = density(name, "rq_nsf", layers=5, hidden=96, blocks=1, bins=8, bound=4.0)
+    config.experiment = "conditional"
+    config.flow.dropout = 0.1
+    config.data.update(
+        {
+            "name": "mnist",  # or fashion_mnist
+            "source": "auto",  # as in configs/arcface_mnist.py
+            "manual_dir": "",
+            "data_dir": "",
+            "validation": 0.1,
+            "components": 32,
+            "held_out": (),  # names of classes to train without
+        }
+    )
+    config.train.batch_size = 256
+    config.train.total = "3000 steps"
+    config.train.log_every = "100 steps"
+    config.train.evaluate_every = "500 steps"
+    config.train.checkpoint_every = "1000 steps"
+    config.train.steps_per_dispatch = 50
+    config.optimizer.warmup = "100 steps"
+    quickly(config)
+    return config
 
 
 def quickly(config: ConfigDict) -> None:

@@ -8,6 +8,8 @@ from nfml_jax.training.experiment import Experiment
 EXPERIMENTS = {
     "margin": "experiments.margin:MarginExperiment",
     "density": "experiments.density:DensityExperiment",
+    "conditional": "experiments.conditional:ConditionalExperiment",
+    "variational": "experiments.variational:VariationalExperiment",
 }
 
 

@@ -11,11 +11,9 @@ from nfml_jax.plots.densities import Limits
 MOVING_FRAMES = 72
 
 
-def on_grid(log_prob, limits: Limits) -> np.ndarray:
-    """log_prob `[size, size]` at `plots.grid_points(limits)`, for a heat map."""
-    log_probs = log_prob(plots.grid_points(limits))
-    size = round(len(log_probs) ** 0.5)
-    return log_probs.reshape(size, size)
+def on_grid(log_prob, limits: Limits, size: int = 200) -> np.ndarray:
+    """log_prob `[size, size]` at `plots.grid_points`, for a heat map."""
+    return log_prob(plots.grid_points(limits, size)).reshape(size, size)
 
 
 def layers_in_motion(flow, variables, seed: int, n: int, target) -> list[np.ndarray]:

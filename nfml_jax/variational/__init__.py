@@ -17,9 +17,11 @@ from nfml_jax.variational.objectives import (
     estimates,
     forward_kl,
     log_weights,
+    make_objective,
     path_gradient,
     reverse_kl,
 )
+from nfml_jax.variational.quadrature import draws_on_grid, kl_on_grid
 
 __all__ = [
     "ENERGIES",
@@ -29,10 +31,13 @@ __all__ = [
     "alpha_divergence",
     "annealed_importance_sampling",
     "approximation_of",
+    "draws_on_grid",
     "estimates",
     "forward_kl",
     "hamiltonian",
+    "kl_on_grid",
     "log_weights",
+    "make_objective",
     "path_gradient",
     "random_walk",
     "reverse_kl",

@@ -31,6 +31,7 @@ class Energy:
     potential: Callable[[Array], Array]
     log_z: float
     log_z_box: float
+    event_dim: int = 2
 
     def log_density(self, x: Array) -> Array:
         """-U - penalty, `[...]`: exp of it integrates to exp(`log_z`) on the plane."""

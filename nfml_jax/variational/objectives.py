@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import look_up
 
 Array = jax.Array
 LogDensity = Callable[[Array], Array]
@@ -26,7 +27,8 @@ class Approximation:
 
     `sample_and_log_prob(variables, key, n)` gives draws `[n, D]`, differentiable in the
     variables, and their log-densities `[n]`; `log_prob(variables, x)` those of any
-    points.
+    points. `key` may be n keys, one for each draw: then a draw doesn't depend on which
+    others are drawn with it, as in a batch that devices share.
     """
 
     sample_and_log_prob: Callable[[Any, Array, int], tuple[Array, Array]] = (
@@ -38,7 +40,12 @@ class Approximation:
 def approximation_of(flow) -> Approximation:
     """A `nfml_jax.flows.Flow` without context as an approximation."""
 
+    def one(variables, key):
+        return flow.apply(variables, key, method="sample_and_log_prob")
+
     def sample_and_log_prob(variables, key, n):
+        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
+            return jax.vmap(one, (None, 0))(variables, key)
         return flow.apply(variables, key, (n,), method="sample_and_log_prob")
 
     def log_prob(variables, x):
@@ -100,11 +107,15 @@ def alpha_divergence(
     Li and Turner (NeurIPS 2016). As α nears 1 it is `reverse_kl`; α = 0 gives the
     importance-weighted bound, α = 2 goes with χ²(q ‖ p). UserError for α = 1.
     """
-    if alpha == 1:
-        raise UserError("alpha is 1, where the divergence is reverse_kl; use that.")
+    _check(alpha)
     x, log_q = q.sample_and_log_prob(variables, key, n)
     powers = (1 - alpha) * (log_density(x) - log_q)
     return -(jax.nn.logsumexp(powers) - jnp.log(n)) / (1 - alpha)
+
+
+def _check(alpha):
+    if alpha == 1:
+        raise UserError("alpha is 1, where the divergence is reverse_kl; use that.")
 
 
 OBJECTIVES = {
@@ -113,6 +124,15 @@ OBJECTIVES = {
     "forward_kl": forward_kl,
     "alpha_divergence": alpha_divergence,
 }
+
+
+def make_objective(name: str, *, alpha: float = 0.5) -> Callable:
+    """The objective of a config's section; `alpha` is that of "alpha_divergence"."""
+    objective = look_up(OBJECTIVES, name, "objective")
+    if objective is not alpha_divergence:
+        return objective
+    _check(alpha)
+    return partial(alpha_divergence, alpha=alpha)
 
 
 def log_weights(

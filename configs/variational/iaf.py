@@ -1,0 +1,13 @@
+"""Inverse autoregressive flows (Kingma et al. 2016) on the energies U1 to U4.
+
+TODO
+
+    python launch.py --config=configs/variational/iaf.py --config.energy.name=u4
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.variational("iaf", "iaf", layers=8, hidden=(64, 64))
+    return defaults.finish(config, arg)

@@ -1,0 +1,21 @@
+"""Neural spline flows (Durkan et al. 2019) on the energies U1 to U4.
+
+TODO
+
+    python launch.py --config=configs/variational/rq_nsf.py --config.energy.name=u4
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.variational(
+        "rq_nsf",
+        "rq_nsf",
+        layers=4,
+        hidden=64,
+        blocks=1,
+        bins=16,
+        bound=4.0,
+    )
+    return defaults.finish(config, arg)

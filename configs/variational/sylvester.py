@@ -1,0 +1,13 @@
+"""Sylvester flows (van den Berg et al. 2018) on the energies U1 to U4.
+
+TODO
+
+    python launch.py --config=configs/variational/sylvester.py --config.energy.name=u4
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.variational("sylvester", "sylvester", layers=32)
+    return defaults.finish(config, arg)

@@ -1,0 +1,226 @@
+"""Variational inference: flows fitted to densities known but for their normaliser.
+
+Rezende and Mohamed (ICML 2015, section 6.1), on energies whose normaliser is known.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.stats import norm
+
+from experiments.plane import layers_in_motion, on_grid
+from nfml_jax import plots
+from nfml_jax.bijectors import Inverse
+from nfml_jax.errors import UserError
+from nfml_jax.flows import Flow, make_flow
+from nfml_jax.flows.trained import draw
+from nfml_jax.names import look_up
+from nfml_jax.training.experiment import Report
+from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.variational import (
+    ENERGIES,
+    annealed_importance_sampling,
+    approximation_of,
+    draws_on_grid,
+    estimates,
+    kl_on_grid,
+    make_objective,
+    random_walk,
+)
+
+# A square that holds all of every energy's density but 1e-8 of it.
+SQUARE = ((-10.0, 10.0), (-10.0, 10.0))
+INITIAL_ROWS = 1024
+
+# The check by annealing starts from a normal density of this standard deviation, and
+# takes random walks of these moves.
+START, MOVE, TEMPERATURES = 3.0, 0.7, 300
+
+
+class VariationalExperiment:
+    """A flow on one of `nfml_jax.variational.ENERGIES`; there are no data.
+
+    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "energy"
+    ("name"), "flow" (arguments of `nfml_jax.flows.make_flow`, its fast direction that
+    of sampling), "objective" (arguments of `nfml_jax.variational.make_objective`),
+    "annealing" ("start" and "steps": the log-density is multiplied by β, which rises
+    from the one to 1 in so many steps; 0 leaves it 1) and "report" (how many "draws",
+    "validation" draws, "chains" of annealing, "cells" along the grid's side, and
+    "samples" to show).
+    """
+
+    best = "validation/elbo"
+    train_arrays = None
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.energy = look_up(ENERGIES, config["energy"]["name"], "energy")
+        self.flow = sampling_flow(config["flow"], self.energy.event_dim)
+        self.q = approximation_of(self.flow)
+        self.objective = make_objective(**config["objective"])
+        annealing = config["annealing"]
+        if not (0 < annealing["start"] <= 1 and annealing["steps"] >= 0):
+            raise UserError(
+                f"annealing.start = {annealing['start']:g} must lie in (0, 1] and "
+                f"annealing.steps = {annealing['steps']} be 0 (off) or more."
+            )
+
+    def describe(self) -> dict[str, str]:
+        flow, annealing = self.config["flow"], self.config["annealing"]
+        words = ", ".join(f"{k} {v}" for k, v in flow.items() if k != "recipe")
+        loss = f"{self.config['objective']['name']}, nats"
+        if annealing["steps"]:
+            loss += f", β from {annealing['start']:g} to 1 in {annealing['steps']:,}"
+        return {
+            "energy": f"{self.config['energy']['name']}, log Z {self.energy.log_z:.4f}",
+            "flow": f"{flow['recipe']}: {words}",
+            "loss": loss,
+        }
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def data(self) -> dict:
+        """No rows to train on, and draws of the flow to judge it by."""
+        return {
+            "name": self.config["energy"]["name"],
+            "source": "analytic",
+            "train": 0,
+            "test": self.config["report"]["draws"],
+            "log_z": self.energy.log_z,
+        }
+
+    def model(self) -> dict:
+        size = self.energy.event_dim
+        return {
+            "loader": "nfml_jax.flows.trained:load_flow",
+            "best": self.best,
+            "event_dim": size,
+            "shift": [0.0] * size,
+            "scale": [1.0] * size,
+        }
+
+    def init(self, key):
+        shape = (INITIAL_ROWS,)
+        return self.flow.init(key, key, shape, method="sample_and_log_prob")
+
+    def loss(self, params, collections, batch_and_keys, step):
+        _, keys = batch_and_keys
+        start, steps = self.config["annealing"].values()
+        beta = jnp.minimum(1, start + (1 - start) * step / steps) if steps else 1.0
+        loss = self.objective(
+            self.q,
+            lambda x: beta * self.energy.log_density(x),
+            {"params": params, **collections},
+            keys,
+            len(keys),
+        )
+        return loss, (collections, {"beta": jnp.asarray(beta, loss.dtype)})
+
+    def validate(self, variables, apply) -> Report:
+        # Other draws than those the report takes.
+        size = self.config["report"]
+        rows = size["draws"] + np.arange(size["validation"])
+        _, weights = apply(self._weigh, variables, rows.astype(np.uint32))
+        return Report(_under("validation", estimates(weights), ("elbo", "ess")))
+
+    def report(self, variables, apply) -> Report:
+        size, log_z = self.config["report"], self.energy.log_z
+        rows = np.arange(size["draws"], dtype=np.uint32)
+        samples, weights = apply(self._weigh, variables, rows)
+        metrics = _under("test", estimates(weights, log_z=log_z))
+        grid = plots.grid_points(SQUARE, size["cells"])
+        width = np.ptp(SQUARE[0]) / size["cells"]
+        log_p = self.energy.log_density(grid)
+        log_q = apply(self.q.log_prob, variables, grid)
+        metrics["test/forward_kl"] = kl_on_grid(log_p, log_q, width**2)
+        annealed, accepted = apply(self._anneal, variables, rows[: size["chains"]])
+        checked = ("log_z", "log_z_error", "ess")
+        metrics |= _under("annealed", estimates(annealed), checked)
+        metrics["annealed/acceptance"] = float(accepted.mean())
+        for part in ("test", "annealed"):
+            metrics[f"{part}/log_z_off"] = metrics[f"{part}/log_z"] - log_z
+
+        shown = size["samples"]
+        target = draws_on_grid(self.config["seed"], log_p, grid, width, shown)
+        return Report(
+            metrics,
+            figures=self._figures(variables, apply, target, samples[:shown]),
+            animations={"layers": self._layers(variables, target)},
+            histograms={"test/log_weight": weights, "annealed/log_weight": annealed},
+        )
+
+    def _figures(self, variables, apply, target, samples):
+        energy, flow = self.config["energy"]["name"], self.config["flow"]["recipe"]
+        limits, size = plots.limits_around(target), self.config["report"]["cells"] // 2
+        log_prob = partial(apply, self.q.log_prob, variables)
+        row = {
+            "target": on_grid(self.energy.log_density, limits, size)
+            - self.energy.log_z,
+            flow: on_grid(log_prob, limits, size),
+        }
+        return {
+            "densities": plots.density_gallery(
+                {energy: row}, {energy: limits}, rows_share=True, side=3.4
+            ),
+            "samples": plots.samples_2d({"target": target, flow: samples}),
+        }
+
+    def _layers(self, variables, target):
+        return layers_in_motion(
+            self.flow, variables, self.config["seed"], len(target), target
+        )
+
+    def _weigh(self, variables, rows):
+        """Draws, and their log importance weights."""
+        x, log_q = draw(self.flow, variables, self.config["seed"], rows)
+        return x, self.energy.log_density(x) - log_q
+
+    def _anneal(self, variables, rows):
+        """Log weights of chains from a normal density, and how often they moved.
+
+        The flow has no part in it: a check that shares none of its faults.
+        """
+        key = purpose_key(root_key(self.config["seed"]), "annealing")
+
+        def one(row):
+            start_key, walk_key = jax.random.split(jax.random.fold_in(key, row))
+            annealed = annealed_importance_sampling(
+                walk_key,
+                START * jax.random.normal(start_key, (1, self.energy.event_dim)),
+                lambda x: norm.logpdf(x, scale=START).sum(-1),
+                self.energy.log_density,
+                random_walk(MOVE),
+                jnp.linspace(0, 1, TEMPERATURES + 1),
+            )
+            return annealed.log_weights[0], annealed.acceptance.mean()
+
+        return jax.vmap(one)(rows)
+
+
+def sampling_flow(options: dict, event_dim: int) -> Flow:
+    """The flow of a config's section, for events of the energy's size.
+
+    UserError where it would be inverted for every draw.
+    """
+    if "event_dim" in options:
+        raise UserError(
+            f"flow.event_dim = {options['event_dim']} is not a config's to say: the "
+            f"energy has {event_dim} coordinates, and so has its flow; leave it out."
+        )
+    flow = make_flow(event_dim=event_dim, **options)
+    if isinstance(flow.bijector, Inverse):
+        raise UserError(
+            f"flow.recipe = {options['recipe']!r} is made for fast log-densities and "
+            "would be inverted for every draw, which variational inference takes at "
+            "each step; set flow.fast = 'sample'."
+        )
+    return flow
+
+
+def _under(part: str, found: dict, names=None) -> dict[str, float]:
+    """Those of the `names`d, by default all; standard errors are called "…_se"."""
+    names = names or found
+    return {f"{part}/{n.replace('_error', '_se')}": float(found[n]) for n in names}

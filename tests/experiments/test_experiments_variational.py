@@ -1,0 +1,171 @@
+"""A variational experiment: its configs run, its checks are right, its model loads."""
+
+import importlib
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+import nfml_jax
+from experiments import make_experiment
+from nfml_jax.bijectors import Affine, Elementwise
+from nfml_jax.errors import UserError
+from nfml_jax.flows import Flow
+from nfml_jax.flows.bases import Normal
+from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.variational import OBJECTIVES, Energy, approximation_of
+
+CONFIGS = sorted(
+    path.stem
+    for path in (Path(__file__).parents[2] / "configs" / "variational").glob("*.py")
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn():
+    """How figures look is the business of tests/plots: here they stay white."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+        yield
+
+
+def get_config(name="iaf", **changes):
+    module = importlib.import_module(f"configs.variational.{name}")
+    assert module.__doc__, f"{name} must say what it is"
+    config = module.get_config("smoke")
+    config.update_from_flattened_dict(changes)
+    return config.to_dict()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_makes_a_flow_that_draws_and_has_a_density(name):
+    # One of them runs whole, below; flows are tested in tests/flows.
+    experiment = make_experiment(get_config(name, **{"energy.name": "u4"}))
+    keys = jax.random.split(jax.random.key(0), 8)
+
+    def everything(key, keys):
+        variables = experiment.init(key)
+        collections = {k: v for k, v in variables.items() if k != "params"}
+        loss = experiment.loss(variables["params"], collections, (None, keys), 0)
+        x, log_q = experiment.q.sample_and_log_prob(variables, keys, len(keys))
+        return loss[0], x, log_q, experiment.q.log_prob(variables, x)
+
+    shapes = jax.tree.map(jnp.shape, jax.eval_shape(everything, keys[0], keys))
+    assert shapes == ((), (8, 2), (8,), (8,))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run long enough to learn the one ring of two bumps."""
+    config = get_config(
+        "iaf",
+        **{"flow.layers": 3, "train.batch_size": 128, "annealing.steps": 100},
+        **{"optimizer.learning_rate": 1e-2, "train.total": "400 steps"},
+        **{"train.steps_per_dispatch": 100, "train.log_every": "100 steps"},
+        **{"train.evaluate_every": "400 steps", "train.checkpoint_every": "400 steps"},
+        **{"report.draws": 3000},
+    )
+    path = tmp_path_factory.mktemp("variational") / "run"
+    return path, train_and_evaluate(make_experiment, config, path).result
+
+
+def test_it_learns(trained):
+    path, result = trained
+    metrics = result["metrics"]
+    assert all(np.isfinite(list(metrics.values())))
+    assert metrics["test/forward_kl"] > 0
+    assert metrics["test/kl"] < 1 and metrics["test/ess"] > 0.2
+    assert metrics["test/elbo"] < result["data"]["log_z"]
+    assert metrics["test/log_z_off"] == pytest.approx(0, abs=0.7)
+    error = metrics["annealed/log_z_se"]
+    assert metrics["annealed/log_z_off"] == pytest.approx(0, abs=5 * error)
+    figures = {path.stem for path in (path / "figures").iterdir()}
+    assert {"densities", "samples", "layers", "learning_curves"} <= figures
+
+
+def test_load_gives_the_draws_and_densities_that_were_reported(trained):
+    path, result = trained
+    flow = nfml_jax.load(path)
+    draws = flow.sample(result["seed"], 3000)
+    experiment = make_experiment(result["config"])
+    weights = experiment.energy.log_density(draws) - flow.log_prob(draws)
+    elbo = result["metrics"]["test/elbo"]
+    assert np.mean(weights) == pytest.approx(elbo, abs=1e-3)
+
+
+def test_where_the_flow_is_the_target_nothing_is_missing(monkeypatch):
+    from experiments import variational
+
+    # The density of a normal flow, shifted by its log Z.
+    log_z = 0.7
+    normal = Energy(lambda x: (x**2).sum(-1) / 2 + np.log(2 * np.pi) - log_z, log_z, 0)
+    monkeypatch.setitem(variational.ENERGIES, "normal", normal)
+    changes = {"energy.name": "normal", "report.cells": 50, "report.draws": 200}
+    experiment = make_experiment(get_config("iaf", **changes))
+    for pictures in ("_figures", "_layers"):
+        monkeypatch.setattr(experiment, pictures, lambda *_: {})
+    variables = jax.jit(experiment.init)(jax.random.key(0))
+    apply = lambda function, *given: jax.device_get(jax.jit(function)(*given))  # noqa: E731
+    metrics = experiment.report(variables, apply).metrics
+    for name in ("test/kl", "test/log_z_off", "test/forward_kl"):
+        assert metrics[name] == pytest.approx(0, abs=1e-5)
+    assert metrics["test/ess"] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_anneals(name):
+    config = get_config("planar", **{"objective.name": name, "annealing.steps": 10})
+    experiment = make_experiment(config)
+    params = jax.jit(experiment.init)(jax.random.key(0))["params"]
+    keys = jax.random.split(jax.random.key(1), 16)
+
+    @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
+    def loss(params, step):
+        return experiment.loss(params, {}, (None, keys), step)
+
+    for step, beta in ((0, 0.01), (5, 0.505), (10, 1), (99, 1)):
+        (value, (_, metrics)), gradient = loss(params, step)
+        assert metrics["beta"] == pytest.approx(beta)
+        finite = jax.tree.map(lambda x: np.isfinite(x).all(), (value, gradient))
+        assert all(jax.tree.leaves(finite))
+
+
+def test_draws_keyed_by_rows_do_not_depend_on_one_another():
+    flow = Flow(Elementwise(Affine()), Normal(2), event_dim=2)
+    q = approximation_of(flow)
+    variables = flow.init(jax.random.key(0), np.zeros((1, 2)))
+    keys = jax.random.split(jax.random.key(1), 6)
+    draw = jax.jit(lambda keys: q.sample_and_log_prob(variables, keys, len(keys)))
+    (x, log_q), (part, part_log_q) = draw(keys), draw(keys[2:4])
+    np.testing.assert_allclose(part, x[2:4], rtol=1e-6)
+    np.testing.assert_allclose(part_log_q, log_q[2:4], rtol=1e-6)
+    np.testing.assert_allclose(log_q, q.log_prob(variables, x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"energy.name": "u5"}, "energy 'u5' is not known; known are: u1"),
+        ({"objective.name": "reverse"}, "objective 'reverse' is not known"),
+        ({"objective.name": "alpha_divergence", "objective.alpha": 1.0}, "reverse_kl"),
+        ({"flow.fast": "log_prob"}, "set flow.fast = 'sample'"),
+        ({"annealing.start": 0.0}, r"annealing.start = 0 must lie in \(0, 1\]"),
+        ({"annealing.steps": -1}, "annealing.steps = -1 be 0"),
+        ({"train.total": "2 epochs"}, "train.total = '2 epochs' counts epochs"),
+    ],
+)
+def test_mistakes_get_a_sentence(changes, sentence, tmp_path):
+    with pytest.raises(UserError, match=sentence):
+        train_and_evaluate(make_experiment, get_config(**changes), tmp_path / "run")
+
+
+def test_the_energy_says_how_many_coordinates_there_are():
+    config = get_config()
+    config["flow"]["event_dim"] = 3
+    with pytest.raises(UserError, match="the energy has 2 coordinates"):
+        make_experiment(config)

@@ -21,6 +21,7 @@ from nfml_jax.training.experiment import Report
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.variational import (
     ENERGIES,
+    SQUARE,
     annealed_importance_sampling,
     approximation_of,
     draws_on_grid,
@@ -30,8 +31,6 @@ from nfml_jax.variational import (
     random_walk,
 )
 
-# A square that holds all of every energy's density but 1e-8 of it.
-SQUARE = ((-10.0, 10.0), (-10.0, 10.0))
 INITIAL_ROWS = 1024
 
 # The check by annealing starts from a normal density of this standard deviation, and

@@ -10,4 +10,5 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.variational("iaf", "iaf", layers=8, hidden=(64, 64))
+    config.optimizer.learning_rate = 1e-2
     return defaults.finish(config, arg)

@@ -10,4 +10,5 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.variational("planar", "planar", layers=32)
+    config.optimizer.learning_rate = 1e-2
     return defaults.finish(config, arg)

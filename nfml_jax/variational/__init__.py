@@ -8,7 +8,7 @@ from nfml_jax.variational.annealing import (
     hamiltonian,
     random_walk,
 )
-from nfml_jax.variational.energies import ENERGIES, Energy
+from nfml_jax.variational.energies import ENERGIES, SQUARE, Energy
 from nfml_jax.variational.objectives import (
     OBJECTIVES,
     Approximation,
@@ -26,6 +26,7 @@ from nfml_jax.variational.quadrature import draws_on_grid, kl_on_grid
 __all__ = [
     "ENERGIES",
     "OBJECTIVES",
+    "SQUARE",
     "Approximation",
     "Energy",
     "alpha_divergence",

@@ -16,6 +16,8 @@ Array = jax.Array
 BOX = 4.0
 """Half the side of the square that `log_z_box` is over."""
 PENALTY_FROM = 6.0
+SQUARE = ((-10.0, 10.0), (-10.0, 10.0))
+"""It holds all of every energy's density, with the penalty, but 1e-8 of it."""
 
 
 @dataclass(frozen=True)

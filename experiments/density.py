@@ -1,5 +1,6 @@
 """Densities of vectors by maximum likelihood: a flow, its likelihood, its samples."""
 
+import dataclasses
 import warnings
 from functools import partial
 
@@ -12,8 +13,10 @@ from nfml_jax import plots
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.densities import DENSITIES
 from nfml_jax.data.vectors import load_vectors
+from nfml_jax.errors import UserError
 from nfml_jax.evaluation import density
 from nfml_jax.flows import make_flow
+from nfml_jax.flows.bases import Uniform
 from nfml_jax.flows.trained import draw
 from nfml_jax.training.experiment import Report
 
@@ -24,6 +27,12 @@ INITIAL_ROWS = 1024
 # and flows.resampled.
 DRAWS = ("dropout", "log_det", "base")
 
+# The probability of the region whose coverage is reported.
+COVERED = 0.9
+
+# Rows that a two-sample test takes at least.
+LEAST_SAMPLE = 10
+
 
 class DensityExperiment:
     """A flow on vectors, trained on the mean negative log-likelihood in nats.
@@ -31,7 +40,7 @@ class DensityExperiment:
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
     (arguments of `nfml_jax.data.vectors.load_vectors`), "flow" (arguments of
     `nfml_jax.flows.make_flow`) and "report" ("samples" to draw for the figures and
-    two-sample tests).
+    two-sample tests). Data with a context make the density conditional.
     """
 
     def __init__(self, config: dict):
@@ -40,10 +49,37 @@ class DensityExperiment:
             warnings.simplefilter("always")
             self.vectors = load_vectors(**config["data"])
         self._doubts = [str(doubt.message) for doubt in doubts]
-        self.flow = make_flow(event_dim=self.vectors.event_dim, **config["flow"])
-        self.train_arrays = {"x": self.vectors.train}
+        self.context = self.vectors.context
+        self.flow = make_flow(
+            event_dim=self.vectors.event_dim,
+            context_dim=self.context.size if self.context else 0,
+            **config["flow"],
+        )
+        self._check_support()
+        self.train_arrays = self.vectors.train, *self.given("train")
         held_out = self.vectors.validation is not None
         self.best = "validation/log_likelihood" if held_out else None
+
+    def given(self, part: str) -> tuple[np.ndarray, ...]:
+        """What follows a part's rows in every call of the flow: the context, if any."""
+        if self.context is None:
+            return ()
+        return (self.context.encode(self.vectors.given[part]),)
+
+    def _check_support(self):
+        base, x = self.flow.base, self.vectors.train
+        if not isinstance(base, Uniform):
+            return
+        # The recipe with a uniform base keeps to its box.
+        low, high = base.low, base.high
+        outside = float(((x < low) | (x > high)).any(axis=1).mean())
+        if outside:
+            raise UserError(
+                f"{outside:.0%} of the training rows have a coordinate outside "
+                f"[{low:.4g}, {high:.4g}], where the flow has no density; map the data "
+                "into it and set data.standardise = False, or take another recipe than "
+                f"{self.config['flow']['recipe']}."
+            )
 
     def describe(self) -> dict[str, str]:
         options = {k: v for k, v in self.config["flow"].items() if k != "recipe"}
@@ -78,17 +114,19 @@ class DensityExperiment:
             "event_dim": self.vectors.event_dim,
             "shift": self.vectors.shift.tolist(),
             "scale": self.vectors.scale.tolist(),
+            "context": dataclasses.asdict(self.context) if self.context else None,
         }
 
     def init(self, key):
-        return self.flow.init(key, jnp.asarray(self.vectors.train[:INITIAL_ROWS]))
+        rows = [jnp.asarray(array[:INITIAL_ROWS]) for array in self.train_arrays]
+        return self.flow.init(key, *rows)
 
     def loss(self, params, collections, batch_and_keys, step):
         batch, keys = batch_and_keys
         rngs = {name: jax.random.fold_in(keys[0], i) for i, name in enumerate(DRAWS)}
         log_prob, changed = self.flow.apply(
             {"params": params, **collections},
-            batch["x"],
+            *batch,
             rngs=rngs,
             mutable=[name for name in collections if name != CONSTANTS],
         )
@@ -99,12 +137,13 @@ class DensityExperiment:
     def validate(self, variables, apply) -> Report:
         if self.vectors.validation is None:
             return Report()
-        log_prob = apply(self._log_prob, variables, self.vectors.validation)
+        rows = self.vectors.validation, *self.given("validation")
+        log_prob = apply(self.log_prob, variables, *rows)
         return Report({self.best: float(log_prob.mean(dtype=np.float64))})
 
     def report(self, variables, apply) -> Report:
-        test, drawn = self.vectors.test, self.config["report"]["samples"]
-        log_probs = apply(self._log_prob, variables, test)
+        test, given = self.vectors.test, self.given("test")
+        log_probs = apply(self.log_prob, variables, test, *given)
         nll = density.negative_log_likelihood(log_probs)
         metrics = {"log_likelihood": -nll["nll"], "log_likelihood_se": nll["nll_error"]}
         truth = DENSITIES.get(self.vectors.name)
@@ -114,14 +153,24 @@ class DensityExperiment:
             theirs = truth.log_prob(self.vectors.to_original(test))
             kl = density.kl_divergence(theirs, ours)
             metrics |= {"kl": kl["kl"], "kl_se": kl["kl_error"]}
-        seeds = np.arange(drawn, dtype=np.uint32)
-        samples, sample_log_probs = apply(self._samples, variables, seeds)
-        two_sample = density.classifier_two_sample_test(test, samples)
-        metrics |= {
-            "classifier_accuracy": two_sample["accuracy"],
-            "mmd2": density.maximum_mean_discrepancy(test, samples)["mmd2"],
-            "worst_ks": density.marginal_ks(test, samples)["statistic"].max(),
-        }
+        numbers = np.arange(self.config["report"]["samples"], dtype=np.uint32)
+        given_samples = [array[numbers % len(array)] for array in given]
+        samples, sample_log_probs = apply(
+            self._samples, variables, numbers, *given_samples
+        )
+        covered = density.coverage(log_probs, sample_log_probs, [COVERED])
+        metrics |= {f"coverage@{COVERED:.0%}": covered["coverage"][0]}
+        # Of a conditional density it is pairs that should look alike.
+        data, drawn = (
+            np.concatenate(x, 1) for x in ((test, *given), (samples, *given_samples))
+        )
+        if min(len(data), len(drawn)) >= LEAST_SAMPLE:
+            two_sample = density.classifier_two_sample_test(data, drawn)
+            metrics |= {
+                "classifier_accuracy": two_sample["accuracy"],
+                "mmd2": density.maximum_mean_discrepancy(data, drawn)["mmd2"],
+                "worst_ks": density.marginal_ks(test, samples)["statistic"].max(),
+            }
         return Report(
             {f"test/{name}": float(value) for name, value in metrics.items()},
             figures=self._figures(variables, apply, samples),
@@ -132,12 +181,17 @@ class DensityExperiment:
             },
         )
 
+    @property
+    def _in_plane(self) -> bool:
+        """Whether there is one density to draw."""
+        return self.vectors.event_dim == 2 and self.context is None
+
     def _figures(self, variables, apply, samples):
         data = self.vectors.test
         figures = {"marginals": plots.marginals(data, samples, self.vectors.columns)}
-        if self.vectors.event_dim == 2:
+        if self._in_plane:
             limits = plots.limits_around(data)
-            log_probs = on_grid(partial(apply, self._log_prob, variables), limits)
+            log_probs = on_grid(partial(apply, self.log_prob, variables), limits)
             figures |= {
                 "samples": plots.samples_2d({"data": data, "flow": samples}),
                 "joint": plots.joint(data, samples),
@@ -146,14 +200,15 @@ class DensityExperiment:
         return figures
 
     def _animations(self, variables):
-        if self.vectors.event_dim != 2:
+        if not self._in_plane:
             return {}
         seed, drawn = self.config["seed"], self.config["report"]["samples"]
         target = self.vectors.test
         return {"layers": layers_in_motion(self.flow, variables, seed, drawn, target)}
 
-    def _log_prob(self, variables, x):
-        return self.flow.apply(variables, x)
+    def log_prob(self, variables, x, *given):
+        """log p(x), given the context if there is one, of rows `[N, event_dim]`."""
+        return self.flow.apply(variables, x, *given)
 
-    def _samples(self, variables, rows):
-        return draw(self.flow, variables, self.config["seed"], rows)
+    def _samples(self, variables, numbers, *given):
+        return draw(self.flow, variables, self.config["seed"], numbers, *given)

@@ -48,7 +48,7 @@ def manual_files(
 
 def load_vector_file(
     *,
-    path,
+    path="",
     columns=None,
     context=(),
     labels=None,
@@ -76,6 +76,8 @@ def load_vector_file(
     Raises:
         UserError: if there is no such file, or it holds no table of numbers.
     """
+    if not path:
+        raise UserError("there is no table to read; give data.path=FILE.")
     given = path
     path = Path(path).expanduser()
     if not path.exists():

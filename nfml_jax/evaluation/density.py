@@ -9,7 +9,6 @@ from scipy import special, stats
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import TILE, check_same_dimensions, check_vectors
-from nfml_jax.evaluation.verification import roc
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Probabilities of the regions whose coverage is reported."""
@@ -181,26 +180,6 @@ def coverage(data_log_probs, sample_log_probs, levels=LEVELS) -> dict[str, np.nd
     above = len(data) - np.searchsorted(np.sort(data), thresholds, side="left")
     error = np.sqrt(levels * (1 - levels) * (1 / len(data) + 1 / len(samples)))
     return {"level": levels, "coverage": above / len(data), "error": error}
-
-
-def out_of_distribution(inside_scores, outside_scores) -> dict[str, float]:
-    """How well scores, higher for stranger points, tell `[N]` inside from `[M]` out.
-
-    `auroc`, the probability that an outside point scores higher, ties counting half;
-    `auroc_error`, its standard error (Hanley and McNeil 1982); `fpr@tpr=95`, the least
-    share of inside points flagged when at least 95 % of those outside are.
-    """
-    curve = roc(outside_scores, inside_scores)
-    area, m, n = curve.auc, curve.genuine[-1], curve.impostor[-1]
-    spread = area * (1 - area)
-    spread += (m - 1) * (area / (2 - area) - area**2)
-    spread += (n - 1) * (2 * area**2 / (1 + area) - area**2)
-    enough = np.searchsorted(curve.tar, 0.95)
-    return {
-        "auroc": area,
-        "auroc_error": float(np.sqrt(max(spread, 0) / (m * n))),
-        "fpr@tpr=95": float(curve.far[enough]),
-    }
 
 
 def _mean_and_error(values):

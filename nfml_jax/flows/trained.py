@@ -8,9 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import log_softmax, logsumexp
 
 from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.combinators import INTERMEDIATES
+from nfml_jax.data.context import Context
+from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes import make_flow
 
@@ -22,7 +25,10 @@ CHUNK = 4096
 class TrainedFlow:
     """Pure, jitted functions of rows `[N, event_dim]` in their original units.
 
-    A row was standardised as (original - `shift`) / `scale` before the flow saw it.
+    A row was standardised as (original - `shift`) / `scale` before the flow saw it. A
+    conditional flow has a `context`, and takes one for each row: numbers `[N, C]` in
+    their original units, or class numbers `[N]`. Without them, a class-conditional one
+    is the mixture of its classes.
     """
 
     flow: Flow
@@ -30,44 +36,135 @@ class TrainedFlow:
     shift: np.ndarray
     scale: np.ndarray
     step: int
+    context: Context | None = None
 
-    def log_prob(self, x) -> np.ndarray:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, none if the flow isn't class-conditional."""
+        return tuple(self.context.classes) if self.context else ()
+
+    def log_prob(self, x, context=None) -> np.ndarray:
         """Log-densities `[N]` in nats, any number of rows in chunks of `CHUNK`."""
-        x = (np.asarray(x, np.float64) - self.shift) / self.scale
-        parts = [
-            np.asarray(self._log_prob(self.variables, part))
-            for part in _chunks(x.astype(np.float32))
-        ]
-        log_det = np.log(self.scale).sum()
-        return np.concatenate([np.zeros(0), *parts]) - log_det
+        if context is None and self.classes:
+            return logsumexp(self._log_joint(x), axis=1)
+        x = self._standardised(x)
+        log_probs = self._in_chunks(self._log_prob, x, *self._given(context, len(x)))
+        return log_probs - np.log(self.scale).sum()
 
-    def sample(self, seed: int, n: int) -> np.ndarray:
-        """`n` draws `[n, event_dim]`; a longer draw begins with the shorter one."""
+    def posterior(self, x) -> np.ndarray:
+        """p(class | x) `[N, classes]` by Bayes' rule, of a class-conditional flow."""
+        if not self.classes:
+            raise UserError(
+                "the flow isn't class-conditional, so there are no classes to tell "
+                "apart; train one with configs/conditional_mnist.py or data.labels."
+            )
+        return np.exp(log_softmax(self._log_joint(x), axis=1))
+
+    def sample(self, seed: int, n: int, context=None) -> np.ndarray:
+        """`n` draws `[n, event_dim]`; a longer draw begins with the shorter one.
+
+        `context` is one for all draws, or one for each.
+        """
+        if context is None and self.classes:
+            prior = np.asarray(self.context.prior)
+            context = np.random.default_rng(seed).choice(len(prior), n, p=prior)
+        elif context is not None and np.ndim(context) < (1 if self.classes else 2):
+            context = np.repeat(np.asarray(context)[None], n, axis=0)
+        rows = np.arange(n, dtype=np.uint32), *self._given(context, n)
+        draws = self._in_chunks(
+            lambda variables, *part: self._sample(variables, seed, *part), *rows
+        )
+        return draws.reshape(n, -1) * self.scale + self.shift
+
+    def _log_joint(self, x):
+        """log p(x, class) `[N, classes]`."""
+        log_probs = self._in_chunks(self._class_log_probs, self._standardised(x))
+        log_probs = log_probs.reshape(-1, len(self.classes))
+        return log_probs + np.log(self.context.prior) - np.log(self.scale).sum()
+
+    def _standardised(self, x):
+        x = np.asarray(x, np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.scale):
+            raise UserError(
+                f"rows have shape {list(x.shape)}; this flow takes "
+                f"[N, {len(self.scale)}]."
+            )
+        bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+        if len(bad):
+            raise UserError(
+                f"{len(bad)} of {len(x)} rows hold NaN or infinity (the first is row "
+                f"{bad[0]}); take them out."
+            )
+        return ((x - self.shift) / self.scale).astype(np.float32)
+
+    def _given(self, context, count) -> tuple[np.ndarray, ...]:
+        """What follows rows in a call of the flow."""
+        if self.context is None and context is None:
+            return ()
+        if self.context is None:
+            raise UserError("the flow is not conditional; leave the context out.")
+        if context is None:
+            raise UserError(
+                f"the flow is conditional on {', '.join(self.context.columns)}; give "
+                "a context for each row."
+            )
+        given = self.context.encode(context)
+        if len(given) != count:
+            raise UserError(
+                f"there are {len(given)} contexts for {count} rows; give one for each."
+            )
+        return (given,)
+
+    def _in_chunks(self, function, *rows):
         parts = [
-            np.asarray(self._sample(self.variables, seed, part))
-            for part in _chunks(np.arange(n, dtype=np.uint32))
+            np.asarray(function(self.variables, *(r[i : i + CHUNK] for r in rows)))
+            for i in range(0, len(rows[0]), CHUNK)
         ]
-        empty = np.zeros((0, len(self.scale)))
-        return np.concatenate([empty, *parts]) * self.scale + self.shift
+        return np.concatenate(parts) if parts else np.zeros(0)
 
     @cached_property
     def _log_prob(self):
         return jax.jit(self.flow.apply)
 
     @cached_property
+    def _class_log_probs(self):
+        classes = len(self.classes)
+        return jax.jit(lambda v, x: class_log_probs(self.flow, v, x, classes))
+
+    @cached_property
     def _sample(self):
-        return jax.jit(lambda v, seed, rows: draw(self.flow, v, seed, rows)[0])
+        def sample(variables, seed, numbers, *given):
+            return draw(self.flow, variables, seed, numbers, *given)[0]
+
+        return jax.jit(sample)
 
 
-def draw(flow: Flow, variables, seed, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Draws `[N, event_dim]` keyed by numbers `rows [N]`, and their log-densities."""
+def class_log_probs(flow: Flow, variables, x: jax.Array, classes: int) -> jax.Array:
+    """log p(x | class) `[N, classes]` of rows `[N, D]`, the context being one-hot."""
+
+    def of_class(one_hot):
+        return flow.apply(variables, x, jnp.broadcast_to(one_hot, (len(x), classes)))
+
+    # One class after another: all at once they would take as many times the memory.
+    return jax.lax.map(of_class, jnp.eye(classes)).T
+
+
+def draw(
+    flow: Flow, variables, seed, numbers: jax.Array, *given: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Draws `[N, event_dim]` keyed by `numbers [N]`, and their log-densities.
+
+    A conditional flow is given a context `[N, C]`.
+    """
     key = jax.random.key(seed)
 
-    def one(row):
-        key_of_row = jax.random.fold_in(key, row)
-        return flow.apply(variables, key_of_row, method="sample_and_log_prob")
+    def one(number, *given):
+        key_of_draw = jax.random.fold_in(key, number)
+        return flow.apply(
+            variables, key_of_draw, (), *given, method="sample_and_log_prob"
+        )
 
-    return jax.vmap(one)(rows)
+    return jax.vmap(one)(numbers, *given)
 
 
 def path(flow: Flow, variables, key: jax.Array, n: int) -> jax.Array:
@@ -89,17 +186,18 @@ def path(flow: Flow, variables, key: jax.Array, n: int) -> jax.Array:
 
 
 def load_flow(config: Mapping, variables, meta: Mapping, result) -> TrainedFlow:
-    """The loader of the density experiment; see `nfml_jax.load`."""
+    """The loader of the density experiments; see `nfml_jax.load`."""
     model = meta["model"]
+    context = Context(**model["context"]) if model.get("context") else None
     return TrainedFlow(
-        flow=make_flow(event_dim=model["event_dim"], **config["flow"]),
+        flow=make_flow(
+            event_dim=model["event_dim"],
+            context_dim=context.size if context else 0,
+            **config["flow"],
+        ),
         variables=jax.tree.map(jnp.asarray, variables),
         shift=np.asarray(model["shift"]),
         scale=np.asarray(model["scale"]),
         step=meta["step"],
+        context=context,
     )
-
-
-def _chunks(rows):
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK]

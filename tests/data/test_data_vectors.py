@@ -1,13 +1,13 @@
 """Sets of vectors: what is read, how it is split and scaled, and what is refused."""
 
 import dataclasses
-import io
+import sys
 import warnings
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
 
 from nfml_jax.data import patches, tabular, uci, vectors
 from nfml_jax.data.densities import DENSITIES
@@ -199,33 +199,10 @@ def test_every_density_is_a_data_set(name):
     assert np.isfinite(back).all()
 
 
-def write_published(folder):
-    """Small files of the published names and columns, their decisive traits kept."""
-    for name in ("power", "gas", "hepmass", "miniboone"):
-        (folder / name).mkdir(parents=True)
-    steps = np.floor(RNG.uniform(0, 50, (100, 8)))
-    np.save(folder / "power/data.npy", steps)
-    np.save(folder / "miniboone/data.npy", RNG.normal(size=(100, 43)))
-    base = RNG.normal(size=(100, 8))
-    alike = base[:, :3] + 0.01 * RNG.normal(size=(100, 3))
-    pandas = pytest.importorskip("pandas")
-    names = ["Time", "Meth", "Eth", *(f"s{i}" for i in range(11))]
-    sensors = np.concatenate([RNG.normal(size=(100, 3)), alike, base], axis=1)
-    table = pandas.DataFrame(sensors, columns=names)
-    table.to_pickle(folder / "gas/ethylene_CO.pickle")
-    for part, extra in (("train", 0), ("test", 1)):
-        label = RNG.integers(0, 2, (200, 1))
-        rounded = RNG.integers(0, 3, (200, 6))
-        rows = np.concatenate([label, rounded, RNG.normal(size=(200, 21 + extra))], 1)
-        header = ",".join(["# label", *(f"f{i}" for i in range(27))])
-        write_csv(folder / f"hepmass/1000_{part}.csv", rows, header)
-    return folder
-
-
-def test_published_files_are_prepared_as_published(tmp_path):
+def test_published_files_are_prepared_as_published(tmp_path, monkeypatch):
     folder = write_published(tmp_path)
-    sizes = {"power": (81, 9, 10), "gas": (81, 9, 10), "miniboone": (81, 9, 10)}
-    for name in ("power", "gas", "hepmass", "miniboone"):
+    monkeypatch.setitem(sys.modules, "h5py", ARRAYS_AS_HDF5)
+    for name in tabular.PUBLISHED:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             data = load_vectors(name, manual_dir=folder)
@@ -236,12 +213,14 @@ def test_published_files_are_prepared_as_published(tmp_path):
         if name == "hepmass":
             assert all(np.ptp(data.train, axis=0) > 1)
         else:
-            assert counts == sizes[name]
+            assert counts == (81, 9, 10)
         # The published numbers of rows earn the published name.
         whole = tabular.load_published(
             dataclasses.replace(spec, sizes=counts), manual_dir=folder
         )
         assert whole.name == name
+        if name == "bsds300":
+            continue  # as it is published, not standardised
         used = np.concatenate([getattr(data, part) for part in spec.statistics])
         np.testing.assert_allclose(used.mean(0), 0, atol=1e-5)
         np.testing.assert_allclose(used.std(0), 1, atol=1e-5)
@@ -261,6 +240,52 @@ def test_files_of_other_columns_are_not_the_published_ones(tmp_path):
     np.save(tmp_path / "miniboone/data.npy", ROWS)
     with pytest.raises(UserError, match="MINIBOONE has 43 columns"):
         load_vectors("miniboone", manual_dir=tmp_path)
+
+
+def test_principal_components_are_uncorrelated_and_largest_first(tmp_path):
+    rows = RNG.normal(size=(300, 5)) @ RNG.normal(size=(5, 5)) + 7
+    np.save(tmp_path / "set.npy", rows)
+    options = {"path": tmp_path / "set.npy", "standardise": False}
+    data = load_vectors("vectors", components=3, **options)
+    assert data.name == "vectors:set_pca3" and data.columns == ("pc1", "pc2", "pc3")
+    covariance = np.cov(data.train.T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
+    assert (np.diff(np.diag(covariance)) < 0).all()
+    # All of them are a rotation, which keeps distances.
+    whole, rotated = (load_vectors("vectors", components=n, **options) for n in (0, 5))
+    ours = np.linalg.norm(rotated.test[0] - rotated.test[1])
+    assert ours == pytest.approx(np.linalg.norm(whole.test[0] - whole.test[1]), 1e-4)
+    assert whole.digest == rotated.digest == data.digest
+
+
+def test_columns_and_classes_to_condition_on(tmp_path):
+    kinds = np.arange(200) % 4
+    path = write_csv(tmp_path / "set.csv", np.column_stack([ROWS, kinds]), "a,b,c,kind")
+    data = load_vectors("vectors", path=path, context=("b", 0), columns=[0, 1, 2])
+    assert data.columns == ("c",) and data.context.columns == ("b", "a")
+    given = np.concatenate(list(data.given.values()))
+    assert set(map(tuple, given)) == set(map(tuple, ROWS[:, [1, 0]]))
+    encoded = data.context.encode(data.given["train"])
+    np.testing.assert_allclose(encoded.mean(0), 0, atol=1e-5)
+    classed = load_vectors("vectors", path=path, labels="kind", held_out=("1",))
+    assert classed.context.classes == ("0", "2", "3") and classed.event_dim == 3
+    assert sum(classed.context.prior) == pytest.approx(1)
+    whole = load_vectors("vectors", path=path, labels="kind")
+    outside = whole.to_original(whole.test[whole.given["test"] == 1])
+    np.testing.assert_allclose(classed.to_original(classed.outside), outside, rtol=1e-5)
+    assert classed.summary()["outside"] == len(outside)
+    one_hot = classed.context.encode(classed.given["test"])
+    assert one_hot.sum() == len(classed.test) == len(whole.test) - len(outside)
+    assert "rows of 3 numbers given 3 classes" in classed.describe()
+
+
+def test_images_are_rows_of_pixels_given_their_class(manual_dir, tmp_path):
+    options = {"source": "manual", "manual_dir": manual_dir, "data_dir": tmp_path}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = load_vectors("mnist", components=4, **options)
+    assert data.event_dim == 4 and data.context.size == 10
+    assert data.counts == {"train": 360, "validation": 40, "test": 200}
 
 
 def test_of_two_columns_alike_the_first_goes():
@@ -289,13 +314,7 @@ def test_small_sets_lose_discrete_and_repeated_columns(tmp_path):
 
 
 def test_patches_follow_the_recipe(tmp_path):
-    with zipfile.ZipFile(tmp_path / "photographs.zip", "w") as archive:
-        for part, count in (("train", 23), ("test", 21)):
-            for i in range(count):
-                pixels = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
-                file = io.BytesIO()
-                Image.fromarray(pixels).save(file, "jpeg")
-                archive.writestr(f"BSDS300/images/{part}/{i}.jpg", file.getvalue())
+    write_photographs(tmp_path / "photographs.zip")
     counts = {"train": 50, "validation": 20, "test": 30}
     data = load_vectors("bsds300_patches", manual_dir=tmp_path, **counts)
     assert {k: data.summary()[k] for k in counts} == counts

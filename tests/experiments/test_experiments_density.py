@@ -2,15 +2,23 @@
 
 import importlib
 import json
+import shutil
+import sys
+from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
 
 import nfml_jax
 from configs import coupling_circles
 from experiments import make_experiment
 from nfml_jax.data.vectors import load_vectors
+from nfml_jax.errors import UserError
 from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.training.setup import Setup
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +38,105 @@ def finished(tmp_path_factory):
     return path, train_and_evaluate(make_experiment, config, path).result
 
 
-@pytest.mark.parametrize("name", ["spline_circles", "coupling_circles"])
-def test_every_config_runs(name, tmp_path):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, manual_dir):
+    """A folder with what the configs read: tables, photographs and digits."""
+    folder = write_published(tmp_path_factory.mktemp("files"))
+    write_photographs(folder / "photographs.zip")
+    shutil.copytree(manual_dir, folder / "mnist")
+    np.save(folder / "table.npy", np.random.default_rng(0).normal(size=(400, 3)))
+    return folder
+
+
+def smoke(name, files, **data):
+    """The smoke run of a config, on the files."""
     module = importlib.import_module(f"configs.{name}")
-    config = module.get_config("smoke").to_dict()
+    assert module.__doc__ and f"configs/{name}.py" in module.__doc__
+    config = module.get_config("smoke")
+    if "manual_dir" in config.data:
+        config.data.manual_dir = str(files)
+    if "path" in config.data:
+        config.data.path = "table.npy"
+    if "data_dir" in config.data:
+        config.data.data_dir, config.data.source = str(files / "data"), "manual"
+    config.data.update(data)
+    return config
+
+
+CONFIGS = sorted(
+    path.stem
+    for path in (Path(__file__).parents[2] / "configs").glob("*.py")
+    if path.stem != "defaults"
+)
+CONFIGS = [
+    name
+    for name in CONFIGS
+    if importlib.import_module(f"configs.{name}").get_config().experiment
+    in ("density", "conditional")
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*as it was published")
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_makes_a_run_that_can_take_a_step(name, files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", ARRAYS_AS_HDF5)
+    config = smoke(name, files)
+    if name.endswith("patches"):
+        config.data.update({"train": 100, "validation": 50, "test": 50})
+    setup = Setup(make_experiment, config.to_dict(), jax.devices()[:1])
+    experiment, key = setup.experiment, jax.random.key(0)
+    variables = dict(jax.eval_shape(experiment.init, key))
+    batch = jax.tree.map(lambda rows: jnp.asarray(rows[:4]), experiment.train_arrays)
+    arguments = variables.pop("params"), variables, (batch, jax.random.split(key, 4)), 0
+    loss, _ = jax.eval_shape(experiment.loss, *arguments)
+    assert loss.shape == () and experiment.describe()
+    # The config itself asks for what its smoke run leaves out.
+    whole = importlib.import_module(f"configs.{name}").get_config()
+    assert set(whole.flow) == set(config.flow) and whole.train.report == "best"
+
+
+# One config of every kind of report; the rest of a run is alike.
+@pytest.mark.parametrize("name", ["spline_circles", "maf_vectors"])
+def test_configs_run_to_the_end(name, files, tmp_path):
+    config = smoke(name, files).to_dict()
     outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
     assert outcome.status == "done"
     assert all(np.isfinite(list(outcome.result["metrics"].values())))
+
+
+@pytest.mark.parametrize("base", ["resampled", "student_t"])
+def test_what_a_base_learns_by_is_given(base, files):
+    config = smoke("maf_vectors", files).to_dict()
+    config["flow"] = {"recipe": "maf", "layers": 1, "hidden": (8,), "base": base}
+    experiment = make_experiment(config)
+    variables = experiment.init(jax.random.key(0))
+    collections = {name: v for name, v in variables.items() if name != "params"}
+    batch = jax.tree.map(lambda rows: rows[:32], experiment.train_arrays)
+    keys = jax.random.split(jax.random.key(1), 32)
+    loss, (changed, _) = experiment.loss(
+        variables["params"], collections, (batch, keys), 0
+    )
+    assert np.isfinite(loss) and changed.keys() == collections.keys()
+    if base == "resampled":
+        rates = [c["acceptance"]["base"]["rate"] for c in (collections, changed)]
+        assert rates[0] != rates[1]
+
+
+def test_data_outside_what_a_flow_can_model_get_a_sentence(files):
+    np.save(files / "angles.npy", np.random.default_rng(0).normal(0, 9, (200, 2)))
+    config = smoke("nsf_vectors", files).to_dict()
+    config["data"] |= {"path": "angles.npy", "standardise": False}
+    flow = config["flow"]
+    config["flow"] = {"recipe": "circular_nsf", "layers": 1}
+    with pytest.raises(UserError, match=r"outside \[-3.142, 3.142\]"):
+        make_experiment(config)
+    # A spline's tails are the identity: no mistake, but worth a word.
+    config["flow"] = flow
+    (said,) = make_experiment(config).warnings()
+    assert "beyond the splines' bound of 3" in said
+    config["data"]["path"] = ""
+    with pytest.raises(UserError, match="give data"):
+        make_experiment(config)
 
 
 def test_it_learns_more_than_a_normal_density(finished):

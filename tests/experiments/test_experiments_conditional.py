@@ -1,0 +1,145 @@
+"""A class-conditional flow from its config to a classifier that can be used."""
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+import nfml_jax
+from configs import anomaly_mnist, nsf_vectors
+from experiments import make_experiment
+from nfml_jax.data.vectors import load_vectors
+from nfml_jax.errors import UserError
+from nfml_jax.training.loop import train_and_evaluate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn():
+    """How figures look is the business of tests/plots: here they stay white."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+        yield
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory):
+    """A table of three normal classes in the plane, the last of them far away."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(1500) % 3
+    centres = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 9.0]])
+    rows = centres[labels] + rng.normal(size=(1500, 2))
+    path = tmp_path_factory.mktemp("blobs") / "blobs.npz"
+    np.savez(path, x=np.column_stack([rows, labels]), columns=["a", "b", "kind"])
+    return path
+
+
+def small(config, path, **data):
+    """A run of seconds on a table."""
+    config.flow = {"recipe": "realnvp", "layers": 2, "hidden": (16,)}
+    config.data = {"name": "vectors", "path": str(path), "seed": 0, **data}
+    config.train.update(
+        {
+            "batch_size": 256,
+            "total": "300 steps",
+            "log_every": "100 steps",
+            "evaluate_every": "100 steps",
+            "checkpoint_every": "100 steps",
+            "steps_per_dispatch": 100,
+        }
+    )
+    config.optimizer.learning_rate = 1e-2
+    config.optimizer.warmup = "never"
+    config.report.samples = 200
+    return config.to_dict()
+
+
+@pytest.fixture(scope="module")
+def finished(blobs, tmp_path_factory):
+    config = small(anomaly_mnist.get_config(), blobs, labels="kind", held_out=("2",))
+    path = tmp_path_factory.mktemp("conditional") / "run"
+    return path, train_and_evaluate(make_experiment, config, path).result
+
+
+def test_it_classifies_and_finds_strange_as_well_as_the_true_densities(finished):
+    path, result = finished
+    metrics = result["metrics"]
+    assert all(np.isfinite(list(metrics.values())))
+    # The best classifier of two unit normals four apart is right in Φ(2) of all cases.
+    assert metrics["test/accuracy"] == pytest.approx(0.977, abs=0.04)
+    for name in ("test", "gaussian", "mahalanobis", "knn"):
+        assert metrics[f"{name}/auroc"] > 0.99
+    assert metrics["test/log_loss"] < 0.2 and metrics["test/calibration_error"] < 0.1
+    assert result["data"]["outside"] > 20 and result["data"]["train"] < 900
+    figures = {figure.stem for figure in (path / "figures").iterdir()}
+    assert {"confusion", "strangers", "marginals"} <= figures
+
+
+def test_what_was_trained_classifies_rows_in_their_own_units(finished):
+    path, result = finished
+    data = load_vectors(**result["config"]["data"])
+    model = nfml_jax.load(path)
+    x, labels = data.to_original(data.test), data.given["test"]
+    posterior = model.posterior(x)
+    assert model.classes == ("0", "1") and posterior.shape == (len(x), 2)
+    np.testing.assert_allclose(posterior.sum(1), 1)
+    accuracy = (posterior.argmax(1) == labels).mean()
+    assert accuracy == pytest.approx(result["metrics"]["test/accuracy"], abs=1e-6)
+    given = [model.log_prob(x, np.full(len(x), c)) for c in (0, 1)]
+    mixture = np.logaddexp.reduce(np.log(data.context.prior)[:, None] + given)
+    np.testing.assert_allclose(model.log_prob(x), mixture, rtol=1e-4)
+    expected = result["metrics"]["test/log_likelihood"] + data.log_det
+    assert model.log_prob(x, labels).mean() == pytest.approx(expected, abs=1e-3)
+    strange = model.log_prob(data.to_original(data.outside))
+    assert strange.max() < np.median(model.log_prob(x))
+    draws = model.sample(0, 300, 1)
+    assert draws.shape == (300, 2) and draws[:, 0].mean() > 1
+    mixed = model.sample(0, 300)
+    assert (mixed[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.15)
+    np.testing.assert_allclose(model.sample(0, 5), mixed[:5], atol=1e-4)
+
+
+def test_a_density_given_numbers_follows_them(tmp_path):
+    rng = np.random.default_rng(0)
+    given = rng.uniform(5, 7, 2000)
+    rows = np.column_stack([10 * given + rng.normal(size=2000), given])
+    np.save(tmp_path / "line.npy", rows)
+    config = small(nsf_vectors.get_config(), tmp_path / "line.npy", context=("1",))
+    result = train_and_evaluate(make_experiment, config, tmp_path / "run").result
+    data = load_vectors(**config["data"])
+    # Given the number, what is left is normal noise: log p is its negative entropy.
+    found = result["metrics"]["test/log_likelihood"] + data.log_det
+    assert found == pytest.approx(-0.5 * np.log(2 * np.pi * np.e), abs=0.15)
+    model = nfml_jax.load(tmp_path / "run")
+    draws = model.sample(0, 400, [6.0])
+    assert draws.mean() == pytest.approx(60, abs=0.5) and draws.std() < 2
+    x = np.full((3, 1), 60.0)
+    assert model.log_prob(x, np.full((3, 1), 6.0)).shape == (3,)
+    mistakes = {
+        "give a context": lambda: model.log_prob(x),
+        r"expected finite numbers \[N, 1\]: 1": lambda: model.log_prob(x, np.eye(3)),
+        "2 contexts for 3 rows": lambda: model.log_prob(x, np.ones((2, 1))),
+        r"takes \[N, 1\]": lambda: model.log_prob(np.eye(3), np.ones((3, 1))),
+        "1 of 3 rows hold NaN": lambda: model.log_prob(x * [[1], [np.nan], [1]]),
+        "isn't class-conditional": lambda: model.posterior(x),
+    }
+    for sentence, mistake in mistakes.items():
+        with pytest.raises(UserError, match=sentence):
+            mistake()
+
+
+MISTAKES = {
+    "has no classes to condition on": {},
+    "has no column 'sort'": {"labels": "sort"},
+    "condition on one of them": {"labels": "kind", "context": ("a",)},
+    "must be whole numbers": {"labels": "a"},
+    "class of vectors:blobs '3' is not known": {"labels": "kind", "held_out": ("3",)},
+    "has no classes; leave it empty": {"held_out": ("2",)},
+    "held_out names all classes": {"labels": "kind", "held_out": ("0", "1", "2")},
+    "components is 7": {"labels": "kind", "components": 7},
+}
+
+
+@pytest.mark.parametrize("sentence", MISTAKES)
+def test_mistakes_get_a_sentence(sentence, blobs):
+    config = small(anomaly_mnist.get_config(), blobs, **MISTAKES[sentence])
+    with pytest.raises(UserError, match=sentence):
+        make_experiment(config)

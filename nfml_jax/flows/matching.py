@@ -2,6 +2,7 @@
 
 import jax
 
+from nfml_jax.bijectors.combinators import Chain
 from nfml_jax.bijectors.continuous import Continuous
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
@@ -21,14 +22,19 @@ def flow_matching_loss(
 
     t is uniform, x₀ drawn from the flow's base and x `[..., D]` data, so that f is
     regressed on the velocity of straight paths (Lipman et al. 2023, eqs. 22-23). The
-    flow's bijector is a `Continuous`; anything else raises UserError.
+    flow's bijector is a `Continuous`, as `flows.ffjord` makes it of one layer; anything
+    else raises UserError.
 
         loss = flow.apply(variables, key, x, method=flow_matching_loss)
     """
-    if not isinstance(flow.bijector, Continuous):
+    bijector = flow.bijector
+    while isinstance(bijector, Chain) and len(bijector.bijectors) == 1:
+        bijector = bijector.bijectors[0]
+    if not isinstance(bijector, Continuous):
         raise UserError(
             f"Flow matching trains a Continuous bijector, and this flow's is "
-            f"{type(flow.bijector).__name__}; use its likelihood instead."
+            f"{type(bijector).__name__}; take flows.ffjord with one layer, or train "
+            "this one by its likelihood."
         )
     time_key, base_key = jax.random.split(key)
     t = jax.random.uniform(time_key, x.shape[:-1], x.dtype)
@@ -36,5 +42,5 @@ def flow_matching_loss(
     shape = x.shape[: x.ndim - 1 - len(base.batch_shape)]
     start = base.sample(seed=base_key, sample_shape=shape).astype(x.dtype)
     left = 1 - (1 - sigma) * t[..., None]
-    velocity = flow.bijector.velocity(t, left * start + t[..., None] * x, context)
+    velocity = bijector.velocity(t, left * start + t[..., None] * x, context)
     return ((velocity - (x - (1 - sigma) * start)) ** 2).sum(-1).mean()

@@ -8,7 +8,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax import loops
 from nfml_jax.flows.bases import Normal
+from nfml_jax.nets.conditioners import MLP
 
 Array = jax.Array
 
@@ -20,8 +22,9 @@ class Resampled(nn.Module):
     """Draws of a proposal π, each kept with probability a(z), the T-th always.
 
     p(z) = π(z) ((1 - α) a(z) / Z + α), with α = (1 - Z)^(T - 1), Z = E_π[a] and T the
-    `truncation` (Stimper et al. 2022, section 3.2). `net` is a conditioner, whose one
-    output is a's logit. `proposal` is another base, by default standard normals.
+    `truncation` (Stimper et al. 2022, section 3.2). `net` is a conditioner, by default
+    an MLP, whose one output is a's logit. `proposal` is another base, by default
+    standard normals.
 
     Z is estimated while a "base" key is given (`rngs={"base": key}`) and the collection
     "acceptance" is mutable, as in training: from `samples` draws, through which its
@@ -30,7 +33,7 @@ class Resampled(nn.Module):
     """
 
     event_dim: int
-    net: nn.Module
+    net: nn.Module = MLP()
     proposal: nn.Module | None = None
     truncation: int = 100
     samples: int = 1024
@@ -90,4 +93,4 @@ class _Resampled(distrax.Distribution):
 
         z = jnp.zeros_like(self._proposal.sample(seed=key, sample_shape=(n,)))
         state = 0, key, z, jnp.zeros(n, bool)
-        return jax.lax.stop_gradient(jax.lax.while_loop(unfinished, draw, state)[2])
+        return jax.lax.stop_gradient(loops.while_loop(unfinished, draw, state)[2])

@@ -1,0 +1,74 @@
+"""Named flows: the architectures of the papers, every option within reach.
+
+All take `event_dim`, and by keyword: `context_dim` for a conditional density; `base`, a
+module of `nfml_jax.flows.bases` or the name of one in `BASES`; `layers`; `remat`, to
+compute activations anew in the backward pass; and `fast`, the direction that evaluates
+the layers as they are written: "log_prob" for learning densities, "sample" for
+variational inference. The other direction inverts them, which costs more (splines),
+much more (autoregressive maps) or needs iterations (monotone networks, residual maps).
+"""
+
+import inspect
+
+from nfml_jax.flows.flow import Flow
+from nfml_jax.flows.recipes.autoregressive import (
+    bernstein,
+    bnaf,
+    iaf,
+    maf,
+    naf,
+    sos,
+    umnn,
+)
+from nfml_jax.flows.recipes.couplings import circular_nsf, flowpp, nice, realnvp, rq_nsf
+from nfml_jax.flows.recipes.stacked import BASES
+from nfml_jax.flows.recipes.whole_vector import (
+    ffjord,
+    gaussianization,
+    independent,
+    planar,
+    residual,
+    sylvester,
+)
+from nfml_jax.names import look_up
+
+RECIPES = {
+    "independent": independent,
+    "nice": nice,
+    "realnvp": realnvp,
+    "maf": maf,
+    "iaf": iaf,
+    "rq_nsf": rq_nsf,
+    "naf": naf,
+    "umnn": umnn,
+    "sos": sos,
+    "bernstein": bernstein,
+    "flowpp": flowpp,
+    "gaussianization": gaussianization,
+    "bnaf": bnaf,
+    "residual": residual,
+    "ffjord": ffjord,
+    "circular_nsf": circular_nsf,
+    "planar": planar,
+    "sylvester": sylvester,
+}
+
+
+def make_flow(recipe: str, event_dim: int, **options) -> Flow:
+    """The flow of a config's "flow" section; unknown options get a sentence."""
+    function = look_up(RECIPES, recipe, "recipe")
+    known = dict.fromkeys(option_names(function))
+    for option in options:
+        look_up(known, option, f"option of recipe {recipe!r}:")
+    return function(event_dim, **options)
+
+
+def option_names(recipe) -> list[str]:
+    """The names of all options a recipe takes, those it passes on among them."""
+    parameters = inspect.signature(recipe).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    further = getattr(recipe, "passes_to", None)
+    return names + (option_names(further) if further else [])
+
+
+__all__ = ["BASES", "RECIPES", "make_flow", "option_names", *RECIPES]

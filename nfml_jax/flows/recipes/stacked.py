@@ -1,0 +1,69 @@
+"""What all recipes have in common: layers alike in a stack, a base, a direction."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+
+from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
+from nfml_jax.errors import UserError
+from nfml_jax.flows.bases import GaussianMixture, Normal, StudentT, VonMises
+from nfml_jax.flows.flow import Flow
+from nfml_jax.flows.resampled import Resampled
+from nfml_jax.names import look_up
+from nfml_jax.nets.conditioners import MLP
+
+# The bases that a config can name, with their defaults.
+BASES = {
+    "normal": Normal,
+    "student_t": StudentT,
+    "gaussian_mixture": GaussianMixture,
+    "von_mises": VonMises,
+    "resampled": Resampled,
+}
+
+
+def passes_options_to(function):
+    """Note where a recipe's further options go, so that all of them can be listed."""
+
+    def note(recipe):
+        recipe.passes_to = function
+        return recipe
+
+    return note
+
+
+def stacked(
+    event_dim: int,
+    layer: Sequence[Bijector],
+    *,
+    layers: int,
+    ends: Sequence[Bijector] = (),
+    fast: str = "log_prob",
+    context_dim: int = 0,
+    base: nn.Module | str = "normal",
+    remat: bool = False,
+) -> Flow:
+    """A flow of `layers` equal layers, followed by `ends`.
+
+    In the `fast` direction the layers come in the order they are written here. One
+    layer alone is not stacked: its parameters have no axis of layers.
+    """
+    if event_dim < 1:
+        raise UserError(
+            f"event_dim = {event_dim}; a density needs at least one number."
+        )
+    if fast not in ("log_prob", "sample"):
+        raise UserError(f"fast = {fast!r} is not known; choose 'log_prob' or 'sample'.")
+    one = Chain(list(layer))
+    bijector = Chain([Stack(one, layers, remat) if layers > 1 else one, *ends])
+    return Flow(
+        bijector=bijector if fast == "sample" else Inverse(bijector),
+        base=look_up(BASES, base, "base")(event_dim) if isinstance(base, str) else base,
+        event_dim=event_dim,
+        context_dim=context_dim,
+    )
+
+
+def amortised_by(options):
+    """The network that makes parameters from a context, if there is one."""
+    return MLP() if options.get("context_dim", 0) else None

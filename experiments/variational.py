@@ -13,6 +13,7 @@ from jax.scipy.stats import norm
 from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
 from nfml_jax.bijectors import Inverse
+from nfml_jax.bijectors.continuous import has_equations
 from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
 from nfml_jax.flows.trained import draw
@@ -57,6 +58,7 @@ class VariationalExperiment:
         self.config = config
         self.energy = look_up(ENERGIES, config["energy"]["name"], "energy")
         self.flow = sampling_flow(config["flow"], self.energy.event_dim)
+        self.checked = not has_equations(self.flow)
         self.q = approximation_of(self.flow)
         self.objective = make_objective(**config["objective"])
         annealing = config["annealing"]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn import log_sigmoid, logsumexp
 
+from nfml_jax import loops
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
@@ -173,4 +174,4 @@ def _inverse(numbers, y):
         for group in groups
     ]
     numbers = jnp.arange(event_dim), groups, jnp.moveaxis(y, -1, 0)
-    return jnp.moveaxis(lax.scan(step, known, numbers)[1], 0, -1)
+    return jnp.moveaxis(loops.scan(step, known, numbers)[1], 0, -1)

@@ -4,6 +4,7 @@ Chen et al. 2018; FFJORD (Grathwohl et al. 2019). Solved by diffrax, an optional
 dependency. `nfml_jax.flows.flow_matching_loss` trains f without solving anything.
 """
 
+import dataclasses
 from types import ModuleType
 
 import flax.linen as nn
@@ -32,8 +33,9 @@ class Continuous(Bijector):
     the whole path. The inverse solves backwards. `solver` keeps the error of each step
     under `atol` + `rtol` |x|, so nothing is more exact than that; use smooth
     activations. `adjoint` says how gradients are taken: "checkpoint", through the
-    solver's steps; "backsolve", by a second equation backwards, in constant memory but
-    inexact; "direct", which forward-mode differentiation needs as well.
+    solver's steps, but not within shard_map; "backsolve", by a second equation
+    backwards, in constant memory but inexact; "direct", which forward-mode
+    differentiation needs as well.
     """
 
     net: nn.Module
@@ -97,6 +99,21 @@ class Continuous(Bijector):
         )
         y, log_det = solution.ys
         return y[0], log_det[0]
+
+
+def has_equations(module) -> bool:
+    """Whether a module holds a `Continuous`, at any depth.
+
+    Its solver's loops start from constants, which shard_map's checks refuse.
+    """
+    if isinstance(module, Continuous):
+        return True
+    if isinstance(module, (list, tuple)):
+        return any(map(has_equations, module))
+    if not isinstance(module, nn.Module):
+        return False
+    fields = (f.name for f in dataclasses.fields(module) if f.name != "parent")
+    return any(has_equations(getattr(module, name)) for name in fields)
 
 
 def _velocity(net, t, x, context):

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nfml_jax import loops
+
 Array = jax.Array
 
 
@@ -42,7 +44,7 @@ def jacobi(
         moves = (change > unit * jnp.maximum(jnp.abs(x), scale)).any()
         return new, moves, sweeps + 1
 
-    x, _, sweeps = lax.while_loop(unfinished, go, (start, jnp.array(True), 0))
+    x, _, sweeps = loops.while_loop(unfinished, go, (start, jnp.array(True), 0))
     return x, sweeps
 
 

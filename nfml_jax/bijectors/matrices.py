@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 
+from nfml_jax import loops
+
 Array = jax.Array
 
 
@@ -70,8 +72,8 @@ def exponential(matrix: Array) -> Array:
     def horner(i, value):
         return unit + times(matrix / 16, value) / (18 - i)
 
-    small = jax.lax.fori_loop(0, 18, horner, unit)
-    return jax.lax.fori_loop(0, 4, lambda _, value: times(value, value), small)
+    small = loops.fori_loop(0, 18, horner, unit)
+    return loops.fori_loop(0, 4, lambda _, value: times(value, value), small)
 
 
 def normal_pairs(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:

@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from nfml_jax import loops
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi
 from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
@@ -101,8 +102,8 @@ def estimated_log_det(
     """
     number, noise = jax.random.split(key)
     shape = jnp.broadcast_shapes(x.shape, layers[0]["bias"].shape[:-1] + x.shape[-1:])
-    x = jnp.broadcast_to(x, shape)
-    v = jax.random.rademacher(noise, x.shape, x.dtype)
+    x = loops.vary_as(jnp.broadcast_to(x, shape), layers)
+    v = loops.vary_as(jax.random.rademacher(noise, x.shape, x.dtype), x)
     count, weight = estimator.draw(number)
     fixed = jax.lax.stop_gradient((layers, x))
     _, pull = jax.vjp(partial(evaluate, fixed[0]), fixed[1])
@@ -115,7 +116,7 @@ def estimated_log_det(
         return power, value, neumann + weight(k) * power
 
     value = jnp.zeros(x.shape[:-1], x.dtype)
-    _, value, neumann = jax.lax.fori_loop(0, count, term, (v, value, v))
+    _, value, neumann = loops.fori_loop(0, count, term, (v, value, v))
     value, neumann = jax.lax.stop_gradient((value, neumann))
     _, along = jax.jvp(partial(evaluate, layers), (x,), (v,))
     gradient = (neumann * along).sum(-1)

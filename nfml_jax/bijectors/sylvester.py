@@ -1,9 +1,9 @@
 """Sylvester flows (van den Berg et al. 2018): planar flows of many directions."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
+from nfml_jax import loops
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
@@ -109,5 +109,5 @@ def _back_substitute(outer, inner, b, strength, y):
         return (x, tanh.at[..., i].set(tanh_i)), at
 
     none = jnp.zeros_like(y), jnp.zeros_like(y)
-    _, at = jax.lax.scan(step, none, jnp.arange(y.shape[-1]), reverse=True)
+    _, at = loops.scan(step, none, jnp.arange(y.shape[-1]), reverse=True)
     return jnp.moveaxis(at, 0, -1)

@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax import loops
+
 Array = jax.Array
 
 # The directions that each weight stretches most, found anew from where they were.
@@ -88,7 +90,7 @@ def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 2
 
     none = jnp.zeros((), matrix.dtype)
     state = step((0, unit(left, left), jnp.zeros_like(matrix[0]), none, none))
-    return jax.lax.while_loop(unfinished, step, state)[1:3]
+    return loops.while_loop(unfinished, step, state)[1:3]
 
 
 def evaluate(layers: list[dict], x: Array) -> Array:

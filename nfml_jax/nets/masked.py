@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nfml_jax import loops
+
 Array = jax.Array
 
 
@@ -118,7 +120,7 @@ class MaskedNetwork:
 
         known = [jnp.zeros((*p.shape, y.shape[-1]), self.dtype) for p in places[:-1]]
         number = jnp.arange(len(places[0]))
-        _, x = lax.scan(step, known, (number, steps, _take(y, places[0])))
+        _, x = loops.scan(step, known, (number, steps, _take(y, places[0])))
         x = x.reshape(-1, x.shape[-1])[
             np.argsort(places[0].ravel())[: len(self.levels)]
         ]

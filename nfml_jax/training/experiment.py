@@ -36,7 +36,11 @@ class Report:
 
 
 class Experiment(Protocol):
-    """The contract. `best` names the validation metric to choose by, or is None."""
+    """The contract. `best` names the validation metric to choose by, or is None.
+
+    An experiment may have a further field `checked`, False if JAX cannot follow its
+    model's loops; see `nfml_jax.training.sharding.per_device`.
+    """
 
     best: str | None
     # Leading axis [examples, ...]; None for what draws for itself what it trains on.

@@ -82,7 +82,8 @@ class Setup:
             accumulate=self.settings["accumulate"],
         )
         most = self.settings["steps_per_dispatch"]
-        return make_dispatch(step, self.feed.take, self.mesh, most)
+        checked = getattr(self.experiment, "checked", True)
+        return make_dispatch(step, self.feed.take, self.mesh, most, checked=checked)
 
     def devices(self) -> str:
         return device_description(list(self.mesh.devices.flat))

@@ -121,12 +121,17 @@ def per_device(
     in_specs: Any,
     out_specs: Any = REPLICATED,
     donate: int = 0,
+    checked: bool = True,
 ) -> Callable:
     """Compile a per-device `step` for the mesh; pmap's meaning.
 
     `in_specs` and `out_specs` are `P()` for what all devices share and `P(AXIS)` for
     what is split along axis 0 (pmap's `None` and `0`). The first `donate` arguments are
-    given away: their buffers are reused for the results.
+    given away: their buffers are reused for the results. Unless `checked`, JAX doesn't
+    keep track of what varies between devices, and a forgotten average goes unseen, as
+    in pmap: for steps with loops of libraries that don't satisfy its rules.
     """
-    mapped = jax.shard_map(step, mesh=mesh, in_specs=in_specs, out_specs=out_specs)
+    mapped = jax.shard_map(
+        step, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=checked
+    )
     return jax.jit(mapped, donate_argnums=tuple(range(donate)))

@@ -115,7 +115,9 @@ def moving_average(average: PyTree, new: PyTree, decay: jax.Array) -> PyTree:
     return jax.tree.map(move, average, new)
 
 
-def make_dispatch(step: Callable, take: Callable, mesh: Mesh, most: int) -> Callable:
+def make_dispatch(
+    step: Callable, take: Callable, mesh: Mesh, most: int, *, checked: bool = True
+) -> Callable:
     """Compile up to `most` steps into one program.
 
     The returned `dispatch(state, steps, chunk, resident) -> (state, metrics)` runs
@@ -142,4 +144,4 @@ def make_dispatch(step: Callable, take: Callable, mesh: Mesh, most: int) -> Call
 
         return lax.fori_loop(0, steps, advance, (state, metrics))
 
-    return per_device(body, mesh, (P(), P(), P(), P()), donate=1)
+    return per_device(body, mesh, (P(), P(), P(), P()), donate=1, checked=checked)

@@ -39,6 +39,13 @@ def test_samples_have_the_log_prob_they_were_drawn_with(recipe):
     np.testing.assert_allclose(log_probs, again, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("base", flows.BASES)
+def test_a_base_by_name(base):
+    flow = flows.nice(2, layers=1, hidden=(4,), base=base)
+    x = jnp.zeros((3, 2))
+    assert np.isfinite(jax.jit(flow.init_with_output)(KEY, x)[0]).all()
+
+
 @pytest.mark.parametrize("recipe", ["rq_nsf", "maf", "bernstein", "planar"])
 def test_the_density_integrates_to_one(recipe):
     flow = flows.make_flow(recipe, 2, layers=2)
@@ -67,6 +74,7 @@ def test_a_bound_flow_is_a_distrax_distribution():
         (lambda: flows.rq_nsf(3, kind="masked"), "'coupling' or 'autoregressive'"),
         (lambda: flows.nice(3).init(KEY, jnp.zeros((2, 4))), "last axis must be 3"),
         (lambda: flows.nice(0), "event_dim = 0"),
+        (lambda: flows.nice(3, base="norml"), "did you mean 'normal'"),
         (
             lambda: flows.nice(3).init(KEY, jnp.zeros((2, 3)), jnp.zeros((2, 1))),
             "context_dim = 0",

@@ -39,9 +39,9 @@ def step(state, batch, accumulate=1):
     return (params, collections), {"loss": value, **metrics}
 
 
-def run(devices, step=step):
+def run(devices, step=step, checked=True):
     mesh = sharding.make_mesh(jax.devices()[:devices])
-    mapped = sharding.per_device(step, mesh, (P(), P(AXIS)))
+    mapped = sharding.per_device(step, mesh, (P(), P(AXIS)), checked=checked)
     state = sharding.replicate((PARAMS, COLLECTIONS), mesh)
     for _ in range(3):
         state, metrics = jax.block_until_ready(
@@ -88,6 +88,10 @@ def test_one_device_equals_two():
     order = two[0][1]["order"]
     np.testing.assert_array_equal(order, COLLECTIONS["order"])
     assert order.dtype == np.int32
+
+
+def test_checked_equals_unchecked():
+    assert_close(run(2), run(2, checked=False))
 
 
 def test_accumulated_equals_whole():

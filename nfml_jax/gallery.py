@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import load, plots
@@ -18,6 +19,7 @@ from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 from nfml_jax.training.run_directory import read_json
+from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 
 GRID = 160  # cells along either side of a density's panel
 
@@ -64,22 +66,36 @@ def embeddings(runs: Sequence[Path]) -> Figure:
 
 
 def densities(runs: Sequence[Path]) -> Figure:
-    """The densities that flows have learnt of those in `DENSITIES`, and the truth."""
+    """The densities that flows have learnt, and the truth."""
     panels, limits = {}, {}
     for run in runs:
         flow, config = load(run), read_json(run / "config.json")
-        name = config["data"]["name"]
-        truth = look_up(DENSITIES, name, "density")
+        name, log_prob, where = known_density(config)
         if name not in panels:
-            limits[name] = plots.limits_around(draw(truth, "test", 10_000))
+            limits[name] = plots.limits_around(where)
             grid = plots.grid_points(limits[name], GRID)
-            panels[name] = {"truth": truth.log_prob(grid).reshape(GRID, GRID)}
+            panels[name] = {"truth": log_prob(grid).reshape(GRID, GRID)}
         grid = plots.grid_points(limits[name], GRID)
         panels[name][config["name"]] = flow.log_prob(grid).reshape(GRID, GRID)
-    return plots.density_gallery(panels, limits, rows_share=True)
+    side = 1.3 if len(panels) > 2 else 2.6
+    return plots.density_gallery(panels, limits, rows_share=True, side=side)
 
 
-GALLERIES = {"margin": embeddings, "density": densities}
+def known_density(config: dict):
+    """What a flow was fitted to: its name, its log-density, and draws to show it by."""
+    if config["experiment"] == "density":
+        name = config["data"]["name"]
+        density = look_up(DENSITIES, name, "density")
+        return name, density.log_prob, draw(density, "test", 10_000)
+    name = config["energy"]["name"]
+    energy = look_up(ENERGIES, name, "energy")
+    grid = plots.grid_points(SQUARE, 2 * GRID)
+    width = np.ptp(SQUARE[0]) / (2 * GRID)
+    draws = draws_on_grid(0, energy.log_density(grid), grid, width, 10_000)
+    return name, lambda x: energy.log_density(x) - energy.log_z, draws
+
+
+GALLERIES = {"margin": embeddings, "density": densities, "variational": densities}
 
 
 def embedded_test_set(run: Path):

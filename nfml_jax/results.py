@@ -157,24 +157,46 @@ def markdown(
 
 
 def grid(records: Sequence[Mapping], metric: str, digits: int | None = None) -> str:
-    """A row for each run, a column for each data set, and one metric in the cells."""
+    """A row for each run, a column for each data set, and one metric in the cells.
+
+    The best of a column is bold, where `BEST` knows what is better.
+    """
     groups = group(records)
     labels = dict.fromkeys(label for label, _ in groups)
     data = dict.fromkeys(name for _, name in groups)
+    means = {key: _mean(members, metric) for key, members in groups.items()}
     rows = [[metric, "seeds", *data]]
     for label in labels:
         there = [groups[label, name] for name in data if (label, name) in groups]
-        cells = [cell(groups.get((label, name), []), metric, digits) for name in data]
-        rows.append([label, _seeds(there), *cells])
+        rows.append([label, _seeds(there)])
+        for name in data:
+            text = cell(groups.get((label, name), []), metric, digits)
+            column = [m for (_, n), m in means.items() if n == name and m is not None]
+            best = BEST[metric](column, default=None) if metric in BEST else None
+            bold = best is not None and means.get((label, name)) == best
+            rows[-1].append(f"**{text}**" if bold else text)
     return _table(rows, left=1)
+
+
+BEST = {
+    "test/nll": min,
+    "test/kl": min,
+    "test/log_likelihood": max,
+    "test/accuracy": max,
+    "test/ess": max,
+}
+
+
+def numbers(records: Sequence[Mapping], metric: str) -> list[float]:
+    """The metric of those records that are done and have it."""
+    values = [quantity(r, metric) for r in records if r["status"] == "done"]
+    return [value for value in values if value is not None]
 
 
 def cell(records: Sequence[Mapping], metric: str, digits: int | None = None) -> str:
     """Mean ± standard error over runs of one kind, and what became of the others."""
-    values = [quantity(r, metric) for r in records if r["status"] == "done"]
-    values = [value for value in values if value is not None]
+    values = numbers(records, metric)
     lost = [r["status"] for r in records if r["status"] != "done"]
-    words = [f"{lost.count(s)} {s}" for s in dict.fromkeys(lost)]
     if not values:
         return ", ".join(dict.fromkeys(lost)) or ABSENT
 
@@ -186,7 +208,13 @@ def cell(records: Sequence[Mapping], metric: str, digits: int | None = None) -> 
     text = form(np.mean(values))
     if len(values) > 1:
         text += f" ± {form(np.std(values, ddof=1) / len(values) ** 0.5)}"
+    words = [f"{lost.count(s)} {s}" for s in dict.fromkeys(lost)]
     return f"{text} ({', '.join(words)})" if words else text
+
+
+def _mean(records, metric):
+    values = numbers(records, metric)
+    return float(np.mean(values)) if values else None
 
 
 def _data(records):

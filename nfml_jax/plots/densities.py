@@ -127,7 +127,8 @@ def density_map(log_probs, limits: Limits, points=None, title: str = "") -> Figu
     style.tidy(axes, title=title)
     _frame(axes, limits)
     axes.grid(visible=False)
-    bar = figure.colorbar(image, shrink=0.85)
+    cut = np.nanmax(image.get_array()) > image.get_clim()[1]
+    bar = figure.colorbar(image, shrink=0.85, extend="max" if cut else "neither")
     bar.ax.tick_params(labelsize=style.SMALL)
     bar.set_label("density", fontsize=style.TEXT)
     bar.outline.set_visible(False)
@@ -152,7 +153,7 @@ def density_gallery(
     tops = {}
     for name, row in panels.items():
         for column, values in row.items():
-            tops.setdefault(name if rows_share else column, np.exp(np.nanmax(values)))
+            tops.setdefault(name if rows_share else column, _top(np.exp(values)))
     width, height = side * len(columns) + 1.2, side * len(panels) + 0.6
     figure = style.new_figure(width, height, title)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
@@ -215,12 +216,26 @@ def _frame(axes: Axes, limits) -> None:
 
 def _heat(axes: Axes, log_probs, limits, top=None):
     (x0, x1), (y0, y1) = limits
+    density = np.exp(np.asarray(log_probs, np.float64))
     return axes.imshow(
-        np.exp(np.asarray(log_probs, np.float64)),
+        density,
         extent=(x0, x1, y0, y1),
         origin="lower",
         cmap=HEAT,
         vmin=0,
-        vmax=top,
+        vmax=_top(density) if top is None else top,
         aspect="auto",
     )
+
+
+def _top(density) -> float:
+    """The density that only the densest hundredth of the mass exceeds.
+
+    The end of the scale of colours, so that a few bright points darken nothing.
+    """
+    values = np.sort(np.ravel(density))
+    values = values[np.isfinite(values)]
+    mass = np.cumsum(values)
+    if not len(values) or not 0 < mass[-1] < np.inf:
+        return 1.0
+    return float(values[np.searchsorted(mass, 0.99 * mass[-1])])

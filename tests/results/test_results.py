@@ -71,8 +71,8 @@ def test_three_data_sets_make_a_grid_that_shows_what_is_missing(tmp_path, capsys
     (tmp_path / results.RESULTS_FILE).write_text("".join(lines))
     lines = printed(capsys, tmp_path, "--metrics=test/nll", "--digits=2")
     assert lines[0] == "| test/nll | seeds | x | y | z |"
-    assert lines[2] == "| a | 1 | 0.50 | 0.50 | 0.50 |"
-    assert lines[3] == ("| b | 1–2 | 0.25 ± 0.00 | diverged | 0.75 (1 diverged) |")
+    assert lines[2] == "| a | 1 | 0.50 | **0.50** | **0.50** |"
+    assert lines[3] == ("| b | 1–2 | **0.25 ± 0.00** | diverged | 0.75 (1 diverged) |")
 
 
 def test_a_run_without_a_result_says_how_it_stands(tmp_path, capsys):

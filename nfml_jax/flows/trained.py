@@ -173,9 +173,14 @@ def path(flow: Flow, variables, key: jax.Array, n: int) -> jax.Array:
     Gives `[layers + 1, n, event_dim]`; what follows the stack of layers counts to its
     last, and a flow without a stack has one layer.
     """
-    (z, x), seen = flow.apply(
-        variables, key, n, method="sample_path", mutable=[INTERMEDIATES]
-    )
+
+    @jax.jit
+    def run(variables, key):
+        return flow.apply(
+            variables, key, n, method="sample_path", mutable=[INTERMEDIATES]
+        )
+
+    (z, x), seen = run(variables, key)
     events = jax.tree.leaves(seen)
     if not events:
         return jnp.stack([z, x])

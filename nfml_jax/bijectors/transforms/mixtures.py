@@ -61,29 +61,52 @@ class Normal:
 
     @staticmethod
     def log_survival(t):
-        far, near = t > FAR, jnp.minimum(t, FAR)
-        log_near = jnp.log(jax.scipy.special.erfc(near / math.sqrt(2)) / 2)
-        log_far = -t * t / 2 - LOG_SQRT_2PI - jnp.log(_far_hazard(t))
-        return jnp.where(far, log_far, log_near)
+        return _normal_tail(t)[0]
 
     @staticmethod
     def log_hazard(t):
-        far, near = t > FAR, jnp.minimum(t, FAR)
-        log_near = -near * near / 2 - LOG_SQRT_2PI - Normal.log_survival(near)
-        return jnp.where(far, jnp.log(_far_hazard(t)), log_near)
+        return _normal_tail(t)[1]
 
     @staticmethod
     def survival_quantile(log_s):
         return _normal_survival_quantile(log_s)
 
 
+@jax.custom_jvp
+def _normal_tail(t):
+    """log Φ(-t) and the log of the hazard φ(t)/Φ(-t)."""
+    far, near = t > FAR, jnp.minimum(t, FAR)
+    log_near = jnp.log(jax.scipy.special.erfc(near / math.sqrt(2)) / 2)
+    log_hazard = jnp.log(_far_hazard(t))
+    log_far = -t * t / 2 - LOG_SQRT_2PI - log_hazard
+    log_near_hazard = -near * near / 2 - LOG_SQRT_2PI - log_near
+    return (
+        jnp.where(far, log_far, log_near),
+        jnp.where(far, log_hazard, log_near_hazard),
+    )
+
+
+@_normal_tail.defjvp
+def _(primals, tangents):
+    (t,), (d_t,) = primals, tangents
+    log_survival, log_hazard = _normal_tail(t)
+    hazard = jnp.exp(log_hazard)
+    # Far out the hazard is t, and what it is more would be lost in the difference.
+    rest = jnp.where(t > FAR, _far_rest(t), hazard - t)
+    return (log_survival, log_hazard), (-hazard * d_t, rest * d_t)
+
+
 def _far_hazard(t):
     """φ(t)/Φ(-t) = t + 1/(t + 2/(t + 3/...)), Laplace's fraction, for t ≥ FAR."""
+    return jnp.maximum(t, FAR) + _far_rest(t)
+
+
+def _far_rest(t):
     t = jnp.maximum(t, FAR)
     rest = jnp.zeros_like(t)
     for n in range(TERMS[t.dtype.name], 0, -1):
         rest = n / (t + rest)
-    return t + rest
+    return rest
 
 
 @jax.custom_jvp
@@ -95,7 +118,8 @@ def _normal_survival_quantile(log_s):
     """
 
     def step(_, t):
-        return t + (Normal.log_survival(t) - log_s) / jnp.exp(Normal.log_hazard(t))
+        log_survival, log_hazard = _normal_tail(t)
+        return t + (log_survival - log_s) / jnp.exp(log_hazard)
 
     start = jnp.sqrt(2 * jnp.maximum(-log_s - math.log(2), 0))
     return loops.fori_loop(0, 5, step, start)

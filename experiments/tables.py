@@ -23,6 +23,7 @@ METRICS = {
         "angles/intra",
         "angles/inter",
     ),
+    "variational": ("test/kl", "test/ess", "test/log_z_off", "annealed/log_z_off"),
     "density": ("test/nll", "test/kl", "test/classifier_accuracy", "wall_s"),
 }
 MOST_METRICS = 6

@@ -18,5 +18,5 @@ def get_config(arg=None):
         bins=16,
         bound=4.0,
     )
-    config.optimizer.learning_rate = 1e-2
+    config.optimizer.learning_rate = 3e-3
     return defaults.finish(config, arg)

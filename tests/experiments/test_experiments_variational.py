@@ -17,6 +17,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow
 from nfml_jax.flows.bases import Normal
 from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.training.setup import Setup
 from nfml_jax.variational import OBJECTIVES, Energy, approximation_of
 
 CONFIGS = sorted(
@@ -114,6 +115,18 @@ def test_where_the_flow_is_the_target_nothing_is_missing(monkeypatch):
     for name in ("test/kl", "test/log_z_off", "test/forward_kl"):
         assert metrics[name] == pytest.approx(0, abs=1e-5)
     assert metrics["test/ess"] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_flow_has_a_training_step_for_every_objective(name, objective):
+    # Traced, not compiled: what no device could run is refused by then.
+    config = get_config(name, **{"objective.name": objective})
+    setup = Setup(make_experiment, config, jax.devices()[:1])
+    state = jax.eval_shape(setup.state)
+    after, metrics = jax.eval_shape(setup.dispatch(), state, 3, None, None)
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    assert metrics["loss"].shape == metrics["beta"].shape == (3,)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

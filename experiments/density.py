@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
+from nfml_jax.bijectors.continuous import has_equations
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.densities import DENSITIES
 from nfml_jax.data.vectors import load_vectors
@@ -56,6 +57,7 @@ class DensityExperiment:
             **config["flow"],
         )
         self._check_support()
+        self.checked = not has_equations(self.flow)
         self.train_arrays = self.vectors.train, *self.given("train")
         held_out = self.vectors.validation is not None
         self.best = "validation/log_likelihood" if held_out else None

@@ -95,31 +95,27 @@ def test_every_config_makes_a_run_that_can_take_a_step(name, files, monkeypatch)
     assert set(whole.flow) == set(config.flow) and whole.train.report == "best"
 
 
-# One config of every kind of report; the rest of a run is alike.
-@pytest.mark.parametrize("name", ["spline_circles", "maf_vectors"])
-def test_configs_run_to_the_end(name, files, tmp_path):
-    config = smoke(name, files).to_dict()
+def test_a_config_runs_to_the_end(files, tmp_path):
+    config = smoke("maf_vectors", files).to_dict()
     outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
     assert outcome.status == "done"
     assert all(np.isfinite(list(outcome.result["metrics"].values())))
 
 
-@pytest.mark.parametrize("base", ["resampled", "student_t"])
-def test_what_a_base_learns_by_is_given(base, files):
+def test_a_base_is_given_what_it_learns_by(files):
     config = smoke("maf_vectors", files).to_dict()
-    config["flow"] = {"recipe": "maf", "layers": 1, "hidden": (8,), "base": base}
+    config["flow"] = {"recipe": "nice", "layers": 1, "hidden": (8,)}
+    config["flow"]["base"] = "resampled"
     experiment = make_experiment(config)
-    variables = experiment.init(jax.random.key(0))
-    collections = {name: v for name, v in variables.items() if name != "params"}
+    variables = dict(jax.jit(experiment.init)(jax.random.key(0)))
+    params = variables.pop("params")
+    variables["acceptance"] = {"base": {"rate": jnp.float32(0.2)}}
     batch = jax.tree.map(lambda rows: rows[:32], experiment.train_arrays)
     keys = jax.random.split(jax.random.key(1), 32)
-    loss, (changed, _) = experiment.loss(
-        variables["params"], collections, (batch, keys), 0
-    )
-    assert np.isfinite(loss) and changed.keys() == collections.keys()
-    if base == "resampled":
-        rates = [c["acceptance"]["base"]["rate"] for c in (collections, changed)]
-        assert rates[0] != rates[1]
+    loss, (changed, _) = jax.jit(experiment.loss)(params, variables, (batch, keys), 0)
+    assert np.isfinite(loss) and changed.keys() == variables.keys()
+    # Half of the draws are kept at first, and the running rate goes there.
+    assert 0.2 < changed["acceptance"]["base"]["rate"] < 0.5
 
 
 def test_data_outside_what_a_flow_can_model_get_a_sentence(files):

@@ -1,7 +1,6 @@
 """Inverse autoregressive flows (Kingma et al. 2016) on the energies U1 to U4.
 
 8 affine layers with masked networks of 64 and 64, the order reversed between them.
-30 seconds on one core.
 
     python launch.py --config=configs/variational/iaf.py --config.energy.name=u4
 """

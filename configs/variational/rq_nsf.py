@@ -1,7 +1,6 @@
 """Neural spline flows (Durkan et al. 2019) on the energies U1 to U4.
 
 4 couplings with splines of 16 bins, mixed by permutations and LU maps.
-A minute and a half on one core.
 
     python launch.py --config=configs/variational/rq_nsf.py --config.energy.name=u4
 """

@@ -1,7 +1,6 @@
 """Sylvester flows (van den Berg et al. 2018) on the energies U1 to U4.
 
 32 layers, each with both directions of the plane, by Householder reflections.
-25 seconds on one core.
 
     python launch.py --config=configs/variational/sylvester.py --config.energy.name=u4
 """

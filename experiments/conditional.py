@@ -18,6 +18,9 @@ from nfml_jax.training.experiment import Report
 
 NEIGHBOURS = 5
 
+# Training rows of a class: a normal density of fewer has no covariance.
+LEAST_ROWS = 2
+
 
 class ConditionalExperiment(DensityExperiment):
     """A class-conditional flow on labelled vectors, trained on log p(x | class).
@@ -32,6 +35,13 @@ class ConditionalExperiment(DensityExperiment):
             raise UserError(
                 f"{self.vectors.name} has no classes to condition on; name their "
                 "column with data.labels, or take the experiment 'density'."
+            )
+        counts = np.bincount(self.vectors.given["train"], minlength=self.context.size)
+        if counts.min() < LEAST_ROWS:
+            raise UserError(
+                f"class {self.context.classes[counts.argmin()]} of {self.vectors.name} "
+                f"has {counts.min()} training rows; a density of it takes at least "
+                f"{LEAST_ROWS}, so give it more, or name it in data.held_out."
             )
 
     def report(self, variables, apply) -> Report:

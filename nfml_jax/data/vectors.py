@@ -76,7 +76,8 @@ def load_vectors(
     """
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
-    options = {key: value for key, value in options.items() if value not in ("", ())}
+    empty = {key for key, v in options.items() if isinstance(v, str | tuple) and not v}
+    options = {key: value for key, value in options.items() if key not in empty}
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
     common = {"manual_dir": manual_dir, "seed": seed}

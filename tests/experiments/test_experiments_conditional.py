@@ -138,6 +138,20 @@ MISTAKES = {
 }
 
 
+def test_a_class_of_one_row_gets_a_sentence(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    parts = {
+        part: np.column_stack([rows, np.arange(60) % 2]) for part in ("val", "test")
+    }
+    parts["train"] = parts["test"].copy()
+    parts["train"][1::2, 2] = 0
+    parts["train"][0, 2] = 1
+    np.savez(tmp_path / "lone.npz", **parts)
+    config = small(anomaly_mnist.get_config(), tmp_path / "lone.npz", labels="2")
+    with pytest.raises(UserError, match=r"class 1 of .* has 1 training rows"):
+        make_experiment(config)
+
+
 @pytest.mark.parametrize("sentence", MISTAKES)
 def test_mistakes_get_a_sentence(sentence, blobs):
     config = small(anomaly_mnist.get_config(), blobs, **MISTAKES[sentence])

@@ -1,6 +1,7 @@
 """Scalar transforms of single coordinates, and the parameters that drive them."""
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.transforms import ScalarTransform
@@ -19,8 +20,11 @@ class Transformed(Bijector):
 
         The conditioner's function of `inputs` and `context` where there is either, and
         learned numbers where there is neither; in the event's precision in any case.
+        A transform without parameters asks neither.
         """
         shape = coordinates, self.transform.num_params
+        if not self.transform.num_params:
+            return jnp.zeros(shape, dtype)
         if inputs is None and context is None:
             raw = self.param("raw", nn.initializers.zeros, shape)
         else:

@@ -73,10 +73,10 @@ class QuadraticSpline(Spline):
         return Bins(widths, widths * (slopes[:-1] + slopes[1:]) / 2, slopes)
 
     def curve(self, segment, x):
-        z = (x - segment.x0) / segment.width
+        z, q = segment.parts(x)
         d0, d1 = self._slopes(segment)
-        above = segment.width * (z * (1 - z)) * (d0 - d1) / 2
-        return segment.from_chord(x, above), d0 * (1 - z) + d1 * z
+        above = segment.width * (z * q) * (d0 - d1) / 2
+        return segment.from_chord(x, above), d0 * q + d1 * z
 
     def root(self, segment, y):
         d0, d1 = self._slopes(segment)

@@ -58,12 +58,22 @@ class Segment(NamedTuple):
         """The slope from corner to corner."""
         return self.height / self.width
 
+    def parts(self, x: Array) -> tuple[Array, Array]:
+        """How far x lies from both edges, in widths of the bin: z and 1 - z.
+
+        Each from its own edge, as beside the upper one 1 - z is all rounding error.
+        """
+        return (x - self.x0) / self.width, (self.x1 - x) / self.width
+
     def from_chord(self, x: Array, above: Array | float) -> Array:
-        """y at x, so far `above` the chord."""
-        right = x - self.x0
+        """y at x, so far `above` the chord; counted from the nearer corner."""
+        lower = x - self.x0 < self.x1 - x
+        corner_x = jnp.where(lower, self.x0, self.x1)
+        corner_y = jnp.where(lower, self.y0, self.y1)
+        right = x - corner_x
         # What rounding took away; with it, the identity is exact.
-        rest = lax.stop_gradient(x - (self.x0 + right))
-        return (self.y0 + (self.chord * right + above)) + self.chord * rest
+        rest = lax.stop_gradient(x - (corner_x + right))
+        return (corner_y + (self.chord * right + above)) + self.chord * rest
 
 
 @dataclass(frozen=True)

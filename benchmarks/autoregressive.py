@@ -17,12 +17,11 @@ The peers take the same time whatever the weights: D passes.
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from turns import fastest, in_units, pin, ratios, serve, spread, take_turns
 
 LAYERS, HIDDEN = 5, (256, 256)
 OURS = {
@@ -125,52 +124,29 @@ def zuko_side(args):
     return draw, f"zuko {zuko.__version__}, torch {torch.__version__}"
 
 
-def work(side: str, args) -> None:
-    """A worker: prints its version, then wall and CPU seconds for each line read."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    if side in OURS:
-        run, version = our_side(OURS[side], args)
+def work(args) -> None:
+    """One side: draws so many batches whenever it is told to."""
+    pin(1)
+    if args.side in OURS:
+        run, version = our_side(OURS[args.side], args)
     else:
-        run, version = {"flowjax": flowjax_side, "zuko": zuko_side}[side](args)
-    run()
-    print(version, flush=True)
-    for _ in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
+        run, version = {"flowjax": flowjax_side, "zuko": zuko_side}[args.side](args)
+
+    def draw():
         for _ in range(args.draws):
             run()
-        times = time.perf_counter() - wall, time.process_time() - cpu
-        print(json.dumps([t / args.draws for t in times]), flush=True)
+
+    serve({"draw": draw}, {"version": version})
 
 
 def measure(args) -> dict:
     """Milliseconds a batch of every turn, for each side."""
-    workers, versions = {}, {}
-    for side in (*OURS, *(PEERS if args.peer_python else ())):
-        python = sys.executable if side in OURS else args.peer_python
-        command = [python, __file__, "--side", side]
-        for name in ("batch", "dim", "draws"):
-            command += [f"--{name}", str(getattr(args, name))]
-        if args.weights:
-            command += ["--weights", args.weights]
-        env = os.environ | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
-        pipe = subprocess.PIPE
-        worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env)
-        versions[side] = worker.stdout.readline().strip()
-        if not versions[side]:
-            sys.exit(f"The worker for {side} ended at once; its message is above.")
-        workers[side] = worker
-    times = {side: {"wall": [], "cpu": []} for side in workers}
-    for _ in range(args.repeats):
-        for side, worker in workers.items():
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-            for kind, seconds in zip(
-                ("wall", "cpu"), json.loads(worker.stdout.readline()), strict=True
-            ):
-                times[side][kind].append(1e3 * seconds)
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
+    pythons = dict.fromkeys(OURS, sys.executable)
+    if args.peer_python:
+        pythons |= dict.fromkeys(PEERS, args.peer_python)
+    seconds, facts = take_turns(pythons, ["draw"], args.repeats)
+    times = in_units(seconds["draw"], 1e-3 * args.draws)
+    versions = {side: of_side["version"] for side, of_side in facts.items()}
     return {"milliseconds": times, "versions": versions}
 
 
@@ -291,10 +267,6 @@ def train(args) -> None:
 
 
 def report(result: dict, args) -> str:
-    def spread(values):
-        middle, low, high = statistics.median(values), min(values), max(values)
-        return f"{middle:.1f} ({low:.1f}-{high:.1f})"
-
     lines = [
         f"Milliseconds to draw {args.batch} events of {args.dim} coordinates, one "
         "thread; median (least-most) of the turns.",
@@ -304,12 +276,10 @@ def report(result: dict, args) -> str:
     for side, seconds in times.items():
         cpu, wall = spread(seconds["cpu"]), spread(seconds["wall"])
         lines.append(f"{side:22}{cpu:>22}{wall:>22}  {result['versions'][side]}")
-    middle = {side: statistics.median(t["cpu"]) for side, t in times.items()}
     if args.peer_python:
-        peer = min(PEERS, key=middle.get)
+        peer = fastest(PEERS, times)
         for side in OURS:
-            turns = zip(times[peer]["cpu"], times[side]["cpu"], strict=True)
-            ratio = spread([theirs / ours for theirs, ours in turns])
+            ratio = spread(ratios(times, peer, side))
             lines.append(f"CPU of {peer} / {side}: {ratio}")
     lines += [f"{what}: {value}" for what, value in result["examined"].items()]
     return "\n".join(lines)
@@ -331,7 +301,7 @@ def main() -> None:
     parser.add_argument("--side", choices=[*OURS, *PEERS], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        return work(args.side, args)
+        return work(args)
     if args.train:
         return train(args)
     result = measure(args) | {"examined": examine(args)}

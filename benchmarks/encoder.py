@@ -12,14 +12,13 @@ to the faster of the two. An "epoch" is 469 steps (MNIST at batch 128), scaled u
 
 import argparse
 import json
-import os
 import platform
-import statistics
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
+
+from turns import KINDS, fastest, in_units, pin, ratios, serve, spread, take_turns
 
 EPOCH = 469
 CLASSES = 10
@@ -115,82 +114,35 @@ def torch_side(batch: int, steps: int, threads: int, memory_format: str):
     return run, f"torch {torch.__version__}"
 
 
-def work(side: str, batch: int, steps: int, threads: int) -> None:
-    """A worker: prints its version, then wall and CPU seconds for each line read."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    if side == "nfml_jax":
-        run, version = jax_side(batch, steps)
+def work(args: argparse.Namespace) -> None:
+    """One side: trains for so many steps whenever it is told to."""
+    pin(args.threads)
+    if args.side == "nfml_jax":
+        run, version = jax_side(args.batch, args.steps)
     else:
-        format = "channels_last" if "channels_last" in side else "contiguous_format"
-        run, version = torch_side(batch, steps, threads, format)
-    run()
-    print(version, flush=True)
-    for _ in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
-        run()
-        times = time.perf_counter() - wall, time.process_time() - cpu
-        print(json.dumps(times), flush=True)
-
-
-def start(side: str, args: argparse.Namespace) -> tuple[subprocess.Popen, str]:
-    """The worker of ``side`` and its library's version."""
-    python = sys.executable if side == "nfml_jax" else args.torch_python
-    command = [python, __file__, "--side", side]
-    for name in ("batch", "steps", "threads"):
-        command += [f"--{name}", str(getattr(args, name))]
-    # One thread pool per process: what is compared is the library's own threading.
-    env = os.environ | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(args.threads)}
-    worker = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-    )
-    version = worker.stdout.readline().strip()
-    if not version:
-        sys.exit(f"The worker for {side} ended at once; its message is above.")
-    return worker, version
+        last = "channels_last" in args.side
+        format = "channels_last" if last else "contiguous_format"
+        run, version = torch_side(args.batch, args.steps, args.threads, format)
+    serve({"train": run}, {"version": version})
 
 
 def measure(args: argparse.Namespace) -> dict:
     """Wall and CPU seconds of every repeat, the sides taking turns."""
-    workers, versions = {}, {}
-    for side in SIDES:
-        workers[side], versions[side] = start(side, args)
-    seconds = {side: {"wall": [], "cpu": []} for side in SIDES}
-    for _ in range(args.repeats):
-        for side, worker in workers.items():
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-            wall, cpu = json.loads(worker.stdout.readline())
-            seconds[side]["wall"].append(wall / args.steps * EPOCH)
-            seconds[side]["cpu"].append(cpu / args.steps * EPOCH)
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
-    peer = min(SIDES[1:], key=lambda side: statistics.median(seconds[side]["wall"]))
-    ratios = {
-        kind: [
-            ours / theirs
-            for ours, theirs in zip(
-                seconds["nfml_jax"][kind], seconds[peer][kind], strict=True
-            )
-        ]
-        for kind in ("wall", "cpu")
-    }
+    pythons = dict.fromkeys(SIDES, args.torch_python) | {SIDES[0]: sys.executable}
+    seconds, facts = take_turns(pythons, ["train"], args.repeats, threads=args.threads)
+    epochs = in_units(seconds["train"], args.steps / EPOCH)
+    peer = fastest(SIDES[1:], epochs, "wall")
     return {
-        "seconds_per_epoch": seconds,
+        "seconds_per_epoch": epochs,
         "peer": peer,
-        "ratio": ratios,
-        "versions": versions,
+        "ratio": {kind: ratios(epochs, SIDES[0], peer, kind) for kind in KINDS},
+        "versions": {side: of_side["version"] for side, of_side in facts.items()},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "batch": args.batch,
         "threads": args.threads,
         "steps": args.steps,
     }
-
-
-def spread(values: list[float], digits: int) -> str:
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def report(result: dict) -> str:
@@ -201,9 +153,9 @@ def report(result: dict) -> str:
         f"{'':22}{'wall':>20}{'CPU':>22}",
     ]
     for side, seconds in result["seconds_per_epoch"].items():
-        wall, cpu = spread(seconds["wall"], 1), spread(seconds["cpu"], 1)
+        wall, cpu = spread(seconds["wall"]), spread(seconds["cpu"])
         lines.append(f"{side:22}{wall:>20}{cpu:>22}  {result['versions'][side]}")
-    wall, cpu = (spread(result["ratio"][kind], 2) for kind in ("wall", "cpu"))
+    wall, cpu = (spread(result["ratio"][kind], 2) for kind in KINDS)
     lines.append(f"{'ratio to ' + result['peer']:22}{wall:>20}{cpu:>22}")
     return "\n".join(lines)
 
@@ -219,7 +171,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        return work(args.side, args.batch, args.steps, args.threads)
+        return work(args)
     probe = [args.torch_python, "-c", "import torch"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         sys.exit(

@@ -5,6 +5,10 @@ of Adam on all of them at 1e-2. The marginals come out right and the joint canno
 configs/coupling_circles.py for what does better.
 
     python launch.py --config=configs/spline_circles.py
+
+Seeds 0 to 2 took 21 to 26 CPU seconds each on one core, half of it for the steps and
+half to compile, evaluate and draw. On 10,000 other points: NLL 2.525 ± 0.001 nats,
+where the truth has 1.709, and so 0.816 ± 0.001 to spare.
 """
 
 from configs import defaults

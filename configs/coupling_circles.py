@@ -10,9 +10,19 @@ from configs import defaults
 
 def get_config(arg=None):
     config = defaults.density(
-        "coupling_circles", "rq_nsf", layers=4, hidden=32, blocks=1, bins=8, bound=3.0
+        "coupling_circles",
+        "rq_nsf",
+        layers=4,
+        hidden=32,
+        blocks=1,
+        bins=8,
+        bound=3.0,
+        dropout=0.2,
     )
     defaults.two_circles(config)
     config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "cosine"
+    # 1,000 points are few: without these it learns them by heart.
+    config.train.average_decay = 0.995
+    config.train.evaluate_every = "200 steps"
     return defaults.finish(config, arg)

@@ -3,6 +3,10 @@
 The data and the steps of configs/spline_circles.py; the coordinates now see each other.
 
     python launch.py --config=configs/coupling_circles.py
+
+Seeds 0 to 2 took 76 seconds each on one core. On 10,000 other points NLL is 1.877 ±
+0.007 nats, 0.168 more than the truth's, by the checkpoint of step 600: from there on
+1,000 points are learnt by heart. The zoo's 50,000 bring it to 0.017.
 """
 
 from configs import defaults

@@ -94,12 +94,15 @@ def test_backward_error(spline):
     in_x, in_y = knots(spline, raw)
     raw, x = np.tile(raw, (5, 1)), np.concatenate([x, beside(in_x), in_y])
     y, log_det = jax.jit(spline.forward_and_log_det)(raw, x)
-    back, _ = jax.jit(spline.inverse_and_log_det)(raw, y)
+    back, log_det_back = jax.jit(spline.inverse_and_log_det)(raw, y)
     error = np.abs(np.asarray(back, float) - x)
     if spline.tails == "circular":
         error = np.minimum(error, 2 * B - error)
-    limit = 4e-6 if isinstance(spline, RationalQuadratic) else 1e-5
-    assert np.max(error * np.exp(log_det)) < limit
+    # A cubic's slope may fall a hundredfold within the last place of x below a knot.
+    slope = np.exp(np.minimum(log_det, -log_det_back))
+    # Rounding a turn moves y off the float it was; where the slope changes a
+    # thousandfold in the last place of x, Newton's step then goes too far.
+    assert np.max(error * slope) < (2e-5 if spline.tails == "circular" else 4e-6)
 
 
 def test_closed_derivatives():

@@ -5,8 +5,8 @@ circular_nsf is left out: its events are angles, and these densities aren't peri
     python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py
     python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py:rates
 
-A run takes 12 to 28 CPU seconds on one core, ffjord's several times that; the README's
-table has what came out.
+A run takes 8 to 31 CPU seconds on one core, ffjord's several times that; the README's
+table has what came out of all but those.
 """
 
 from functools import partial
@@ -53,7 +53,7 @@ FAMILIES = {
     "continuous": {"ffjord": {"recipe": "ffjord", "hidden": (32, 32), "rtol": 1e-3}},
 }
 # Learning rates: of GRID the best for the first of each family, by validation on the
-# pinwheel after 600 steps of 512.
+# pinwheel after 600 steps of 512 (residual and continuous flows: 400 steps of 256).
 RATES = {
     "marginals": 3e-2,
     "affine": 1e-2,

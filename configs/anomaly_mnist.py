@@ -2,7 +2,6 @@
 
 Trained on the digits 0 to 7; of the test's, -log p(x) should be largest for 8 and 9.
 Normal densities, Mahalanobis and neighbours' distances stand beside it.
-RESULT
 
     python launch.py --config=configs/anomaly_mnist.py
 """

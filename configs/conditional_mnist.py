@@ -2,7 +2,8 @@
 
 A neural spline flow (Durkan et al. 2019) on 32 principal components, given the digit;
 p(digit | x) by Bayes' rule, beside a normal density for each digit and neighbours.
-RESULT
+96.8 % of the test's digits right and a log-loss of 0.19 nats after 150 s on one core
+(results/conditional_mnist); the normal densities 96.3 % and 0.59, neighbours 97.1 %.
 
     python launch.py --config=configs/conditional_mnist.py
 """

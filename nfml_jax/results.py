@@ -138,8 +138,12 @@ def group(records: Sequence[Mapping]) -> dict[tuple[str, str], list[Mapping]]:
 
 
 def _fields(record):
+    """A run's config without its seed, and without what is empty.
+
+    A field that came to be later, and is empty, tells no run from an older one.
+    """
     fields = flatten(record.get("config", {}))
-    return {name: value for name, value in fields.items() if name != "seed"}
+    return {n: v for n, v in fields.items() if n != "seed" and v not in ("", None)}
 
 
 def markdown(

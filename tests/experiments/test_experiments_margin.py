@@ -16,7 +16,7 @@ from ml_collections import config_flags
 import nfml_jax
 from experiments import make_experiment
 from experiments.margin import MarginExperiment
-from nfml_jax import export, gallery
+from nfml_jax import export, gallery, plots
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
 from nfml_jax.heads import TargetProbability, make_head
@@ -230,9 +230,9 @@ def test_a_gallery_has_a_panel_for_each_run_of_the_runs_own_data(
     path, outcome = trained
     run, picture = str(path), tmp_path / "gallery.png"
     drawn = []
-    draw = gallery.embedding_gallery
+    draw = plots.embedding_gallery
     monkeypatch.setattr(
-        gallery, "embedding_gallery", lambda *a: drawn.append(a[0]) or draw(*a)
+        plots, "embedding_gallery", lambda *a: drawn.append(a[0]) or draw(*a)
     )
     assert gallery.main([run, run, "--output", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
+from nfml_jax.batches import in_batches
 from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.combinators import INTERMEDIATES
 from nfml_jax.data.context import Context
@@ -18,7 +19,7 @@ from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes import make_flow
 
 # Rows that go through the flow at once: its activations take the memory.
-CHUNK = 4096
+CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,7 @@ class TrainedFlow:
         """Log-densities `[N]` in nats, any number of rows in chunks of `CHUNK`."""
         if context is None and self.classes:
             return logsumexp(self._log_joint(x), axis=1)
-        x = self._standardised(x)
-        log_probs = self._in_chunks(self._log_prob, x, *self._given(context, len(x)))
-        return log_probs - np.log(self.scale).sum()
+        return self._of_rows(self._log_prob, x, context)
 
     def posterior(self, x) -> np.ndarray:
         """p(class | x) `[N, classes]` by Bayes' rule, of a class-conditional flow."""
@@ -71,31 +70,43 @@ class TrainedFlow:
         elif context is not None and np.ndim(context) < (1 if self.classes else 2):
             context = np.repeat(np.asarray(context)[None], n, axis=0)
         rows = np.arange(n, dtype=np.uint32), *self._given(context, n)
-        draws = self._in_chunks(
-            lambda variables, *part: self._sample(variables, seed, *part), *rows
-        )
-        return draws.reshape(n, -1) * self.scale + self.shift
+
+        def originals(*part):
+            draws = np.asarray(self._sample(self.variables, seed, *part))
+            return draws * self.scale + self.shift
+
+        return in_batches(originals, CHUNK, *rows)
 
     def _log_joint(self, x):
         """log p(x, class) `[N, classes]`."""
-        log_probs = self._in_chunks(self._class_log_probs, self._standardised(x))
-        log_probs = log_probs.reshape(-1, len(self.classes))
-        return log_probs + np.log(self.context.prior) - np.log(self.scale).sum()
+        return self._of_rows(self._class_log_probs, x) + np.log(self.context.prior)
 
-    def _standardised(self, x):
-        x = np.asarray(x, np.float64)
+    def _of_rows(self, log_probs, x, context=None):
+        """Log-densities of rows in their original units.
+
+        They are checked and standardised a chunk at a time, too: in float64, as a
+        whole they would take several times the memory of the rows themselves.
+        """
+        x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != len(self.scale):
             raise UserError(
                 f"rows have shape {list(x.shape)}; this flow takes "
                 f"[N, {len(self.scale)}]."
             )
-        bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+        given = self._given(context, len(x))
+        bad = np.flatnonzero(in_batches(_not_finite, CHUNK, x))
         if len(bad):
             raise UserError(
                 f"{len(bad)} of {len(x)} rows hold NaN or infinity (the first is row "
                 f"{bad[0]}); take them out."
             )
-        return ((x - self.shift) / self.scale).astype(np.float32)
+        log_det = np.log(self.scale).sum()
+
+        def of_chunk(x, *given):
+            x = ((x - self.shift) / self.scale).astype(np.float32)
+            return np.asarray(log_probs(self.variables, x, *given)) - log_det
+
+        return in_batches(of_chunk, CHUNK, x, *given)
 
     def _given(self, context, count) -> tuple[np.ndarray, ...]:
         """What follows rows in a call of the flow."""
@@ -115,13 +126,6 @@ class TrainedFlow:
             )
         return (given,)
 
-    def _in_chunks(self, function, *rows):
-        parts = [
-            np.asarray(function(self.variables, *(r[i : i + CHUNK] for r in rows)))
-            for i in range(0, len(rows[0]), CHUNK)
-        ]
-        return np.concatenate(parts) if parts else np.zeros(0)
-
     @cached_property
     def _log_prob(self):
         return jax.jit(self.flow.apply)
@@ -137,6 +141,10 @@ class TrainedFlow:
             return draw(self.flow, variables, seed, numbers, *given)[0]
 
         return jax.jit(sample)
+
+
+def _not_finite(rows):
+    return ~np.isfinite(rows).all(axis=1)
 
 
 def class_log_probs(flow: Flow, variables, x: jax.Array, classes: int) -> jax.Array:

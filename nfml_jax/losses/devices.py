@@ -1,0 +1,51 @@
+"""Batches that lie on several devices, seen whole; `axis_name` None is one device."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def gather(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """All devices' rows [N·B, ...] of x [B, ...], in the order of the devices.
+
+    Its gradient is exact: each device's rows get what all devices say of them.
+    """
+    return x if axis_name is None else lax.all_gather(x, axis_name, tiled=True)
+
+
+def gather_shared(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """`gather` as a value that all devices are known to share, without a gradient.
+
+    `jax.shard_map` lets only such values leave as replicated: what a memory keeps.
+    """
+    x = lax.stop_gradient(x)
+    if axis_name is None:
+        return x
+    everywhere = jnp.zeros((lax.axis_size(axis_name), *x.shape), x.dtype)
+    mine = everywhere.at[lax.axis_index(axis_name)].set(x)
+    return lax.psum(mine, axis_name).reshape(-1, *x.shape[1:])
+
+
+def first_row(rows: int, axis_name: str | None) -> jax.Array | int:
+    """The place of this device's first of `rows` rows in the gathered batch."""
+    return 0 if axis_name is None else rows * lax.axis_index(axis_name)
+
+
+def total(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """The sum of x over devices, without a gradient: for counts and weights."""
+    x = lax.stop_gradient(x)
+    return x if axis_name is None else lax.psum(x, axis_name)
+
+
+def weighted_mean(values: jax.Array, weights: jax.Array, axis_name: str | None):
+    """This device's share of Σ w·v / Σ w over the last axis and all devices.
+
+    values and weights [..., B] -> [...]; 0 where all weights are. `pmean` of the
+    shares is the mean; weights have no gradient.
+    """
+    weights = lax.stop_gradient(weights)
+    devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    weight = total(jnp.sum(weights, axis=-1), axis_name)
+    # What weighs nothing may be anything, though finite.
+    summed = jnp.sum(jnp.where(weights > 0.0, weights * values, 0.0), axis=-1)
+    return devices * summed / jnp.where(weight > 0.0, weight, 1.0)

@@ -1,0 +1,140 @@
+"""Losses of pairs: what an anchor loses by where its positives and negatives lie.
+
+A pair loss is a frozen dataclass of its numbers around one pure function of a block of
+anchors against references; `PairObjective` drives any of them. Positives are other
+examples of the anchor's class (or other views of its image), negatives examples of
+other classes.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.errors import UserError
+from nfml_jax.heads.angles import is_number
+from nfml_jax.losses.metrics import METRICS
+
+
+class Row(NamedTuple):
+    """What each anchor loses; all [A], or [T, A] for a loss of T terms.
+
+    `weight` is how much the anchor counts, 0 where there is nothing to learn from: the
+    loss of a batch is Σ weight·loss / Σ weight over all anchors on all devices, for
+    each term by itself, and the sum of the terms. `active` in [0, 1] is the share of
+    the anchor's pairs or triplets that still move; None is where the loss is above 0.
+    """
+
+    loss: jax.Array
+    weight: jax.Array
+    active: jax.Array | None = None
+
+
+@flax.struct.dataclass
+class Pairs:
+    """A block of anchors [A, D] with labels [A] against references [R, D] with theirs.
+
+    `values` [A, R] are the loss's metric of the two; `positive` and `negative` [A, R]
+    say which pairs are of one class and of two: neither for an anchor with itself, and
+    where a label is negative. `keys` [A] are the anchors' own, if the miner draws.
+    """
+
+    values: jax.Array
+    positive: jax.Array
+    negative: jax.Array
+    anchors: jax.Array
+    references: jax.Array
+    anchor_labels: jax.Array
+    reference_labels: jax.Array
+    keys: jax.Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PairLoss:
+    """What all pair losses share.
+
+    `metric` names an entry of `METRICS`; a loss that has a choice makes it a field.
+    `paper` and `needs` are for the table of losses.
+    """
+
+    metric: ClassVar[str] = "cosine"
+    paper: ClassVar[str]
+    needs: ClassVar[str] = "labels"
+
+    def __post_init__(self):
+        if self.metric not in METRICS:
+            raise UserError(
+                f"{type(self).__name__} got metric={self.metric!r}; expected one of "
+                f"{', '.join(map(repr, METRICS))}."
+            )
+
+    def parameters(self, num_classes: int) -> dict[str, jax.Array]:
+        """Learned numbers by name, as they start: [] shared, or [C] one for each class.
+
+        `rows` gets them by name: those by class as [A], each anchor's own.
+        """
+        return {}
+
+    def rows(self, values, positive, negative, **parameters) -> Row:
+        """What anchors lose, given values [A, R] and masks [A, R] of their pairs.
+
+        Finite, with a finite gradient, whatever the masks.
+        """
+        raise NotImplementedError
+
+    def of(self, pairs: Pairs, miner, **parameters) -> Row:
+        """`rows` of the pairs that the miner leaves.
+
+        Losses of triplets, or of more than the matrix of values, replace this one.
+        """
+        positive, negative = miner.pairs(
+            self.distance(pairs.values), pairs.positive, pairs.negative, pairs.keys
+        )
+        return self.rows(pairs.values, positive, negative, **parameters)
+
+    def distance(self, values: jax.Array) -> jax.Array:
+        """Values as distances: 1 - cos θ, minus the inner product, or as they are."""
+        return METRICS[self.metric].distance(values)
+
+    def formula(self) -> str:
+        """An anchor's loss as a person writes it, with this loss's numbers in it."""
+        raise NotImplementedError
+
+
+def check_number(owner, low: float, high: float = float("inf"), **values: Any) -> None:
+    """Raises UserError for a plain number outside [low, high]; lets arrays pass."""
+    for name, value in values.items():
+        if hasattr(value, "dtype") and not is_number(value):
+            continue
+        if not (is_number(value) and low <= value <= high and abs(value) < 1e38):
+            wanted = f"of at least {low:g}"
+            if high < float("inf"):
+                wanted = f"in [{low:g}, {high:g}]"
+            raise UserError(
+                f"{type(owner).__name__} got {name}={value!r}; expected a number "
+                f"{wanted}."
+            )
+
+
+def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
+    """Means [A] of values [A, R] where mask [A, R] is true; 0 where it nowhere is."""
+    count = jnp.sum(mask, axis=-1)
+    return jnp.sum(jnp.where(mask, values, 0.0), axis=-1) / jnp.maximum(count, 1)
+
+
+def masked_logsumexp(values: jax.Array, mask: jax.Array, zeros: int = 0) -> jax.Array:
+    """log(zeros + Σ exp(values)) [A] of values [A, R] where mask [A, R] is true.
+
+    With `zeros` 0 and nothing in the mask it is the least float, without a gradient.
+    """
+    lowest = jnp.finfo(values.dtype).min
+    highest = jnp.max(jnp.where(mask, values, lowest), axis=-1)
+    highest = jax.lax.stop_gradient(jnp.maximum(highest, 0.0) if zeros else highest)
+    shift = jnp.where(highest > lowest, highest, 0.0)
+    shifted = jnp.where(mask, values - shift[..., None], 0.0)
+    summed = jnp.sum(jnp.where(mask, jnp.exp(shifted), 0.0), axis=-1)
+    summed = summed + zeros * jnp.exp(-shift)
+    some = summed > 0.0
+    return jnp.where(some, jnp.log(jnp.where(some, summed, 1.0)) + shift, lowest)

@@ -48,7 +48,7 @@ def train_and_evaluate(
     """Run the experiment of `config` in `workdir`, from where that stands to the end.
 
     `config` is a plain nested dict with "seed", "platform", "num_devices", "optimizer"
-    and "train" (see configs/defaults.py); `make_experiment(config)` gives the rest.
+    and "train" (see configs/defaults/); `make_experiment(config)` gives the rest.
     Raises UserError for what the user can mend, before anything is trained or written.
     """
     terminal = terminal or Terminal()
@@ -116,7 +116,7 @@ class _Run:
 
     def _train(self, state, meter, step) -> TrainState:
         feed, schedule = self.setup.feed, self.schedule
-        with self.terminal.progress(schedule.total, step) as progress:
+        with self.terminal.progress(schedule.total, step, schedule.log) as progress:
 
             def harvest(first, metrics):
                 steps = len(metrics["loss"])

@@ -31,8 +31,8 @@ UNITS = (
 HEADLINES = ("loss", "accuracy")
 
 PLAIN_WIDTH = 100  # columns of a plain line of progress
-PLAIN_SECONDS = 10.0  # between plain lines, or ...
-PLAIN_FRACTION = 0.1  # ... this much of the run
+PLAIN_LINES = 25  # of a quick run, at steps that are logged, ...
+PLAIN_SECONDS = 10.0  # ... and one after so long in any case
 REFRESHES_PER_SECOND = 4
 SPEED_WINDOW_SECONDS = 30.0
 
@@ -70,10 +70,17 @@ class Terminal:
         """One sentence that must not be overlooked."""
         self._say(Text(f"WARNING: {sentence}", "bold yellow"))
 
-    def progress(self, total_steps: int, first_step: int = 0) -> "Progress":
-        """A context manager that shows a run from ``first_step`` to ``total_steps``."""
-        kind = LiveProgress if self._interactive else PlainProgress
-        return kind(self._console, total_steps, first_step)
+    def progress(
+        self, total_steps: int, first_step: int = 0, log_every: int = 0
+    ) -> "Progress":
+        """A context manager that shows a run from ``first_step`` to ``total_steps``.
+
+        Plain lines come every ``log_every`` steps, or a multiple of it that makes no
+        more than ``PLAIN_LINES``.
+        """
+        if self._interactive:
+            return LiveProgress(self._console, total_steps, first_step)
+        return PlainProgress(self._console, total_steps, first_step, log_every)
 
     def summary(self, title: str, rows: dict[str, float | str]):
         """The final metrics, each in its unit."""
@@ -251,9 +258,12 @@ class LiveProgress(Progress):
 class PlainProgress(Progress):
     """A line at the first and the last update, and now and then between them."""
 
-    def __init__(self, console: Console, total_steps: int, first_step: int):
-        super().__init__(console, total_steps, first_step)
+    def __init__(self, console: Console, total: int, first_step: int, log_every: int):
+        super().__init__(console, total, first_step)
         self._printed: tuple[float, int] | None = None
+        # A multiple of what is logged, so that the file's lines are among the log's.
+        every = max(log_every, 1)
+        self._every = every * max(1, math.ceil(total / (PLAIN_LINES * every)))
 
     def __exit__(self, *exception):
         super().__exit__(*exception)
@@ -264,8 +274,8 @@ class PlainProgress(Progress):
         if self._printed is not None:
             then, step = self._printed
             waited = time.monotonic() - then >= PLAIN_SECONDS
-            advanced = self._step - step >= PLAIN_FRACTION * self._total
-            if not (waited or advanced or self._step >= self._total):
+            due = self._step // self._every > step // self._every
+            if not (waited or due or self._step >= self._total):
                 return
         self._line()
 

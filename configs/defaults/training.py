@@ -1,0 +1,73 @@
+"""What every run has, and what a config's argument does to it."""
+
+from ml_collections import ConfigDict
+
+from nfml_jax.errors import UserError
+
+
+def training(name: str, experiment: str) -> ConfigDict:
+    """What every run has: a seed, devices, an optimiser and a schedule."""
+    return ConfigDict(
+        {
+            "name": name,
+            "experiment": experiment,
+            "seed": 0,
+            "platform": "auto",  # auto, cpu, gpu or tpu
+            "num_devices": 0,  # 0: all there are
+            "optimizer": {
+                "name": "adam",  # sgd, nesterov, adam, lamb, rmsprop or lion
+                "learning_rate": 1e-3,
+                "schedule": "cosine",  # constant, cosine, linear or staircase
+                "warmup": "100 steps",
+                "momentum": 0.9,
+                "weight_decay": 0.0,
+                "clip_norm": 0.0,  # 0: off
+                "head_multiplier": 1.0,  # class weights' share of the learning rate
+            },
+            "train": {
+                "batch_size": 128,
+                # Steps, epochs or examples; small sets train longer than ten epochs.
+                "total": "10 epochs, at least 600 steps",
+                "log_every": "64 steps",
+                "evaluate_every": "1 epoch, at least 192 steps",
+                "checkpoint_every": "1 epoch, at least 192 steps",
+                "steps_per_dispatch": 32,  # in one program, see benchmarks/README.md
+                "accumulate": 1,  # parts a device's batch is taken in
+                "average_decay": 0.0,  # of the parameters' moving average; 0: off
+                "report": "last",  # evaluate the last or the best checkpoint
+            },
+        }
+    )
+
+
+def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
+    """Apply a config's argument: "" for the config itself, "smoke" to shrink it.
+
+    A smoke run goes through everything the config does, in seconds on one core.
+    """
+    if arg not in (None, "", "smoke"):
+        raise UserError(
+            f"configs take no argument {arg!r}; write configs/X.py, or "
+            "configs/X.py:smoke for a run of seconds."
+        )
+    if arg == "smoke":
+        config.name += "_smoke"
+        if "data" in config:
+            config.data.max_train = 256
+            config.data.max_test = 128
+            if "image_size" in config.data:
+                config.data.image_size = 16
+        if "encoder" in config and "blocks" in config.encoder:
+            config.encoder.width, config.encoder.blocks = 8, (1,)
+        if "flow" in config:
+            for name, size in config.report.items():
+                config.report[name] = min(size, 100)
+            config.flow.layers = 1
+        config.train.batch_size = 32
+        config.train.total = "6 steps"
+        config.train.log_every = "2 steps"
+        config.train.evaluate_every = "3 steps"
+        config.train.checkpoint_every = "3 steps"
+        config.train.steps_per_dispatch = 3
+        config.optimizer.warmup = "2 steps"
+    return config

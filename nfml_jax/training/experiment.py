@@ -38,8 +38,9 @@ class Report:
 class Experiment(Protocol):
     """The contract. `best` names the validation metric to choose by, or is None.
 
-    An experiment may have a further field `checked`, False if JAX cannot follow its
-    model's loops; see `nfml_jax.training.sharding.per_device`.
+    An experiment may have two further fields: `checked`, False if JAX cannot follow its
+    model's loops, see `nfml_jax.training.sharding.per_device`; and `sampler`, which
+    orders the examples of an epoch, see `nfml_jax.data.samplers.make_sampler`.
     """
 
     best: str | None

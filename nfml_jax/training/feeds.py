@@ -6,6 +6,7 @@ stays on the devices, and a batch is a gather: nothing is sent per step. What dr
 itself what it trains on needs no more than its rows' places.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.data.samplers import Sampler, Shuffled
 from nfml_jax.errors import UserError
 from nfml_jax.training.sharding import AXIS, replicate
 
@@ -22,12 +24,13 @@ PyTree = Any
 
 
 class ResidentFeed:
-    """Batches of arrays kept whole on every device, in a new random order each epoch.
+    """Batches of arrays kept whole on every device, in an order of each epoch's own.
 
-    `arrays` is a pytree with leading axis `[examples, ...]`. An epoch visits every
-    example once but for the last incomplete batch; its order is a permutation keyed by
-    `fold_in(key, epoch)`, so the batch of a step depends on nothing but the step. One
-    dispatch may take up to `ahead` steps, across the ends of epochs.
+    `arrays` is a pytree with leading axis `[examples, ...]`. The order is that of
+    `sampler`, a function of the batch size giving one of `nfml_jax.data.samplers`, with
+    the key `fold_in(key, epoch)`, so the batch of a step depends on nothing but the
+    step. Without one, an epoch visits every example once but for the last incomplete
+    batch. One dispatch may take up to `ahead` steps, across the ends of epochs.
     """
 
     def __init__(
@@ -38,15 +41,21 @@ class ResidentFeed:
         mesh: Mesh,
         *,
         ahead: int = 1,
+        sampler: Callable[[int], Sampler] | None = None,
     ):
-        self.examples = len(jax.tree.leaves(arrays)[0])
-        if not 1 <= batch_size <= self.examples:
+        examples = len(jax.tree.leaves(arrays)[0])
+        if not 1 <= batch_size <= examples:
             raise UserError(
                 f"train.batch_size = {batch_size} must lie between 1 and the "
-                f"{self.examples} training examples."
+                f"{examples} training examples."
             )
         self.batch_size = batch_size
-        self.steps_per_epoch = self.examples // batch_size
+        drawn = (
+            Shuffled(examples, batch_size) if sampler is None else sampler(batch_size)
+        )
+        self.steps_per_epoch = drawn.steps
+        # Of an epoch; one that is filled up has more than there are.
+        self.examples = max(examples, drawn.steps * batch_size)
         self.resident = replicate(jax.tree.map(np.asarray, arrays), mesh)
         self._key = key
         self._chunk = None, None
@@ -55,8 +64,7 @@ class ResidentFeed:
 
         def orders(key, first):
             def order(epoch):
-                key_of_epoch = jax.random.fold_in(key, epoch)
-                return jax.random.permutation(key_of_epoch, self.examples)
+                return drawn.order(jax.random.fold_in(key, epoch))
 
             return first, lax.map(order, first + jnp.arange(epochs))
 

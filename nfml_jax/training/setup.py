@@ -62,7 +62,10 @@ class Setup:
             return EmptyFeed(batch_size)
         key = purpose_key(self.key, "order")
         ahead = self.settings["steps_per_dispatch"]
-        return ResidentFeed(arrays, batch_size, key, self.mesh, ahead=ahead)
+        sampler = getattr(self.experiment, "sampler", None)
+        return ResidentFeed(
+            arrays, batch_size, key, self.mesh, ahead=ahead, sampler=sampler
+        )
 
     def state(self) -> TrainState:
         """The state at step 0, placed on the devices."""

@@ -1,0 +1,214 @@
+"""The order in which an epoch visits the training examples.
+
+A sampler gives for an epoch's key the examples of its steps, one batch after the other,
+as a pure function under `jit`. So a step's batch depends on nothing but the step, and
+an interrupted run goes on as if it had not been.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import check_labels
+
+
+class Sampler(Protocol):
+    """`steps` batches an epoch, cut one after the other from `order`."""
+
+    steps: int
+
+    def order(self, key: jax.Array) -> jax.Array:
+        """Numbers of examples, int32 `[>= steps * batch_size]`, of the key's epoch."""
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Every example once in random order, but for the last incomplete batch."""
+
+    examples: int
+    batch_size: int
+
+    @property
+    def steps(self) -> int:
+        return self.examples // self.batch_size
+
+    def order(self, key):
+        return jax.random.permutation(key, self.examples)
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """Every example in the order they came in, every epoch alike.
+
+    The last batch is filled up with the first examples.
+    """
+
+    examples: int
+    batch_size: int
+
+    @property
+    def steps(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def order(self, key):
+        return jnp.arange(self.steps * self.batch_size) % self.examples
+
+
+class ByClass:
+    """Batches of P classes with K examples each; `batch_size` = P × K.
+
+    An epoch puts each class's examples in random order and cuts them into groups of K,
+    the last one filled up from the first: every example is visited, and of a class of n
+    ⌈n/K⌉ K - n of them twice. Each batch takes P groups at random: more likely of a
+    class with many left, and surely of one that would otherwise be left over, so that
+    no batch has two groups of one class unless that has more than the epoch has
+    batches, or there are fewer than P classes. What the last batches lack is filled up
+    with further groups of other classes.
+
+    Rows lie group by group: a device's share holds whole groups where P is a multiple
+    of the devices. `balanced` takes equally many groups of each class, as many as make
+    an epoch of so many examples as there are: it visits small classes more than once
+    and a part of the large ones, another one in each epoch.
+    """
+
+    def __init__(self, labels, batch_size: int, per_class: int, balanced=False):
+        _, self._number, self._sizes = np.unique(
+            labels, return_inverse=True, return_counts=True
+        )
+        self._per_class, self._parts = per_class, batch_size // per_class
+        sizes, classes = self._sizes, len(self._sizes)
+        groups = -(-sizes // per_class)
+        if balanced:
+            groups = np.full(classes, -(-len(labels) // (classes * per_class)))
+        self.steps = int(-(-groups.sum() // self._parts))
+        # A class that a batch must take several times goes as several shares.
+        shares = np.maximum(-(-groups // self.steps), -(-self._parts // classes))
+        self._class = np.repeat(np.arange(classes), shares)
+        share = np.arange(len(self._class)) - np.repeat(
+            np.cumsum(shares) - shares, shares
+        )
+        cuts = [
+            turn * groups[self._class] // shares[self._class]
+            for turn in (share, share + 1)
+        ]
+        self._begin, self._groups = cuts[0], cuts[1] - cuts[0]
+        self.most_groups = int(shares.max())
+
+    def order(self, key):
+        within, among, places = (jax.random.fold_in(key, i) for i in range(3))
+        shuffled = jax.random.permutation(within, len(self._number))
+        by_class = shuffled[jnp.argsort(_int32(self._number)[shuffled], stable=True)]
+        share, turn = self._deal(among, places)
+        # [steps, P, K]: a group's places in its class's order, which wraps around.
+        turn = (_int32(self._begin)[share] + turn)[..., None]
+        place = turn * self._per_class + jnp.arange(self._per_class)
+        class_ = _int32(self._class)[share][..., None]
+        first = _int32(np.cumsum(self._sizes) - self._sizes)
+        place = first[class_] + place % _int32(self._sizes)[class_]
+        return by_class[place].ravel()
+
+    def _deal(self, key, places):
+        """The shares of each batch, and how often each was taken before, [steps, P]."""
+        groups = _int32(self._groups)
+
+        def batch(taken, step):
+            left = groups - taken
+            noise = jax.random.gumbel(jax.random.fold_in(key, step), left.shape)
+            # The largest are a draw without replacement, in proportion to what is left.
+            score = jnp.where(left > 0, jnp.log(jnp.maximum(left, 1)), -1e3) + noise
+            score = jnp.where(left >= self.steps - step, jnp.inf, score)
+            _, chosen = lax.top_k(score, self._parts)
+            return taken.at[chosen].add(1), (chosen, taken[chosen])
+
+        _, dealt = lax.scan(batch, jnp.zeros_like(groups), jnp.arange(self.steps))
+        # They come ranked, but a class's size must not tell on which device it lies.
+        mixed = jax.random.bits(places, dealt[0].shape).argsort(axis=1)
+        return tuple(jnp.take_along_axis(x, mixed, axis=1) for x in dealt)
+
+
+def _int32(array) -> jax.Array:
+    return jnp.asarray(array, jnp.int32)
+
+
+ORDERS = ("shuffled", "balanced", "sequential")
+
+
+def make_sampler(
+    labels, *, name="shuffled", per_class: int = 0, class_names: Sequence[str] = ()
+) -> Callable[[int], Sampler]:
+    """The sampler of a config's section: a function of the batch size.
+
+    labels [N] integers; `name` is "shuffled", "balanced" (each class equally often) or
+    "sequential". With `per_class` K a batch has K examples of each of its classes; 0
+    asks for nothing of the kind. `class_names[label]` is what errors call a class.
+
+    Warns when K exceeds a class. UserError when a batch cannot be so made up, or a
+    class has but one example where pairs are wanted.
+    """
+    if name not in ORDERS:
+        raise UserError(f"sampler {name!r} is not known; expected {', '.join(ORDERS)}.")
+    labels = check_labels(labels, len(labels))
+    if per_class < 0 or (name == "sequential" and per_class):
+        raise UserError(
+            f"sampler.per_class is {per_class} with sampler.name = {name!r}; it must "
+            "be 0, or a count of examples with 'shuffled' or 'balanced'."
+        )
+    if name == "sequential":
+        return partial(Sequential, len(labels))
+    if not per_class and name == "shuffled":
+        return partial(Shuffled, len(labels))
+    if per_class > 1:
+        _check_sizes(labels, per_class, class_names)
+    return partial(_by_class, labels, max(per_class, 1), name == "balanced")
+
+
+def _check_sizes(labels, per_class, class_names):
+    classes, sizes = np.unique(labels, return_counts=True)
+    names = [class_names[c] if len(class_names) else c for c in classes]
+    single = np.flatnonzero(sizes == 1)
+    if len(single):
+        raise UserError(
+            f"{len(single)} of {len(names)} classes, such as {names[single[0]]!r}, "
+            f"have one example to train on, and sampler.per_class = {per_class} wants "
+            "pairs; leave those classes out, or set sampler.per_class to 0."
+        )
+    small = np.flatnonzero(sizes < per_class)
+    if len(small):
+        warnings.warn(
+            f"{len(small)} of {len(names)} classes, such as {names[small[0]]!r}, have "
+            f"fewer than sampler.per_class = {per_class} examples to train on: a batch "
+            "has some of theirs more than once.",
+            stacklevel=3,
+        )
+
+
+def _by_class(labels, per_class, balanced, batch_size):
+    if batch_size % per_class:
+        raise UserError(
+            f"train.batch_size = {batch_size} is not a multiple of sampler.per_class = "
+            f"{per_class}; choose one that is."
+        )
+    parts, classes = batch_size // per_class, len(np.unique(labels))
+    if per_class > 1 and parts > classes:
+        raise UserError(
+            f"train.batch_size = {batch_size} with sampler.per_class = {per_class} "
+            f"takes {parts} classes, but there are {classes}; set train.batch_size to "
+            f"at most {classes * per_class}, or sampler.per_class to at least "
+            f"{-(-batch_size // classes)}."
+        )
+    sampler = ByClass(labels, batch_size, per_class, balanced)
+    if per_class > 1 and sampler.most_groups > 1:
+        warnings.warn(
+            f"some classes have more groups of sampler.per_class = {per_class} than an "
+            f"epoch has batches: a batch may have {sampler.most_groups} groups of one.",
+            stacklevel=3,
+        )
+    return sampler

@@ -10,6 +10,7 @@ from nfml_jax.data.image_rows import load_image_rows
 from nfml_jax.data.patches import load_bsds300_patches
 from nfml_jax.data.tabular import PUBLISHED, load_published
 from nfml_jax.data.uci import UCI, load_uci
+from nfml_jax.data.uci_classes import UCI_CLASSES, load_uci_classes
 from nfml_jax.data.vector_arrays import LoadedVectors, VectorData, make_vector_data
 from nfml_jax.data.vector_files import load_vector_file
 from nfml_jax.data.vector_rows import hold_out, principal_components, shrink_rows
@@ -38,6 +39,7 @@ VECTOR_DATASETS = {
     **{name: partial(load_published, spec) for name, spec in PUBLISHED.items()},
     "bsds300_patches": load_bsds300_patches,
     **{name: partial(load_uci, spec) for name, spec in UCI.items()},
+    **{name: partial(load_uci_classes, name) for name in UCI_CLASSES},
     "mnist": partial(load_image_rows, "mnist"),
     "fashion_mnist": partial(load_image_rows, "fashion_mnist"),
 }

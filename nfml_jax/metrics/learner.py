@@ -1,0 +1,123 @@
+"""What all learners of a metric share: checked input, double precision, one optimiser.
+
+A learner is a function of rows x `[N, D]` and labels `[N]` that gives L `[rank, D]`.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from scipy import optimize
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import check_labels, check_vectors
+
+CHUNK = 256
+"""Rows whose distances to all others are held at a time."""
+
+
+def learner(fit: Callable) -> Callable:
+    """`fit(x, labels, **options)` made a learner.
+
+    Rows and labels come to it checked, as float64 and int32, and it runs in float64
+    whatever JAX's default is: the inverse of a covariance wants the digits, and the
+    sets are small. It gives a numpy array.
+    """
+
+    @functools.wraps(fit)
+    def fitted(x, labels, **options) -> np.ndarray:
+        check_vectors(x, "rows")
+        x = np.asarray(x, np.float64)
+        labels = check_labels(labels, len(x))
+        with jax.enable_x64(True):
+            matrix = np.asarray(fit(x, labels, **options))
+        if not np.isfinite(matrix).all():
+            raise UserError(
+                f"{fit.__name__} gave a metric that is not finite; standardise the "
+                "columns, and take out those that hardly vary."
+            )
+        return matrix
+
+    return fitted
+
+
+def check_neighbours(labels: np.ndarray, name: str) -> None:
+    """UserError unless there are two classes, and two rows of one of them."""
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) < 2 or counts.max() < 2:
+        raise UserError(
+            f"{name} got {len(labels)} rows of {len(counts)} classes; expected two "
+            "classes or more, and of one of them two rows or more."
+        )
+
+
+def start(x: np.ndarray, rank: int | None) -> np.ndarray:
+    """Where the search for L begins: the identity, or `rank` principal components."""
+    dimensions = x.shape[1]
+    if rank is None:
+        return np.eye(dimensions)
+    if not 1 <= rank <= dimensions:
+        raise UserError(
+            f"rank is {rank!r}; expected 1 to the {dimensions} dimensions of the rows, "
+            "or None for all of them."
+        )
+    return np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][:rank]
+
+
+def mean_over_rows(of_chunk: Callable, count: int) -> jax.Array:
+    """The mean over rows of what `of_chunk(rows)` `[CHUNK]` gives, chunk after chunk.
+
+    `rows [CHUNK]` are numbers of rows, those from `count` on being padding that does
+    not count. Going backwards a chunk is computed again, so that no more than `CHUNK`
+    × N distances are ever held.
+    """
+    chunks = -(-count // CHUNK)
+
+    @jax.checkpoint
+    def one(rows):
+        values = of_chunk(jnp.minimum(rows, count - 1))
+        return jnp.sum(jnp.where(rows < count, values, 0))
+
+    rows = jnp.arange(chunks * CHUNK).reshape(chunks, CHUNK)
+    return jnp.sum(lax.map(one, rows)) / count
+
+
+def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
+    """‖a_i - b_j‖² `[N, M]` of `[N, D]` and `[M, D]`, never below zero."""
+    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)
+    return jnp.maximum(squares - 2 * a @ b.T, 0)
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def value_and_grad(objective: Callable, matrix, *data):
+    """The value and gradient of `objective(L, *data)`, compiled once for its shapes."""
+    return jax.value_and_grad(objective)(matrix, *data)
+
+
+def minimise(objective: Callable, matrix: np.ndarray, *data, steps: int) -> np.ndarray:
+    """The L from `matrix` on that makes `objective(L, *data)` least, by L-BFGS.
+
+    At most `steps` steps with a line search (Byrd et al. 1995, without bounds); sums
+    over rows are compiled, the few numbers of L are the host's.
+    """
+    if steps < 0:
+        raise UserError(f"steps is {steps!r}; expected 0 or more.")
+    if not steps:  # scipy would take one all the same
+        return matrix
+    data = jax.device_put(data)
+
+    def on_host(flat):
+        value, grad = value_and_grad(objective, flat.reshape(matrix.shape), *data)
+        return float(value), np.ravel(grad)
+
+    found = optimize.minimize(
+        on_host,
+        matrix.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": steps},
+    )
+    return found.x.reshape(matrix.shape)

@@ -1,0 +1,124 @@
+"""Losses of an anchor's average precision over the rest of the batch, made smooth.
+
+FastAP (Cakir et al. 2019, "Deep Metric Learning to Rank") by histograms of distances;
+Smooth-AP (Brown et al. 2020) by sigmoids in the place of comparisons.
+"""
+
+import dataclasses
+import functools
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax import loops
+from nfml_jax.losses.pair_loss import PairLoss, Row, check_number
+from nfml_jax.losses.soft_histogram import soft_histogram
+
+
+@dataclasses.dataclass(frozen=True)
+class FastAP(PairLoss):
+    """1 - Σ_l h₊(l) H₊(l) / H(l) / n₊, with histograms h of d² and their sums H.
+
+    Cakir et al. 2019, section 3: d² between unit vectors lies in [0, 4], which `bins`
+    divide; greater ones count as 4. Anchors without positives don't count.
+    """
+
+    bins: int = 10
+    metric: ClassVar[str] = "squared"
+    paper: ClassVar[str] = "Cakir et al. 2019"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1, bins=self.bins)
+
+    def rows(self, values, positive, negative):
+        masks = positive, positive | negative
+        of_positives, of_all = soft_histogram(values, masks, 0.0, 4.0, self.bins)
+        nearer_positives = jnp.cumsum(of_positives, axis=-1)
+        nearer = jnp.cumsum(of_all, axis=-1)
+        some = nearer > 0.0
+        precision = jnp.where(
+            some, nearer_positives / jnp.where(some, nearer, 1.0), 0.0
+        )
+        count = jnp.sum(positive, axis=-1)
+        mean = jnp.sum(of_positives * precision, axis=-1) / jnp.maximum(count, 1)
+        weight = (count > 0).astype(mean.dtype)
+        return Row(weight * (1.0 - mean), weight)
+
+    def formula(self):
+        return f"1 - Σ_l h₊(l) H₊(l) / H(l) / n₊, {self.bins:g} bins of d²"
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothAP(PairLoss):
+    """1 - mean over positives i of (1 + Σ₊ σ(s_j - s_i)) / (1 + Σ σ(s_j - s_i)).
+
+    Brown et al. 2020 (2007.12163): σ is the sigmoid with temperature T, and sums
+    are over the other examples, without the anchor itself. Time is O(batch²) for each
+    of an anchor's positives, memory O(batch²). Anchors without positives don't count.
+    """
+
+    temperature: Any = 0.01
+    paper: ClassVar[str] = "Brown et al. 2020"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1e-6, temperature=self.temperature)
+
+    def rows(self, values, positive, negative):
+        summed = _sum_of_precisions(values / self.temperature, positive, negative)
+        count = jnp.sum(positive, axis=-1)
+        weight = (count > 0).astype(values.dtype)
+        return Row(weight * (1.0 - summed / jnp.maximum(count, 1)), weight)
+
+    def formula(self):
+        return (
+            "1 - mean₊ (1 + Σ₊ σ(s_j - s₊)) / (1 + Σ σ(s_j - s₊)), "
+            f"σ(s) = 1 / (1 + exp(-s/{self.temperature:g}))"
+        )
+
+
+def _precision(logits, positive, negative, k):
+    """The smooth precision [A] at each anchor's k-th positive, 0 where it has none."""
+    itself = positive & (jnp.cumsum(positive, axis=-1) == k + 1)
+    at = jnp.sum(jnp.where(itself, logits, 0.0), axis=-1, keepdims=True)
+    before = jax.nn.sigmoid(logits - at)
+    positives = 1.0 + jnp.sum(jnp.where(positive & ~itself, before, 0.0), axis=-1)
+    negatives = jnp.sum(jnp.where(negative, before, 0.0), axis=-1)
+    precision = positives / (positives + negatives)
+    return jnp.where(jnp.any(itself, axis=-1), precision, 0.0)
+
+
+@jax.custom_vjp
+def _sum_of_precisions(logits, positive, negative):
+    """Σ of `_precision` over each anchor's positives, one after the other.
+
+    Its own gradient, since a loop as long as the most positives has none.
+    """
+    most = jnp.max(jnp.sum(positive, axis=-1))
+    precision = functools.partial(_precision, logits, positive, negative)
+    zeros = jnp.zeros(logits.shape[:1], logits.dtype)
+    return loops.fori_loop(0, most, lambda k, total: total + precision(k), zeros)
+
+
+def _forward(logits, positive, negative):
+    residuals = logits, positive, negative
+    return _sum_of_precisions(*residuals), residuals
+
+
+def _backward(residuals, cotangent):
+    logits, positive, negative = residuals
+    most = jnp.max(jnp.sum(positive, axis=-1))
+
+    def step(k, total):
+        _, pull = jax.vjp(lambda x: _precision(x, positive, negative, k), logits)
+        return total + pull(cotangent)[0]
+
+    gradient = loops.fori_loop(0, most, step, jnp.zeros_like(logits))
+    none = np.zeros(positive.shape, jax.dtypes.float0)
+    return gradient, none, none
+
+
+_sum_of_precisions.defvjp(_forward, _backward)

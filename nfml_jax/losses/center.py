@@ -1,0 +1,101 @@
+"""Center loss: softmax, and embeddings drawn to the centre of their class.
+
+Wen et al. 2016, "A Discriminative Feature Learning Approach for Deep Face Recognition".
+"""
+
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.heads import MarginHead, Softmax
+from nfml_jax.losses import devices
+from nfml_jax.losses.inputs import check_batch
+from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.pair_loss import check_number, masked_mean
+
+
+class Centres(nn.Module):
+    """The centre of each class [C, D], in the collection "centres"; zero at the start.
+
+    They follow the paper's rule, eq. 4, c ← c - α Σ(c - x) / (1 + n) over a batch's n
+    examples of the class, and not a gradient: their speed is to depend on neither the
+    learning rate nor the loss's weight, and a class that isn't in the batch stays.
+    """
+
+    num_classes: int
+    rate: Any
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, embeddings: jax.Array, own: jax.Array) -> jax.Array:
+        """The centres before this batch, which then moves them.
+
+        embeddings [B, D]; own [B, C] is 1 for each example's class. Moves nothing where
+        the collection is not mutable.
+        """
+        shape = (self.num_classes, embeddings.shape[-1])
+        centres = self.variable("centres", "centres", jnp.zeros, shape, jnp.float32)
+        before = centres.value
+        if self.is_mutable_collection("centres") and not self.is_initializing():
+            count = devices.total(jnp.sum(own, axis=0), self.axis_name)[:, None]
+            summed = devices.total(own.T @ embeddings, self.axis_name)
+            moved = before + self.rate * (summed - count * before) / (1.0 + count)
+            centres.value = moved.astype(before.dtype)
+        return before
+
+
+class CenterLoss(nn.Module):
+    """Cross entropy + λ/2 ‖x - c_y‖², averaged over the batch: eq. 5.
+
+    `head` is `MarginHead(Softmax())`, and `centres` are `Centres`, which move at the
+    rate α. A label outside [0, num_classes) is padding and takes no part.
+    """
+
+    num_classes: int
+    weight: Any = 0.003
+    rate: Any = 0.5
+    axis_name: str | None = None
+    paper: ClassVar[str] = "Wen et al. 2016"
+    needs: ClassVar[str] = "labels of known classes"
+
+    def __post_init__(self):
+        check_number(self, 0.0, weight=self.weight)
+        check_number(self, 0.0, 1.0, rate=self.rate)
+        super().__post_init__()
+
+    def setup(self):
+        self.head = MarginHead(self.num_classes, Softmax())
+        self.centres = Centres(self.num_classes, self.rate, self.axis_name)
+
+    def __call__(
+        self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
+    ) -> LossOutput:
+        """The loss of embeddings [B, D] with whole-number labels [B].
+
+        Logged are `accuracy`, `embedding_norm` and `center_distance`, the mean of
+        ‖x - c_y‖², all of this device's examples.
+        """
+        embeddings, labels = check_batch(embeddings, labels)
+        out = self.head(embeddings, labels, step)
+        own = jax.nn.one_hot(labels, self.num_classes, dtype=embeddings.dtype)
+        centres = self.centres(embeddings, own)
+        apart = jnp.sum((embeddings - own @ centres) ** 2, axis=-1)
+        known = jnp.sum(own, axis=-1)
+        lost = out.loss + self.weight / 2.0 * apart
+        logged = {
+            "accuracy": masked_mean(out.correct, known > 0.0),
+            "embedding_norm": out.logged["embedding_norm"],
+            "center_distance": masked_mean(apart, known > 0.0),
+        }
+        loss = devices.weighted_mean(lost, known, self.axis_name)
+        return LossOutput(loss, jax.lax.stop_gradient(logged))
+
+    def logits(self, embeddings: jax.Array) -> jax.Array:
+        """Scores [B, C] of embeddings [B, D], for prediction."""
+        return self.head.logits(embeddings)
+
+    def formula(self) -> str:
+        """An example's loss as a person writes it, with its numbers in it."""
+        return f"-log softmax(Wx + b)_y + {self.weight:g}/2·‖x - c_y‖²"

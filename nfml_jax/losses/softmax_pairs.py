@@ -1,0 +1,119 @@
+"""Losses of an anchor's softmax over the rest of the batch.
+
+NCA (Goldberger et al. 2004), supervised contrastive (Khosla et al. 2020), and NT-Xent
+(Sohn 2016, Chen et al. 2020) with the batch of two views that it is for.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.errors import UserError
+from nfml_jax.losses.pair_loss import (
+    PairLoss,
+    Row,
+    check_number,
+    masked_logsumexp,
+    masked_mean,
+)
+
+SIDES = ("out", "in")
+
+
+@dataclasses.dataclass(frozen=True)
+class NCA(PairLoss):
+    """-log of the probability that an anchor's random neighbour is of its class.
+
+    Neighbourhood components analysis, Goldberger et al. 2004: of their two objectives
+    the sum of log p, whose gradient doesn't vanish where p does. T is 1 there, and the
+    map's own length takes its part; `normalise` leaves that to T.
+    """
+
+    temperature: Any = 1.0
+    metric: str = "squared"
+    paper: ClassVar[str] = "Goldberger et al. 2004"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1e-6, temperature=self.temperature)
+
+    def rows(self, values, positive, negative):
+        logits = -self.distance(values) / self.temperature
+        some = jnp.any(positive, axis=-1)
+        everyone = masked_logsumexp(logits, positive | negative)
+        lost = everyone - masked_logsumexp(logits, positive)
+        return Row(jnp.where(some, lost, 0.0), some.astype(lost.dtype))
+
+    def formula(self):
+        t = f"{self.temperature:g}"
+        return f"-log(Σ₊ exp(-d²/{t}) / Σ exp(-d²/{t}))"
+
+
+@dataclasses.dataclass(frozen=True)
+class SupCon(PairLoss):
+    """-log of the softmax of the positives, their mean outside or inside the log.
+
+    Supervised contrastive, Khosla et al. 2020 (2004.11362): `mean` "out" is L_out, eq.
+    2, which they found the better one, and "in" is L_in, eq. 3. With one positive
+    for each anchor both are NT-Xent. Anchors without positives don't count.
+    """
+
+    temperature: Any = 0.1
+    mean: str = "out"
+    paper: ClassVar[str] = "Khosla et al. 2020"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1e-6, temperature=self.temperature)
+        if self.mean not in SIDES:
+            raise UserError(
+                f"SupCon got mean={self.mean!r}; expected one of "
+                f"{', '.join(map(repr, SIDES))}, the side of the log that it is on."
+            )
+
+    def rows(self, values, positive, negative):
+        logits = values / self.temperature
+        count = jnp.sum(positive, axis=-1)
+        some = count > 0
+        everyone = masked_logsumexp(logits, positive | negative)
+        if self.mean == "out":
+            own = masked_mean(logits, positive)
+        else:
+            own = masked_logsumexp(logits, positive) - jnp.log(jnp.maximum(count, 1))
+        return Row(jnp.where(some, everyone - own, 0.0), some.astype(logits.dtype))
+
+    def formula(self):
+        softmax = f"exp(s/{self.temperature:g}) / Σ exp(s/{self.temperature:g})"
+        if self.mean == "out":
+            return f"mean₊ -log({softmax})"
+        return f"-log mean₊({softmax})"
+
+
+@dataclasses.dataclass(frozen=True)
+class NTXent(PairLoss):
+    """-log(exp(s₊/T) / (exp(s₊/T) + Σ₋ exp(s₋/T))), averaged over all positive pairs.
+
+    NT-Xent, Chen et al. 2020 (2002.05709), eq. 1, of a batch of `two_views`; also known
+    as InfoNCE and N-pairs with temperature. Where an anchor has further positives, they
+    are not in the denominator.
+    """
+
+    temperature: Any = 0.1
+    paper: ClassVar[str] = "Chen et al. 2020"
+    needs: ClassVar[str] = "two views"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1e-6, temperature=self.temperature)
+
+    def rows(self, values, positive, negative):
+        logits = values / self.temperature
+        against = masked_logsumexp(logits, negative)
+        lost = jax.nn.softplus(against[:, None] - logits)
+        weight = jnp.sum(positive, axis=-1).astype(logits.dtype)
+        return Row(masked_mean(lost, positive), weight)
+
+    def formula(self):
+        return f"-log(e₊ / (e₊ + Σ e₋)), e = exp(s/{self.temperature:g})"

@@ -50,6 +50,11 @@ class Roc:
         return self.genuine / self.genuine[-1]
 
     @property
+    def frr(self) -> np.ndarray:
+        """False reject rate 1 − TAR at each threshold; over FAR the DET curve."""
+        return 1 - self.tar
+
+    @property
     def auc(self) -> float:
         """Area under TAR over FAR: P(genuine > impostor) + ½ P(genuine = impostor)."""
         far, tar = self.far, self.tar
@@ -57,12 +62,12 @@ class Roc:
 
     @property
     def eer(self) -> float:
-        """Equal error rate: FAR where it equals 1 − TAR, on the segment between points.
+        """Equal error rate: FAR where it equals FRR, on the segment between points.
 
         Between two thresholds the ROC is taken as the straight line that a random
         choice of the two realises.
         """
-        far, excess = self.far, (1 - self.tar) - self.far
+        far, excess = self.far, self.frr - self.far
         i = int(np.argmax(excess <= 0))  # never 0: nothing accepted has excess 1
         t = excess[i - 1] / (excess[i - 1] - excess[i])
         return float(far[i - 1] + t * (far[i] - far[i - 1]))

@@ -1,0 +1,113 @@
+"""A gallery of people by name: enrol them, remove them, and ask who it is."""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import check_same_dimensions, check_vectors, unit
+from nfml_jax.evaluation.identification import TEMPLATES, Templates
+
+UNKNOWN = "unknown"
+"""The name of whoever scores below the threshold."""
+
+
+class Gallery:
+    """Names and unit embeddings of those enrolled, one or several for each.
+
+    `threshold` is the cosine from which a name is given; choose it for a false
+    positive identification rate (`identification.OpenSet`). `template` is one of
+    `identification.TEMPLATES`.
+    """
+
+    def __init__(self, threshold: float, template: str = "mean"):
+        if template not in TEMPLATES:
+            raise UserError(
+                f"template is {template!r}; expected {' or '.join(TEMPLATES)}."
+            )
+        if not -1 <= threshold <= 1:
+            raise UserError(f"threshold is {threshold}; expected a cosine, -1 to 1.")
+        self.threshold, self.template = float(threshold), template
+        self._enrolled: dict[str, np.ndarray] = {}
+        self._templates = None
+
+    @property
+    def names(self) -> list[str]:
+        """Who is enrolled, in order of enrolment."""
+        return list(self._enrolled)
+
+    def enrol(self, name: str, embeddings) -> None:
+        """Add embeddings [N, D], or one [D], of a person, known or new."""
+        if not isinstance(name, str) or name in ("", UNKNOWN):
+            raise UserError(f"{name!r} can't be enrolled; expected another name.")
+        rows = unit(check_vectors(np.atleast_2d(embeddings)))
+        if self._enrolled:
+            anyone = next(iter(self._enrolled.values()))
+            check_same_dimensions(rows, anyone, "Embeddings and gallery")
+        known = self._enrolled.get(name, rows[:0])
+        self._enrolled[name] = np.concatenate([known, rows])
+        self._templates = None
+
+    def remove(self, name: str) -> None:
+        """Forget a person; UserError for one who isn't enrolled."""
+        if name not in self._enrolled:
+            raise UserError(
+                f"{name!r} is not enrolled; expected one of {self._some_names()}."
+            )
+        del self._enrolled[name]
+        self._templates = None
+
+    def identify(self, embeddings) -> tuple[np.ndarray, np.ndarray]:
+        """Whose embeddings [N, D] are: names [N], or `UNKNOWN`, and best scores [N].
+
+        Of equal scores the name enrolled first. UserError when nobody is enrolled.
+        """
+        if not self._enrolled:
+            raise UserError("Nobody is enrolled; call enrol(name, embeddings) first.")
+        if self._templates is None:
+            counts = [len(rows) for rows in self._enrolled.values()]
+            rows = np.concatenate(list(self._enrolled.values()))
+            owner = np.repeat(np.arange(len(counts)), counts)
+            self._templates = Templates.of(rows, owner, self.template)
+        found, best = [], []
+        for scores in self._templates.scores(np.atleast_2d(embeddings)):
+            found.append(scores.argmax(axis=1))
+            best.append(scores.max(axis=1))
+        found, best = np.concatenate(found), np.concatenate(best)
+        names = np.array(self.names)[found]
+        return np.where(best >= self.threshold, names, UNKNOWN), best
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one .npz file, which `load` reads."""
+        counts = [len(rows) for rows in self._enrolled.values()]
+        rows = list(self._enrolled.values()) or [np.zeros((0, 0), np.float32)]
+        with open(path, "wb") as file:
+            np.savez(
+                file,
+                names=np.array(self.names, dtype=str),
+                counts=np.array(counts, dtype=np.int64),
+                embeddings=np.concatenate(rows),
+                threshold=self.threshold,
+                template=self.template,
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Gallery":
+        """The gallery that `save` wrote; UserError for a file that isn't one."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                gallery = cls(float(file["threshold"]), str(file["template"]))
+                parts = np.split(file["embeddings"], np.cumsum(file["counts"])[:-1])
+                names = [str(name) for name in file["names"]]
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise UserError(
+                f"{path} can't be read as a gallery ({error}); expected a file that "
+                "Gallery.save wrote."
+            ) from None
+        gallery._enrolled = dict(zip(names, parts, strict=False))
+        return gallery
+
+    def _some_names(self) -> str:
+        names = self.names[:5]
+        return ", ".join(names) + (" …" if len(self._enrolled) > 5 else "") or "nobody"

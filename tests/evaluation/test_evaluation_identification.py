@@ -1,0 +1,159 @@
+"""Ranks and open-set rates equal their definitions, and a gallery remembers people."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation import identification
+from nfml_jax.evaluation.enrolment import UNKNOWN, Gallery
+from nfml_jax.evaluation.identification import search
+
+ENROLLED = np.array([2, 3, 5, 7])
+
+
+def example(ties: bool = False):
+    """Probes of six identities and a gallery with one to three images of four."""
+    rng = np.random.default_rng(0)
+    gallery_labels = np.array([5, 2, 3, 7, 5, 2, 5])
+    probe_labels = rng.choice([*ENROLLED, 1, 9], 83)
+    centres = rng.normal(size=(10, 16))
+
+    def embed(labels):
+        # With entries of ±1 cosines are multiples of 1/8, exactly, so that many tie.
+        x = centres[labels] + 1.5 * rng.normal(size=(len(labels), 16))
+        return np.where(x > 0, 1.0, -1.0) if ties else x
+
+    return embed(probe_labels), probe_labels, embed(gallery_labels), gallery_labels
+
+
+def scores(probes, gallery, gallery_labels, template):
+    """The score [P, I] of each identity, by definition."""
+    p, g = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (probes, gallery))
+    groups = [g[gallery_labels == identity] for identity in ENROLLED]
+    if template == "best":
+        return np.stack([(p @ group.T).max(axis=1) for group in groups], axis=1)
+    means = np.stack([group.mean(axis=0) for group in groups])
+    return p @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
+
+
+@pytest.mark.parametrize(
+    ("template", "ties"), [("mean", False), ("best", False), ("best", True)]
+)
+def test_ranks_and_rates_are_those_of_the_definitions(template, ties, monkeypatch):
+    probes, labels, gallery, gallery_labels = example(ties)
+    monkeypatch.setattr(identification, "SCORES", 100)
+    found = search(probes, labels, gallery, gallery_labels, template)
+    every = scores(probes, gallery, gallery_labels, template).round(6)
+    order = np.argsort(-every, axis=1, kind="stable")
+    mated = np.isin(labels, ENROLLED)
+    ranks = 1 + np.argmax(ENROLLED[order] == labels[:, None], axis=1)
+    np.testing.assert_array_equal(found.rank, np.where(mated, ranks, 0))
+    np.testing.assert_array_equal(found.found, ENROLLED[order[:, 0]])
+    np.testing.assert_allclose(found.best, every.max(axis=1), atol=2e-6)
+
+    cmc = [np.mean(ranks[mated] <= k) for k in (1, 2, 3, 4)]
+    np.testing.assert_allclose(found.cmc(), cmc)
+    assert [found.rank_accuracy(k) for k in (1, 2, 3, 4)] == pytest.approx(cmc)
+    assert cmc[-1] == 1
+
+    best = every.max(axis=1)
+    open_set = found.open_set()
+    for fpir in (0.02, 0.1, 0.3, 1.0):
+        thresholds = [-np.inf, np.inf, *(best + 1e-5), *(best - 1e-5)]
+        expected = max(
+            np.mean((ranks[mated] == 1) & (best[mated] >= t))
+            for t in thresholds
+            if np.mean(best[~mated] >= t) <= fpir
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert open_set.dir_at_fpir(fpir) == pytest.approx(expected)
+    fpir, rate = open_set.rates()
+    assert fpir[0] == 0 and fpir[-1] == 1 and rate[-1] == pytest.approx(cmc[0])
+    assert (np.diff(fpir) >= 0).all() and (np.diff(rate) >= 0).all()
+
+
+def test_metrics_name_what_they_are_and_warn_of_too_few_strangers():
+    found = search(*example())
+    values = identification.metrics(found, ranks=(1, 4), fpirs=(0.1,))
+    assert list(values) == ["rank-1", "rank-4", "dir@fpir=0.1"]
+    assert all(type(value) is float for value in values.values())
+    strangers = int((found.rank == 0).sum())
+    with pytest.warns(UserWarning, match=f"with {strangers} non-mated probes"):
+        found.open_set().dir_at_fpir(1e-3)
+
+
+@pytest.mark.parametrize("template", identification.TEMPLATES)
+def test_a_gallery_knows_whom_it_enrolled_and_nobody_else(template, tmp_path):
+    rng = np.random.default_rng(0)
+    people = {name: rng.normal(size=(3, 8)) + 4 * rng.normal(size=8) for name in "abc"}
+    gallery = Gallery(threshold=0.7, template=template)
+    for name, embeddings in people.items():
+        gallery.enrol(name, embeddings[0])
+        gallery.enrol(name, embeddings[1:])
+    gallery.save(tmp_path / "gallery.npz")
+    for known in (gallery, Gallery.load(tmp_path / "gallery.npz")):
+        assert known.names == ["a", "b", "c"]
+        for name, embeddings in people.items():
+            names, best = known.identify(9 * embeddings)
+            assert (names == name).all() and (best > 0.7).all()
+        names, best = known.identify(-people["a"])
+        assert (names == UNKNOWN).all() and (best < 0.7).all()
+    labels = np.repeat([0, 1, 2], 3)
+    rows = np.concatenate(list(people.values()))
+    probes = rng.normal(size=(20, 8))
+    found = search(probes, np.zeros(20, int), rows, labels, template)
+    np.testing.assert_allclose(gallery.identify(probes)[1], found.best, rtol=1e-6)
+
+    gallery.remove("b")
+    assert "b" not in gallery.identify(people["b"])[0]
+    gallery.enrol("d", people["b"])
+    assert (gallery.identify(people["b"])[0] == "d").all()
+
+
+def test_an_empty_gallery_can_be_kept_but_not_asked(tmp_path):
+    Gallery(0.5).save(tmp_path / "empty.npz")
+    empty = Gallery.load(tmp_path / "empty.npz")
+    assert empty.names == []
+    with pytest.raises(UserError, match="Nobody is enrolled"):
+        empty.identify(np.eye(2))
+
+
+def enrolled(name="a", embeddings=((1.0, 0.0),)):
+    gallery = Gallery(0.5)
+    gallery.enrol(name, embeddings)
+    return gallery
+
+
+LABELS, ROWS = np.array([0, 1, 2]), np.eye(3)
+KNOWN = search(ROWS, LABELS, ROWS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: KNOWN.rank_accuracy(4), "rank 4 of 3"),
+        (lambda: KNOWN.open_set(), "strangers"),
+        (lambda: search(ROWS, LABELS + 3, ROWS, LABELS).cmc(), "None of the 3 probes"),
+        (lambda: search(ROWS[:0], [], ROWS, LABELS), "labels|probes are empty"),
+        (lambda: search(ROWS[:0], LABELS[:0], ROWS, LABELS), "probes are empty"),
+        (lambda: search(ROWS, LABELS, ROWS[:0], LABELS[:0]), "gallery rows are empty"),
+        (lambda: search(ROWS, LABELS[:2], ROWS, LABELS), "labels"),
+        (lambda: search(ROWS, LABELS, np.eye(2), [0, 1]), "dimensions"),
+        (lambda: search(ROWS, LABELS, ROWS, LABELS, "median"), "mean or best"),
+        (lambda: search(ROWS * np.nan, LABELS, ROWS, LABELS), "not finite"),
+        (lambda: Gallery(0.5, "median"), "mean or best"),
+        (lambda: Gallery(1.5), "1.5"),
+        (lambda: enrolled(UNKNOWN), "'unknown' can't"),
+        (lambda: enrolled().enrol("b", np.eye(3)), "dimensions"),
+        (lambda: enrolled().remove("b"), "expected one of a"),
+        (lambda: enrolled().identify(np.eye(3)), "dimensions"),
+        (lambda: Gallery.load("no/such/file.npz"), "no/such/file.npz"),
+        (lambda: Gallery.load(__file__), "Gallery.save"),
+    ],
+)
+def test_bad_input_is_named(call, says):
+    with pytest.raises(UserError, match=says):
+        call()

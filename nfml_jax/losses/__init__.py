@@ -9,11 +9,18 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 
+from nfml_jax.losses.average_precision import FastAP, SmoothAP
+from nfml_jax.losses.center import CenterLoss
 from nfml_jax.losses.contrastive import Contrastive
+from nfml_jax.losses.histogram import Histogram
 from nfml_jax.losses.miners import MINERS, Miner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.pair_objective import PairObjective
+from nfml_jax.losses.proxies import ProxyAnchor, ProxyNCA, ProxyNCAPlusPlus
+from nfml_jax.losses.soft_triple import SoftTriple
+from nfml_jax.losses.softmax_pairs import NCA, NTXent, SupCon
+from nfml_jax.losses.two_views import BarlowTwins, VICReg, two_views
 from nfml_jax.names import look_up
 
 __all__ = [
@@ -26,12 +33,26 @@ __all__ = [
     "Pairs",
     "Row",
     "make_loss",
+    "two_views",
 ]
 
 # A subclass of PairLoss, which PairObjective drives; or an objective, a Flax module
 # itself. Each has `paper`, `needs` and `formula()`.
 LOSSES: dict[str, type[PairLoss] | type[nn.Module]] = {
     "contrastive": Contrastive,
+    "nca": NCA,
+    "sup_con": SupCon,
+    "nt_xent": NTXent,
+    "fast_ap": FastAP,
+    "smooth_ap": SmoothAP,
+    "histogram": Histogram,
+    "barlow_twins": BarlowTwins,
+    "vicreg": VICReg,
+    "proxy_nca": ProxyNCA,
+    "proxy_nca_plus_plus": ProxyNCAPlusPlus,
+    "proxy_anchor": ProxyAnchor,
+    "soft_triple": SoftTriple,
+    "center": CenterLoss,
 }
 
 

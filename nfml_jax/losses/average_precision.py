@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax import loops
+from nfml_jax.losses.checks import check_whole
 from nfml_jax.losses.pair_loss import PairLoss, Row, check_number
 from nfml_jax.losses.soft_histogram import soft_histogram
 
@@ -31,7 +32,7 @@ class FastAP(PairLoss):
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, 1, bins=self.bins)
+        check_whole(self, 1, bins=self.bins)
 
     def rows(self, values, positive, negative):
         masks = positive, positive | negative

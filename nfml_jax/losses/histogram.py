@@ -11,10 +11,11 @@ import jax.numpy as jnp
 
 from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses import devices
+from nfml_jax.losses.checks import check_whole
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.output import LossOutput
-from nfml_jax.losses.pair_loss import check_number, masked_mean
+from nfml_jax.losses.pair_loss import masked_mean
 from nfml_jax.losses.soft_histogram import soft_histogram
 
 
@@ -31,7 +32,7 @@ class Histogram(nn.Module):
     needs: ClassVar[str] = "labels"
 
     def __post_init__(self):
-        check_number(self, 1, bins=self.bins)
+        check_whole(self, 1, bins=self.bins)
         super().__post_init__()
 
     def __call__(

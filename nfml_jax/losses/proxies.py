@@ -10,9 +10,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.errors import UserError
 from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses import devices
+from nfml_jax.losses.checks import check_whole
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.metrics import cosine
 from nfml_jax.losses.output import LossOutput
@@ -33,11 +33,7 @@ class ProxyObjective(nn.Module):
     needs: ClassVar[str] = "labels of known classes"
 
     def __post_init__(self):
-        if self.num_classes < 2:
-            raise UserError(
-                f"{type(self).__name__} got num_classes={self.num_classes!r}; expected "
-                "at least 2."
-            )
+        check_whole(self, 2, num_classes=self.num_classes)
         super().__post_init__()
 
     def __call__(

@@ -1,0 +1,18 @@
+"""`python -m nfml_jax.losses` prints the table of losses as Markdown."""
+
+from nfml_jax.losses import LOSSES, make_loss
+
+
+def table() -> str:
+    """A row for each of `LOSSES`, with its default numbers."""
+    rows = ["| loss | formula | needs | paper |", "|---|---|---|---|"]
+    for name in LOSSES:
+        objective = make_loss(num_classes=10, embedding_size=64, name=name)
+        # Pair losses are within the objective that drives them all.
+        loss = getattr(objective, "loss", objective)
+        rows.append(f"| `{name}` | {loss.formula()} | {loss.needs} | {loss.paper} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

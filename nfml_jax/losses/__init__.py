@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 
+from nfml_jax.errors import UserError
 from nfml_jax.losses.average_precision import FastAP, SmoothAP
 from nfml_jax.losses.center import CenterLoss
-from nfml_jax.losses.contrastive import Contrastive
+from nfml_jax.losses.contrastive import Contrastive, MarginLoss, SNRContrastive
 from nfml_jax.losses.histogram import Histogram
 from nfml_jax.losses.miners import MINERS, Miner
 from nfml_jax.losses.output import LossOutput
@@ -20,7 +21,10 @@ from nfml_jax.losses.pair_objective import PairObjective
 from nfml_jax.losses.proxies import ProxyAnchor, ProxyNCA, ProxyNCAPlusPlus
 from nfml_jax.losses.soft_triple import SoftTriple
 from nfml_jax.losses.softmax_pairs import NCA, NTXent, SupCon
+from nfml_jax.losses.triplets import Quadruplet, Triplet
+from nfml_jax.losses.tuplets import Angular, NPair, TupletMargin
 from nfml_jax.losses.two_views import BarlowTwins, VICReg, two_views
+from nfml_jax.losses.weighted_pairs import Circle, LiftedStructure, MultiSimilarity
 from nfml_jax.names import look_up
 
 __all__ = [
@@ -40,6 +44,16 @@ __all__ = [
 # itself. Each has `paper`, `needs` and `formula()`.
 LOSSES: dict[str, type[PairLoss] | type[nn.Module]] = {
     "contrastive": Contrastive,
+    "snr": SNRContrastive,
+    "margin": MarginLoss,
+    "triplet": Triplet,
+    "quadruplet": Quadruplet,
+    "n_pair": NPair,
+    "tuplet_margin": TupletMargin,
+    "angular": Angular,
+    "lifted_structure": LiftedStructure,
+    "multi_similarity": MultiSimilarity,
+    "circle": Circle,
     "nca": NCA,
     "sup_con": SupCon,
     "nt_xent": NTXent,
@@ -61,14 +75,15 @@ def make_loss(
     embedding_size: int,
     *,
     name: str,
-    miner: str | Mapping = "all",
+    miner: str | Mapping | None = None,
     axis_name: str | None = None,
     **options,
 ) -> nn.Module:
     """The objective `name` of `LOSSES` from plain values.
 
     `miner`, for pair losses, is a name of `MINERS` or a mapping with its "name" and
-    fields. `options` are fields of the loss and, for pair losses, of `PairObjective`.
+    fields; None is the loss's own. `options` are fields of the loss and, for pair
+    losses, of `PairObjective`.
     Raises `UserError` for anything that does not exist or fit.
     """
     kind = look_up(LOSSES, name, "Loss")
@@ -76,33 +91,40 @@ def make_loss(
         "num_classes": num_classes,
         "embedding_size": embedding_size,
         "axis_name": axis_name,
-        "miner": miner,
     }
     if not issubclass(kind, PairLoss):
-        return _objective(kind, name, options, given)
-    of_loss = {field: options.pop(field) for field in _fields(kind) & options.keys()}
-    known = _fields(kind) | _fields(PairObjective) - {"loss"}
-    for option in options:
-        look_up(dict.fromkeys(known - given.keys()), option, f"Loss {name!r}: option")
-    given |= {"loss": kind(**of_loss), "miner": _miner(miner)}
-    return _objective(PairObjective, name, options, given)
-
-
-def _objective(kind, name, options, given):
-    """An objective from its options, and from what is given of what it has room for."""
-    fields = _fields(kind)
-    for option in options:
-        known = fields - given.keys()
-        look_up(dict.fromkeys(known), option, f"Loss {name!r}: option")
-    return kind(**{k: v for k, v in given.items() if k in fields}, **options)
+        if miner is not None:
+            raise UserError(
+                f"Loss {name!r} got miner={miner!r}, but has no pairs to mine; "
+                "leave the miner out."
+            )
+        _check_options(f"Loss {name!r}", options, _fields(kind) - given.keys())
+        return kind(**_wanted(kind, given), **options)
+    own, shared = _fields(kind), _fields(PairObjective) - {"loss", "miner", *given}
+    _check_options(f"Loss {name!r}", options, own | shared)
+    loss = kind(**{field: options.pop(field) for field in own & options.keys()})
+    return PairObjective(
+        loss=loss,
+        miner=_miner(kind.miner if miner is None else miner),
+        **_wanted(PairObjective, given),
+        **options,
+    )
 
 
 def _miner(value: str | Mapping) -> Miner:
     options = {"name": value} if isinstance(value, str) else dict(value)
     kind = look_up(MINERS, name := options.pop("name"), "Miner")
-    for option in options:
-        look_up(dict.fromkeys(_fields(kind)), option, f"Miner {name!r}: option")
+    _check_options(f"Miner {name!r}", options, _fields(kind))
     return kind(**options)
+
+
+def _check_options(what, options, known):
+    for option in options:
+        look_up(dict.fromkeys(known), option, f"{what}: option")
+
+
+def _wanted(kind, given):
+    return {field: given[field] for field in _fields(kind) & given.keys()}
 
 
 def _fields(kind) -> set[str]:

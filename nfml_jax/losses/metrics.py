@@ -10,10 +10,15 @@ from nfml_jax.heads.angles import direction_and_norm
 
 
 class Metric(NamedTuple):
-    """`values(anchors [A, D], references [R, D]) -> [A, R]`, and those as distances."""
+    """`values(anchors [A, D], references [R, D]) -> [A, R]`, and those as distances.
+
+    `chord` gives the Euclidean distance of unit vectors from the metric's distance,
+    where there is one.
+    """
 
     values: Callable[[jax.Array, jax.Array], jax.Array]
     distance: Callable[[jax.Array], jax.Array]
+    chord: Callable[[jax.Array], jax.Array] | None = None
 
 
 def inner(anchors, references):
@@ -66,9 +71,9 @@ def _itself(values):
 
 
 METRICS = {
-    "cosine": Metric(cosine, lambda values: 1.0 - values),
+    "cosine": Metric(cosine, lambda c: 1.0 - c, lambda d: jnp.sqrt(2.0 * abs(d))),
     "inner": Metric(inner, jnp.negative),
-    "euclidean": Metric(euclidean, _itself),
-    "squared": Metric(squared, _itself),
+    "euclidean": Metric(euclidean, _itself, _itself),
+    "squared": Metric(squared, _itself, jnp.sqrt),
     "snr": Metric(snr, _itself),
 }

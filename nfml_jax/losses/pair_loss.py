@@ -7,6 +7,7 @@ other classes.
 """
 
 import dataclasses
+import math
 from typing import Any, ClassVar, NamedTuple
 
 import flax
@@ -56,19 +57,18 @@ class PairLoss:
     """What all pair losses share.
 
     `metric` names an entry of `METRICS`; a loss that has a choice makes it a field.
-    `paper` and `needs` are for the table of losses.
+    `normalise` says whether it was published for unit vectors, `miner` names the miner
+    of `MINERS` it was published with; `paper` and `needs` are for the table of losses.
     """
 
     metric: ClassVar[str] = "cosine"
+    normalise: ClassVar[bool] = True
+    miner: ClassVar[str] = "all"
     paper: ClassVar[str]
     needs: ClassVar[str] = "labels"
 
     def __post_init__(self):
-        if self.metric not in METRICS:
-            raise UserError(
-                f"{type(self).__name__} got metric={self.metric!r}; expected one of "
-                f"{', '.join(map(repr, METRICS))}."
-            )
+        check_choice(self, METRICS, metric=self.metric)
 
     def parameters(self, num_classes: int) -> dict[str, jax.Array]:
         """Learned numbers by name, as they start: [] shared, or [C] one for each class.
@@ -89,10 +89,9 @@ class PairLoss:
 
         Losses of triplets, or of more than the matrix of values, replace this one.
         """
-        positive, negative = miner.pairs(
-            self.distance(pairs.values), pairs.positive, pairs.negative, pairs.keys
-        )
-        return self.rows(pairs.values, positive, negative, **parameters)
+        distance = self.distance(pairs.values)
+        masks = miner.union(distance, pairs.positive, pairs.negative, pairs.keys)
+        return self.rows(pairs.values, *masks, **parameters)
 
     def distance(self, values: jax.Array) -> jax.Array:
         """Values as distances: 1 - cos θ, minus the inner product, or as they are."""
@@ -103,18 +102,24 @@ class PairLoss:
         raise NotImplementedError
 
 
-def check_number(owner, low: float, high: float = float("inf"), **values: Any) -> None:
-    """Raises UserError for a plain number outside [low, high]; lets arrays pass."""
+def check_number(owner, low: float, high: float = math.inf, **values: Any) -> None:
+    """Raises `UserError` for what is not a finite number in [low, high]."""
     for name, value in values.items():
-        if hasattr(value, "dtype") and not is_number(value):
-            continue
-        if not (is_number(value) and low <= value <= high and abs(value) < 1e38):
-            wanted = f"of at least {low:g}"
-            if high < float("inf"):
-                wanted = f"in [{low:g}, {high:g}]"
+        if not (is_number(value) and low <= value <= high and math.isfinite(value)):
+            wanted = f"in [{low:g}, {high:g}]" if high < math.inf else f"≥ {low:g}"
             raise UserError(
                 f"{type(owner).__name__} got {name}={value!r}; expected a number "
                 f"{wanted}."
+            )
+
+
+def check_choice(owner, choices, **values: Any) -> None:
+    """Raises `UserError` for what is none of the choices."""
+    for name, value in values.items():
+        if value not in choices:
+            raise UserError(
+                f"{type(owner).__name__} got {name}={value!r}; expected one of "
+                f"{', '.join(map(repr, choices))}."
             )
 
 
@@ -127,9 +132,9 @@ def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
 def masked_logsumexp(values: jax.Array, mask: jax.Array, zeros: int = 0) -> jax.Array:
     """log(zeros + Σ exp(values)) [A] of values [A, R] where mask [A, R] is true.
 
-    With `zeros` 0 and nothing in the mask it is the least float, without a gradient.
+    With `zeros` 0 and nothing in the mask it is lower than anything, yet finite.
     """
-    lowest = jnp.finfo(values.dtype).min
+    lowest = jnp.finfo(values.dtype).min / 4
     highest = jnp.max(jnp.where(mask, values, lowest), axis=-1)
     highest = jax.lax.stop_gradient(jnp.maximum(highest, 0.0) if zeros else highest)
     shift = jnp.where(highest > lowest, highest, 0.0)

@@ -19,7 +19,8 @@ from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row, masked_mean
 class PairObjective(nn.Module):
     """A pair loss over a batch: `objective.apply(vars, embeddings, labels, step)`.
 
-    `miner` narrows the pairs. `normalise` puts embeddings on the unit sphere first.
+    `miner` narrows the pairs. `normalise` puts embeddings on the unit sphere first;
+    None is as the loss was published.
     `memory` adds that many embeddings of past batches to the references, from step
     `memory_start` on. `chunk` anchors are taken at a time, so that memory is
     O(chunk · references) in both directions; None takes all at once. With
@@ -33,7 +34,7 @@ class PairObjective(nn.Module):
     loss: PairLoss
     num_classes: int
     miner: Miner = Miner()
-    normalise: bool = True
+    normalise: bool | None = None
     memory: int = 0
     memory_start: int = 0
     chunk: int | None = None
@@ -63,7 +64,8 @@ class PairObjective(nn.Module):
         """
         embeddings, labels = check_batch(embeddings, labels)
         directions, norms = direction_and_norm(embeddings)
-        points = directions if self.normalise else embeddings
+        normalise = self.loss.normalise if self.normalise is None else self.normalise
+        points = directions if normalise else embeddings
         parameters = {
             name: self.param(name, lambda _, start=start: jnp.asarray(start))
             for name, start in self.loss.parameters(self.num_classes).items()
@@ -125,7 +127,8 @@ class PairObjective(nn.Module):
             name: value[jnp.maximum(pairs.anchor_labels, 0)] if value.ndim else value
             for name, value in parameters.items()
         }
-        row = Row(*self.loss.of(pairs, self.miner, **of_anchors))
+        miner = self.miner.fitted(self.loss, pairs.anchors.shape[-1])
+        row = Row(*self.loss.of(pairs, miner, **of_anchors))
         active = row.loss > 0.0 if row.active is None else row.active
         active = jnp.mean(jnp.atleast_2d(active).astype(row.loss.dtype), axis=0)
         distance = self.loss.distance(pairs.values)

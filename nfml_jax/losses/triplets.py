@@ -1,0 +1,118 @@
+"""Losses of triplets: a negative has to be farther from the anchor than a positive."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.losses.metrics import METRICS
+from nfml_jax.losses.pair_loss import PairLoss, Row, check_choice, check_number
+from nfml_jax.losses.positives import at_column, sum_over_positives
+
+AVERAGES = ("active", "all")
+
+
+@dataclasses.dataclass(frozen=True)
+class Triplet(PairLoss):
+    """[d₊ - d₋ + m]₊, or log(1 + exp(d₊ - d₋)) with `margin` "soft".
+
+    FaceNet (Schroff et al. 2015, 1503.03832), eq. 3, with `metric` "squared"; the soft
+    margin and `average` "active", over the triplets that still lose something, are
+    Hermans et al.'s (2017, 1703.07737). "cosine" takes d = 1 - cos θ.
+    """
+
+    margin: Any = 0.2
+    average: str = "active"
+    metric: str = "euclidean"
+    miner: ClassVar[str] = "semi_hard"
+    paper: ClassVar[str] = "Schroff et al. 2015"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice(self, AVERAGES, average=self.average)
+        if self.margin != "soft":
+            check_number(self, 0.0, margin=self.margin)
+
+    def of(self, pairs, miner):
+        positive, negative = miner.pairs(
+            self.distance(pairs.values), pairs.positive, pairs.negative
+        )
+
+        def term(distances, constants, column, number):
+            chosen = miner.triplets(distances[0], column, number, *constants)
+            near = at_column(distances[0], column)[:, None]
+            lost = [jnp.where(chosen, x, 0.0) for x in self.lost(near, distances)]
+            return (
+                jnp.stack([x.sum(1) for x in lost]),
+                jnp.stack([(x > 0.0).sum(1) for x in lost]),
+                jnp.sum(chosen, axis=1),
+            )
+
+        lost, active, count = sum_over_positives(
+            term, self.distances(pairs), (negative, pairs.keys), positive
+        )
+        weight = active if self.average == "active" else count + 0 * active
+        weight = weight.astype(lost.dtype)
+        share = active / jnp.maximum(count, 1)
+        return Row(lost / jnp.maximum(weight, 1.0), weight, share)
+
+    def distances(self, pairs) -> list[jax.Array]:
+        """Distances [A, R] to both, and further ones that `lost` wants of negatives."""
+        return [self.distance(pairs.values)]
+
+    def lost(self, near, far) -> list[jax.Array]:
+        """What triplets lose [A, R] in each term, by distance to positive [A, 1]."""
+        if self.margin == "soft":
+            return [jax.nn.softplus(near - far[0])]
+        return [jax.nn.relu(near - far[0] + self.margin)]
+
+    def formula(self):
+        if self.margin == "soft":
+            return "log(1 + exp(d₊ - d₋))"
+        return f"[d₊ - d₋ + {self.margin:g}]₊"
+
+
+@dataclasses.dataclass(frozen=True)
+class Quadruplet(Triplet):
+    """[d₊ - d₋ + m]₊ and [d₊ - d* + m₂]₊, d* between two examples of other classes.
+
+    Chen et al. 2017 (1704.01719), eq. 6: the second term asks distances within a class
+    to be below those between any two others. Of the pairs that the triplet's negative
+    is one of, the nearest is taken, as in the paper's mining. Holds the R² distances
+    of references, also where anchors come in chunks.
+    """
+
+    margin: Any = 1.0
+    margin_of_others: Any = 0.5
+    metric: str = "squared"
+    miner: ClassVar[str] = "all"
+    paper: ClassVar[str] = "Chen et al. 2017"
+    needs: ClassVar[str] = "labels of three classes"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 0.0, margin=self.margin)
+        check_number(self, 0.0, margin_of_others=self.margin_of_others)
+
+    def distances(self, pairs):
+        values = METRICS[self.metric].values(pairs.references, pairs.references)
+        labels = pairs.reference_labels
+        others = labels[:, None] != labels
+        others = others & (labels >= 0)[:, None] & (labels >= 0)
+        distance = jnp.where(others, self.distance(values), jnp.inf)
+        # The nearest of another class, and the nearest of any class but those two.
+        nearest = jnp.argmin(distance, axis=1)
+        third = distance + jnp.where(labels == labels[nearest][:, None], jnp.inf, 0.0)
+        first, second = jnp.min(distance, axis=1), jnp.min(third, axis=1)
+        own = pairs.anchor_labels[:, None] == labels[nearest]
+        between = jnp.where(own, second, first)
+        return [self.distance(pairs.values), between]
+
+    def lost(self, near, far):
+        second = jnp.isfinite(far[1])
+        between = jnp.where(second, near - far[1] + self.margin_of_others, 0.0)
+        return [jax.nn.relu(near - far[0] + self.margin), jax.nn.relu(between)]
+
+    def formula(self):
+        return f"{super().formula()} + [d₊ - d* + {self.margin_of_others:g}]₊"

@@ -1,0 +1,131 @@
+"""Losses of a positive against all negatives at once, log(1 + Σ₋ exp(...))."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.heads import angles
+from nfml_jax.losses.metrics import inner
+from nfml_jax.losses.pair_loss import (
+    PairLoss,
+    Row,
+    check_number,
+    masked_logsumexp,
+    masked_mean,
+)
+from nfml_jax.losses.positives import at_column, sum_over_positives
+
+
+@dataclasses.dataclass(frozen=True)
+class NPair(PairLoss):
+    """log(1 + Σ₋ exp(x·x₋ - x·x₊)) and the embeddings' squared norm times λ/2.
+
+    Sohn 2016 (NIPS), eq. 6, of every positive, and all negatives rather than one of
+    each class; embeddings keep their length, which λ holds back (section 3.2.2).
+    """
+
+    penalty: Any = 0.002
+    metric: ClassVar[str] = "inner"
+    normalise: ClassVar[bool] = False
+    paper: ClassVar[str] = "Sohn 2016"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 0.0, penalty=self.penalty)
+
+    def of(self, pairs, miner):
+        row = super().of(pairs, miner)
+        squared = jnp.sum(pairs.anchors**2, axis=-1)
+        return Row(row.loss + 0.5 * self.penalty * squared, row.weight)
+
+    def rows(self, values, positive, negative):
+        against = masked_logsumexp(values, negative)[:, None]
+        return _mean_of_positives(jax.nn.softplus(against - values), positive, negative)
+
+    def formula(self):
+        return f"log(1 + Σ₋ exp(x·x₋ - x·x₊)) + {0.5 * self.penalty:g}·‖x‖²"
+
+
+@dataclasses.dataclass(frozen=True)
+class TupletMargin(PairLoss):
+    """log(1 + Σ₋ exp(s (cos θ₋ - cos(θ₊ - β)))), β in radians.
+
+    Yu and Tao 2019 (ICCV), eq. 6. β eases the positive, so that hard ones, which may
+    be mislabelled, don't take over; the paper's is 0.1.
+    """
+
+    scale: Any = 64.0
+    margin: Any = 0.1
+    paper: ClassVar[str] = "Yu and Tao 2019"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1e-6, scale=self.scale)
+        check_number(self, 0.0, math.pi / 2, margin=self.margin)
+
+    def rows(self, values, positive, negative):
+        against = masked_logsumexp(self.scale * values, negative)[:, None]
+        cosine = jnp.clip(values, -1.0, 1.0)
+        eased = cosine * math.cos(self.margin)
+        eased = eased + angles.sine(cosine) * math.sin(self.margin)
+        lost = jax.nn.softplus(against - self.scale * eased)
+        return _mean_of_positives(lost, positive, negative)
+
+    def formula(self):
+        return f"log(1 + Σ₋ exp({self.scale:g} (cos θ₋ - cos(θ₊ - {self.margin:g}))))"
+
+
+@dataclasses.dataclass(frozen=True)
+class Angular(PairLoss):
+    """log(1 + Σ₋ exp(4 tan²α (x + x₊)·x₋ - 2 (1 + tan²α) x·x₊)), α in degrees.
+
+    Wang et al. 2017 (1708.01682), eqs. 6 and 7: α bounds the angle at the negative in
+    the triangle of the three.
+    """
+
+    angle: Any = 40.0
+    paper: ClassVar[str] = "Wang et al. 2017"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, 1.0, 89.0, angle=self.angle)
+
+    def of(self, pairs, miner):
+        tangent = math.tan(math.radians(self.angle)) ** 2
+        positive, negative = miner.pairs(
+            self.distance(pairs.values), pairs.positive, pairs.negative
+        )
+
+        def term(operands, constants, column, number):
+            values, references = operands
+            chosen = miner.triplets(self.distance(values), column, number, *constants)
+            of_positive = inner(references[column], references)
+            towards = 4.0 * tangent * (values + of_positive)
+            apart = 2.0 * (1.0 + tangent) * at_column(values, column)
+            lost = jax.nn.softplus(masked_logsumexp(towards, chosen) - apart)
+            some = jnp.any(chosen, axis=1)
+            return jnp.where(some, lost, 0.0), some.astype(lost.dtype)
+
+        lost, count = sum_over_positives(
+            term,
+            (pairs.values, angles.direction_and_norm(pairs.references)[0]),
+            (negative, pairs.keys),
+            positive,
+        )
+        return Row(lost / jnp.maximum(count, 1.0), count)
+
+    def formula(self):
+        tangent = math.tan(math.radians(self.angle)) ** 2
+        return (
+            f"log(1 + Σ₋ exp({4 * tangent:.3g}·(x + x₊)·x₋ - "
+            f"{2 * (1 + tangent):.3g}·x·x₊))"
+        )
+
+
+def _mean_of_positives(lost, positive, negative):
+    """The row of losses [A, R] that anchors with negatives have with each positive."""
+    counted = positive & jnp.any(negative, axis=1, keepdims=True)
+    return Row(masked_mean(lost, counted), jnp.sum(counted, 1).astype(lost.dtype))

@@ -8,8 +8,10 @@ from nfml_jax.training.experiment import Experiment
 EXPERIMENTS = {
     "margin": "experiments.margin:MarginExperiment",
     "density": "experiments.density:DensityExperiment",
+    "pairs": "experiments.pairs:PairsExperiment",
     "conditional": "experiments.conditional:ConditionalExperiment",
     "variational": "experiments.variational:VariationalExperiment",
+    "metric": "experiments.metric:MetricExperiment",
 }
 
 

@@ -25,6 +25,14 @@ METRICS = {
     ),
     "variational": ("test/kl", "test/ess", "test/log_z_off", "annealed/log_z_off"),
     "density": ("test/nll", "test/kl", "test/classifier_accuracy", "wall_s"),
+    "metric": (
+        "euclidean/accuracy",
+        "covariance/accuracy",
+        "nca/accuracy",
+        "lmnn/accuracy",
+        "itml/accuracy",
+        "test/accuracy",
+    ),
 }
 MOST_METRICS = 6
 GRID = 3  # data sets that make a grid

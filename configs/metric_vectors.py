@@ -1,0 +1,38 @@
+"""Metrics on small sets of vectors: one trained by a loss, beside the classic ones."""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.training("metric_vectors", "metric")
+    config.data = {
+        # iris, wine, breast_cancer, which need no file; red_wine_grades,
+        # white_wine_grades, ionosphere_echoes; or "vectors" with path and labels.
+        "name": "wine",
+        "manual_dir": "",  # where the files are; "" is ~/nfml_data
+        "path": "",
+        "labels": "",  # the column of classes, of "vectors"
+        "validation": 0.2,  # shares of the rows, drawn by the run's seed
+        "test": 0.2,
+        "standardise": True,
+        "max_train": 0,  # 0: all
+        "max_test": 0,
+    }
+    config.metric = {"rank": 0}  # of L; 0: as many rows as columns
+    config.loss = {
+        "name": "nca",  # any of nfml_jax.losses.LOSSES, on L x as it is
+        "normalise": False,
+    }
+    config.report = {
+        # Any of nfml_jax.metrics.METRIC_LEARNERS, fitted to all training rows.
+        "learners": ("euclidean", "covariance", "rca", "nca", "lmnn", "itml"),
+    }
+    config.train.batch_size = 64
+    config.train.total = "600 steps"
+    config.train.log_every = "50 steps"
+    config.train.evaluate_every = "50 steps"
+    config.train.checkpoint_every = "200 steps"
+    config.train.steps_per_dispatch = 50
+    config.train.report = "best"
+    config.optimizer.learning_rate = 1e-2
+    return defaults.finish(config, arg)

@@ -1,0 +1,170 @@
+"""Metrics on vectors: one trained by a loss like a network, and the classic learners.
+
+What a metric is good for is told by its nearest neighbours.
+"""
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax import plots
+from nfml_jax.data.vectors import load_vectors
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.neighbours import top_k, vote
+from nfml_jax.metrics import METRIC_LEARNERS
+from nfml_jax.metrics.learner import start
+from nfml_jax.metrics.trained import make_metric_model
+from nfml_jax.names import look_up
+from nfml_jax.training.experiment import Report
+from nfml_jax.training.sharding import AXIS
+
+NEIGHBOURS = 3
+# How many neighbours may vote where validation chooses.
+CHOICES = (1, 3, 5, 7, 9, 13, 17, 25)
+
+
+class MetricExperiment:
+    """A Mahalanobis metric on labelled vectors, judged beside those of the learners.
+
+    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
+    (arguments of `nfml_jax.data.vectors.load_vectors` but for the seed: the run's also
+    draws the split, which matters most in a small set), "metric" ("rank", 0 for all
+    dimensions), "loss" (arguments of `nfml_jax.losses.make_loss`) and "report"
+    ("learners", names of `nfml_jax.metrics.METRIC_LEARNERS`).
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        with warnings.catch_warnings():
+            # Of columns unfit for a density; neighbours don't mind.
+            warnings.simplefilter("ignore")
+            self.vectors = load_vectors(**config["data"], seed=config["seed"])
+        if self.vectors.context is None or not self.vectors.context.classes:
+            raise UserError(
+                f"{self.vectors.name} has no classes to learn a metric from; name "
+                "their column with data.labels, or take a set that has them, such as "
+                "wine."
+            )
+        self.learners = {
+            name: look_up(METRIC_LEARNERS, name, "metric learner")
+            for name in config["report"]["learners"]
+        }
+        rank = config["metric"]["rank"]
+        parts = rank, config["loss"], self.vectors.event_dim, len(self._classes)
+        self.model_of_loss = make_metric_model(*parts)
+        self._training_model = make_metric_model(*parts, axis_name=AXIS)
+        self._start = start(self.vectors.train, rank or None).astype(np.float32)
+        train = {"row": self.vectors.train, "label": self.vectors.given["train"]}
+        self.train_arrays = train
+        held_out = self.vectors.validation is not None
+        self.best = "validation/accuracy" if held_out else None
+
+    @property
+    def _classes(self):
+        return self.vectors.context.classes
+
+    def describe(self) -> dict[str, str]:
+        rank, dimensions = self._start.shape
+        fields = {k: v for k, v in self.config["loss"].items() if v != ""}
+        name = fields.pop("name")
+        words = ", ".join(f"{field} {value}" for field, value in fields.items())
+        return {
+            "data": self.vectors.describe(),
+            "metric": f"Mahalanobis, L of {rank} × {dimensions}",
+            "loss": f"{name}: {words}" if words else name,
+            "beside it": ", ".join(self.learners),
+        }
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def data(self) -> dict:
+        return self.vectors.summary() | {"classes": len(self._classes)}
+
+    def model(self) -> dict:
+        return {
+            "loader": "nfml_jax.metrics.trained:load_metric",
+            "best": self.best,
+            "shift": self.vectors.shift.tolist(),
+            "scale": self.vectors.scale.tolist(),
+            "classes": list(self._classes),
+        }
+
+    def init(self, key):
+        rows, labels = (jnp.asarray(x[:2]) for x in self.train_arrays.values())
+        rngs = {"params": key, "mining": key}
+        variables = self.model_of_loss.init(rngs, rows, labels)
+        params = variables["params"] | {"metric": {"L": jnp.asarray(self._start)}}
+        return {**variables, "params": params}
+
+    def loss(self, params, collections, batch_and_keys, step):
+        batch, keys = batch_and_keys
+        out, changed = self._training_model.apply(
+            {"params": params, **collections},
+            batch["row"],
+            batch["label"],
+            step,
+            rngs={"mining": keys[0]},
+            mutable=list(collections),
+        )
+        return out.loss, ({**collections, **changed}, out.logged)
+
+    def validate(self, variables, apply) -> Report:
+        if self.vectors.validation is None:
+            return Report()
+        accuracies = self._accuracies("validation", _matrix(variables), (NEIGHBOURS,))
+        return Report({self.best: accuracies[0]})
+
+    def report(self, variables, apply) -> Report:
+        train, labels = self.train_arrays.values()
+        metrics = self._judged("test", _matrix(variables))
+        for name, learn in self.learners.items():
+            metrics |= self._judged(name, learn(train, labels))
+        z = self.vectors.test @ _matrix(variables).T
+        embeddings = plots.embeddings_2d(
+            _in_plane(z),
+            self.vectors.given["test"],
+            class_names=self._classes,
+            title="test rows under the metric, in their two principal directions",
+        )
+        return Report(metrics, figures={"embeddings": embeddings})
+
+    def _judged(self, section, matrix) -> dict[str, float]:
+        """Accuracy of 3 neighbours, and of as many as do best on validation rows."""
+        fixed = self._accuracies("test", matrix, (NEIGHBOURS,))[0]
+        metrics = {f"{section}/accuracy@{NEIGHBOURS}": fixed}
+        if self.vectors.validation is not None:
+            counts = [k for k in CHOICES if k <= len(self.vectors.train)]
+            best = counts[
+                int(np.argmax(self._accuracies("validation", matrix, counts)))
+            ]
+            metrics[f"{section}/accuracy"] = self._accuracies("test", matrix, (best,))[
+                0
+            ]
+            metrics[f"{section}/neighbours"] = float(best)
+        return metrics
+
+    def _accuracies(self, part, matrix, counts) -> list[float]:
+        """The share of a part's rows whose k nearest training rows elect their class.
+
+        For each k of `counts`, under the metric whose L is `matrix`.
+        """
+        queries, gallery = getattr(self.vectors, part), self.vectors.train
+        queries, gallery = (x.astype(np.float64) @ matrix.T for x in (queries, gallery))
+        _, nearest = top_k(queries, gallery, max(counts), "euclidean")
+        elected = self.vectors.given["train"][nearest]
+        right = self.vectors.given[part]
+        return [float((vote(elected[:, :k]) == right).mean()) for k in counts]
+
+
+def _matrix(variables) -> np.ndarray:
+    return np.asarray(variables["params"]["metric"]["L"], np.float64)
+
+
+def _in_plane(z) -> np.ndarray:
+    """Rows `[N, 2]`: the first two principal components of `[N, D]`."""
+    centred = z - z.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2]
+    plane = centred @ axes[:2].T
+    return np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])])

@@ -1,11 +1,13 @@
 """Labelled images by name: `load("mnist")` finds, checks and reads a data set."""
 
 import inspect
+from dataclasses import replace
 from functools import partial
 
 from nfml_jax.data.arrays import ImageData, Split, make_image_data, set_aside, shrink
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
+from nfml_jax.data.class_splits import choose_classes
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
 from nfml_jax.data.sources import load_idx_set
@@ -31,6 +33,8 @@ def load(
     seed=0,
     max_train=None,
     max_test=None,
+    classes=(),
+    held_out=(),
     **options,
 ) -> ImageData:
     """A data set by name, whole in memory: one of `DATASETS`, or `tfds:NAME`.
@@ -43,8 +47,12 @@ def load(
     `validation` is a fraction below 1, or a count, of the training images to set aside,
     unless the data set has a validation part of its own. `max_train` images at most are
     trained on (counted before that), `max_test` tested on, but no fewer than one of
-    each class; None or 0 is all. `seed` is that of everything drawn here: the
-    validation set, shrinking, a folder's split. `options` are the data set's own, such
+    each class; None or 0 is all. A data set with unseen classes to test on takes these
+    three as it says itself. `seed` is that of everything drawn here: the validation
+    set, shrinking, a folder's split.
+
+    `classes` names those to train on, `held_out` those to test on instead; see
+    `nfml_jax.data.class_splits.choose_classes`. `options` are the data set's own, such
     as `root` of "image_folder".
 
     Raises UserError if the data set is unknown, not to be had, or damaged.
@@ -60,17 +68,20 @@ def load(
         "manual_dir": manual_dir or None,
         "data_dir": data_dir or None,
         "seed": seed,
+        "validation": validation,
+        "max_train": max_train or None,
+        "max_test": max_test or None,
     }
     common = {key: value for key, value in common.items() if key in known}
-    loaded = loader(**common, **options)
-    train = shrink(loaded.train, max_train or None, seed, "max_train")
-    held_out = loaded.validation
-    if held_out is None:
-        train, held_out = set_aside(train, validation, seed)
-    test = shrink(loaded.test, max_test or None, seed, "max_test")
-    return make_image_data(
-        loaded.name, loaded.source, loaded.class_names, train, test, held_out
-    )
+    loaded = choose_classes(loader(**common, **options), classes, held_out)
+    if "validation" not in common:
+        train = shrink(loaded.train, max_train or None, seed, "max_train")
+        aside = loaded.validation
+        if aside is None:
+            train, aside = set_aside(train, validation, seed)
+        test = shrink(loaded.test, max_test or None, seed, "max_test")
+        loaded = replace(loaded, train=train, validation=aside, test=test)
+    return make_image_data(**vars(loaded))
 
 
 def _loader(name):

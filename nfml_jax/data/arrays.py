@@ -4,27 +4,33 @@ Here also what sets of images are, and how parts of one are drawn.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from nfml_jax.data.pairs import Pairs
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_labels
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [N, H, W, C] with labels int32 [N]."""
+    """Images uint8 [N, H, W, C] with labels int32 [N].
+
+    `about` has further facts of each image, [N] by name: who drew it, say.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    about: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices) -> "Split":
-        return Split(self.images[indices], self.labels[indices])
+        about = {name: facts[indices] for name, facts in self.about.items()}
+        return Split(self.images[indices], self.labels[indices], about)
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,37 @@ class DataSet:
 
 @dataclass(frozen=True)
 class ImageData(DataSet):
-    """Labelled images and the names of their classes."""
+    """Labelled images and the names of their classes.
+
+    `class_names` are those trained on, and number the labels first; `unseen` are
+    further classes, only validated or tested on. `pairs` of rows of `test` are what a
+    verification protocol asks about.
+    """
 
     class_names: tuple[str, ...]
     train: Split
     validation: Split | None
     test: Split
+    unseen: tuple[str, ...] = ()
+    pairs: Pairs | None = None
 
     @property
     def num_classes(self) -> int:
+        """How many are trained on."""
         return len(self.class_names)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The name of every label, of any part."""
+        return self.class_names + self.unseen
+
+    @property
+    def open_set(self) -> bool:
+        """Whether the test has classes that weren't trained on.
+
+        There is no accuracy of a classifier then, for it knows no name for them.
+        """
+        return bool(np.any(self.test.labels >= self.num_classes))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -86,12 +113,28 @@ class ImageData(DataSet):
     @property
     def rows(self) -> str:
         shape = "×".join(map(str, self.image_shape))
-        return f"images {shape}, {self.num_classes} classes"
+        words = f"images {shape}, {self.num_classes:,} classes"
+        unseen = np.setdiff1d(self.test.labels, np.arange(self.num_classes))
+        if len(unseen):
+            words += f" and {len(unseen):,} unseen ones to test on"
+        if self.pairs is not None:
+            words += f", {len(self.pairs):,} pairs"
+        return words
+
+    def summary(self) -> dict:
+        """What `result.json` keeps: name, source, digest and the counts."""
+        more = {"unseen_classes": len(self.unseen)} if self.unseen else {}
+        if self.pairs is not None:
+            more["pairs"] = len(self.pairs)
+        return super().summary() | more
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a loader returns: all of a data set, before anything is set aside."""
+    """What a loader returns: all of a data set, before anything is set aside.
+
+    The fields are those of `ImageData`.
+    """
 
     name: str
     source: str
@@ -99,25 +142,37 @@ class Loaded:
     train: Split
     test: Split
     validation: Split | None = None
+    unseen: tuple[str, ...] = ()
+    pairs: Pairs | None = None
 
 
-def make_image_data(name, source, class_names, train, test, validation=None):
-    """An `ImageData` with the `digest` of its images and labels.
+def make_image_data(
+    name, source, class_names, train, test, validation=None, unseen=(), pairs=None
+) -> ImageData:
+    """An `ImageData` with the `digest` of its images, labels and pairs.
 
     Raises UserError if a part is empty, or a label is not that of a class.
     """
+    known, every = len(class_names), len(class_names) + len(unseen)
+    parts = {
+        "training": (train, known),
+        "validation": (validation, every),
+        "test": (test, every),
+    }
     arrays = []
-    parts = {"training": train, "validation": validation, "test": test}
-    for part, split in parts.items():
+    for part, (split, classes) in parts.items():
         if split is None:
             continue
         if not len(split):
             raise UserError(f"{name} has no {part} images; every part needs some.")
         what = f"{part} labels of {name}"
-        check_labels(split.labels, len(split.images), len(class_names), what)
+        check_labels(split.labels, len(split.images), classes, what)
         arrays += [split.images, split.labels]
-    names = tuple(class_names)
-    return ImageData(name, source, digest(arrays), names, train, validation, test)
+    if pairs is not None:
+        arrays += pairs.arrays
+    named = tuple(class_names)
+    parts = train, validation, test, tuple(unseen), pairs
+    return ImageData(name, source, digest(arrays), named, *parts)
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:

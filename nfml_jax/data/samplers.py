@@ -172,7 +172,7 @@ def make_sampler(
 
 def _check_sizes(labels, per_class, class_names):
     classes, sizes = np.unique(labels, return_counts=True)
-    names = [class_names[c] if len(class_names) else c for c in classes]
+    names = [class_names[c] if len(class_names) else c for c in classes.tolist()]
     single = np.flatnonzero(sizes == 1)
     if len(single):
         raise UserError(

@@ -1,0 +1,165 @@
+"""Pictures in a folder, a zip or a tar, as arrays of one size."""
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from nfml_jax.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".bmp")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a picture becomes: its centre, grey or coloured, in one size.
+
+    `channels` is 1 (grey) or 3 (colour); `crop` is the share of either side kept around
+    the centre before the rest is resized.
+    """
+
+    height: int
+    width: int
+    channels: int
+    crop: float = 1.0
+
+    @classmethod
+    def of(cls, image_size, channels: int, crop: float = 1.0) -> "Look":
+        """`image_size` is a side in pixels or (height, width).
+
+        Raises UserError for what no picture can become.
+        """
+        pair = (
+            (image_size, image_size) if np.isscalar(image_size) else tuple(image_size)
+        )
+        if len(pair) != 2 or any(side != int(side) or side < 1 for side in pair):
+            raise UserError(
+                f"image_size is {image_size}; expected pixels, or (height, width)."
+            )
+        if channels not in (1, 3):
+            raise UserError(f"channels is {channels}; expected 1 (grey) or 3 (colour).")
+        if not 0 < crop <= 1:
+            raise UserError(f"crop is {crop}; expected a share of the side up to 1.")
+        return cls(int(pair[0]), int(pair[1]), channels, crop)
+
+    def decode(self, content: bytes) -> np.ndarray:
+        """A picture file's pixels, uint8 `[height, width, channels]`."""
+        from PIL import Image, ImageOps
+
+        mode = "L" if self.channels == 1 else "RGB"
+        image = Image.open(io.BytesIO(content))
+        # A JPEG can be decoded at a fraction of its size; twice what is needed will do.
+        least = round(2 * max(self.height, self.width) / self.crop)
+        image.draft(mode, (least, least))
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = image.convert(mode)
+        margins = [side * (1 - self.crop) / 2 for side in image.size]
+        far = [side - m for side, m in zip(image.size, margins, strict=True)]
+        size = self.width, self.height
+        image = image.resize(size, Image.Resampling.BILINEAR, box=(*margins, *far))
+        return np.asarray(image).reshape(self.height, self.width, self.channels)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Relative paths of files and folders, and how to read a file."""
+
+    root: Path
+    files: list[PurePosixPath]
+    folders: list[PurePosixPath]
+    read: Callable[[PurePosixPath], bytes]
+
+    @property
+    def pictures(self) -> list[PurePosixPath]:
+        """The files with a picture's suffix."""
+        return [path for path in self.files if path.suffix.lower() in SUFFIXES]
+
+    def images(self, paths: Iterable[PurePosixPath], look: Look) -> np.ndarray:
+        """Pictures decoded, uint8 `[N, height, width, channels]`.
+
+        Raises UserError if one cannot be read.
+        """
+
+        def decode(path):
+            try:
+                return look.decode(self.read(path))
+            except Exception as error:  # PIL raises many kinds, by format
+                raise UserError(
+                    f"{self.root} holds {path}, which cannot be read as an image "
+                    f"({error}); replace it or take it away."
+                ) from error
+
+        shape = look.height, look.width, look.channels
+        with ThreadPoolExecutor() as pool:
+            images = list(pool.map(decode, paths))
+        return np.stack(images) if images else np.zeros((0, *shape), np.uint8)
+
+
+@contextmanager
+def open_tree(root: Path) -> Iterator[Tree]:
+    """Everything in a folder, zip or tar but hidden and macOS's own files.
+
+    Raises UserError if it is none of them.
+    """
+    if root.is_dir():
+        found = {p: PurePosixPath(p.relative_to(root)) for p in root.rglob("*")}
+        files = [relative for path, relative in found.items() if path.is_file()]
+        folders = [relative for path, relative in found.items() if path.is_dir()]
+        yield _tree(root, files, folders, lambda path: (root / path).read_bytes())
+        return
+    if not root.is_file():
+        raise UserError(f"root {root} does not exist; expected a folder or a zip.")
+    if tarfile.is_tarfile(root):
+        contents = _untar(root)
+        files = list(contents)
+        yield _tree(root, files, _parents(files), contents.__getitem__)
+        return
+    try:
+        archive = zipfile.ZipFile(root)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(
+            f"{root} is not a zip that can be read ({error}); copy it again."
+        ) from error
+    with archive:
+        entries = archive.infolist()
+        files = [PurePosixPath(e.filename) for e in entries if not e.is_dir()]
+        folders = [PurePosixPath(e.filename) for e in entries if e.is_dir()]
+        folders += _parents(files)
+        yield _tree(root, files, folders, lambda path: archive.read(str(path)))
+
+
+def _untar(root: Path) -> dict[PurePosixPath, bytes]:
+    """All files: a compressed tar can be read quickly only from beginning to end."""
+    try:
+        with tarfile.open(root) as archive:
+            return {
+                PurePosixPath(member.name): archive.extractfile(member).read()
+                for member in archive
+                if member.isfile()
+            }
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise UserError(
+            f"{root} is not a tar that can be read ({error}); copy it again."
+        ) from error
+
+
+def _parents(files):
+    return [parent for path in files for parent in path.parents]
+
+
+def _tree(root, files, folders, read) -> Tree:
+    def visible(path):
+        return not any(p.startswith(".") or p == "__MACOSX" for p in path.parts)
+
+    return Tree(
+        root, sorted(filter(visible, files)), sorted({*filter(visible, folders)}), read
+    )

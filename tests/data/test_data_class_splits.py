@@ -1,0 +1,129 @@
+"""Classes to train on and classes held out are told apart in every part of a set."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nfml_jax import data
+from nfml_jax.data.arrays import Loaded, Split
+from nfml_jax.data.class_splits import (
+    arrange,
+    choose_classes,
+    set_classes_aside,
+    shrink_classes,
+)
+from nfml_jax.errors import UserError
+
+NAMES = tuple("abcdef")
+
+
+def split(size, seed):
+    """Images whose only pixel is the number of the class."""
+    labels = np.random.default_rng(seed).integers(0, len(NAMES), size).astype(np.int32)
+    images = labels.astype(np.uint8)[:, None, None, None]
+    return Split(images, labels, {"row": np.arange(size)})
+
+
+LOADED = Loaded("set", "made up", NAMES, split(200, 0), split(100, 1), split(50, 2))
+
+
+@pytest.mark.parametrize(
+    ("classes", "held_out"),
+    [("fb", ()), ((), "ca"), ("bd", "fa"), ((), ())],
+)
+def test_labels_are_renumbered_and_keep_their_names(classes, held_out):
+    chosen = choose_classes(LOADED, classes, held_out)
+    trained = set(classes) or set(NAMES) - set(held_out)
+    assert set(chosen.class_names) == trained
+    assert set(chosen.unseen) == set(held_out)
+    names = chosen.class_names + chosen.unseen
+    wanted = {"train": trained, "validation": trained, "test": held_out or trained}
+    for part, expected in wanted.items():
+        kept = getattr(chosen, part)
+        true = [NAMES[pixel] for pixel in kept.images.ravel()]
+        assert [names[label] for label in kept.labels] == true
+        assert set(true) == set(expected)
+        whole = getattr(LOADED, part)
+        assert len(kept) == np.isin(whole.labels, kept.images).sum()
+        np.testing.assert_array_equal(
+            whole.labels[kept.about["row"]], kept.images.ravel()
+        )
+    images = data.arrays.make_image_data(**vars(chosen))
+    assert images.num_classes == len(trained) and images.label_names == names
+    assert images.open_set == bool(held_out)
+    assert ("2 unseen ones to test on" in images.describe()) == bool(held_out)
+
+
+def test_arranged_classes_may_differ_in_every_part():
+    every = LOADED.train
+    fields = arrange(
+        NAMES, train=(every, [1, 4]), validation=(every, [0]), test=(every, [5, 4])
+    )
+    assert (fields["class_names"], fields["unseen"]) == (("b", "e"), ("a", "f"))
+    assert set(fields["test"].labels) == {1, 3}
+
+
+@pytest.mark.filterwarnings("ignore:.*not MNIST as it was published")
+def test_an_option_of_load(manual_dir, tmp_path):
+    images = data.load(
+        "mnist", source="manual", manual_dir=manual_dir, data_dir=tmp_path,
+        held_out=("8", "9"), validation=0.1, max_train=100,
+    )  # fmt: skip
+    assert images.class_names == tuple("01234567") and images.unseen == ("8", "9")
+    assert set(images.test.labels) == {8, 9} and images.counts["test"] == 40
+    assert set(images.validation.labels) <= set(range(8))
+    assert images.summary()["unseen_classes"] == 2
+    assert "8 of 10 classes trained on and 2 others tested on" in images.source
+
+
+@pytest.mark.parametrize(
+    ("classes", "held_out", "sentence"),
+    [
+        ("az", (), "class of set 'z' is not known"),
+        ("ab", "bc", "both name 'b'"),
+        ((), "bcdef", "leave 1 of the 6 classes"),
+    ],
+)
+def test_impossible_choices_get_a_sentence(classes, held_out, sentence):
+    with pytest.raises(UserError, match=sentence):
+        choose_classes(LOADED, classes, held_out)
+    with pytest.raises(UserError, match="classes of its own already"):
+        choose_classes(choose_classes(LOADED, "ab", "cd"), "ab", ())
+
+
+def test_classes_set_aside_go_with_their_unit():
+    units = np.array(list("xxyyyzzzzw"))
+    for share, count in ((0, 0), (0.25, 1), (0.01, 1), (2, 2)):
+        kept, aside = set_classes_aside(units, share, 0, "alphabets")
+        assert not set(units[kept]) & set(units[aside])
+        assert len(set(units[aside])) == count and len(kept) + len(aside) == 10
+    for bad in (-1, 4, 1.5, float("nan")):
+        with pytest.raises(UserError, match=r"validation is .* of 4 alphabets"):
+            set_classes_aside(units, bad, 0, "alphabets")
+
+
+def test_classes_are_shrunk_whole():
+    labels, classes = LOADED.train.labels, np.array([0, 1, 3, 5])
+    sizes = np.bincount(labels)
+    assert (shrink_classes(labels, classes, None, 0, "max_train") == classes).all()
+    for limit in (1, 70, 100, 1000):
+        kept = shrink_classes(labels, classes, limit, 0, "max_train")
+        assert set(kept) <= set(classes) and len(kept) >= 2
+        assert len(kept) == 2 or sizes[kept].sum() <= limit
+    with pytest.raises(UserError, match="max_train is -1"):
+        shrink_classes(labels, classes, -1, 0, "max_train")
+
+
+def test_folders_of_other_classes_to_test_on(tmp_path):
+    def write(names):
+        for i, name in enumerate(names):
+            (tmp_path / name).mkdir(parents=True)
+            Image.new("L", (4, 4), 10 * i).save(tmp_path / name / "0.png")
+
+    write(["train/a", "train/d", "test/c", "test/b"])
+    images = data.load("image_folder", root=tmp_path, image_size=4)
+    assert images.class_names == ("a", "d") and images.unseen == ("b", "c")
+    assert images.open_set and list(images.test.labels) == [2, 3]
+    write(["test/a"])
+    with pytest.raises(UserError, match="'b' to test on but not under train"):
+        data.load("image_folder", root=tmp_path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
@@ -31,6 +32,24 @@ def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
         block = x[start : start + size]
         padding = [(0, size - len(block))] + [(0, 0)] * (x.ndim - 1)
         yield np.pad(block, padding)
+
+
+def pair_tiles(*columns: np.ndarray, size: int) -> Iterator[tuple[tuple, tuple]]:
+    """Two blocks of rows at a time, so that every pair of rows is met.
+
+    `columns` [N, ...] hold what is known of each row. A block is these for `size` rows
+    and then their indices [size], -1 for padding: the pairs to count are those whose
+    first index is not negative and lower than the second.
+    """
+    size = min(size, len(columns[0]))
+    columns = (*columns, np.arange(1, len(columns[0]) + 1, dtype=np.int32))
+    tiles = [
+        (*map(jnp.asarray, values), jnp.asarray(index - 1))
+        for *values, index in zip(*(blocks(c, size) for c in columns), strict=True)
+    ]
+    for number, rows in enumerate(tiles):
+        for later in tiles[number:]:
+            yield rows, later
 
 
 def check_vectors(x, name: str = "embeddings") -> np.ndarray:

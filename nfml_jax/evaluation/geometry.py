@@ -1,10 +1,15 @@
-"""Angles between embeddings, class means and class weights: ArcFace's Table 3.
+"""How embeddings lie: angles to classes, spread over the sphere, hubs and spectrum.
 
-Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR
-2019. All angles are in degrees.
+Angles are those of Table 3 of Deng et al., "ArcFace: Additive Angular Margin Loss for
+Deep Face Recognition", CVPR 2019, in degrees.
 """
 
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
@@ -12,6 +17,7 @@ from nfml_jax.evaluation.arrays import (
     check_labels,
     check_same_dimensions,
     check_vectors,
+    pair_tiles,
     unit,
 )
 from nfml_jax.evaluation.neighbours import top_k
@@ -28,15 +34,21 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.rad2deg(2 * np.arctan2(norm(a - b, axis=-1), norm(a + b, axis=-1)))
 
 
-def _nearest_other(queries, gallery, own, chunk: int = TILE) -> np.ndarray:
-    """The gallery row [Q] nearest in angle to each query, leaving out row `own` [Q].
+def _nearest_others(queries, gallery, own, k: int = 1, chunk: int = TILE):
+    """The k gallery rows [Q, k] nearest in angle to each query, but for row `own` [Q].
 
     Chosen by cosine: among rows within 0.02 degrees of each other it may take another.
     """
+    _, nearest = top_k(queries, gallery, k + 1, chunk=chunk)
+    # False sorts first: the own row goes last, and else the last one is too many.
+    others = np.argsort(nearest == np.reshape(own, (-1, 1)), axis=1, kind="stable")
+    return np.take_along_axis(nearest, others[:, :k], axis=1)
+
+
+def _nearest_other(queries, gallery, own, chunk: int):
     if len(gallery) < 2:
         raise UserError("Angles between classes need at least two classes; found one.")
-    _, nearest = top_k(queries, gallery, k=2, chunk=chunk)
-    return np.where(nearest[:, 0] == own, nearest[:, 1], nearest[:, 0])
+    return _nearest_others(queries, gallery, own, chunk=chunk)[:, 0]
 
 
 def _nearest_angle(x: np.ndarray, chunk: int) -> np.ndarray:
@@ -95,6 +107,91 @@ def angle_statistics(
     return {
         name: float(values.mean(dtype=np.float64)) for name, values in angles.items()
     }
+
+
+def alignment(embeddings, labels) -> float:
+    """The mean squared distance of two unit embeddings of one class, over all pairs.
+
+    Wang and Isola, ICML 2020, eq. 1 with α = 2: 0 when classes are points. UserError
+    when no class has two examples.
+    """
+    embeddings = check_vectors(embeddings)
+    labels = check_labels(labels, len(embeddings))
+    means, classes = class_means(embeddings, labels)
+    own = np.searchsorted(classes, labels)
+    counts = np.bincount(own)
+    pairs = np.sum(counts * (counts - 1) / 2)
+    if not pairs:
+        raise UserError(
+            f"Each of the {len(labels)} examples has a class of its own; alignment "
+            "needs a class with two or more."
+        )
+    # Over pairs of a class the squares add up to n times those from its mean.
+    squares = np.sum((unit(embeddings) - means[own]) ** 2, axis=1, dtype=np.float64)
+    return float(np.sum(counts[own] * squares) / pairs)
+
+
+@functools.partial(jax.jit, static_argnames="t")
+def _potential_tile(rows, columns, t):
+    (a, i), (b, j) = rows, columns
+    # The full float32 product also where the hardware's default is coarser.
+    products = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
+    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1) - 2 * products
+    counted = (i[:, None] >= 0) & (i[:, None] < j)
+    return jnp.sum(jnp.where(counted, jnp.exp(-t * squares), 0))
+
+
+def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
+    """log of the mean of exp(-t ‖x - y‖²) over all pairs of unit embeddings.
+
+    Wang and Isola, ICML 2020, eq. 2: 0 when all are one point, the lower the more
+    evenly they spread over the sphere. UserError for fewer than two.
+    """
+    embeddings = check_vectors(embeddings)
+    pairs = len(embeddings) * (len(embeddings) - 1) / 2
+    if not pairs:
+        raise UserError("Uniformity of one embedding; expected two or more.")
+    tiles = pair_tiles(unit(embeddings), size=chunk)
+    return float(np.log(sum(float(_potential_tile(*two, t)) for two in tiles) / pairs))
+
+
+def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
+    """Skewness of how often each embedding is among the k nearest of the others.
+
+    Neighbours by cosine. Radovanović, Nanopoulos and Ivanović, JMLR 2010, eq. 1: 0
+    when all occur alike, large when a few hubs are near everything. UserError for k
+    outside 1 … N - 1.
+    """
+    embeddings = check_vectors(embeddings)
+    count = len(embeddings)
+    if not 1 <= k < count:
+        raise UserError(f"k is {k}; expected 1 to the {count - 1} other embeddings.")
+    nearest = _nearest_others(embeddings, embeddings, np.arange(count), k, chunk)
+    occurrences = np.bincount(nearest.ravel(), minlength=count)
+    centred = occurrences - occurrences.mean()
+    return float(np.mean(centred**3) / max(occurrences.std(), 1e-12) ** 3)
+
+
+def spectrum_decay(embeddings) -> float:
+    """ρ: KL divergence of the uniform from the normalised singular values, in nats.
+
+    Roth et al., "Revisiting Training Strategies and Generalization Performance in Deep
+    Metric Learning", ICML 2020: 0 when all directions are used alike, the larger the
+    fewer are. Of unit embeddings [N, D], not centred, as there. Infinite when they span
+    fewer than min(N, D) directions.
+    """
+    x = unit(check_vectors(embeddings))
+    if len(x) < x.shape[1]:
+        x = x.T
+    gram = np.zeros((x.shape[1], x.shape[1]))
+    for start in range(0, len(x), TILE):
+        rows = x[start : start + TILE].astype(np.float64)
+        gram += rows.T @ rows
+    squares = np.linalg.eigvalsh(gram)
+    if squares[0] <= squares[-1] * len(gram) * np.finfo(np.float32).eps ** 2:
+        return float("inf")
+    values = np.sqrt(squares)
+    return float(-np.mean(np.log(len(values) * values / values.sum())))
 
 
 def _checked(embeddings, weights, labels):

@@ -17,9 +17,9 @@ from jax import lax
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
     TILE,
-    blocks,
     check_labels,
     check_vectors,
+    pair_tiles,
     unit,
 )
 
@@ -179,8 +179,7 @@ class PairHistograms:
 def _count_tile(rows, columns, bins):
     """Histogram [2 bins]: impostor then genuine pairs, of each row with later columns.
 
-    `rows` and `columns` are (embeddings [T, D], labels [T], indices [T]), where
-    padding has the index −1.
+    `rows` and `columns` are `pair_tiles` of unit embeddings and labels.
     """
     (a, a_labels, i), (b, b_labels, j) = rows, columns
     # The full float32 product also where the hardware's default is coarser.
@@ -211,16 +210,9 @@ def all_pairs(
         raise UserError(f"bins is {bins}; expected a power of two, such as 65536.")
     embeddings = check_vectors(embeddings)
     labels = check_labels(labels, len(embeddings))
-    chunk = min(chunk, len(embeddings))
-    columns = (unit(embeddings), labels, np.arange(1, len(labels) + 1, dtype=np.int32))
-    tiles = [
-        (jnp.asarray(x), jnp.asarray(y), jnp.asarray(index - 1))
-        for x, y, index in zip(*(blocks(c, chunk) for c in columns), strict=True)
-    ]
     counts = np.zeros(2 * bins, np.int64)
-    for r, rows in enumerate(tiles):
-        for later in tiles[r:]:
-            counts += np.asarray(_count_tile(rows, later, bins))
+    for rows, later in pair_tiles(unit(embeddings), labels, size=chunk):
+        counts += np.asarray(_count_tile(rows, later, bins))
     return PairHistograms(genuine=counts[bins:], impostor=counts[:bins])
 
 

@@ -108,7 +108,7 @@ def _mutual_information(table):
 def _expected_information(a, b) -> float:
     """The mean mutual information of random tables with row and column sums a, b.
 
-    Each entry n is hypergeometric (Vinh et al., eq. 24a); clusters of one size share
+    Each entry n is hypergeometric (Vinh et al.); clusters of one size share
     their sum over n.
     """
     total = int(a.sum())

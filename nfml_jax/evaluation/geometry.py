@@ -112,7 +112,7 @@ def angle_statistics(
 def alignment(embeddings, labels) -> float:
     """The mean squared distance of two unit embeddings of one class, over all pairs.
 
-    Wang and Isola, ICML 2020, eq. 1 with α = 2: 0 when classes are points. UserError
+    Wang and Isola, ICML 2020, with α = 2: 0 when classes are points. UserError
     when no class has two examples.
     """
     embeddings = check_vectors(embeddings)
@@ -144,7 +144,7 @@ def _potential_tile(rows, columns, t):
 def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
     """log of the mean of exp(-t ‖x - y‖²) over all pairs of unit embeddings.
 
-    Wang and Isola, ICML 2020, eq. 2: 0 when all are one point, the lower the more
+    Wang and Isola, ICML 2020: 0 when all are one point, the lower the more
     evenly they spread over the sphere. UserError for fewer than two.
     """
     embeddings = check_vectors(embeddings)
@@ -158,7 +158,7 @@ def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
 def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
     """Skewness of how often each embedding is among the k nearest of the others.
 
-    Neighbours by cosine. Radovanović, Nanopoulos and Ivanović, JMLR 2010, eq. 1: 0
+    Neighbours by cosine. Radovanović, Nanopoulos and Ivanović, JMLR 2010: 0
     when all occur alike, large when a few hubs are near everything. UserError for k
     outside 1 … N - 1.
     """

@@ -1,0 +1,140 @@
+"""One-shot and few-shot classification: episodes of classes drawn anew, or given runs.
+
+Episodes and prototypes are those of Snell, Swersky and Zemel, "Prototypical Networks
+for Few-shot Learning", NeurIPS 2017; given runs those of Lake, Salakhutdinov and
+Tenenbaum, Science 2015, with 20 fixed trials within alphabets.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy import stats
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import (
+    check_labels,
+    check_same_dimensions,
+    check_vectors,
+    unit,
+)
+from nfml_jax.evaluation.neighbours import METRICS
+
+DRAWS = 2**21
+"""Random numbers, or entries of embeddings, held at a time."""
+
+
+def episodes(
+    embeddings,
+    labels,
+    ways: int,
+    shots: int,
+    queries: int = 15,
+    count: int = 1000,
+    *,
+    seed: int = 0,
+    metric: str = "cosine",
+    normalize: bool = True,
+) -> dict[str, float]:
+    """The mean `accuracy` of `count` episodes, and `accuracy_ci95`, half its interval.
+
+    embeddings [N, D], labels [N]. An episode draws `ways` classes, and of each class
+    `shots` examples and `queries` others; a query is given the class of the nearest
+    prototype, the mean of a class's shots. They are unit embeddings, unless `normalize`
+    is false, and `metric` is one of `neighbours.METRICS`. Of equally near prototypes
+    the one drawn first wins, which is any. The same `seed` gives the same episodes for
+    any embeddings of the same labels.
+
+    The interval is 1.96 standard errors over episodes. UserError for fewer classes than
+    `ways`, or any class with fewer than shots + queries examples.
+    """
+    embeddings, labels = _checked(embeddings, labels, metric)
+    for name, value, least in (
+        ("ways", ways, 2),
+        ("shots", shots, 1),
+        ("queries", queries, 1),
+        ("count", count, 2),
+    ):
+        if value < least:
+            raise UserError(f"{name} is {value}; expected {least} or more.")
+    classes, sizes = np.unique(labels, return_counts=True)
+    if len(classes) < ways:
+        raise UserError(f"{ways} ways of {len(classes)} classes; expected fewer ways.")
+    if sizes.min() < shots + queries:
+        raise UserError(
+            f"class {classes[sizes.argmin()]} has {sizes.min()} examples; episodes of "
+            f"{shots} shots and {queries} queries take {shots + queries}."
+        )
+    x = unit(embeddings) if normalize else embeddings
+    by_class, rng = np.argsort(labels, kind="stable"), np.random.default_rng(seed)
+    first = np.cumsum(sizes) - sizes
+    each = max(len(classes), ways * (shots + queries) * x.shape[1])
+    accuracies = []
+    for start in range(0, count, max(1, DRAWS // each)):
+        some = min(max(1, DRAWS // each), count - start)
+        drawn = rng.random((some, len(classes))).argsort(axis=1)[:, :ways]
+        rows = _without_replacement(rng, sizes[drawn], shots + queries)
+        rows = by_class[first[drawn][..., None] + rows]  # [some, ways, examples]
+        prototypes = x[rows[..., :shots]].mean(axis=2)
+        similarity = _similarity(x[rows[..., shots:]], prototypes, metric)
+        right = similarity.argmax(axis=-1) == np.arange(ways)[:, None]
+        accuracies.append(right.mean(axis=(1, 2)))
+    accuracies = np.concatenate(accuracies)
+    error = accuracies.std(ddof=1) / np.sqrt(count)
+    return {
+        "accuracy": float(accuracies.mean()),
+        "accuracy_ci95": float(stats.norm.ppf(0.975) * error),
+    }
+
+
+def runs(given: Iterable, *, metric: str = "cosine") -> dict[str, float]:
+    """The mean `accuracy` over given runs, and its standard error `accuracy_error`.
+
+    Each run is (support [S, D], support_labels [S], queries [Q, D], query_labels [Q]),
+    embeddings and integers; a query is given the label of the nearest support example,
+    the first of equally near ones. Every run weighs the same, as in Lake et al.
+    """
+    accuracies = [_run(*run, metric) for run in given]
+    if not accuracies:
+        raise UserError("There is no run to evaluate; give one or more.")
+    error = (
+        np.std(accuracies, ddof=1) / np.sqrt(len(accuracies)) if accuracies[1:] else 0
+    )
+    return {"accuracy": float(np.mean(accuracies)), "accuracy_error": float(error)}
+
+
+def _run(support, support_labels, queries, query_labels, metric):
+    support, support_labels = _checked(support, support_labels, metric, "support")
+    queries, query_labels = _checked(queries, query_labels, metric, "queries")
+    check_same_dimensions(queries, support, "Queries and support")
+    nearest = _similarity(queries[None], support, metric)[0].argmax(axis=-1)
+    return np.mean(support_labels[nearest] == query_labels)
+
+
+def _checked(embeddings, labels, metric, name="embeddings"):
+    if metric not in METRICS:
+        raise UserError(f"metric is {metric!r}; expected one of {', '.join(METRICS)}.")
+    embeddings = check_vectors(embeddings, name)
+    return embeddings, check_labels(labels, len(embeddings), name=f"labels of {name}")
+
+
+def _without_replacement(rng, sizes, draws: int) -> np.ndarray:
+    """Distinct numbers [..., draws] below each of `sizes` [...], in random order.
+
+    Floyd's algorithm, for all sizes at once: its memory does not grow with them.
+    """
+    chosen = np.full((*sizes.shape, draws), -1)
+    for i in range(draws):
+        last = sizes - draws + i
+        number = rng.integers(0, last + 1)
+        taken = (chosen == number[..., None]).any(axis=-1)
+        chosen[..., i] = np.where(taken, last, number)
+    return rng.permuted(chosen, axis=-1)
+
+
+def _similarity(queries, prototypes, metric):
+    """Of queries [..., W, Q, D] to prototypes [..., P, D]: [..., W, Q, P]."""
+    prototypes = prototypes[..., None, :, :]
+    if metric == "cosine":
+        return unit(queries) @ unit(prototypes).swapaxes(-1, -2)
+    products = queries @ prototypes.swapaxes(-1, -2)
+    return 2 * products - np.sum(prototypes**2, axis=-1)[..., None, :]

@@ -5,16 +5,14 @@ Smooth-AP (Brown et al. 2020) by sigmoids in the place of comparisons.
 """
 
 import dataclasses
-import functools
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from nfml_jax import loops
 from nfml_jax.losses.checks import check_whole
 from nfml_jax.losses.pair_loss import PairLoss, Row, check_number
+from nfml_jax.losses.positives import at_column, sum_over_positives
 from nfml_jax.losses.soft_histogram import soft_histogram
 
 
@@ -57,8 +55,8 @@ class SmoothAP(PairLoss):
     """1 - mean over positives i of (1 + Σ₊ σ(s_j - s_i)) / (1 + Σ σ(s_j - s_i)).
 
     Brown et al. 2020 (2007.12163): σ is the sigmoid with temperature T, and sums
-    are over the other examples, without the anchor itself. Time is O(batch²) for each
-    of an anchor's positives, memory O(batch²). Anchors without positives don't count.
+    are over the other examples, without the anchor itself. Memory is that of the pairs
+    (`sum_over_positives`). Anchors without positives don't count.
     """
 
     temperature: Any = 0.01
@@ -69,7 +67,8 @@ class SmoothAP(PairLoss):
         check_number(self, 1e-6, temperature=self.temperature)
 
     def rows(self, values, positive, negative):
-        summed = _sum_of_precisions(values / self.temperature, positive, negative)
+        logits, masks = values / self.temperature, (positive, negative)
+        summed = sum_over_positives(_precision, logits, masks, positive)
         count = jnp.sum(positive, axis=-1)
         weight = (count > 0).astype(values.dtype)
         return Row(weight * (1.0 - summed / jnp.maximum(count, 1)), weight)
@@ -81,45 +80,12 @@ class SmoothAP(PairLoss):
         )
 
 
-def _precision(logits, positive, negative, k):
-    """The smooth precision [A] at each anchor's k-th positive, 0 where it has none."""
-    itself = positive & (jnp.cumsum(positive, axis=-1) == k + 1)
-    at = jnp.sum(jnp.where(itself, logits, 0.0), axis=-1, keepdims=True)
+def _precision(logits, masks, column, number):
+    """The smooth precision [A] at each anchor's positive of that column."""
+    positive, negative = masks
+    at = at_column(logits, column)[:, None]
     before = jax.nn.sigmoid(logits - at)
-    positives = 1.0 + jnp.sum(jnp.where(positive & ~itself, before, 0.0), axis=-1)
+    others = positive & (jnp.arange(positive.shape[1]) != column[:, None])
+    positives = 1.0 + jnp.sum(jnp.where(others, before, 0.0), axis=-1)
     negatives = jnp.sum(jnp.where(negative, before, 0.0), axis=-1)
-    precision = positives / (positives + negatives)
-    return jnp.where(jnp.any(itself, axis=-1), precision, 0.0)
-
-
-@jax.custom_vjp
-def _sum_of_precisions(logits, positive, negative):
-    """Σ of `_precision` over each anchor's positives, one after the other.
-
-    Its own gradient, since a loop as long as the most positives has none.
-    """
-    most = jnp.max(jnp.sum(positive, axis=-1))
-    precision = functools.partial(_precision, logits, positive, negative)
-    zeros = jnp.zeros(logits.shape[:1], logits.dtype)
-    return loops.fori_loop(0, most, lambda k, total: total + precision(k), zeros)
-
-
-def _forward(logits, positive, negative):
-    residuals = logits, positive, negative
-    return _sum_of_precisions(*residuals), residuals
-
-
-def _backward(residuals, cotangent):
-    logits, positive, negative = residuals
-    most = jnp.max(jnp.sum(positive, axis=-1))
-
-    def step(k, total):
-        _, pull = jax.vjp(lambda x: _precision(x, positive, negative, k), logits)
-        return total + pull(cotangent)[0]
-
-    gradient = loops.fori_loop(0, most, step, jnp.zeros_like(logits))
-    none = np.zeros(positive.shape, jax.dtypes.float0)
-    return gradient, none, none
-
-
-_sum_of_precisions.defvjp(_forward, _backward)
+    return positives / (positives + negatives)

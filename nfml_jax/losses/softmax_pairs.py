@@ -10,16 +10,14 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.errors import UserError
 from nfml_jax.losses.pair_loss import (
     PairLoss,
     Row,
+    check_choice,
     check_number,
     masked_logsumexp,
     masked_mean,
 )
-
-SIDES = ("out", "in")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +26,12 @@ class NCA(PairLoss):
 
     Neighbourhood components analysis, Goldberger et al. 2004: of their two objectives
     the sum of log p, whose gradient doesn't vanish where p does. T is 1 there, and the
-    map's own length takes its part; `normalise` leaves that to T.
+    embeddings' own length takes its part.
     """
 
     temperature: Any = 1.0
-    metric: str = "squared"
+    metric: ClassVar[str] = "squared"
+    normalise: ClassVar[bool] = False
     paper: ClassVar[str] = "Goldberger et al. 2004"
 
     def __post_init__(self):
@@ -67,11 +66,7 @@ class SupCon(PairLoss):
     def __post_init__(self):
         super().__post_init__()
         check_number(self, 1e-6, temperature=self.temperature)
-        if self.mean not in SIDES:
-            raise UserError(
-                f"SupCon got mean={self.mean!r}; expected one of "
-                f"{', '.join(map(repr, SIDES))}, the side of the log that it is on."
-            )
+        check_choice(self, ("out", "in"), mean=self.mean)
 
     def rows(self, values, positive, negative):
         logits = values / self.temperature

@@ -1,0 +1,99 @@
+"""Softmax, ranking and whole-batch losses: the papers' formulae, and laws of all."""
+
+import batch_laws as laws
+import batch_reference as reference
+import jax
+import numpy as np
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.losses import make_loss
+from nfml_jax.losses.two_views import TwoViews, pair_up, two_views
+
+BATCH = {
+    "nca": reference.nca,
+    "sup_con": reference.sup_con,
+    "nt_xent": reference.nt_xent,
+    "fast_ap": reference.fast_ap,
+    "smooth_ap": reference.smooth_ap,
+    "histogram": reference.histogram,
+    "barlow_twins": reference.barlow_twins,
+    "vicreg": reference.vicreg,
+}
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_values_and_gradients_are_the_paper_s(name):
+    laws.check_against(name, BATCH[name])
+
+
+def test_the_mean_of_sup_con_inside_the_logarithm():
+    laws.check_against("sup_con", reference.sup_con_in, mean="in")
+
+
+@pytest.mark.parametrize("name", ["histogram", "barlow_twins"])
+def test_several_devices_are_one(name):
+    laws.check_devices(name)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_the_order_of_rows_is_nothing(name):
+    rng = np.random.default_rng(3)
+    order = rng.permutation(len(laws.LABELS))
+    if isinstance(laws.objective(name), TwoViews):
+        # Except which view of a pair is the first.
+        order = order[np.argsort(laws.LABELS[order], kind="stable")]
+        for label in np.unique(laws.LABELS):
+            order[laws.LABELS[order] == label] = np.flatnonzero(label == laws.LABELS)
+    laws.check_permutation(name, order)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_finite_everywhere(name):
+    laws.check_edges(name)
+
+
+def test_with_two_views_nt_xent_is_sup_con():
+    x, labels = two_views(laws.EMBEDDINGS[:7], laws.EMBEDDINGS[7:])
+    a, b = laws.run("nt_xent", x, labels), laws.run("sup_con", x, labels)
+    np.testing.assert_allclose(a[0], b[0], rtol=1e-5)
+    np.testing.assert_allclose(a[1][0], b[1][0], rtol=1e-3, atol=1e-6)
+
+
+def test_two_views_are_paired_wherever_they_lie():
+    x, labels = jax.device_get(two_views(np.arange(4), np.arange(4) + 10))
+    order = np.array([5, 0, 3, 7, 4, 2, 1, 6])
+    a, b, paired = jax.device_get(jax.jit(pair_up)(labels[order]))
+    assert paired.all()
+    np.testing.assert_array_equal(abs(x[order][a] - x[order][b]), 10)
+
+
+def test_rows_without_a_partner_are_left_out():
+    labels = np.array([7, -1, 3, 7, -1, 7, 2, -1])
+    a, b, paired = jax.device_get(jax.jit(pair_up)(labels))
+    assert (a[paired], b[paired]) == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["fast_ap", "smooth_ap", "histogram"])
+def test_memory_is_that_of_pairs_not_of_triplets(name):
+    rows = 128
+    x = jax.ShapeDtypeStruct((rows, 4), np.float32)
+    labels = jax.ShapeDtypeStruct((rows,), np.int32)
+    compiled = laws.program(name).lower(x, labels, {}).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 4 * rows**3 / 2
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"name": "sup_con", "mean": "inside"}, "mean='inside'; expected one of 'out'"),
+        ({"name": "nt_xent", "temperature": 0}, "temperature=0"),
+        ({"name": "fast_ap", "bins": 0}, "bins=0; expected a whole number"),
+        ({"name": "histogram", "bins": 10.5}, "bins=10.5; expected a whole number"),
+        ({"name": "barlow_twins", "off_diagonal": -1}, "off_diagonal=-1"),
+        ({"name": "vicreg", "varience": 1}, "did you mean 'variance'"),
+    ],
+)
+def test_what_does_not_fit_is_named(given, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make_loss(laws.CLASSES, laws.SIZE, **given)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import export
 
 from nfml_jax.errors import UserError
-from nfml_jax.trained import TrainedClassifier, load
+from nfml_jax.trained import TrainedEmbedder, load
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -26,7 +26,7 @@ embeddings = embed(images)  # uint8 {shape} -> float32 [N, {size}]
 """
 
 
-def serialise(model: TrainedClassifier) -> bytes:
+def serialise(model: TrainedEmbedder) -> bytes:
     """`embed(images uint8 [N, H, W, C]) -> float32 [N, D]` for any N ≥ 1."""
     (rows,) = export.symbolic_shape("N")
     images = jax.ShapeDtypeStruct((rows, *model.image_shape), jnp.uint8)
@@ -68,7 +68,7 @@ def main(arguments=None) -> int:
     return 0
 
 
-def describe(model: TrainedClassifier) -> dict:
+def describe(model: TrainedEmbedder) -> dict:
     """What a user of the artifact should know, and can't read from it."""
     return {
         "input": ["N", *model.image_shape],

@@ -1,4 +1,4 @@
-"""An encoder and a margin head as one Flax module, built from plain config values."""
+"""An encoder and what trains it as one Flax module, built from plain config values."""
 
 import flax.linen as nn
 import jax
@@ -6,28 +6,39 @@ import jax.numpy as jnp
 
 from nfml_jax.data.augment import to_float
 from nfml_jax.heads import HeadOutput, MarginHead, make_head
+from nfml_jax.losses import LossOutput, make_loss
 from nfml_jax.nets import make_net
 
 
-class EmbeddingClassifier(nn.Module):
-    """Images to embeddings to classes: the network of the margin-softmax papers.
+class Embedder(nn.Module):
+    """Images to embeddings; parameters lie under "encoder".
 
-    Parameters lie under "encoder" and "head". Images are uint8 `[B, H, W, C]`, or
-    float already scaled by `to_float`.
+    Images are uint8 `[B, H, W, C]`, or float already scaled by `to_float`.
     """
 
     encoder: nn.Module
+
+    def embed(self, images: jax.Array) -> jax.Array:
+        """Embeddings `[B, D]`, float32, as they leave the encoder (not normalised)."""
+        return self.encoder(_scaled(images), train=False)
+
+    def _embed_to_train(self, images):
+        return self.encoder(_scaled(images), train=True)
+
+
+class EmbeddingClassifier(Embedder):
+    """Images to embeddings to classes: the network of the margin-softmax papers.
+
+    The head's parameters lie under "head".
+    """
+
     head: MarginHead
 
     def __call__(
         self, images: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> HeadOutput:
         """The head's output for a training batch."""
-        return self.head(self.encoder(_scaled(images), train=True), labels, step)
-
-    def embed(self, images: jax.Array) -> jax.Array:
-        """Embeddings `[B, D]`, float32, as they leave the encoder (not normalised)."""
-        return self.encoder(_scaled(images), train=False)
+        return self.head(self._embed_to_train(images), labels, step)
 
     def logits(self, images: jax.Array) -> jax.Array:
         """Class scores `[B, C]` without any margin."""
@@ -36,6 +47,21 @@ class EmbeddingClassifier(nn.Module):
     def classify(self, embeddings: jax.Array) -> jax.Array:
         """Class scores `[B, C]` of embeddings `[B, D]`."""
         return self.head.logits(embeddings)
+
+
+class EmbeddingLearner(Embedder):
+    """Images to embeddings whose distances mean something: Siamese nets and their kin.
+
+    What the objective learns (proxies, thresholds) lies under "objective".
+    """
+
+    objective: nn.Module
+
+    def __call__(
+        self, images: jax.Array, labels: jax.Array, step: jax.Array | None = None
+    ) -> LossOutput:
+        """The objective's output for a training batch."""
+        return self.objective(self._embed_to_train(images), labels, step)
 
 
 def make_classifier(
@@ -49,6 +75,20 @@ def make_classifier(
     return EmbeddingClassifier(
         encoder=make_net(**encoder, axis_name=axis_name),
         head=make_head(num_classes, encoder["embedding_size"], **head),
+    )
+
+
+def make_learner(
+    encoder: dict, objective: dict, num_classes: int, *, axis_name: str | None = None
+) -> EmbeddingLearner:
+    """The module of a config's "encoder" and "objective" sections.
+
+    With `axis_name`, the device axis, examples of all devices meet in the objective.
+    """
+    size = encoder["embedding_size"]
+    return EmbeddingLearner(
+        encoder=make_net(**encoder, axis_name=axis_name),
+        objective=make_loss(num_classes, size, axis_name=axis_name, **objective),
     )
 
 

@@ -11,7 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.recognition import EmbeddingClassifier, make_classifier
+from nfml_jax.recognition import (
+    Embedder,
+    EmbeddingClassifier,
+    make_classifier,
+    make_learner,
+)
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.run_directory import read_json
 
@@ -27,16 +32,16 @@ class Verification(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TrainedClassifier:
+class TrainedEmbedder:
     """Pure, jitted functions of images uint8 `[N, H, W, C]` (or `[N, H, W]` if grey).
 
     Any number of images, none included, go through the network in chunks of `CHUNK`.
     `threshold` is the cosine from which two images are taken for the same class; it was
     chosen on training pairs and is None if this checkpoint hasn't been evaluated, or on
-    data without pairs.
+    data without pairs. `class_names` are the classes trained on.
     """
 
-    module: EmbeddingClassifier
+    module: Embedder
     variables: Any
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
@@ -44,21 +49,12 @@ class TrainedClassifier:
     step: int
 
     @property
-    def class_weights(self) -> np.ndarray:
-        """The head's class weights `[C, D]`."""
-        return np.asarray(self.variables["params"]["head"]["weights"])
-
-    @property
     def embedding_size(self) -> int:
-        return self.class_weights.shape[1]
+        return self.module.encoder.embedding_size
 
     def embed(self, images) -> jax.Array:
         """Embeddings `[N, D]`, float32, as they leave the encoder (not normalised)."""
         return self._in_chunks(self._embed, images)
-
-    def logits(self, images) -> jax.Array:
-        """Class scores `[N, C]`; column j belongs to `class_names[j]`."""
-        return self._in_chunks(self._logits, images)
 
     def verify(self, a, b) -> Verification:
         """Whether images `a` and `b`, pair by pair, show the same class."""
@@ -90,10 +86,6 @@ class TrainedClassifier:
     def _embed(self):
         return jax.jit(lambda v, x: self.module.apply(v, x, method="embed"))
 
-    @cached_property
-    def _logits(self):
-        return jax.jit(lambda v, x: self.module.apply(v, x, method="logits"))
-
     def _images(self, images):
         images = jnp.asarray(images)
         height, width, channels = self.image_shape
@@ -107,6 +99,26 @@ class TrainedClassifier:
         return images
 
 
+@dataclass(frozen=True)
+class TrainedClassifier(TrainedEmbedder):
+    """A `TrainedEmbedder` that also names the class."""
+
+    module: EmbeddingClassifier
+
+    @property
+    def class_weights(self) -> np.ndarray:
+        """The head's class weights `[C, D]`."""
+        return np.asarray(self.variables["params"]["head"]["weights"])
+
+    def logits(self, images) -> jax.Array:
+        """Class scores `[N, C]`; column j belongs to `class_names[j]`."""
+        return self._in_chunks(self._logits, images)
+
+    @cached_property
+    def _logits(self):
+        return jax.jit(lambda v, x: self.module.apply(v, x, method="logits"))
+
+
 def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
     """The model of a run directory, as the run's experiment has it loaded.
 
@@ -114,7 +126,7 @@ def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
     `result.json` speaks of (the last one while there is no result). The experiment
     names its loader: `model()["loader"]` is "module:function", called with the config,
     the Flax variables, the checkpoint's meta and the result or None. Runs of the margin
-    experiment give a `TrainedClassifier`.
+    experiment give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`.
 
     Raises UserError if the directory holds no run, or no such checkpoint yet.
     """
@@ -162,15 +174,26 @@ def _restored(folder: Path, which: str):
 
 def load_classifier(config, variables, meta, result) -> TrainedClassifier:
     """The loader of the margin experiment."""
-    model = meta["model"]
+    classes = meta["model"]["num_classes"]
+    module = make_classifier(config["encoder"], config["head"], classes)
+    return TrainedClassifier(module, variables, **_facts(meta, result))
+
+
+def load_learner(config, variables, meta, result) -> TrainedEmbedder:
+    """The loader of the experiment on pairs."""
+    classes = meta["model"]["num_classes"]
+    module = make_learner(config["encoder"], config["objective"], classes)
+    return TrainedEmbedder(module, variables, **_facts(meta, result))
+
+
+def _facts(meta, result) -> dict:
+    """What a `TrainedEmbedder` says of itself."""
     metrics = {}
     if result and result["reported"]["step"] == meta["step"]:
         metrics = result["metrics"]
-    return TrainedClassifier(
-        module=make_classifier(config["encoder"], config["head"], model["num_classes"]),
-        variables=variables,
-        class_names=tuple(model["class_names"]),
-        image_shape=tuple(model["image_shape"]),
-        threshold=metrics.get("verification/threshold"),
-        step=meta["step"],
-    )
+    return {
+        "class_names": tuple(meta["model"]["class_names"]),
+        "image_shape": tuple(meta["model"]["image_shape"]),
+        "threshold": metrics.get("verification/threshold"),
+        "step": meta["step"],
+    }

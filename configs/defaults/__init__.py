@@ -5,7 +5,7 @@ config's argument (`configs/X.py:smoke`) is handled by `finish`.
 """
 
 from configs.defaults.density import density, two_circles, variational
-from configs.defaults.images import angular_head, margin, mnist_2d
+from configs.defaults.images import angular_head, margin, mnist_2d, pairs
 from configs.defaults.tables import any_table, digits, maf, nsf, patches
 from configs.defaults.training import finish, training
 
@@ -19,6 +19,7 @@ __all__ = [
     "margin",
     "mnist_2d",
     "nsf",
+    "pairs",
     "patches",
     "training",
     "two_circles",

@@ -1,13 +1,13 @@
-"""Classification of images with margin heads."""
+"""Embeddings of images, by margin heads or by pairs."""
 
 from ml_collections import ConfigDict
 
 from configs.defaults.training import training
 
 
-def margin(name: str) -> ConfigDict:
-    """Margin-softmax classification of MNIST's size of images on any machine."""
-    config = training(name, "margin")
+def embedding(name: str, experiment: str) -> ConfigDict:
+    """An encoder of MNIST's size of images, on any machine."""
+    config = training(name, experiment)
     config.update(
         {
             "data": {
@@ -19,6 +19,8 @@ def margin(name: str) -> ConfigDict:
                 "seed": 0,  # of that split, the same for every run
                 "max_train": 0,  # 0: all
                 "max_test": 0,
+                "classes": (),  # names of those to train on; (): all
+                "held_out": (),  # names of those to validate and test on instead
             },
             # Per example and step: up to so many pixels, degrees, and share of size.
             "augment": {"shift": 2.0, "rotate": 10.0, "scale": 0.1},
@@ -27,9 +29,26 @@ def margin(name: str) -> ConfigDict:
                 "embedding_size": 64,
                 "dtype": "float32",  # of the arithmetic; parameters stay float32
             },
-            "head": {"name": "softmax"},  # any of nfml_jax.heads.MARGINS
         }
     )
+    return config
+
+
+def margin(name: str) -> ConfigDict:
+    """Margin-softmax classification: the class weights are the head's."""
+    config = embedding(name, "margin")
+    config.head = {"name": "softmax"}  # any of nfml_jax.heads.MARGINS
+    return config
+
+
+def pairs(name: str, objective: str, **options) -> ConfigDict:
+    """Any of `nfml_jax.losses.LOSSES`, with its options, on batches of P classes."""
+    config = embedding(name, "pairs")
+    config.sampler = {
+        "name": "shuffled",  # or balanced: each class equally often; sequential
+        "per_class": 8,  # examples of each class of a batch; 0: as they come
+    }
+    config.objective = {"name": objective, **options}
     return config
 
 

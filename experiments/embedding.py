@@ -1,0 +1,183 @@
+"""What experiments on labelled images share: how their embeddings are evaluated."""
+
+import numpy as np
+
+from nfml_jax import plots
+from nfml_jax.data import ImageData
+from nfml_jax.data.arrays import stratified
+from nfml_jax.evaluation import (
+    classification,
+    clustering,
+    geometry,
+    neighbours,
+    retrieval,
+    verification,
+)
+from nfml_jax.training.experiment import Report
+
+NEIGHBOURS = 5
+
+# Rows of the projector: enough to see the classes, few enough for a browser.
+PROJECTED = 2_000
+
+RETRIEVAL = ("recall@1", "map@r")
+
+
+class EmbeddingExperiment:
+    """An encoder of labelled images, by whatever it is trained.
+
+    The contract is `nfml_jax.training.experiment.Experiment`; a subclass gives the
+    rest of it, and `centres`. `model` is a Flax module with `embed(images)`. Where the
+    test has classes that weren't trained on, there is no accuracy to report, and
+    embeddings are clustered instead.
+    """
+
+    def __init__(self, config: dict, images: ImageData, model):
+        self.config, self.images = config, images
+        self._model = model
+        train = images.train
+        self.train_arrays = {"image": train.images, "label": train.labels}
+        self._unmeasured = _unmeasured(images)
+
+    def centres(self, variables, apply, train_embeddings, embeddings):
+        """Class scores [N, C] of embeddings [N, D], and a vector [C, D] for each class.
+
+        `train_embeddings` are those of the training images, to learn from.
+        """
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, str]:
+        encoder = self.config["encoder"]
+        return {
+            "data": self.images.describe(),
+            "encoder": f"{encoder['name']}, embeddings of {encoder['embedding_size']}",
+        }
+
+    def warnings(self) -> list[str]:
+        return [
+            f"the result will have no {metrics}: that takes {needs}."
+            for metrics, needs in self._unmeasured.items()
+        ]
+
+    def data(self) -> dict:
+        return self.images.summary()
+
+    def model(self) -> dict:
+        return {
+            "best": self.best,
+            "num_classes": self.images.num_classes,
+            "class_names": list(self.images.class_names),
+            "image_shape": list(self.images.image_shape),
+        }
+
+    def report(self, variables, apply) -> Report:
+        train, test = self.images.train, self.images.test
+        train_embeddings = apply(self._embed, variables, train.images)
+        embeddings = apply(self._embed, variables, test.images)
+        scores, centres = self.centres(variables, apply, train_embeddings, embeddings)
+        if self.images.open_set:
+            report = self._report_of_strangers(embeddings)
+        else:
+            report = self._report_of_classes(embeddings, scores, centres)
+            if KNN not in self._unmeasured:
+                report.metrics[KNN] = neighbours.knn_accuracy(
+                    train_embeddings, train.labels, embeddings, test.labels, NEIGHBOURS
+                )
+        if VERIFICATION not in self._unmeasured:
+            verified, drawn = self._verify(train_embeddings, embeddings)
+            report.metrics |= verified
+            report.figures |= drawn
+            found = retrieval.metrics(embeddings, test.labels, names=RETRIEVAL)
+            report.metrics |= under("retrieval", found)
+        if ANGLES not in self._unmeasured:
+            known = None if self.images.open_set else centres
+            angles = geometry.angle_statistics(embeddings, test.labels, known)
+            report.metrics |= under("angles", angles)
+        draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(centres.shape[1])
+        if draw:
+            report.figures["embeddings"] = draw(
+                embeddings, test.labels, centres, self.images.label_names
+            )
+        report.embeddings = {"test": self._projected(embeddings)}
+        return report
+
+    def _report_of_classes(self, embeddings, scores, centres) -> Report:
+        test, names = self.images.test, self.images.class_names
+        target = geometry.target_angles(embeddings, centres, test.labels)
+        other = geometry.nearest_other_angles(embeddings, centres, test.labels)
+        confusion = classification.confusion_matrix(
+            classification.predictions(scores), test.labels, self.images.num_classes
+        )
+        return Report(
+            {"test/accuracy": classification.accuracy(scores, test.labels)},
+            {
+                "target_angles": plots.angle_histograms(target, other),
+                "confusion": plots.confusion_matrix(confusion, names),
+            },
+            histograms=histograms("test", embeddings, target),
+        )
+
+    def _report_of_strangers(self, embeddings) -> Report:
+        found = clustering.metrics(embeddings, self.images.test.labels)
+        return Report(
+            under("clustering", found), histograms=histograms("test", embeddings)
+        )
+
+    def _verify(self, train_embeddings, embeddings):
+        """Metrics and figures of all test pairs at a threshold of training pairs."""
+        threshold = verification.choose_threshold(
+            train_embeddings, self.images.train.labels, seed=self.config["data"]["seed"]
+        )
+        pairs = verification.all_pairs(embeddings, self.images.test.labels)
+        roc = pairs.roc()
+        metrics = verification.metrics(roc, threshold) | {"threshold": threshold}
+        figures = {
+            "pair_cosines": plots.pair_histograms(
+                pairs.genuine, pairs.impostor, pairs.edges, threshold
+            ),
+            "roc": plots.roc_curve(roc),
+        }
+        return under("verification", metrics), figures
+
+    def _projected(self, embeddings):
+        """Embeddings, class names and images of test examples of every class."""
+        test = self.images.test
+        shown = np.arange(len(test))
+        if len(test) > PROJECTED:
+            shown, _ = stratified(test.labels, PROJECTED)
+        names = [self.images.label_names[label] for label in test.labels[shown]]
+        return embeddings[shown], names, test.images[shown]
+
+    def _embed(self, variables, images):
+        return self._model.apply(variables, images, method="embed")
+
+
+VERIFICATION, ANGLES, KNN = "verification/*", "angles/*", "test/knn_accuracy"
+
+
+def _unmeasured(images: ImageData) -> dict[str, str]:
+    """Metrics that a data set is too small for -> what they take."""
+    train, test = images.train.labels, images.test.labels
+    unmeasured = {}
+    if not (verification.has_pairs(train) and verification.has_pairs(test)):
+        unmeasured[VERIFICATION] = (
+            "two classes, one of them with two images, both to train and to test on"
+        )
+    if len(np.unique(test)) < 2:
+        unmeasured[ANGLES] = "two classes to test on"
+    if len(train) < NEIGHBOURS:
+        unmeasured[KNN] = f"{NEIGHBOURS} training images"
+    return unmeasured
+
+
+def histograms(section, embeddings, target_angles=None):
+    """Norms of embeddings, and their angles to their classes' centres if given."""
+    shown = {"embedding_norm": np.linalg.norm(embeddings, axis=1)}
+    if target_angles is not None:
+        shown["target_angle"] = target_angles
+    return under(section, shown)
+
+
+def under(section, values):
+    """`values` by name, with the section before each name."""
+    return {f"{section}/{name}": value for name, value in values.items()}

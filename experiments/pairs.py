@@ -1,0 +1,101 @@
+"""Metric learning: pair, triplet and proxy objectives, evaluated as embeddings."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from experiments.embedding import EmbeddingExperiment, histograms
+from nfml_jax.data import augment, load, to_float
+from nfml_jax.data.samplers import make_sampler
+from nfml_jax.evaluation import geometry, retrieval
+from nfml_jax.evaluation.arrays import unit
+from nfml_jax.recognition import make_learner
+from nfml_jax.training.experiment import Report
+from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.sharding import AXIS
+
+
+class PairsExperiment(EmbeddingExperiment):
+    """An encoder on labelled images, and any of `nfml_jax.losses.LOSSES`.
+
+    `config` has "data" (arguments of `nfml_jax.data.load`), "sampler" (of
+    `nfml_jax.data.samplers.make_sampler`), "augment", and "encoder" and "objective" (of
+    `nfml_jax.recognition.make_learner`). A class is told by the nearest mean of the
+    training embeddings of a class. An objective of two views doesn't see the labels: a
+    batch has every image twice, augmented each time anew.
+    """
+
+    def __init__(self, config: dict):
+        images = load(**config["data"])
+        parts = config["encoder"], config["objective"], images.num_classes
+        self.learner = make_learner(*parts)
+        self._training_learner = make_learner(*parts, axis_name=AXIS)
+        super().__init__(config, images, self.learner)
+        self.best = None if images.validation is None else "validation/map@r"
+        self.sampler = make_sampler(
+            images.train.labels, **config["sampler"], class_names=images.class_names
+        )
+        self._mining = purpose_key(root_key(config["seed"]), "mining")
+        self._two_views = _loss_of(self.learner).needs == "two views"
+
+    def describe(self) -> dict[str, str]:
+        sampler = self.config["sampler"]
+        words = sampler["name"]
+        if sampler["per_class"]:
+            words += f", {sampler['per_class']} of each class"
+        return super().describe() | {
+            "loss": _loss_of(self.learner).formula(),
+            "batches": words,
+        }
+
+    def model(self) -> dict:
+        return {"loader": "nfml_jax.trained:load_learner", **super().model()}
+
+    def init(self, key):
+        images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)
+        keys = {"params": key, "mining": key}
+        variables = self.learner.init(keys, images, jnp.zeros(2, jnp.int32))
+        return {"params": {}, **variables}
+
+    def loss(self, params, collections, batch_and_keys, step):
+        batch, keys = batch_and_keys
+        labels = batch["label"]
+        images = self._augmented(batch["image"], keys)
+        if self._two_views:
+            count = len(labels)
+            place = lax.axis_index(AXIS) * count + jnp.arange(count)
+            labels = jnp.concatenate([place, place])
+            again = jax.vmap(jax.random.fold_in, (0, None))(keys, 1)
+            images = jnp.concatenate([images, self._augmented(batch["image"], again)])
+        out, collections = self._training_learner.apply(
+            {"params": params, **collections},
+            images,
+            labels,
+            step,
+            mutable=list(collections),
+            # The same on every device: what is drawn for a row depends on its place.
+            rngs={"mining": jax.random.fold_in(self._mining, step)},
+        )
+        return out.loss, (collections, out.logged)
+
+    def validate(self, variables, apply) -> Report:
+        held_out = self.images.validation
+        if held_out is None:
+            return Report()
+        embeddings = apply(self._embed, variables, held_out.images)
+        found = retrieval.metrics(embeddings, held_out.labels, names=["map@r"])
+        return Report(
+            {self.best: found["map@r"]}, histograms=histograms("validation", embeddings)
+        )
+
+    def centres(self, variables, apply, train_embeddings, embeddings):
+        means, _ = geometry.class_means(train_embeddings, self.images.train.labels)
+        return unit(embeddings) @ unit(means).T, means
+
+    def _augmented(self, images, keys):
+        return augment(to_float(images), keys, **self.config["augment"])
+
+
+def _loss_of(learner):
+    """The pair loss that an objective drives, or the objective itself."""
+    return getattr(learner.objective, "loss", learner.objective)

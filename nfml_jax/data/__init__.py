@@ -10,6 +10,8 @@ from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.class_splits import choose_classes
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
+from nfml_jax.data.lfw import load_lfw
+from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
@@ -20,6 +22,8 @@ DATASETS = {
     "mnist": partial(load_idx_set, MNIST),
     "fashion_mnist": partial(load_idx_set, FASHION_MNIST),
     "image_folder": load_image_folder,
+    "lfw": load_lfw,
+    "omniglot": load_omniglot,
 }
 
 

@@ -42,6 +42,10 @@ class NamedPair:
     fold: int
     line: int
 
+    @property
+    def genuine(self) -> bool:
+        return self.people[0] == self.people[1]
+
 
 @dataclass(frozen=True)
 class PairsFile:
@@ -80,7 +84,7 @@ class PairsFile:
                         f"{name}, which is not in {where}; copy that again, whole."
                     )
         first, second = np.array(rows, np.int32).reshape(-1, 2).T
-        genuine = np.array([pair.people[0] == pair.people[1] for pair in self.pairs])
+        genuine = np.array([pair.genuine for pair in self.pairs])
         fold = np.array([pair.fold for pair in self.pairs], np.int32)
         return Pairs(first, second, genuine, fold)
 

@@ -53,20 +53,42 @@ class Look:
         """A picture file's pixels, uint8 `[height, width, channels]`."""
         from PIL import Image, ImageOps
 
-        mode = "L" if self.channels == 1 else "RGB"
         image = Image.open(io.BytesIO(content))
         # A JPEG can be decoded at a fraction of its size; twice what is needed will do.
         least = round(2 * max(self.height, self.width) / self.crop)
-        image.draft(mode, (least, least))
+        image.draft(self._mode, (least, least))
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        image = image.convert(mode)
+        return self._fit(image)
+
+    def fit(self, images: np.ndarray) -> np.ndarray:
+        """Grey images uint8 `[N, H, W]` as `[N, height, width, channels]`."""
+        from PIL import Image
+
+        return _threaded(lambda image: self._fit(Image.fromarray(image)), images, self)
+
+    @property
+    def _mode(self) -> str:
+        return "L" if self.channels == 1 else "RGB"
+
+    def _fit(self, image) -> np.ndarray:
+        from PIL import Image
+
+        image = image.convert(self._mode)
         margins = [side * (1 - self.crop) / 2 for side in image.size]
         far = [side - m for side, m in zip(image.size, margins, strict=True)]
         size = self.width, self.height
         image = image.resize(size, Image.Resampling.BILINEAR, box=(*margins, *far))
         return np.asarray(image).reshape(self.height, self.width, self.channels)
+
+
+def _threaded(decode, items, look: Look) -> np.ndarray:
+    """What `decode` makes of each item, in one array."""
+    with ThreadPoolExecutor() as pool:
+        images = list(pool.map(decode, items))
+    shape = -1, look.height, look.width, look.channels
+    return np.array(images, np.uint8).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -98,10 +120,7 @@ class Tree:
                     f"({error}); replace it or take it away."
                 ) from error
 
-        shape = look.height, look.width, look.channels
-        with ThreadPoolExecutor() as pool:
-            images = list(pool.map(decode, paths))
-        return np.stack(images) if images else np.zeros((0, *shape), np.uint8)
+        return _threaded(decode, paths, look)
 
 
 @contextmanager

@@ -1,0 +1,179 @@
+"""Labeled Faces in the Wild: training people, and the pairs of others to verify.
+
+Huang, Ramesh, Berg and Learned-Miller (2007), technical report 07-49. Trained on alone
+this is its paradigm "unrestricted, no outside data".
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nfml_jax.data.arrays import Loaded, Split
+from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
+from nfml_jax.data.pairs import PairsFile, read_pairs
+from nfml_jax.data.pictures import Look, Tree, open_tree
+from nfml_jax.data.sources import Places
+from nfml_jax.errors import UserError
+
+HOMEPAGE = "vis-www.cs.umass.edu/lfw"
+SUFFIXES = ("", ".zip", ".tgz", ".tar.gz", ".tar")
+
+
+def load_lfw(
+    *,
+    root="",
+    manual_dir=None,
+    view: int = 1,
+    fold: int = 1,
+    image_size=64,
+    crop: float = 1.0,
+    channels: int = 1,
+    min_images: int = 1,
+    validation=0.0,
+    max_train=None,
+    max_test=None,
+    seed: int = 0,
+) -> Loaded:
+    """People to train on, and pairs of pictures of other people to verify.
+
+    View 1, for choosing models, trains on the people of pairsDevTrain.txt and tests on
+    the pairs of pairsDevTest.txt. View 2, for reporting, tests on one `fold` (1 to 10)
+    of pairs.txt and trains on the people of the other nine; the result is the mean over
+    all folds. Trained on are all pictures of these people, if they have `min_images`;
+    tested on, all those of the people in the pairs.
+
+    `root` is a folder, zip or tar of `Name/Name_0001.jpg`, within others or not; "" is
+    lfw, lfw.zip, lfw.tgz, or a zip whose name begins with lfw, in `manual_dir`. The
+    pairs files, called as above or with lfw_ before it, lie beside it or in it. `crop`
+    is the share of either side kept around the centre, `channels` is 1 (grey) or 3.
+
+    `validation` is a fraction below 1, or a count, of the training people to set aside,
+    `max_train` takes whole people, and `max_test` a quarter of it in pairs of either
+    kind, which show no more pictures than that.
+
+    Raises UserError if anything is missing or damaged.
+    """
+    look = Look.of(image_size, channels, crop)
+    places = Places(manual_dir)
+    root = Path(root).expanduser() if str(root) else _find_root(places.manual)
+    train_pairs, test_pairs, name = _protocol(view, fold, root, places.manual)
+    if max_test is not None:
+        test_pairs = _fewer(test_pairs, max_test)
+    both = sorted({*train_pairs.people} & {*test_pairs.people})
+    if both:
+        raise UserError(
+            f"{train_pairs.path} has {both[0]} in pairs to train on and in "
+            f"{test_pairs.path} to test on; copy both again."
+        )
+    with open_tree(root) as tree:
+        names, labels, numbers, paths = _people(tree)
+        known = {name: i for i, name in enumerate(names)}
+        sizes = np.bincount(labels)
+        train = _classes(train_pairs, known, root)
+        train = train[sizes[train] >= min_images]
+        if len(train) < 2:
+            raise UserError(
+                f"min_images is {min_images}, which leaves {len(train)} people of "
+                f"{root.name} to train on; set it lower."
+            )
+        train = shrink_classes(labels, train, max_train, seed, "max_train")
+        kept, aside = set_classes_aside(train, validation, seed, "people")
+        every = Split(np.arange(len(labels)), labels)
+        fields = arrange(
+            names,
+            train=(every, train[kept]),
+            validation=(every, train[aside]) if len(aside) else None,
+            test=(every, _classes(test_pairs, known, root)),
+        )
+        rows = {
+            (names[labels[picture]], numbers[picture]): row
+            for row, picture in enumerate(fields["test"].images)
+        }
+        pairs = test_pairs.index(lambda *asked: rows.get(asked), root.name)
+        for part in fields.keys() & {"train", "validation", "test"}:
+            chosen = [paths[picture] for picture in fields[part].images]
+            fields[part] = replace(fields[part], images=tree.images(chosen, look))
+    source = f"{root.name} and {test_pairs.path.name}"
+    return Loaded(name, source, **fields, pairs=pairs)
+
+
+def _find_root(folder: Path) -> Path:
+    found = [folder / f"lfw{suffix}" for suffix in SUFFIXES]
+    found = [p for p in found if p.exists()] + sorted(folder.glob("lfw*.zip"))
+    for path in found:
+        return path
+    raise UserError(
+        f"{folder} has no lfw folder, zip or tgz; get one from {HOMEPAGE}, or give "
+        "data.root."
+    )
+
+
+def _protocol(view, fold, root, folder) -> tuple[PairsFile, PairsFile, str]:
+    """The pairs of people to train on, those to test on, and their set's name."""
+
+    def read(name):
+        places = (root.parent, root, folder, folder / "lfw")
+        paths = [p / n for p in places for n in (name, f"lfw_{name}")]
+        for path in paths:
+            if path.is_file():
+                return read_pairs(path)
+        raise UserError(
+            f"{name} is neither in {root.parent} nor in {folder}; get it from "
+            f"{HOMEPAGE} and put it there."
+        )
+
+    if view == 1:
+        return read("pairsDevTrain.txt"), read("pairsDevTest.txt"), "lfw_view1"
+    if view != 2:
+        raise UserError(f"view is {view}; LFW has 1, to choose by, and 2, to report.")
+    pairs = read("pairs.txt")
+    if pairs.folds < 2 or fold not in range(1, pairs.folds + 1):
+        raise UserError(
+            f"fold is {fold}; {pairs.path} has {pairs.folds} fold(s), and view 2 takes "
+            "one of two or more, counted from 1."
+        )
+    test, train = pairs.fold(fold - 1)
+    return train, test, f"lfw_view2_fold{fold}"
+
+
+def _fewer(pairs: PairsFile, pictures: int) -> PairsFile:
+    """The first pairs of either kind, at least one, that show so many pictures."""
+    if pictures < 1:
+        raise UserError(f"max_test is {pictures}; it must be at least 1, or 0 for all.")
+    each = max(1, pictures // 4)
+    genuine = [pair for pair in pairs.pairs if pair.genuine][:each]
+    impostor = [pair for pair in pairs.pairs if not pair.genuine][:each]
+    kept = sorted(genuine + impostor, key=lambda pair: pair.line)
+    return replace(pairs, pairs=tuple(kept))
+
+
+def _people(tree: Tree):
+    """Sorted names, and of each picture its person's place there, number and path."""
+    found = {}
+    for path in tree.pictures:
+        number = re.fullmatch(r"(.+)_(\d+)", path.stem)
+        if number and number[1] == path.parent.name:
+            found[number[1], int(number[2])] = path
+    if not found:
+        raise UserError(
+            f"{tree.root} holds no picture like Name/Name_0001.jpg; expected the tree "
+            "of LFW."
+        )
+    found = dict(sorted(found.items()))
+    people, numbers = zip(*found, strict=True)
+    names, labels = np.unique(people, return_inverse=True)
+    return names.tolist(), labels.astype(np.int32), numbers, list(found.values())
+
+
+def _classes(pairs: PairsFile, known: dict[str, int], root: Path) -> np.ndarray:
+    """The places of everyone who is in a pair."""
+    for pair in pairs.pairs:
+        for name in pair.people:
+            if name not in known:
+                raise UserError(
+                    f"{pairs.path} asks in line {pair.line} for {name}, of whom "
+                    f"{root.name} has no picture; copy that again, whole."
+                )
+    return np.array([known[name] for name in pairs.people])

@@ -20,8 +20,11 @@ def get_config(arg=None):
     }
     config.metric = {"rank": 0}  # of L; 0: as many rows as columns
     config.loss = {
-        "name": "nca",  # any of nfml_jax.losses.LOSSES, on L x as it is
-        "normalise": False,
+        "name": "triplet",  # any of nfml_jax.losses.LOSSES, with its own fields:
+        "normalise": False,  # on L x as it is, not on the sphere
+        "metric": "squared",
+        "margin": 1.0,
+        "miner": "all",
     }
     config.report = {
         # Any of nfml_jax.metrics.METRIC_LEARNERS, fitted to all training rows.

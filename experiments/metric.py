@@ -136,13 +136,12 @@ class MetricExperiment:
         metrics = {f"{section}/accuracy@{NEIGHBOURS}": fixed}
         if self.vectors.validation is not None:
             counts = [k for k in CHOICES if k <= len(self.vectors.train)]
-            best = counts[
-                int(np.argmax(self._accuracies("validation", matrix, counts)))
-            ]
-            metrics[f"{section}/accuracy"] = self._accuracies("test", matrix, (best,))[
-                0
-            ]
+            found = self._accuracies("validation", matrix, counts)
+            best = counts[int(np.argmax(found))]
+            (chosen,) = self._accuracies("test", matrix, (best,))
+            metrics[f"{section}/accuracy"] = chosen
             metrics[f"{section}/neighbours"] = float(best)
+            metrics[f"{section}/validation_accuracy"] = max(found)
         return metrics
 
     def _accuracies(self, part, matrix, counts) -> list[float]:

@@ -16,6 +16,12 @@ from nfml_jax.plots.densities import (
     samples_2d,
 )
 from nfml_jax.plots.embeddings import embedding_gallery, embeddings_2d, embeddings_3d
+from nfml_jax.plots.geometry import (
+    decision_regions,
+    metric_balls,
+    pair_regions,
+    target_logits,
+)
 from nfml_jax.plots.grids import confusion_matrix
 from nfml_jax.plots.histograms import angle_histograms, pair_histograms
 from nfml_jax.plots.style import save, to_rgb
@@ -23,6 +29,7 @@ from nfml_jax.plots.style import save, to_rgb
 __all__ = [
     "angle_histograms",
     "confusion_matrix",
+    "decision_regions",
     "density_gallery",
     "density_map",
     "embedding_gallery",
@@ -34,10 +41,13 @@ __all__ = [
     "learning_curves",
     "limits_around",
     "marginals",
+    "metric_balls",
     "pair_histograms",
+    "pair_regions",
     "roc_curve",
     "samples_2d",
     "save",
     "save_animation",
+    "target_logits",
     "to_rgb",
 ]

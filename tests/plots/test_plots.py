@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 from density_figures import DENSITY_FIGURES
+from geometry_figures import GEOMETRY_FIGURES
 from matplotlib.figure import Figure
 
 from nfml_jax import plots
@@ -78,6 +79,7 @@ FIGURES = {
         "diverged": lambda f: f([{"step": 1, "train/loss": float("nan")}]),
     },
     **DENSITY_FIGURES,
+    **GEOMETRY_FIGURES,
 }
 CASES = [(name, case) for name, cases in FIGURES.items() for case in cases]
 

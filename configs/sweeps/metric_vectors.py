@@ -1,0 +1,21 @@
+"""Six small sets, three splits of each; each set's runs have a name of their own.
+
+python launch.py --config=configs/metric_vectors.py \\
+    --sweep=configs/sweeps/metric_vectors.py
+"""
+
+from nfml_jax.training.sweeps import param, product, zip_
+
+SETS = (
+    "iris",
+    "wine",
+    "breast_cancer",
+    "ionosphere_echoes",
+    "red_wine_grades",
+    "white_wine_grades",
+)
+
+
+def get_sweep():
+    named = zip_(param("name", *SETS), param("data.name", *SETS))
+    return product(named, param("seed", 0, 1, 2))

@@ -1,0 +1,225 @@
+"""`python -m experiments.figures NAME -o FILE`: the geometry of what can be trained.
+
+metric_balls: unit balls of learned metrics on two columns of a real set;
+pair_regions: what contrastive and triplet loss make of a point beside an anchor;
+decision_boundaries: two classes and the margin between them, for five heads;
+target_logits: what every head puts in place of cos θ.
+All from the values of the library's own functions.
+"""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from nfml_jax import plots
+from nfml_jax.data.vectors import load_vectors
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.neighbours import knn_accuracy
+from nfml_jax.heads import MARGINS
+from nfml_jax.losses import LOSSES, MINERS
+from nfml_jax.losses.metrics import METRICS
+from nfml_jax.metrics import METRIC_LEARNERS
+from nfml_jax.names import look_up
+
+# Columns of a set that two classes differ in, and that go together within both.
+BALLS_SET, BALLS_COLUMNS = (
+    "breast_cancer",
+    ("mean compactness", "mean fractal dimension"),
+)
+BALLS = ("euclidean", "covariance", "nca", "lmnn", "itml")
+NEIGHBOURS = 5
+BALL_RADIUS = 0.4
+"""Of a Euclidean ball; the others have its area, as a metric's size means nothing."""
+
+HEADS = ("softmax", "normface", "sphereface", "cosface", "arcface")
+WEIGHT_NORMS = 1.0, 0.6
+"""Of the two classes' weights, where a head leaves them their norms."""
+GRID = 301
+
+MARGINS_SHOWN = 1.5, 0.8  # of contrastive and triplet loss
+POSITIVE = 1.0, 0.0
+AROUND = (-2.4, 2.4), (-2.4, 2.4)
+
+# Embeddings' norms and normal draws that margins of each example's own are shown for.
+EXAMPLES = ((10.0, -1.0), (20.0, 0.0), (110.0, 1.0))
+
+
+def metric_balls() -> Figure:
+    """Balls of equal area under each learner, among rows that it hasn't seen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is unfit for a density
+        data = load_vectors(BALLS_SET)
+    chosen = [data.columns.index(name) for name in BALLS_COLUMNS]
+    x, labels = data.train[:, chosen].astype(np.float64), data.given["train"]
+    held_out = np.concatenate([data.validation, data.test])[:, chosen]
+    theirs = np.concatenate([data.given["validation"], data.given["test"]])
+    matrices = {}
+    for name in BALLS:
+        matrix = METRIC_LEARNERS[name](x, labels)
+        accuracy = knn_accuracy(
+            x @ matrix.T, labels, held_out @ matrix.T, theirs, NEIGHBOURS, "euclidean"
+        )
+        size = np.sqrt(abs(np.linalg.det(matrix)))
+        matrices[f"{name}, {accuracy:.1%}"] = matrix / (size * BALL_RADIUS)
+    low, high = np.quantile(x, [0.2, 0.8], axis=0)
+    centres = [low, high, (low[0], high[1]), (high[0], low[1])]
+    classes, names = data.context.classes, BALLS_COLUMNS
+    title = f"of held-out rows, {NEIGHBOURS} neighbours elect the right class"
+    return plots.metric_balls(
+        matrices, centres, held_out, theirs, classes, names, title
+    )
+
+
+def pair_regions() -> Figure:
+    """A point's loss, as a positive and a negative, and what it is to a miner."""
+    size = 201
+    grid = jnp.asarray(plots.grid_points(AROUND, size))
+    anchor = jnp.zeros((1, 2))
+    contrastive = LOSSES["contrastive"](margin=MARGINS_SHOWN[0])
+    # Each point by itself with the anchor: one pair, of either kind.
+    distance = METRICS[contrastive.metric].values(grid, anchor)
+    one, none = jnp.ones_like(distance, bool), jnp.zeros_like(distance, bool)
+    losses = {
+        "contrastive: a positive": contrastive.rows(distance, one, none),
+        f"contrastive: a negative, m = {MARGINS_SHOWN[0]}": contrastive.rows(
+            distance, none, one
+        ),
+    }
+    losses = {
+        name: np.asarray(jnp.sum(row.loss, axis=0)).reshape(size, size)
+        for name, row in losses.items()
+    }
+    metric = METRICS[LOSSES["triplet"].metric]
+    distances = metric.values(anchor, grid)
+    at = metric.values(anchor, jnp.asarray([POSITIVE]))[0]
+    everyone = jnp.ones_like(distances, bool)
+    graded = {
+        "hard": MINERS["hard"](),
+        "semi-hard": MINERS["semi_hard_band"](margin=MARGINS_SHOWN[1]),
+        "easy": MINERS["easy"](margin=MARGINS_SHOWN[1]),
+    }
+    regions = {
+        name: np.asarray(miner.negatives(distances, at, everyone, None))
+        for name, miner in graded.items()
+    }
+    regions = {name: mask.reshape(size, size) for name, mask in regions.items()}
+    points = {"anchor": (0.0, 0.0), "positive": POSITIVE}
+    title = f"triplet: a negative, m = {MARGINS_SHOWN[1]}"
+    return plots.pair_regions(losses, regions, AROUND, points, title)
+
+
+def decision_boundaries() -> Figure:
+    """Two classes in the plane of their angles, and of their cosines."""
+    degrees, cosines = np.linspace(0, 180, GRID), np.linspace(-1, 1, GRID)
+    axes = {
+        "angle": (degrees, "θ₁, degrees", "θ₂, degrees"),
+        "cosine": (cosines, "cos θ₁", "cos θ₂"),
+    }
+    sides = {"angle": np.cos(np.radians(degrees)), "cosine": cosines}
+    rows = {
+        space: {
+            _named(name): gaps(MARGINS[name](), *np.meshgrid(c, c)) for name in HEADS
+        }
+        for space, c in sides.items()
+    }
+    return plots.decision_regions(rows, axes)
+
+
+def gaps(margin, first, second) -> tuple[np.ndarray, np.ndarray]:
+    """By how much class 1, and class 2, wins where it is the right one.
+
+    In units of the scale, of cosines with the two classes.
+    """
+    norms = (1.0, 1.0) if margin.normalise_weights else WEIGHT_NORMS
+    pairs = (first, second, *norms), (second, first, *norms[::-1])
+    return tuple(
+        np.asarray(margin.target(jnp.asarray(own))) * norm - other * norm_of_other
+        for own, other, norm, norm_of_other in pairs
+    )
+
+
+def _named(name) -> str:
+    kind = MARGINS[name]
+    if not (kind.normalise_weights or kind().numbers()):
+        return f"{name}\n‖w₁‖ > ‖w₂‖"
+    return f"{name}\n{kind().formula()}"
+
+
+def target_logits() -> Figure:
+    """φ of every head; those that agree share a curve."""
+    degrees = np.linspace(0, 180, 721)
+    cosine = jnp.cos(jnp.radians(degrees))
+    alike: list[tuple[list[str], np.ndarray]] = []
+    of_examples = {}
+    for name, kind in MARGINS.items():
+        curves = np.stack([_phi(kind(), cosine, *e) for e in EXAMPLES])
+        if np.ptp(curves, axis=0).max() > 1e-3:
+            of_examples[name] = curves
+            continue
+        for names, curve in alike:
+            if np.allclose(curve, curves[0], atol=1e-4):
+                names.append(name)
+                break
+        else:
+            alike.append(([name], curves[0]))
+    panels = {
+        "one margin for all": {_listed(names): curve for names, curve in alike},
+        "a margin of each example's own": of_examples,
+    }
+    variants = [f"norm {norm:g}, draw {draw:g}" for norm, draw in EXAMPLES]
+    return plots.target_logits(panels, degrees, variants)
+
+
+def _phi(margin, cosine, norm, noise) -> np.ndarray:
+    like = jnp.ones_like(cosine)
+    own = margin.for_examples(cosine, norm * like, noise * like)
+    return np.asarray(own.target(cosine))
+
+
+def _listed(names) -> str:
+    """Names with commas, three in a line."""
+    lines = [", ".join(names[i : i + 3]) for i in range(0, len(names), 3)]
+    return ",\n".join(lines)
+
+
+FIGURES = {
+    "metric_balls": metric_balls,
+    "pair_regions": pair_regions,
+    "decision_boundaries": decision_boundaries,
+    "target_logits": target_logits,
+}
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.figures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", help=f"one of {', '.join(FIGURES)}")
+    parser.add_argument("-o", "--output", type=Path, help="default: NAME.png")
+    options = parser.parse_args(arguments)
+    output = options.output or Path(f"{options.name}.png")
+    try:
+        draw = look_up(FIGURES, options.name, "figure")
+        rgb = plots.to_rgb(draw())
+        try:
+            plots.save(rgb, output)
+        except OSError as problem:
+            raise UserError(
+                f"cannot write {output} ({problem.strerror}); give another --output."
+            ) from None
+    except UserError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    print(f"Wrote {output}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

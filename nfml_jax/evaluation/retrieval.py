@@ -6,28 +6,23 @@ that a ranking is made once for all of them, a few queries at a time.
 """
 
 import dataclasses
-import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
-    blocks,
     check_labels,
     check_same_dimensions,
     check_vectors,
 )
 from nfml_jax.evaluation.neighbours import METRICS
+from nfml_jax.evaluation.rankings import THREADS, make_ranking
 
 SCORES = 2**21
-"""Scores that each thread ranks at a time; at its peak it holds 24 bytes for each."""
+"""Similarities that each thread ranks at a time (8 MiB, and twice as much to sort)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,10 +118,10 @@ def metrics(
     `neighbours.top_k`, whose metrics these are. Queries with no relevant row have no
     rank; the means leave them out, and a warning counts them.
 
-    Similarities are made on the device and ranked on the host, `scores` of them at a
-    time: XLA's sort on CPU takes twenty times as long as numpy's. UserError for an
-    unknown name, K beyond the rows searched, no query with a relevant row, or
-    embeddings that are empty, not finite or of different dimensions.
+    Similarities are made on the device and ranked on the host (`rankings`), `scores` of
+    them at a time in each thread. UserError for an unknown name, K beyond the rows
+    searched, no query with a relevant row, or embeddings that are empty, not finite or
+    of different dimensions.
     """
     values = per_query(
         queries,
@@ -190,20 +185,16 @@ def per_query(
     }
     depth = max(cut.max() for cut in cuts.values())
     chunk = max(1, scores // len(gallery))
-    sides = METRICS[metric](queries, gallery)
-    on_device = jnp.asarray(sides[1])
+    ranking = make_ranking(queries, gallery, depth, metric, itself, chunk)
 
     def measured(start):
         part = slice(start, start + chunk)
-        block = next(blocks(sides[0][part], chunk))
-        order = np.asarray(_descending(block, on_device))[: len(most[part])]
-        nearest = _first(order, depth, start if itself else None)
-        mine = query_labels[part, None]
-        query, place = np.nonzero(gallery_labels[nearest] == mine)
+        right = gallery_labels[ranking(start)] == query_labels[part, None]
+        query, place = np.divmod(np.flatnonzero(right), depth)
         hits = Hits(query, place + 1, most[part])
         return [measure(hits, cuts[n][part]) for n, (measure, _) in measures.items()]
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(THREADS) as threads:
         values = list(threads.map(measured, range(0, len(queries), chunk)))
     values = np.where(relevant > 0, np.concatenate(values, axis=1), np.nan)
     return dict(zip(measures, values, strict=True))
@@ -226,35 +217,3 @@ def _count(query_labels, gallery_labels) -> np.ndarray:
     ordered = np.sort(gallery_labels)
     ends = [np.searchsorted(ordered, query_labels, side) for side in ("left", "right")]
     return ends[1] - ends[0]
-
-
-@jax.jit
-def _descending(queries, gallery):
-    """Integers [Q, N] that rise as the similarities fall."""
-    # The full float32 product also where the hardware's default is coarser.
-    scores = jnp.matmul(queries, gallery.T, precision=lax.Precision.HIGHEST)
-    # The bits of a float order like those of an integer, negative ones the other way
-    # round. Adding 0 makes −0 equal to 0.
-    bits = lax.bitcast_convert_type(-scores + 0.0, jnp.int32)
-    return jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
-
-
-def _first(order: np.ndarray, depth: int, own: int | None) -> np.ndarray:
-    """The columns [Q, depth] of each row's least entries in `order` [Q, N], in order.
-
-    Equal ones by column. Leaves out column `own` of the first row, own + 1 of the
-    second, and so on.
-    """
-    count, columns = order.shape
-    low, high = (0, 1) if sys.byteorder == "little" else (1, 0)
-    # One number of 64 bits: the entry, and below it the column.
-    keys = np.empty((count, columns), np.int64)
-    halves = keys.view(np.int32).reshape(count, columns, 2)
-    halves[..., high], halves[..., low] = order, np.arange(columns)
-    if own is not None:
-        keys[np.arange(count), own + np.arange(count)] = np.iinfo(np.int64).max
-    if depth < columns:
-        keys.partition(depth - 1, axis=1)
-    best = keys[:, :depth]
-    best.sort(axis=1)
-    return best.view(np.int32)[:, low::2]

@@ -24,14 +24,17 @@ from nfml_jax.plots.geometry import (
 )
 from nfml_jax.plots.grids import confusion_matrix
 from nfml_jax.plots.histograms import angle_histograms, pair_histograms
+from nfml_jax.plots.rates import cmc_curve, det_curve, open_set_curve
 from nfml_jax.plots.style import save, to_rgb
 
 __all__ = [
     "angle_histograms",
+    "cmc_curve",
     "confusion_matrix",
     "decision_regions",
     "density_gallery",
     "density_map",
+    "det_curve",
     "embedding_gallery",
     "embeddings_2d",
     "embeddings_3d",
@@ -42,6 +45,7 @@ __all__ = [
     "limits_around",
     "marginals",
     "metric_balls",
+    "open_set_curve",
     "pair_histograms",
     "pair_regions",
     "roc_curve",

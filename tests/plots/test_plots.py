@@ -11,7 +11,7 @@ from geometry_figures import GEOMETRY_FIGURES
 from matplotlib.figure import Figure
 
 from nfml_jax import plots
-from nfml_jax.evaluation import verification
+from nfml_jax.evaluation import identification, verification
 from nfml_jax.plots import style
 
 
@@ -29,6 +29,8 @@ RNG = np.random.default_rng(0)
 ROC = verification.roc(RNG.normal(1, 1, 300), RNG.normal(-1, 1, 900))
 PERFECT = verification.roc([0.9], [0.1])
 PAIRS = verification.all_pairs(*embedded(50, 3, 4)[:2])
+SEARCHED = identification.search(*embedded(400, 12, 3)[:2], np.eye(9, 3), np.arange(9))
+ONE = identification.search([[1, 0], [0, 1]], [0, 1], [[1, 0]], [0])
 ROWS = [
     {"step": s, "train/loss": 1 / (s + 1), "train/accuracy": 0.5} for s in range(40)
 ]
@@ -66,6 +68,21 @@ FIGURES = {
         "several": lambda f: f({"softmax": ROC, "ArcFace": PERFECT}),
         "perfect": lambda f: f(PERFECT),
         "reversed": lambda f: f(verification.roc([0.1], [0.9])),
+    },
+    "det_curve": {
+        "one": lambda f: f(ROC, "DET"),
+        "several": lambda f: f({"softmax": ROC, "ArcFace": PERFECT}),
+        "perfect": lambda f: f(PERFECT),
+        "reversed": lambda f: f(verification.roc([0.1], [0.9])),
+    },
+    "cmc_curve": {
+        "one": lambda f: f(SEARCHED, 5, "CMC"),
+        "several": lambda f: f({"softmax": SEARCHED, "ArcFace": ONE}),
+        "one identity": lambda f: f(ONE),
+    },
+    "open_set_curve": {
+        "one": lambda f: f(SEARCHED.open_set(), "Open set"),
+        "several": lambda f: f({"softmax": SEARCHED.open_set(), "b": ONE.open_set()}),
     },
     "confusion_matrix": {
         "usual": lambda f: f(RNG.integers(0, 2000, (10, 10)), NAMES, "Confusion"),

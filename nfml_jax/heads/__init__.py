@@ -11,17 +11,33 @@ from nfml_jax.errors import UserError
 from nfml_jax.heads.head import HeadOutput, MarginHead
 from nfml_jax.heads.margins import (
     MARGINS,
+    AdaCos,
+    AdaFace,
     ArcFace,
+    ArcNegFace,
+    CircleLoss,
+    CocoLoss,
     CombinedMargin,
     CosFace,
+    CurricularFace,
+    ElasticArcFace,
+    ElasticCosFace,
+    FocalLoss,
     L2Softmax,
     LSoftmax,
+    MagFace,
     Margin,
+    MVArcFace,
+    MVCosFace,
     NormFace,
     Softmax,
     SphereFace,
+    SphereFace2,
     SphereFaceR,
+    SubCenterArcFace,
+    UniformFace,
 )
+from nfml_jax.heads.outliers import dominant_centres, outliers
 from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.strength import Annealing, Warmup
 from nfml_jax.heads.summation import SUMMATIONS
@@ -30,22 +46,39 @@ from nfml_jax.names import look_up
 __all__ = [
     "MARGINS",
     "SUMMATIONS",
+    "AdaCos",
+    "AdaFace",
     "Annealing",
     "ArcFace",
+    "ArcNegFace",
+    "CircleLoss",
+    "CocoLoss",
     "CombinedMargin",
     "CosFace",
+    "CurricularFace",
+    "ElasticArcFace",
+    "ElasticCosFace",
+    "FocalLoss",
     "HeadOutput",
     "L2Softmax",
     "LSoftmax",
+    "MVArcFace",
+    "MVCosFace",
+    "MagFace",
     "Margin",
     "MarginHead",
     "NormFace",
     "Softmax",
     "SphereFace",
+    "SphereFace2",
     "SphereFaceR",
+    "SubCenterArcFace",
     "TargetProbability",
+    "UniformFace",
     "Warmup",
+    "dominant_centres",
     "make_head",
+    "outliers",
 ]
 
 
@@ -59,6 +92,7 @@ def make_head(
     warmup_steps: int = 0,
     annealing: bool | Mapping = True,
     summation: str = "dense",
+    axis_name: str | None = None,
     **options,
 ) -> MarginHead:
     """The head `name` of `MARGINS` from plain values.
@@ -67,8 +101,9 @@ def make_head(
     `scale` is a number (24 or "24"), "learned", "p=0.99" (see `TargetProbability`) or
     None for the margin's own. `warmup_steps` above 0 warms the margin up; otherwise
     `annealing` True is the schedule the margin was published with, if any, False is
-    none, and a mapping gives `Annealing`'s fields. `options` are the margin's other
-    fields. Raises `UserError` for anything that does not exist or fit.
+    none, and a mapping gives `Annealing`'s fields. `axis_name` is the device axis while
+    training, for statistics. `options` are the margin's other fields. Raises
+    `UserError` for anything that does not exist or fit.
     """
     kind = look_up(MARGINS, name, "Head")
     if embedding_size < 2:
@@ -84,6 +119,7 @@ def make_head(
         scale=_scale(scale),
         strength=_strength(kind, warmup_steps, annealing),
         summation=summation,
+        axis_name=axis_name,
     )
 
 

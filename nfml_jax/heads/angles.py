@@ -83,7 +83,8 @@ def shifted_cosine(cosine: jax.Array, multiple, shift, beyond_pi: str) -> jax.Ar
     There the cosine would rise again and reward a larger angle. `"linear"` goes on as
     cos θ - max(m2 sin m2, 1 + cos θ*), θ* being where π is reached: for m1 = 1 and
     m2 ≤ 2.33 this is cos θ - m2 sin m2. `"clamp"` stays at -1, with no gradient;
-    `"none"` lets it rise. ArcFace (Deng et al. 2019), eq. 4.
+    `"none"` lets it rise. ArcFace (Deng et al. 2019), eq. 4. Below 0, which a negative
+    shift (an array) leads to, all three do likewise: straight from 1 on, 1, or fall.
     """
     cosine_m, sine_m = multiple_angle(cosine, multiple)
     shifted = cosine_m * jnp.cos(shift) - sine_m * jnp.sin(shift)
@@ -94,4 +95,9 @@ def shifted_cosine(cosine: jax.Array, multiple, shift, beyond_pi: str) -> jax.Ar
         beyond = -1.0
     else:
         beyond = cosine - jnp.maximum(shift * jnp.sin(shift), 1.0 + boundary)
-    return jnp.where(cosine < boundary, beyond, shifted)
+    shifted = jnp.where(cosine < boundary, beyond, shifted)
+    if is_number(shift):
+        return shifted
+    start = jnp.cos(jnp.maximum(-shift / multiple, 0.0))
+    before = jnp.ones_like(cosine) if beyond_pi == "clamp" else 1.0 + cosine - start
+    return jnp.where(cosine > start, before, shifted)

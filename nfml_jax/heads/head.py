@@ -1,5 +1,7 @@
 """The margin head: class weights, a margin on the right class, scale, cross entropy."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 
 import flax
@@ -9,11 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads import angles
-from nfml_jax.heads.margins import Margin
-from nfml_jax.heads.scale import TargetProbability
+from nfml_jax.heads import angles, wording
+from nfml_jax.heads.logits import Logits, similarities
+from nfml_jax.heads.margins import Margin, Rows
+from nfml_jax.heads.scale import TargetProbability, check_scale
 from nfml_jax.heads.summation import SUMMATIONS
 from nfml_jax.names import look_up
+
+# The collection of what follows the training beside the parameters.
+STATISTICS = "statistics"
 
 
 @flax.struct.dataclass
@@ -24,7 +30,8 @@ class HeadOutput:
     `correct` [B], 1 where the margin-free logits' largest is the label; `logged`,
     scalars worth watching, all of them means over the batch: `scale`, `strength`,
     `target_angle` (degrees), `embedding_norm`, `weight_norm`, `ignored` (the
-    share of labels out of range).
+    share of labels out of range), what is added to the cross entropy (`penalty`), and
+    the margin's statistics that are numbers.
     """
 
     loss: jax.Array
@@ -38,14 +45,18 @@ class MarginHead(nn.Module):
 
     `scale` is a number, `"learned"` (from the margin's own scale on),
     `TargetProbability(p)`, or None for the margin's own; margins that keep the
-    embeddings' norm have none. `strength` maps the step to the share of the margin
-    that applies (`Warmup`, `Annealing`, any function); None is all of it.
-    `summation` names an entry of `SUMMATIONS`.
+    embeddings' norm have none, and AdaCos finds its own. `strength` maps the step to
+    the share of the margin that applies (`Warmup`, `Annealing`, any function); None is
+    all of it. `summation` names an entry of `SUMMATIONS`. `axis_name` is the device
+    axis, if any, over which the rows that statistics are made of are gathered.
 
-    Parameters are `weights` [C, D], `bias` [C] (where the margin has one) and
-    `log_scale` (where it is learned), in float32. Float32 embeddings are multiplied
-    in float32 on every device; bfloat16 embeddings in bfloat16, summed in float32, and
-    the target cosine is computed in float32 all the same.
+    Parameters are `weights` [C, D], or [C, K, D] for K sub-centres, `bias` [C], or one
+    number (where the margin has one) and `log_scale` (where it is learned), in float32.
+    Float32 embeddings are multiplied in float32 on every device; bfloat16 embeddings in
+    bfloat16, summed in float32, and the target cosine is computed in float32 all the
+    same. Margins that follow the training keep what they have seen in the collection
+    "statistics", which changes only while it is mutable. Random margins draw from the
+    stream "margin", and do without randomness if it isn't given.
     """
 
     num_classes: int
@@ -53,6 +64,7 @@ class MarginHead(nn.Module):
     scale: float | str | TargetProbability | None = None
     strength: Callable[[jax.Array], jax.Array] | None = None
     summation: str = "dense"
+    axis_name: str | None = None
 
     def __post_init__(self):
         if self.num_classes < 2:
@@ -60,7 +72,7 @@ class MarginHead(nn.Module):
                 f"MarginHead got num_classes={self.num_classes!r}; expected at least 2."
             )
         look_up(SUMMATIONS, self.summation, "Summation")
-        self._check_scale()
+        check_scale(self.scale, self.margin, self.num_classes)
         super().__post_init__()
 
     def __call__(
@@ -73,57 +85,70 @@ class MarginHead(nn.Module):
         batch can be padded with -1.
         """
         embeddings, labels = jnp.asarray(embeddings), jnp.asarray(labels)
-        weights, bias, scale = self._parameters(embeddings)
+        margin, weights, bias, scale = self._variables(embeddings)
         strength = 1.0
         if self.strength is not None and step is not None:
             strength = self.strength(step)
-
-        def scores(embeddings, weights, bias):
-            return _scores(self.margin, scale, embeddings, weights, bias)
-
-        def target(embeddings, weights, bias):
-            return _target(self.margin, scale, strength, embeddings, weights, bias)
+        logits = Logits(margin, scale, strength)
+        noise = self._noise(len(embeddings))
 
         valid = (labels >= 0) & (labels < self.num_classes)
-        sum_over_classes = SUMMATIONS[self.summation]
-        summed = sum_over_classes(
-            embeddings, weights, bias, jnp.where(valid, labels, 0), scores, target
+        labels = jnp.where(valid, labels, 0)
+        own, others, correct = SUMMATIONS[self.summation](
+            embeddings,
+            weights,
+            bias,
+            labels,
+            lambda *block: logits.target(*block, noise),
+            logits.scores,
         )
-        loss, cosine, correct = (jnp.where(valid, part, 0.0) for part in summed)
-        cosine = jax.lax.stop_gradient(cosine)
+        loss = margin.loss(own.logit, others)
+        penalty = self._penalty(margin, weights, labels, own.norm)
+        if penalty is not None:
+            loss = loss + strength * penalty
+        loss, cosine, correct = (
+            jnp.where(valid, part, 0.0) for part in (loss, own.cosine, correct)
+        )
+        self._follow(
+            margin, Rows(own.cosine, own.norm, others, labels, own.centre, valid)
+        )
         logged = {
             "scale": scale,
             "strength": strength,
             "target_angle": jnp.degrees(angles.angle(cosine)),
-            "embedding_norm": angles.direction_and_norm(_float32(embeddings))[1],
+            "embedding_norm": own.norm,
             "weight_norm": angles.direction_and_norm(weights)[1],
             "ignored": 1.0 - valid,
+            "penalty": None if penalty is None else jnp.where(valid, penalty, 0.0),
         }
-        if scale is None:
-            del logged["scale"]
-        logged = {name: jnp.mean(value) for name, value in logged.items()}
-        return HeadOutput(loss, cosine, correct, jax.lax.stop_gradient(logged))
+        for name in margin.initial_statistics(self.num_classes):
+            if jnp.ndim(value := getattr(margin, name)) == 0:
+                logged[name] = value
+        logged = {n: jnp.mean(v) for n, v in logged.items() if v is not None}
+        cosine, logged = jax.lax.stop_gradient((cosine, logged))
+        return HeadOutput(loss, cosine, correct, logged)
 
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """The margin-free logits [B, C] of embeddings [B, D], used for prediction."""
         embeddings = jnp.asarray(embeddings)
-        weights, bias, scale = self._parameters(embeddings)
-        return _scores(self.margin, scale, embeddings, weights, bias)
+        margin, weights, bias, scale = self._variables(embeddings)
+        return Logits(margin, scale).free(embeddings, weights, bias)
+
+    def class_weights(self) -> jax.Array:
+        """A vector for each class, [C, D]: its weights, or its dominant sub-centre."""
+        weights = self.get_variable("params", "weights")
+        if weights.ndim == 2:
+            return weights
+        dominant = jnp.argmax(self.get_variable(STATISTICS, "wins"), axis=-1)
+        return weights[jnp.arange(len(weights)), dominant]
 
     def formula(self) -> str:
         """The right class's logit, with the head's numbers in it."""
-        return self._logit_shown(self.margin.formula())
+        return wording.logit(self.margin, self._scale_shown(), self.margin.formula())
 
     def words(self) -> str:
         """The loss in words, for a run's header."""
-        right, others = self.formula(), self._logit_shown("cos θ")
-        loss = f"cross entropy of softmax over {self.num_classes:,} classes"
-        if right == others:
-            words = [f"{loss}; logits {others}"]
-        else:
-            options = self.margin.options()
-            right += f" ({options})" if options else ""
-            words = [f"{loss}; right class {right}, others {others}"]
+        words = [wording.loss(self.margin, self._scale_shown(), self.num_classes)]
         if isinstance(self.scale, str):
             words.append("s is learned")
         if self.strength is not None:
@@ -131,89 +156,83 @@ class MarginHead(nn.Module):
             words.append(getattr(self.strength, "words", lambda: default)())
         return "; ".join(words)
 
-    def _logit_shown(self, phi: str) -> str:
-        length = "" if self.margin.normalise_weights else "‖w‖·"
-        size = f"{self._scale_shown()}·" if self.margin.normalise_embeddings else "‖x‖·"
-        phi = phi if phi.startswith("cos") and " - " not in phi else f"({phi})"
-        return length + size + phi + (" + b" if self.margin.bias else "")
-
     @nn.compact
-    def _parameters(self, embeddings):
-        init = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
+    def _variables(self, embeddings):
+        """The margin with its statistics, the weights, the bias [C] and the scale."""
         shape = (self.num_classes, embeddings.shape[-1])
+        if self.margin.subcentres > 1:
+            shape = (self.num_classes, self.margin.subcentres, embeddings.shape[-1])
+        init = nn.initializers.lecun_normal(-1, -2, batch_axis=range(len(shape) - 2))
         weights = self.param("weights", init, shape, jnp.float32)
+        statistics = self.margin.initial_statistics(self.num_classes)
+        statistics = {
+            name: self.variable(STATISTICS, name, lambda value=value: value).value
+            for name, value in statistics.items()
+        }
+        margin = dataclasses.replace(self.margin, **statistics)
+        scale = self._scale(margin)
         bias = None
-        if self.margin.bias:
-            zeros = nn.initializers.zeros
-            bias = self.param("bias", zeros, (self.num_classes,), jnp.float32)
-            bias = jnp.asarray(bias)
-        return jnp.asarray(weights), bias, self._scale()
+        if margin.bias:
+            shape = () if margin.shared_bias else (self.num_classes,)
+            start = margin.initial_bias(self.num_classes, scale)
+            init = nn.initializers.constant(start)
+            bias = self.param("bias", init, shape, jnp.float32)
+            bias = jnp.broadcast_to(bias, (self.num_classes,))
+        return margin, jnp.asarray(weights), bias, scale
 
-    def _check_scale(self):
-        name = type(self.margin).__name__
-        if not self.margin.normalise_embeddings and self.scale is not None:
-            raise UserError(
-                f"{name} keeps the embeddings' norm and has no scale, but got "
-                f"scale={self.scale!r}; leave the scale out (None)."
-            )
-        if isinstance(self.scale, str) and self.scale != "learned":
-            raise UserError(
-                f"MarginHead got scale={self.scale!r}; expected a number, 'learned' or "
-                "a TargetProbability."
-            )
-        if angles.is_number(self.scale) and not 0 < self.scale < np.inf:
-            raise UserError(
-                f"MarginHead got scale={self.scale!r}; expected a number above 0."
-            )
-        if isinstance(self.scale, TargetProbability):
-            self.scale.scale(self.margin, self.num_classes)
+    def _noise(self, count):
+        if self.margin.random and self.has_rng("margin"):
+            return jax.random.normal(self.make_rng("margin"), (count,))
+        return jnp.zeros(count)
 
-    def _scale(self):
+    def _penalty(self, margin, weights, labels, norm):
+        """What is added to the loss [B], or None: of the norms or of the centres."""
+        if not margin.repulsion:
+            return margin.penalty(norm)
+
+        def scores(centres, weights, bias, own):
+            cosine = similarities(margin, centres, weights)
+            return cosine, margin.log_nearness(cosine)
+
+        nothing = lambda *block: None  # noqa: E731
+        sum_over_classes = SUMMATIONS[self.summation]
+        summed = sum_over_classes(
+            weights[labels], weights, None, labels, nothing, scores
+        )
+        return margin.repulsion * jnp.exp(summed.others) / (self.num_classes - 1)
+
+    def _follow(self, margin, rows):
+        """Move the margin's statistics on, where they may change."""
+        names = margin.initial_statistics(self.num_classes)
+        changing = names and self.is_mutable_collection(STATISTICS)
+        if not changing or self.is_initializing():
+            return
+        rows = jax.lax.stop_gradient(rows)
+        if self.axis_name is not None:
+            gather = functools.partial(
+                jax.lax.all_gather, axis_name=self.axis_name, tiled=True
+            )
+            rows = jax.tree.map(gather, rows)
+        for name, value in margin.moved(rows).items():
+            value = value.astype(getattr(margin, name).dtype)
+            self.put_variable(STATISTICS, name, value)
+
+    def _scale(self, margin):
         """The scale, or None where embeddings keep their norm."""
-        start = self.margin.default_scale
         if isinstance(self.scale, str):
-            log_start = nn.initializers.constant(np.log(start))
+            log_start = nn.initializers.constant(
+                np.log(margin.own_scale(self.num_classes))
+            )
             return jnp.exp(self.param("log_scale", log_start, (), jnp.float32))
         if isinstance(self.scale, TargetProbability):
-            return self.scale.scale(self.margin, self.num_classes)
-        return start if self.scale is None else self.scale
+            return self.scale.scale(margin, self.num_classes)
+        return margin.own_scale(self.num_classes) if self.scale is None else self.scale
 
     def _scale_shown(self) -> str:
-        if isinstance(self.scale, str):
+        """The scale as formulae show it, "s" where it isn't a known number."""
+        if isinstance(self.scale, str) or self.margin.finds_scale:
             return "s"
-        scale = self._scale()
+        scale = self._scale(self.margin)
+        if scale is None:
+            return ""
         return f"{float(scale):g}" if jnp.ndim(scale) == 0 else "s"
-
-
-def _float32(values):
-    """At least float32: float64 stays what it is."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
-
-
-def _scores(margin, scale, embeddings, weights, bias):
-    """Margin-free logits [B, C] of any block of classes."""
-    x, w = _float32(embeddings), weights
-    if margin.normalise_embeddings:
-        x, _ = angles.direction_and_norm(x)
-    if margin.normalise_weights:
-        w, _ = angles.direction_and_norm(w)
-    logits = jnp.matmul(
-        x.astype(embeddings.dtype),
-        w.astype(embeddings.dtype).T,
-        precision=jax.lax.Precision.HIGHEST,
-        preferred_element_type=x.dtype,
-    )
-    if margin.normalise_embeddings:
-        logits = logits * scale
-    return logits if bias is None else logits + bias
-
-
-def _target(margin, scale, strength, embeddings, weights, bias):
-    """The cosine [B] of embeddings with their own class, and the logit with margin."""
-    x, x_norm = angles.direction_and_norm(_float32(embeddings))
-    w, w_norm = angles.direction_and_norm(weights)
-    cosine = jnp.clip(jnp.sum(x * w, axis=-1), -1.0, 1.0)
-    logit = cosine + strength * (margin.target(cosine) - cosine)
-    logit = logit * (scale if margin.normalise_embeddings else x_norm)
-    logit = logit if margin.normalise_weights else logit * w_norm
-    return cosine, logit if bias is None else logit + bias

@@ -1,14 +1,16 @@
-"""The scale of normalised logits, from the probability that a head is to reach.
+"""The scale of normalised logits: its checks, and one from a probability to reach.
 
 CosFace (Wang et al. 2018), eq. 6, with the margin taken into account.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
+from nfml_jax.heads import angles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +20,8 @@ class TargetProbability:
     With an embedding on its own centre, and all the C centres as far apart as they can
     be (a simplex, cosine -1 / (C - 1); needs C ≤ D + 1), this is
     s = ln((C - 1) P / (1 - P)) / (φ(0) + 1 / (C - 1)). Without a margin it is CosFace's
-    eq. 6; with CosFace's margin the divisor is C / (C - 1) - m.
+    eq. 6; with CosFace's margin the divisor is C / (C - 1) - m. Where wrong classes
+    count for something other than their cosine, so it is here.
     """
 
     probability: float
@@ -34,7 +37,8 @@ class TargetProbability:
         """The scale, a scalar, for a margin and a number of classes."""
         odds = (num_classes - 1) * self.probability / (1.0 - self.probability)
         with jax.ensure_compile_time_eval():
-            gap = margin.target(jnp.ones(())) + 1.0 / (num_classes - 1)
+            best = margin.target(jnp.ones(()))
+            gap = best - margin.negatives(jnp.asarray(-1.0 / (num_classes - 1)), best)
             unreachable = not margin.is_array and (gap <= 0.0 or odds <= 1.0)
         if unreachable:
             raise UserError(
@@ -43,3 +47,29 @@ class TargetProbability:
                 "or a larger probability."
             )
         return jnp.log(odds) / gap
+
+
+def check_scale(scale, margin, num_classes: int) -> None:
+    """Raises UserError for a head's scale that cannot be, or not with this margin."""
+    name = type(margin).__name__
+    if not margin.normalise_embeddings and scale is not None:
+        raise UserError(
+            f"{name} keeps the embeddings' norm and has no scale, but got "
+            f"scale={scale!r}; leave the scale out (None)."
+        )
+    if margin.finds_scale and scale is not None:
+        raise UserError(
+            f"{name} finds its own scale, but got scale={scale!r}; leave the scale out "
+            "(None), or take 'normface'."
+        )
+    if isinstance(scale, str) and scale != "learned":
+        raise UserError(
+            f"MarginHead got scale={scale!r}; expected a number, 'learned' or "
+            "a TargetProbability."
+        )
+    if angles.is_number(scale) and not 0 < scale < math.inf:
+        raise UserError(f"MarginHead got scale={scale!r}; expected a number above 0.")
+    if isinstance(scale, TargetProbability):
+        scale.scale(margin, num_classes)
+    else:
+        margin.own_scale(num_classes)

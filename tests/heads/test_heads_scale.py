@@ -18,8 +18,10 @@ def test_a_simplex_of_centres_reaches_the_probability(margin, classes, probabili
     if classes == 2 and probability == 0.5:
         pytest.skip("two classes have probability 1/2 at scale 0")
     scale = float(TargetProbability(probability).scale(margin, classes))
-    own = np.exp(scale * float(margin.target(jnp.ones(()))))
-    others = (classes - 1) * np.exp(-scale / (classes - 1))
+    target = margin.target(jnp.ones(()))
+    other = margin.negatives(jnp.asarray(-1.0 / (classes - 1)), target)
+    own = np.exp(scale * float(target))
+    others = (classes - 1) * np.exp(scale * float(other))
     np.testing.assert_allclose(own / (own + others), probability, rtol=1e-4)
 
 

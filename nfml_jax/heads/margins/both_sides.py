@@ -1,0 +1,121 @@
+"""Losses that put a margin on the right class and on every wrong one."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.heads.margins.checks import check_choices, check_number, shown
+from nfml_jax.heads.margins.margin import NUMBER, Margin
+
+
+@dataclasses.dataclass(frozen=True)
+class CircleLoss(Margin):
+    """φ = (1 + m - c)(c - 1 + m) for c = cos θ: Sun et al. 2020 (2002.10857), eq. 8.
+
+    Wrong classes count as [c + m]₊ (c - m). The first factors are weights without
+    gradient: an entry far from its optimum pulls harder. The margin *relaxes*: the
+    larger, the sooner a class is good enough. The default scale is the paper's for
+    faces.
+    """
+
+    margin: Any = dataclasses.field(default=0.25, metadata=NUMBER)
+    default_scale: ClassVar[float | None] = 256.0
+
+    def __post_init__(self):
+        check_number(self, "margin", 0.0, 2.0)
+
+    def phi(self, cosine):
+        weight = jax.lax.stop_gradient(1.0 + self.margin - cosine)
+        return weight * (cosine - 1.0 + self.margin)
+
+    def negatives(self, cosine, target):
+        weight = jax.lax.stop_gradient(jax.nn.relu(cosine + self.margin))
+        return weight * (cosine - self.margin)
+
+    def formula(self):
+        return f"{shown(self.margin)}² - (1 - cos θ)²"
+
+    def others_formula(self):
+        m = shown(self.margin)
+        return f"[cos θ + {m}]₊(cos θ - {m})"
+
+    def _smaller(self, neighbour):
+        return f"a margin above {neighbour / math.sqrt(2.0):.3f}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SphereFace2(Margin):
+    """One binary classifier for each class: Wen et al. 2022 (2108.01513), eq. 5.
+
+    With g(c) = 2((c + 1) / 2)^`sharpness` - 1, the loss is `balance` times
+    softplus(-s(g - m) - b) of the right class, plus 1 - `balance` times
+    softplus(s(g + m) + b) of each wrong one; b is shared, and starts where it has no
+    gradient at right angles. The paper divides by s. The released code takes
+    `grad="detach"`.
+    """
+
+    margin: Any = dataclasses.field(default=0.4, metadata=NUMBER)
+    sharpness: float = 3
+    balance: float = 0.7
+    grad: str = "exact"
+    bias: ClassVar[bool] = True
+    shared_bias: ClassVar[bool] = True
+    default_scale: ClassVar[float | None] = 40.0
+
+    def __post_init__(self):
+        check_number(self, "margin", 0.0, 2.0)
+        check_number(self, "sharpness", 1.0)
+        check_number(self, "balance", 1e-6, 1.0 - 1e-6)
+        check_choices(self)
+
+    def phi(self, cosine):
+        return self._sharpened(cosine) - self.margin
+
+    def negatives(self, cosine, target):
+        return self._with_gradient(cosine, self._sharpened(cosine) + self.margin)
+
+    def log_terms(self, logits):
+        # For small logits log softplus(z) is z, before softplus(z) underflows.
+        above = jnp.maximum(logits, -37.0)
+        return jnp.where(logits < -37.0, logits, jnp.log(jax.nn.softplus(above)))
+
+    def loss(self, target, others):
+        own = self.balance * jax.nn.softplus(-target)
+        return own + (1.0 - self.balance) * jnp.exp(others)
+
+    def initial_bias(self, num_classes, scale):
+        """Where the loss of cosines that are all 0 has no gradient in the bias."""
+        odds = self.balance / ((1.0 - self.balance) * (num_classes - 1.0))
+        other = scale * (2.0 * 0.5**self.sharpness - 1.0 + self.margin)
+        log_gap = -2.0 * scale * self.margin
+        root = jnp.sqrt((1.0 - odds) ** 2 + 4.0 * odds * jnp.exp(log_gap))
+        if odds < 1.0:
+            return jnp.log(2.0 * odds) - other - jnp.log(1.0 - odds + root)
+        # The same, where 1 - odds + root would lose its digits.
+        return jnp.log((root + odds - 1.0) / 2.0) - log_gap - other
+
+    def formula(self):
+        return f"{self._sharpened_shown()} - {shown(self.margin)}"
+
+    def others_formula(self):
+        return f"{self._sharpened_shown()} + {shown(self.margin)}"
+
+    def loss_words(self):
+        return (
+            f"binary cross entropies (right class {self.balance:g}, wrong classes "
+            f"{1.0 - self.balance:g})"
+        )
+
+    def _sharpened(self, cosine):
+        base = jnp.maximum((cosine + 1.0) / 2.0, 0.0)
+        return 2.0 * base**self.sharpness - 1.0
+
+    def _sharpened_shown(self):
+        return f"2((cos θ + 1)/2)^{self.sharpness:g} - 1"
+
+    def _smaller(self, neighbour):
+        room = (1.0 - float(self._sharpened(jnp.asarray(neighbour)))) / 2.0
+        return f"a margin below {room:.3f}"

@@ -1,0 +1,109 @@
+"""Margins that count a wrong class for more (or less) by how it compares with φ.
+
+Each is a fixed margin for the right class, and a function of cos θ_j and φ for the
+wrong ones. Which classes are hard has no gradient.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.heads.margins.checks import check_choices, check_number
+from nfml_jax.heads.margins.fixed import ArcFace, CosFace
+from nfml_jax.heads.margins.margin import STATISTIC
+
+
+@dataclasses.dataclass(frozen=True)
+class CurricularFace(ArcFace):
+    """ArcFace, with cos θ_j (t + cos θ_j) where cos θ_j > φ: Huang et al. 2020.
+
+    t, the moving average of the target cosine, lets hard classes count for less at
+    first and more later on (2004.00288, eqs. 5-7 and 9).
+    """
+
+    momentum: float = 0.99
+    t: Any = dataclasses.field(default=0.0, metadata=STATISTIC)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, "momentum", 0.0, 1.0)
+        check_number(self, "t", -1.0, 1.0)
+
+    def negatives(self, cosine, target):
+        return jnp.where(cosine > target, cosine * (self.t + cosine), cosine)
+
+    def moved(self, rows):
+        return {"t": self._drifted("t", rows.mean(rows.cosine), rows)}
+
+    def others_formula(self):
+        return "cos θ (times t + cos θ where it is above)"
+
+
+REWEIGHTINGS = ("adaptive", "fixed")
+
+
+class _MisclassifiedVectors:
+    """Wrong classes with cos θ_j > φ count as cos θ_j + t (cos θ_j + 1).
+
+    That is "adaptive" reweighting, or cos θ_j + t for "fixed".
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, "t", 0.0)
+        check_choices(self, reweighting=REWEIGHTINGS)
+
+    def negatives(self, cosine, target):
+        more = self.t * (cosine + 1.0) if self.reweighting == "adaptive" else self.t
+        return jnp.where(cosine > target, cosine + more, cosine)
+
+    def others_formula(self):
+        more = "(cos θ + 1)" if self.reweighting == "adaptive" else ""
+        return f"cos θ (plus {self.t:g}{more} where it is above)"
+
+
+@dataclasses.dataclass(frozen=True)
+class MVArcFace(_MisclassifiedVectors, ArcFace):
+    """MV-Arc-Softmax, ArcFace's margin: Wang et al. 2020 (1912.00833), eqs. 5-8."""
+
+    t: float = 0.12
+    reweighting: str = "adaptive"
+
+
+@dataclasses.dataclass(frozen=True)
+class MVCosFace(_MisclassifiedVectors, CosFace):
+    """MV-AM-Softmax, CosFace's margin: Wang et al. 2020 (1912.00833), eqs. 5-8."""
+
+    t: float = 0.12
+    reweighting: str = "adaptive"
+
+
+@dataclasses.dataclass(frozen=True)
+class ArcNegFace(ArcFace):
+    """ArcFace, with w cos θ_j + w - 1: Liu et al. 2019 (1909.00632), eq. 4.
+
+    w = `peak` · exp(-(cos θ_j - φ)² / `width`) is largest for classes about as near as
+    the right one, so that mislabelled examples, far from theirs, count for less. φ has
+    no gradient in it.
+    """
+
+    peak: float = 1.2
+    width: float = 2.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(self, "peak", 0.0)
+        check_number(self, "width", 1e-6)
+
+    def negatives(self, cosine, target):
+        distance = cosine - jax.lax.stop_gradient(target)
+        weight = self.peak * jnp.exp(-(distance**2) / self.width)
+        return weight * (cosine + 1.0) - 1.0
+
+    def others_formula(self):
+        return f"w (cos θ + 1) - 1, w = {self.peak:g} exp(-(cos θ - φ)²/{self.width:g})"
+
+    def _smaller(self, neighbour):
+        return "a smaller margin or peak"

@@ -20,6 +20,7 @@ from nfml_jax.flows.trained import draw
 from nfml_jax.names import look_up
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.sharding import AXIS
 from nfml_jax.variational import (
     ENERGIES,
     SQUARE,
@@ -60,7 +61,7 @@ class VariationalExperiment:
         self.flow = sampling_flow(config["flow"], self.energy.event_dim)
         self.checked = not has_equations(self.flow)
         self.q = approximation_of(self.flow)
-        self.objective = make_objective(**config["objective"])
+        self.objective = make_objective(**config["objective"], axis_name=AXIS)
         annealing = config["annealing"]
         if not (0 < annealing["start"] <= 1 and annealing["steps"] >= 0):
             raise UserError(

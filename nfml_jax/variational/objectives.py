@@ -78,19 +78,26 @@ def path_gradient(
 
 
 def forward_kl(
-    q: Approximation, log_density: LogDensity, variables, key: Array, n: int
+    q: Approximation,
+    log_density: LogDensity,
+    variables,
+    key: Array,
+    n: int,
+    *,
+    axis_name: str | None = None,
 ) -> Array:
     """E_p[log p̃ - log q] = KL(p ‖ q) + log Z, by self-normalised importance weights.
 
     Draws of q itself are weighted by p̃ / q. The estimate and its gradient have a bias
     of order 1 / n, which is large where q misses part of p. Takes the flow's inverse.
+    With `axis_name` the draws are those of all its devices, n on each.
     """
     x, log_q = lax.stop_gradient(q.sample_and_log_prob(variables, key, n))
     log_p = lax.stop_gradient(log_density(x))
-    weights = jax.nn.softmax(log_p - log_q)
+    weights, _ = _shares(log_p - log_q, axis_name)
     # A weight of 0 says that p has no mass there, whatever q has.
     gains = jnp.where(weights > 0, log_p - q.log_prob(variables, x), 0)
-    return jnp.sum(weights * gains)
+    return jnp.mean(weights * gains)
 
 
 def alpha_divergence(
@@ -101,16 +108,40 @@ def alpha_divergence(
     n: int,
     *,
     alpha: float = 0.5,
+    axis_name: str | None = None,
 ) -> Array:
     """Rényi's D_α(q ‖ p) - log Z = -log E_q[(p̃ / q)^(1 - α)] / (1 - α).
 
     Li and Turner (NeurIPS 2016). As α nears 1 it is `reverse_kl`; α = 0 gives the
-    importance-weighted bound, α = 2 goes with χ²(q ‖ p). UserError for α = 1.
+    importance-weighted bound, α = 2 goes with χ²(q ‖ p). UserError for α = 1. With
+    `axis_name` the draws are those of all its devices, n on each.
     """
     _check(alpha)
     x, log_q = q.sample_and_log_prob(variables, key, n)
-    powers = (1 - alpha) * (log_density(x) - log_q)
-    return -(jax.nn.logsumexp(powers) - jnp.log(n)) / (1 - alpha)
+    gains = log_density(x) - log_q
+    shares, log_mean = _shares((1 - alpha) * gains, axis_name)
+    # The logarithm's gradient is that of the gains' weighted mean.
+    weighted = jnp.mean(jnp.where(shares > 0, shares * gains, 0))
+    return lax.stop_gradient(weighted - log_mean / (1 - alpha)) - weighted
+
+
+def _shares(log_weights, axis_name):
+    """Weights of mean one over all devices' draws, and the log of what they were.
+
+    Constants to differentiation. What is averaged with them is averaged over devices
+    as any loss is, and exact then.
+    """
+    log_weights = lax.stop_gradient(log_weights)
+    largest, mean = log_weights.max(), jnp.mean
+    if axis_name is not None:
+        largest = lax.pmax(largest, axis_name)
+
+        def mean(x):
+            return lax.pmean(jnp.mean(x), axis_name)
+
+    weights = jnp.exp(log_weights - largest)
+    total = mean(weights)
+    return weights / total, jnp.log(total) + largest
 
 
 def _check(alpha):
@@ -126,13 +157,21 @@ OBJECTIVES = {
 }
 
 
-def make_objective(name: str, *, alpha: float = 0.5) -> Callable:
-    """The objective of a config's section; `alpha` is that of "alpha_divergence"."""
+def make_objective(
+    name: str, *, alpha: float = 0.5, axis_name: str | None = None
+) -> Callable:
+    """The objective of a config's section; `alpha` is that of "alpha_divergence".
+
+    `axis_name` is the device axis that a step is mapped over, if it is.
+    """
     objective = look_up(OBJECTIVES, name, "objective")
-    if objective is not alpha_divergence:
-        return objective
-    _check(alpha)
-    return partial(alpha_divergence, alpha=alpha)
+    if objective is alpha_divergence:
+        _check(alpha)
+        return partial(alpha_divergence, alpha=alpha, axis_name=axis_name)
+    # The others are means over draws, whichever device has them.
+    return (
+        partial(forward_kl, axis_name=axis_name) if name == "forward_kl" else objective
+    )
 
 
 def log_weights(

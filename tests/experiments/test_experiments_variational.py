@@ -18,6 +18,7 @@ from nfml_jax.flows import Flow
 from nfml_jax.flows.bases import Normal
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
+from nfml_jax.training.sharding import AXIS
 from nfml_jax.variational import OBJECTIVES, Energy, approximation_of
 
 CONFIGS = sorted(
@@ -137,6 +138,7 @@ def test_every_objective_anneals(name):
     keys = jax.random.split(jax.random.key(1), 16)
 
     @jax.jit
+    @partial(jax.vmap, in_axes=(None, None), axis_name=AXIS, axis_size=1)
     @partial(jax.value_and_grad, has_aux=True)
     def loss(params, step):
         return experiment.loss(params, {}, (None, keys), step)

@@ -15,6 +15,7 @@ from nfml_jax.variational import (
     approximation_of,
     estimates,
     log_weights,
+    make_objective,
 )
 
 LOG_Z = 1.7
@@ -98,6 +99,28 @@ def test_value_and_gradient_are_those_of_the_divergence(name):
         error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
         # A ratio of means is biased by 1 / n.
         np.testing.assert_array_less(np.abs(found.mean(0) - is_), 4 * error + 2e-3)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_draws_of_two_devices_are_those_of_one(name):
+    def sample(variables, keys, n):
+        one = partial(sample_and_log_prob, variables, n=1)
+        return jax.tree.map(lambda a: a[:, 0], jax.vmap(one)(keys))
+
+    q, keys = Approximation(sample, log_prob), jax.random.split(KEY, 12)
+
+    def on(axis_name, keys):
+        objective = make_objective(name, axis_name=axis_name)
+        return jax.value_and_grad(lambda v: objective(q, target, v, keys, len(keys)))(
+            AT
+        )
+
+    one = on(None, keys)
+    two = jax.vmap(lambda keys: on("batch", keys), axis_name="batch")(
+        keys.reshape(2, 6)
+    )
+    for whole, halves in zip(*map(jax.tree.leaves, (one, two)), strict=True):
+        np.testing.assert_allclose(whole, halves.mean(0), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["path_gradient", "alpha_divergence"])

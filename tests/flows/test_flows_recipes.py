@@ -56,6 +56,27 @@ def test_the_density_integrates_to_one(recipe):
     assert float(jnp.exp(log_prob).sum() * 0.1**2) == pytest.approx(1, abs=2e-3)
 
 
+@pytest.mark.parametrize("fast", ["log_prob", "sample"])
+def test_batch_norm_learns_from_data_to_base(fast):
+    flow = flows.maf(2, layers=1, hidden=(4,), normalize="batch", fast=fast)
+    x = 3 + jax.random.normal(KEY, (64, 2))
+    variables = flow.init(KEY, x)
+    seen = jax.jit(lambda: flow.apply(variables, x, mutable=["batch_stats"]))()
+    mean, *_ = (v for v in jax.tree.leaves(seen[1]) if v.shape == (2,))
+    np.testing.assert_allclose(np.sort(mean), np.sort(x.mean(0)), rtol=1e-5)
+    assert seen[0].mean() > flow.apply(variables, x).mean()
+
+
+def test_scaled_logits_are_divided_by_the_root_of_the_networks_width():
+    flow = flows.rq_nsf(2, layers=1, hidden=16, scale_logits=True)
+    coupling = flow.bijector.bijector.bijectors[0].bijectors[-1]
+    raw = jnp.arange(23.0)
+    cool, warm = coupling.transform, coupling.identity.transform
+    scaled = jnp.where(jnp.arange(23) < 16, raw / 4, raw)
+    for one, other in zip(cool.make_bins(raw), warm.make_bins(scaled), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 def test_a_bound_flow_is_a_distrax_distribution():
     flow = flows.maf(3, layers=1, hidden=(8,))
     variables = jax.jit(lambda: started(flow, jnp.zeros((2, 3))))()
@@ -74,6 +95,8 @@ def test_a_bound_flow_is_a_distrax_distribution():
         (lambda: flows.rq_nsf(3, kind="masked"), "'coupling' or 'autoregressive'"),
         (lambda: flows.nice(3).init(KEY, jnp.zeros((2, 4))), "last axis must be 3"),
         (lambda: flows.nice(0), "event_dim = 0"),
+        (lambda: flows.maf(3, normalize="bach"), "False, True or 'batch'"),
+        (lambda: flows.maf(3, activation="tan"), "did you mean 'tanh'"),
         (lambda: flows.nice(3, base="norml"), "did you mean 'normal'"),
         (
             lambda: flows.nice(3).init(KEY, jnp.zeros((2, 3)), jnp.zeros((2, 1))),

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.spline import Bins, Spline
-from nfml_jax.bijectors.transforms.spline_bins import exponentials
+from nfml_jax.bijectors.transforms.spline_bins import exponentials, recomputed
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class RationalQuadratic(Spline):
       meet and a last number that turns the result, in radians; 3K + 1.
 
     `min_width`, `min_height` are the smallest shares of the interval that a bin takes.
+    The logarithms of sizes are divided by `temperature`.
     """
 
     min_width: float = 1e-3
     min_height: float = 1e-3
     min_slope: float = 1e-3
+    temperature: float = 1.0
 
     kinds_of_tails: ClassVar[tuple[str, ...]] = ("linear", "box", "circular")
 
@@ -46,7 +48,8 @@ class RationalQuadratic(Spline):
         elif self.tails == "circular":
             slopes = jnp.concatenate([slopes, slopes[:1]])
         least = self.min_width, self.min_height
-        return Bins(exponentials(widths), exponentials(heights), slopes, least)
+        sizes = (exponentials(part / self.temperature) for part in (widths, heights))
+        return Bins(*sizes, slopes, least)
 
     def _map(self, raw, x, inverse):
         if self.tails != "circular":
@@ -103,11 +106,16 @@ def _curve(segment, x):
 
 @_curve.defjvp
 def _(primals, tangents):
+    y, slope = _curve(*primals)
+    return (y, slope), _curve_tangent(primals, slope, tangents)
+
+
+@recomputed
+def _curve_tangent(at, slope, moves):
     # In closed form, as automatic derivatives take XLA three times as long to compile.
     # When the edges move, it counts how far x moves within its bin, how the chord turns
     # (the change of its logarithm), and how much more than the chord the ends turn.
-    (segment, x), (move, dx) = primals, tangents
-    y, slope = _curve(segment, x)
+    (segment, x), (move, dx) = at, moves
     z, q = segment.parts(x)
     chord, d0, d1 = segment.chord, segment.d0, segment.d1
     per_width, per_height = 1 / segment.width, 1 / segment.height
@@ -126,7 +134,7 @@ def _(primals, tangents):
     d_log_slope = 2 * per_width * steeper * along + turn
     d_log_slope += (q * q * per_first - 2 * bend) * turn0
     d_log_slope += (z * z * per_first - 2 * bend) * turn1
-    return (y, slope), (dy, slope * d_log_slope)
+    return dy, slope * d_log_slope
 
 
 def _quotient(segment, z, q):

@@ -15,6 +15,11 @@ from jax.experimental.layout import Layout, with_layout_constraint
 
 Array = jax.Array
 
+# Of a tangent the gradient keeps the arguments alone, and computes the rest anew. What
+# it would keep otherwise, masks over all bins among it, is an array to write and to
+# read for each: a sixth of the time to compile a training step.
+recomputed = partial(jax.checkpoint, prevent_cse=False)
+
 
 def bins_first(raw: Array, x: Array):
     """`raw [..., P]` and `x [...]` laid out for speed, and how to restore a result.
@@ -116,8 +121,13 @@ def pick_ends(values: Array, index: Array) -> tuple[Array, Array]:
 
 @pick_ends.defjvp
 def _(primals, tangents):
-    lower, upper = _at_ends(tangents[0], primals[1])
-    return pick_ends(*primals), (lower.sum(0), upper.sum(0))
+    return pick_ends(*primals), _ends_tangent(tangents[0], primals[1])
+
+
+@recomputed
+def _ends_tangent(d_values, index):
+    lower, upper = _at_ends(d_values, index)
+    return lower.sum(0), upper.sum(0)
 
 
 def _inner_knots(sizes, bound, least):
@@ -134,6 +144,7 @@ def _nearest(knots, below, bound):
     return _reduce(candidates, (-bound, bound), (jnp.maximum, jnp.minimum))
 
 
+@partial(recomputed, static_argnums=(0, 1))
 def _edges_tangent(bound, least, sizes, d_sizes, index, lower, upper):
     """How both edges move: edge = 2B (least·k + (1 - K least) Σ_{j<k} size_j / Σ) - B.
 

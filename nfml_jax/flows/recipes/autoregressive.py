@@ -1,20 +1,28 @@
 """Autoregressive flows: one pass in one direction, a pass a coordinate in the other."""
 
+import flax.linen as nn
+
 from nfml_jax.bijectors import (
     ActNorm,
     Affine,
     Autoregressive,
+    BatchNorm,
     Bernstein,
     BlockAutoregressive,
     DeepSigmoid,
+    Inverse,
     MonotoneNetwork,
     Reverse,
     ScalarTransform,
     SumOfSquares,
 )
+from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes.stacked import passes_options_to, stacked
+from nfml_jax.names import look_up
 from nfml_jax.nets.made import MADE
+
+ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 
 
 @passes_options_to(stacked)
@@ -24,16 +32,29 @@ def autoregressive(
     *,
     layers: int,
     hidden=(128, 128),
-    normalize: bool = False,
+    activation: str = "relu",
+    normalize: bool | str = False,
     dropout: float = 0.0,
     solver: str = "gs_jacobi",
     **options,
 ) -> Flow:
-    """Masked autoregressive layers with any transform, the order reversed between."""
-    made = MADE(hidden=tuple(hidden), dropout=dropout)
+    """Masked autoregressive layers with any transform, the order reversed between.
+
+    `activation` is one of `ACTIVATIONS`. `normalize` puts an ActNorm before each layer,
+    or, if it is "batch", a batch norm after each, which learns from data to base.
+    """
+    activation = look_up(ACTIVATIONS, activation, "activation")
+    made = MADE(hidden=tuple(hidden), activation=activation, dropout=dropout)
     layer = [Autoregressive(transform, made, solver=solver), Reverse()]
-    if normalize:
+    if normalize == "batch":
+        to_base = options.get("fast", "log_prob") == "log_prob"
+        layer.insert(1, Inverse(BatchNorm()) if to_base else BatchNorm())
+    elif normalize is True:
         layer.insert(0, ActNorm())
+    elif normalize is not False:
+        raise UserError(
+            f"normalize = {normalize!r} is not known; choose False, True or 'batch'."
+        )
     return stacked(event_dim, layer, layers=layers, **options)
 
 

@@ -1,6 +1,7 @@
 """Flows of couplings: both directions cost one pass of the networks."""
 
 import math
+from dataclasses import replace
 
 from nfml_jax.bijectors import (
     LU,
@@ -62,6 +63,7 @@ def rq_nsf(
     bound: float = 3.0,
     kind: str = "coupling",
     linear: bool = True,
+    scale_logits: bool = False,
     dropout: float = 0.0,
     solver: str = "gs_jacobi",
     **options,
@@ -71,14 +73,17 @@ def rq_nsf(
     `kind` is "coupling", with splines on the identity half too, or "autoregressive",
     whose slow direction is solved by `solver`. A layer is a random permutation, an LU
     map (unless `linear` is off) and the splines; a last permutation and LU map end it.
+    With `scale_logits` a network's logits of bins are divided by √hidden, as in the
+    paper's code (not in the paper).
     """
     spline = RationalQuadratic(bins=bins, bound=bound)
+    driven = replace(spline, temperature=math.sqrt(hidden) if scale_logits else 1.0)
     if kind == "coupling":
         net = ResidualNet(hidden=hidden, blocks=blocks, dropout=dropout)
-        splines = Coupling(spline, net, identity=Elementwise(spline))
+        splines = Coupling(driven, net, identity=Elementwise(spline))
     elif kind == "autoregressive":
         made = ResMADE(hidden=hidden, blocks=blocks, dropout=dropout)
-        splines = Autoregressive(spline, made, solver=solver)
+        splines = Autoregressive(driven, made, solver=solver)
     else:
         raise UserError(
             f"kind = {kind!r} is not known; choose 'coupling' or 'autoregressive'."

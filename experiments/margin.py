@@ -52,6 +52,7 @@ class MarginExperiment(EmbeddingExperiment):
             batch["label"],
             step,
             mutable=list(collections),
+            rngs={"margin": keys[0]},
         )
         metrics = {"accuracy": out.correct.mean(), **out.logged}
         return out.loss.mean(), (collections, metrics)
@@ -69,7 +70,7 @@ class MarginExperiment(EmbeddingExperiment):
             )
         logits = apply(self._classify, variables, embeddings)
         target = geometry.target_angles(
-            embeddings, _class_weights(variables), held_out.labels
+            embeddings, self._class_weights(variables), held_out.labels
         )
         return Report(
             {self.best: classification.accuracy(logits, held_out.labels)},
@@ -77,11 +78,11 @@ class MarginExperiment(EmbeddingExperiment):
         )
 
     def centres(self, variables, apply, train_embeddings, embeddings):
-        return apply(self._classify, variables, embeddings), _class_weights(variables)
+        logits = apply(self._classify, variables, embeddings)
+        return logits, self._class_weights(variables)
 
     def _classify(self, variables, embeddings):
         return self.classifier.apply(variables, embeddings, method="classify")
 
-
-def _class_weights(variables):
-    return np.asarray(variables["params"]["head"]["weights"])
+    def _class_weights(self, variables):
+        return np.asarray(self.classifier.apply(variables, method="class_weights"))

@@ -48,6 +48,10 @@ class EmbeddingClassifier(Embedder):
         """Class scores `[B, C]` of embeddings `[B, D]`."""
         return self.head.logits(embeddings)
 
+    def class_weights(self) -> jax.Array:
+        """A vector `[C, D]` for each class; see `MarginHead.class_weights`."""
+        return self.head.class_weights()
+
 
 class EmbeddingLearner(Embedder):
     """Images to embeddings whose distances mean something: Siamese nets and their kin.
@@ -69,12 +73,14 @@ def make_classifier(
 ) -> EmbeddingClassifier:
     """The module of a config's "encoder" and "head" sections.
 
-    `axis_name` is the device axis for batch statistics while training; without it the
-    module runs on its own.
+    `axis_name` is the device axis for statistics of the batch while training; without
+    it the module runs on its own.
     """
     return EmbeddingClassifier(
         encoder=make_net(**encoder, axis_name=axis_name),
-        head=make_head(num_classes, encoder["embedding_size"], **head),
+        head=make_head(
+            num_classes, encoder["embedding_size"], **head, axis_name=axis_name
+        ),
     )
 
 

@@ -107,8 +107,8 @@ class TrainedClassifier(TrainedEmbedder):
 
     @property
     def class_weights(self) -> np.ndarray:
-        """The head's class weights `[C, D]`."""
-        return np.asarray(self.variables["params"]["head"]["weights"])
+        """The head's class weights `[C, D]`; of sub-centres, the dominant ones."""
+        return np.asarray(self.module.apply(self.variables, method="class_weights"))
 
     def logits(self, images) -> jax.Array:
         """Class scores `[N, C]`; column j belongs to `class_names[j]`."""

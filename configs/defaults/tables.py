@@ -8,9 +8,11 @@ from configs.defaults.density import density
 def nsf(name: str, data: str, **flow) -> ConfigDict:
     """Neural spline flows with couplings on a table (Durkan et al. 2019, appendix B.1).
 
-    `--config.flow.kind=autoregressive` takes masked autoregressive layers instead.
+    `--config.flow.kind=autoregressive` takes masked autoregressive layers instead. As
+    in the paper's code, logits of bins are divided by the root of the network's width.
     """
-    config = density(name, "rq_nsf", kind="coupling", bins=8, bound=3.0, **flow)
+    options = {"kind": "coupling", "bins": 8, "bound": 3.0, "scale_logits": True} | flow
+    config = density(name, "rq_nsf", **options)
     table(config, data)
     config.train.batch_size = 512
     config.train.total = "400000 steps"

@@ -153,26 +153,31 @@ def make_image_data(
 
     Raises UserError if a part is empty, or a label is not that of a class.
     """
-    known, every = len(class_names), len(class_names) + len(unseen)
-    parts = {
-        "training": (train, known),
-        "validation": (validation, every),
-        "test": (test, every),
-    }
+    known = len(class_names)
     arrays = []
-    for part, (split, classes) in parts.items():
+    parts = {"training": train, "validation": validation, "test": test}
+    for part, split in parts.items():
         if split is None:
             continue
         if not len(split):
             raise UserError(f"{name} has no {part} images; every part needs some.")
+        classes = known + (0 if part == "training" else len(unseen))
         what = f"{part} labels of {name}"
         check_labels(split.labels, len(split.images), classes, what)
         arrays += [split.images, split.labels]
     if pairs is not None:
         arrays += pairs.arrays
-    named = tuple(class_names)
-    parts = train, validation, test, tuple(unseen), pairs
-    return ImageData(name, source, digest(arrays), named, *parts)
+    return ImageData(
+        name=name,
+        source=source,
+        digest=digest(arrays),
+        class_names=tuple(class_names),
+        train=train,
+        validation=validation,
+        test=test,
+        unseen=tuple(unseen),
+        pairs=pairs,
+    )
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:

@@ -95,8 +95,9 @@ class EmbeddingExperiment:
             report.metrics |= under("angles", angles)
         draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(centres.shape[1])
         if draw:
+            rays = None if self.images.open_set else centres
             report.figures["embeddings"] = draw(
-                embeddings, test.labels, centres, self.images.label_names
+                embeddings, test.labels, rays, self.images.label_names
             )
         report.embeddings = {"test": self._projected(embeddings)}
         return report

@@ -1,8 +1,8 @@
 """`python -m nfml_jax.gallery RUNS...`: what trained models make of the plane.
 
-Of embeddings one panel for each run, with the class weights as rays: what each loss
-does (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2). Of flows a row for each
-density, the truth first and then a column for each run's name.
+Of embeddings one panel for each run, class weights (if it has some) as rays: what each
+loss does (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2). Of flows a row for
+each density, the truth first and then a column for each run's name.
 """
 
 import argparse
@@ -51,12 +51,13 @@ def gallery(runs: Sequence[Path]) -> Figure:
     """The figure of runs of one kind of experiment; UserError if they differ."""
     kinds = {run: (read_json(run / "config.json") or {}) for run in runs}
     kinds = {config.get("experiment", "margin") for config in kinds.values()}
-    if len(kinds) > 1:
+    draw = {look_up(GALLERIES, kind, "gallery of an experiment") for kind in kinds}
+    if len(draw) > 1:
         raise UserError(
             f"the runs are of different kinds ({', '.join(sorted(kinds))}); give those "
             "of one kind."
         )
-    return look_up(GALLERIES, kinds.pop(), "gallery of an experiment")(runs)
+    return draw.pop()(runs)
 
 
 def embeddings(runs: Sequence[Path]) -> Figure:
@@ -95,7 +96,12 @@ def known_density(config: dict):
     return name, lambda x: energy.log_density(x) - energy.log_z, draws
 
 
-GALLERIES = {"margin": embeddings, "density": densities, "variational": densities}
+GALLERIES = {
+    "margin": embeddings,
+    "pairs": embeddings,
+    "density": densities,
+    "variational": densities,
+}
 
 
 def embedded_test_set(run: Path):
@@ -118,10 +124,13 @@ def embedded_test_set(run: Path):
             f"{result['data']['source']}, but its config finds {data.name} from "
             f"{data.source} now; bring those data back, or train again."
         )
-    title = f"{config['head']['name']}: {model.module.head.margin.formula()}"
-    test = data.test
-    panel = title, model.embed(test.images), test.labels, model.class_weights
-    return panel, model.class_names
+    test, embeddings = data.test, model.embed(data.test.images)
+    if "objective" in config:
+        panel = config["objective"]["name"], embeddings, test.labels, None
+    else:
+        title = f"{config['head']['name']}: {model.module.head.margin.formula()}"
+        panel = title, embeddings, test.labels, model.class_weights
+    return panel, data.label_names
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import nfml_jax
 from configs import anomaly_mnist, nsf_vectors
@@ -10,14 +9,6 @@ from experiments import make_experiment
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.training.loop import train_and_evaluate
-
-
-@pytest.fixture(scope="module", autouse=True)
-def undrawn():
-    """How figures look is the business of tests/plots: here they stay white."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
-        yield
 
 
 @pytest.fixture(scope="module")

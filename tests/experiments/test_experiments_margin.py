@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import pytest
 from absl import flags
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from ml_collections import config_flags
 
 import nfml_jax
@@ -73,22 +72,11 @@ def image_folder(root, part="", count=20):
     return root
 
 
-DRAW = FigureCanvasAgg.draw
-
-
-@pytest.fixture(scope="module", autouse=True)
-def undrawn():
-    """How figures look is the business of tests/plots: here they stay white."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
-        yield
-
-
 @few_pairs
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_runs(name, tmp_path, manual_dir, monkeypatch):
+def test_every_config_runs(name, tmp_path, manual_dir, request):
     if name == "arcface_mnist.py":
-        monkeypatch.setattr(FigureCanvasAgg, "draw", DRAW)
+        request.getfixturevalue("drawn")
     # The others but the folder's differ in their heads and data alone.
     whole = name in ("arcface_mnist.py", "arcface_folder.py")
     encoder = None if whole else MLP

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import nfml_jax
 from experiments import make_experiment
@@ -25,14 +24,6 @@ CONFIGS = sorted(
     path.stem
     for path in (Path(__file__).parents[2] / "configs" / "variational").glob("*.py")
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def undrawn():
-    """How figures look is the business of tests/plots: here they stay white."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
-        yield
 
 
 def get_config(name="iaf", **changes):

@@ -1,0 +1,91 @@
+"""Every loss on MNIST, with one encoder, one budget and one embedding size for all.
+
+The argument names the loss and the embedding size, and may shrink the run:
+
+    python launch.py --config=configs/mnist_losses.py:triplet
+    python launch.py --config=configs/mnist_losses.py:arcface,2
+    python launch.py --config=configs/mnist_losses.py:contrastive,2,smoke
+
+Names are those of `nfml_jax.heads.MARGINS` and `nfml_jax.losses.LOSSES`; sizes are 64
+unless given. Any loss takes a recipe of its own here, or its published numbers. Open
+set, trained on 0 to 5 and tested on 6 to 9:
+
+    python launch.py --config=configs/mnist_losses.py:triplet \
+        --config.data.classes="('0','1','2','3','4','5')" \
+        --config.data.held_out="('6','7','8','9')"
+
+Three epochs, about four minutes of CPU time a run.
+"""
+
+from configs import defaults
+from nfml_jax.errors import UserError
+
+# In two dimensions ten classes must share a circle: margins that fit there.
+ON_A_CIRCLE = {
+    "l2_softmax": {"scale": "24"},
+    "normface": {"scale": "24"},
+    "cosface": {"margin": 0.1, "scale": "24", "warmup_steps": 400},
+    "arcface": {"margin": 0.2, "scale": "24", "warmup_steps": 400},
+    "sphereface_r": {"margin": 1.4, "scale": "24", "warmup_steps": 400},
+    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24", "warmup_steps": 400},
+}
+
+# With more dimensions: the papers' margins, at a scale for ten classes.
+ROOMY = {
+    "l2_softmax": {"scale": "30"},
+    "normface": {"scale": "30"},
+    "cosface": {"margin": 0.35, "scale": "30", "warmup_steps": 400},
+    "arcface": {"margin": 0.5, "scale": "30", "warmup_steps": 400},
+    "sphereface_r": {"margin": 1.7, "scale": "30", "warmup_steps": 400},
+    "combined": {"margin": (1.0, 0.3, 0.2), "scale": "30", "warmup_steps": 400},
+}
+
+ANNEALED = {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 0.0}
+HEADS = {
+    "softmax": {},
+    "l_softmax": {"margin": 2, "annealing": ANNEALED},
+    "sphereface": {"margin": 4, "annealing": ANNEALED | {"minimum": 5.0}},
+}
+
+OBJECTIVES = {
+    "contrastive": {"margin": 1.0},
+    "triplet": {"margin": 0.2, "miner": "semi_hard"},
+    "center": {"weight": 0.01},
+    "multi_similarity": {},
+    "sup_con": {"temperature": 0.1},
+    "proxy_anchor": {},
+    "soft_triple": {},
+}
+
+
+def get_config(arg=None):
+    """`arg`: NAME, SIZE and "smoke", in any order and each of them optional."""
+    name, size, smoke = "triplet", 64, ""
+    for word in (arg or "").split(","):
+        if word.isdecimal():
+            size = int(word)
+        elif word == "smoke":
+            smoke = word
+        elif word:
+            name = word
+    heads = HEADS | (ON_A_CIRCLE if size == 2 else ROOMY)
+    if name in heads:
+        config = defaults.margin(f"mnist_{size}d_{name}")
+        config.head = {"name": name, **heads[name]}
+    elif name in OBJECTIVES:
+        config = defaults.pairs(f"mnist_{size}d_{name}", name, **OBJECTIVES[name])
+        config.sampler.per_class = 12
+    else:
+        known = ", ".join([*heads, *OBJECTIVES])
+        raise UserError(
+            f"configs/mnist_losses.py has no {name!r}; expected one of {known}, and an "
+            "embedding size if it is not 64."
+        )
+    config.encoder.embedding_size = size
+    config.train.batch_size = 120  # ten classes with twelve images each
+    config.train.total = "3 epochs, at least 600 steps"
+    config.train.steps_per_dispatch = 24
+    if size == 2:
+        config.augment = {"shift": 0.0, "rotate": 0.0, "scale": 0.0}
+        config.optimizer.learning_rate = 2e-3
+    return defaults.finish(config, smoke)

@@ -1,0 +1,136 @@
+"""Metric learning from configs to results, with any objective."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nfml_jax
+from experiments import make_experiment
+from nfml_jax.errors import UserError
+from nfml_jax.losses import LOSSES
+from nfml_jax.nets import make_net
+from nfml_jax.training.loop import train_and_evaluate
+
+get_config = importlib.import_module("configs.mnist_losses").get_config
+
+SMALL = {"name": "mlp", "embedding_size": 8, "hidden": (16,)}
+
+quiet = pytest.mark.filterwarnings("ignore:.*as it was pub", "ignore:.* queries share")
+
+
+def config_of(name, files, folder, **changes):
+    config = get_config(f"{name},smoke")
+    config.data.update(
+        {"manual_dir": str(files), "source": "manual", "data_dir": str(folder)}
+    )
+    config.encoder = SMALL
+    config.update_from_flattened_dict(changes)
+    return config.to_dict()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, manual_dir):
+    """A run with the triplet loss, long enough to learn ten easy classes."""
+    path = tmp_path_factory.mktemp("triplet")
+    longer = {
+        "train.total": "150 steps",
+        "train.evaluate_every": "75 steps",
+        "train.checkpoint_every": "75 steps",
+        "train.steps_per_dispatch": 25,
+        "train.log_every": "50 steps",
+        "train.report": "best",
+        "data.max_train": 0,
+        "data.max_test": 0,
+    }
+    config = config_of("triplet", manual_dir, path / "data", **longer)
+    return path / "run", train_and_evaluate(make_experiment, config, path / "run")
+
+
+@quiet
+def test_triplets_gather_classes(run):
+    path, outcome = run
+    metrics = outcome.result["metrics"]
+    assert outcome.status == "done"
+    assert metrics["test/accuracy"] > 0.9
+    assert metrics["test/knn_accuracy"] > 0.9
+    assert metrics["retrieval/recall@1"] > 0.9
+    assert metrics["verification/auc"] > 0.9
+    logged = (path / "metrics.jsonl").read_text().splitlines()[0]
+    for name in ("active", "spread", "positive_distance", "negative_distance"):
+        assert f'"train/{name}"' in logged
+
+
+def test_a_trained_metric_comes_back(run):
+    model = nfml_jax.load(run[0])
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    assert model.embed(images).shape == (3, 8)
+    assert model.verify(images, images).same.all()
+    assert not hasattr(model, "logits")
+
+
+@quiet
+@pytest.mark.parametrize("name", ["center", "soft_triple"])
+def test_what_an_objective_learns_is_trained_and_saved(name, tmp_path, manual_dir):
+    config = config_of(name, manual_dir, tmp_path / "data")
+    outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
+    assert outcome.status == "done"
+    learnt = jax.tree.leaves(nfml_jax.load(tmp_path / "run").variables)
+    assert len(learnt) > len(jax.tree.leaves(make_variables(make_net(**SMALL))))
+
+
+def make_variables(net):
+    return net.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
+
+
+@quiet
+def test_unseen_classes_are_clustered_and_not_named(tmp_path, manual_dir):
+    split = {"data.classes": tuple("012345"), "data.held_out": tuple("6789")}
+    config = config_of(
+        "sup_con",
+        manual_dir,
+        tmp_path / "data",
+        **split,
+        **{"encoder.embedding_size": 2},
+    )
+    outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
+    metrics = outcome.result["metrics"]
+    assert not any(name.endswith("accuracy") for name in metrics if "test/" in name)
+    assert {"clustering/nmi", "retrieval/map@r", "verification/eer"} <= metrics.keys()
+    assert outcome.result["data"]["unseen_classes"] == 4
+    assert (tmp_path / "run" / "figures" / "embeddings.png").exists()
+
+
+@quiet
+def test_two_views_pair_each_image_with_itself(tmp_path, manual_dir):
+    config = config_of("sup_con", manual_dir, tmp_path / "data")
+    config["objective"] = {"name": "nt_xent"}
+    outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
+    assert outcome.status == "done"
+
+
+def test_every_objective_can_be_named():
+    """What the configs of the article list exists, and says what it computes."""
+    from configs.mnist_losses import OBJECTIVES
+
+    assert OBJECTIVES.keys() <= LOSSES.keys()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"objective": {"name": "tripplet"}}, "triplet"),
+        ({"objective": {"name": "triplet", "margine": 0.1}}, "margin"),
+        ({"sampler": {"name": "shuffled", "per_class": 5}}, "not a multiple"),
+        ({"sampler": {"name": "shuffled", "per_class": 1}}, None),
+    ],
+)
+def test_mistakes_get_a_sentence(changes, words, tmp_path, manual_dir):
+    config = config_of("triplet", manual_dir, tmp_path / "data") | changes
+    if words is None:
+        make_experiment(config)
+        return
+    with pytest.raises(UserError, match=words):
+        train_and_evaluate(make_experiment, config, tmp_path / "run")

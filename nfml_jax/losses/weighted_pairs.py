@@ -59,12 +59,17 @@ class MultiSimilarity(PairLoss):
         check_number(self, 1e-6, beta=self.beta)
         check_number(self, -1.0, 2.0, base=self.base)
 
+    def of(self, pairs, miner):
+        # The mean is over all anchors, also those of which the miner leaves nothing.
+        counted = jnp.any(pairs.positive | pairs.negative, axis=1)
+        row = super().of(pairs, miner)
+        return Row(row.loss, counted.astype(row.loss.dtype))
+
     def rows(self, values, positive, negative):
         s = values - self.base
         pulled = masked_logsumexp(-self.alpha * s, positive, zeros=1) / self.alpha
         pushed = masked_logsumexp(self.beta * s, negative, zeros=1) / self.beta
-        some = jnp.any(positive | negative, axis=1)
-        return Row(pulled + pushed, some.astype(s.dtype))
+        return Row(pulled + pushed, jnp.ones_like(pulled))
 
     def formula(self):
         a, b, base = f"{self.alpha:g}", f"{self.beta:g}", f"{self.base:g}"

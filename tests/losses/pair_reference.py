@@ -216,8 +216,7 @@ def multi_similarity(x, labels, params):
         negatives = choose(None)
         pulled = sum(math.exp(-2 * (s[a, p] - 1)) for p in positives)
         pushed = sum(math.exp(50 * (s[a, n] - 1)) for n in negatives)
-        if positives or negatives:
-            lost.append(math.log(1 + pulled) / 2 + math.log(1 + pushed) / 50)
+        lost.append(math.log(1 + pulled) / 2 + math.log(1 + pushed) / 50)
     return mean(lost)
 
 

@@ -10,8 +10,10 @@ All from the values of the library's own functions.
 import argparse
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -65,14 +67,13 @@ def metric_balls() -> Figure:
             x @ matrix.T, labels, held_out @ matrix.T, theirs, NEIGHBOURS, "euclidean"
         )
         size = np.sqrt(abs(np.linalg.det(matrix)))
-        matrices[f"{name}, {accuracy:.1%}"] = matrix / (size * BALL_RADIUS)
+        matrices[f"{name}\n{NEIGHBOURS}-NN {accuracy:.1%}"] = matrix / (
+            size * BALL_RADIUS
+        )
     low, high = np.quantile(x, [0.2, 0.8], axis=0)
     centres = [low, high, (low[0], high[1]), (high[0], low[1])]
     classes, names = data.context.classes, BALLS_COLUMNS
-    title = f"of held-out rows, {NEIGHBOURS} neighbours elect the right class"
-    return plots.metric_balls(
-        matrices, centres, held_out, theirs, classes, names, title
-    )
+    return plots.metric_balls(matrices, centres, held_out, theirs, classes, names)
 
 
 def pair_regions() -> Figure:
@@ -82,35 +83,35 @@ def pair_regions() -> Figure:
     anchor = jnp.zeros((1, 2))
     contrastive = LOSSES["contrastive"](margin=MARGINS_SHOWN[0])
     # Each point by itself with the anchor: one pair, of either kind.
-    distance = METRICS[contrastive.metric].values(grid, anchor)
-    one, none = jnp.ones_like(distance, bool), jnp.zeros_like(distance, bool)
+    distance = jax.jit(METRICS[contrastive.metric].values)(grid, anchor)
+    lost = jax.jit(lambda *masks: contrastive.rows(distance, *masks).loss.sum(axis=0))
+    one, none = np.ones((size**2, 1), bool), np.zeros((size**2, 1), bool)
     losses = {
-        "contrastive: a positive": contrastive.rows(distance, one, none),
-        f"contrastive: a negative, m = {MARGINS_SHOWN[0]}": contrastive.rows(
-            distance, none, one
-        ),
+        "contrastive: a positive": lost(one, none),
+        f"contrastive: a negative, m = {MARGINS_SHOWN[0]}": lost(none, one),
     }
-    losses = {
-        name: np.asarray(jnp.sum(row.loss, axis=0)).reshape(size, size)
-        for name, row in losses.items()
-    }
-    metric = METRICS[LOSSES["triplet"].metric]
-    distances = metric.values(anchor, grid)
-    at = metric.values(anchor, jnp.asarray([POSITIVE]))[0]
-    everyone = jnp.ones_like(distances, bool)
+    losses = {name: _square(values) for name, values in losses.items()}
+    values = jax.jit(METRICS[LOSSES["triplet"].metric].values)
+    distances = values(anchor, grid)
+    at = values(anchor, jnp.asarray([POSITIVE]))[0]
     graded = {
         "hard": MINERS["hard"](),
         "semi-hard": MINERS["semi_hard_band"](margin=MARGINS_SHOWN[1]),
         "easy": MINERS["easy"](margin=MARGINS_SHOWN[1]),
     }
     regions = {
-        name: np.asarray(miner.negatives(distances, at, everyone, None))
+        name: _square(miner.negatives(distances, at, one.T, None))
         for name, miner in graded.items()
     }
-    regions = {name: mask.reshape(size, size) for name, mask in regions.items()}
     points = {"anchor": (0.0, 0.0), "positive": POSITIVE}
     title = f"triplet: a negative, m = {MARGINS_SHOWN[1]}"
     return plots.pair_regions(losses, regions, AROUND, points, title)
+
+
+def _square(values) -> np.ndarray:
+    """Values at all points of a grid as rows of it."""
+    size = round(np.sqrt(np.size(values)))
+    return np.asarray(values).reshape(size, size)
 
 
 def decision_boundaries() -> Figure:
@@ -136,9 +137,10 @@ def gaps(margin, first, second) -> tuple[np.ndarray, np.ndarray]:
     In units of the scale, of cosines with the two classes.
     """
     norms = (1.0, 1.0) if margin.normalise_weights else WEIGHT_NORMS
+    target = jax.jit(margin.target)
     pairs = (first, second, *norms), (second, first, *norms[::-1])
     return tuple(
-        np.asarray(margin.target(jnp.asarray(own))) * norm - other * norm_of_other
+        np.asarray(target(own)) * norm - other * norm_of_other
         for own, other, norm, norm_of_other in pairs
     )
 
@@ -157,7 +159,7 @@ def target_logits() -> Figure:
     alike: list[tuple[list[str], np.ndarray]] = []
     of_examples = {}
     for name, kind in MARGINS.items():
-        curves = np.stack([_phi(kind(), cosine, *e) for e in EXAMPLES])
+        curves = np.asarray(_phi(kind(), cosine))
         if np.ptp(curves, axis=0).max() > 1e-3:
             of_examples[name] = curves
             continue
@@ -175,10 +177,15 @@ def target_logits() -> Figure:
     return plots.target_logits(panels, degrees, variants)
 
 
-def _phi(margin, cosine, norm, noise) -> np.ndarray:
-    like = jnp.ones_like(cosine)
-    own = margin.for_examples(cosine, norm * like, noise * like)
-    return np.asarray(own.target(cosine))
+@partial(jax.jit, static_argnames="margin")
+def _phi(margin, cosine):
+    """φ `[examples, A]` of each of `EXAMPLES` at cosines `[A]`."""
+
+    def of_example(norm, noise):
+        like = jnp.ones_like(cosine)
+        return margin.for_examples(cosine, norm * like, noise * like).target(cosine)
+
+    return jnp.stack([of_example(*example) for example in EXAMPLES])
 
 
 def _listed(names) -> str:

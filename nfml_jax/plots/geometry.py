@@ -30,7 +30,6 @@ def metric_balls(
     labels,
     class_names: Sequence[str] | None = None,
     columns: Sequence[str] = ("", ""),
-    title: str = "",
 ) -> Figure:
     """Unit balls ‖L (x - centre)‖ = 1 of metrics in the plane, a panel for each.
 
@@ -40,14 +39,18 @@ def metric_balls(
     points, labels = np.asarray(points), np.asarray(labels)
     names = style.class_names(class_names, int(labels.max(initial=0)) + 1)
     colours = style.colours(len(names))
-    figure = style.new_figure(2.1 * len(matrices) + 0.5, 3.2, title)
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.06)
-    axes = figure.subplots(1, len(matrices), sharex=True, sharey=True, squeeze=False)
     turn = np.linspace(0, 2 * np.pi, CORNERS)
     circle = np.stack([np.cos(turn), np.sin(turn)])
     # Nearly all points; outliers shrink nothing.
     low, high = np.quantile(points, [0.02, 0.98], axis=0)
     pad = 0.12 * (high - low) + np.where(high > low, 0, 1)
+    (x0, y0), (x1, y1) = low - pad, high + pad
+    height = np.clip((y1 - y0) / (x1 - x0), 0.4, 2.5)
+    figure = style.new_figure(
+        max(2.1 * len(matrices) + 0.5, 4), round(2.1 * height + 1.2, 1)
+    )
+    figure.get_layout_engine().set(w_pad=0.04)
+    axes = figure.subplots(1, len(matrices), squeeze=False)
     for cell, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         cell.scatter(*points.T, c=colours[labels], s=6, alpha=0.5, linewidths=0)
         outline = np.linalg.solve(matrix, circle).T
@@ -59,7 +62,6 @@ def metric_balls(
         cell.add_collection(outlines, autolim=False)
         cell.scatter(*np.transpose(centres), s=6, color=style.INK, zorder=3)
         style.tidy(cell, columns[0], columns[1] if cell is axes[0, 0] else "", name)
-        (x0, y0), (x1, y1) = low - pad, high + pad
         cell.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal")
     handles = [
         Line2D([], [], color=colour, marker="o", markersize=5, linestyle="", label=name)
@@ -72,7 +74,6 @@ def metric_balls(
 def decision_regions(
     rows: Mapping[str, Mapping[str, tuple]],
     axes: Mapping[str, tuple[np.ndarray, str, str]],
-    title: str = "",
 ) -> Figure:
     """Which of two classes an example is trained to, and the margin between them.
 
@@ -82,9 +83,7 @@ def decision_regions(
     the second side's.
     """
     heads = list(next(iter(rows.values())))
-    figure = style.new_figure(
-        max(2.1 * len(heads) + 0.6, 5.6), 2.35 * len(rows) + 0.7, title
-    )
+    figure = style.new_figure(max(2.1 * len(heads) + 0.6, 5.6), 2.2 * len(rows) + 0.7)
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.06)
     cells = figure.subplots(len(rows), len(heads), squeeze=False)
     for i, (space, panels) in enumerate(rows.items()):
@@ -123,14 +122,13 @@ def target_logits(
     degrees,
     variants: Sequence[str] = ("",),
     lowest: float = -3.0,
-    title: str = "",
 ) -> Figure:
     """What replaces cos θ of the right class, against θ in degrees `[A]`.
 
     `panels[title][name]` is a curve `[A]`, or several of one colour, `[variants, A]`.
     Below `lowest` nothing is drawn.
     """
-    figure = style.new_figure(4.5 * len(panels) + 0.4, 4.8, title)
+    figure = style.new_figure(4.5 * len(panels) + 0.4, 4.8)
     for i, (name, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
         several = False
@@ -166,7 +164,6 @@ def pair_regions(
     limits: Limits,
     points: Mapping[str, Sequence[float]],
     regions_title: str = "",
-    title: str = "",
 ) -> Figure:
     """What another example costs by where it lies around an anchor, in the plane.
 
@@ -175,7 +172,7 @@ def pair_regions(
     Arrays are at `plots.grid_points` of `limits`; the anchor is the origin.
     """
     (x0, x1), (y0, y1) = limits
-    figure = style.new_figure(3.2 * (len(losses) + 1) + 0.6, 3.5, title)
+    figure = style.new_figure(3.2 * (len(losses) + 1) + 0.6, 3.5)
     cells = figure.subplots(1, len(losses) + 1, squeeze=False)[0]
     size = len(next(iter(regions.values())))
     sides = [

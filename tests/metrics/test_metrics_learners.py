@@ -29,9 +29,17 @@ X, Y = nuisance(1)
 TEST = nuisance(2)
 
 
+# Enough for the laws below; by default they go on for longer.
+BRIEFLY = {"nca": {"steps": 60}, "lmnn": {"steps": 60}, "itml": {"sweeps": 20}}
+
+
+def learn(name, x, labels):
+    return METRIC_LEARNERS[name](x, labels, **BRIEFLY.get(name, {}))
+
+
 @pytest.fixture(scope="module")
 def learnt():
-    return {name: fit(X, Y) for name, fit in METRIC_LEARNERS.items()}
+    return {name: learn(name, X, Y) for name in METRIC_LEARNERS}
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
@@ -58,7 +66,7 @@ MOVED = np.random.default_rng(3).permutation(N)
 
 @pytest.mark.parametrize("name", ["covariance", "rca", "nca", "lmnn"])
 def test_neither_place_nor_order_matter(name, learnt):
-    matrix = METRIC_LEARNERS[name](X[MOVED] + 5, Y[MOVED])
+    matrix = learn(name, X[MOVED] + 5, Y[MOVED])
     w, expected = matrix.T @ matrix, learnt[name].T @ learnt[name]
     np.testing.assert_allclose(w, expected, atol=2e-2 * np.abs(expected).max())
 
@@ -119,10 +127,11 @@ def test_objectives_are_the_papers_and_so_are_their_gradients():
     # A class of three, and one of a single row, with fewer target neighbours.
     labels = np.where(np.arange(N) < 3, 2, Y)
     labels[3] = 3
+    labels = labels.astype(np.int32)  # as learners have them: compiled once
     d = squared(x) + np.diag(np.full(N, np.inf))
     nearest = np.argsort(np.where(labels[:, None] == labels, d, np.inf), axis=1)[:, :3]
     few = np.minimum(np.bincount(labels)[labels] - 1, 3)
-    nearest = np.where(np.arange(3) < few[:, None], nearest, N)
+    nearest = np.where(np.arange(3) < few[:, None], nearest, N).astype(np.int32)
     cases = {
         nca_objective: (slow_nca, (labels,)),
         lmnn_objective: (slow_lmnn, (labels, nearest, np.float64(0.3))),
@@ -184,7 +193,8 @@ def test_a_lower_rank_starts_from_principal_components(name):
 def test_equal_rows_do_no_harm():
     x, labels = np.repeat(X[: N // 3], 3, axis=0), np.repeat(Y[: N // 3], 3)
     for name, fit in METRIC_LEARNERS.items():
-        assert np.isfinite(fit(x, labels)).all(), name
+        few = {option: 3 for option in BRIEFLY.get(name, {})}
+        assert np.isfinite(fit(x, labels, **few)).all(), name
 
 
 MISTAKES = {

@@ -17,16 +17,13 @@ def balls(f, **more):
 
 GEOMETRY_FIGURES = {
     "metric_balls": {
-        "usual": lambda f: balls(
-            f, class_names=["one", "two"], columns=("a", "b"), title="Balls"
-        ),
+        "usual": lambda f: balls(f, class_names=["one", "two"], columns=("a", "b")),
         "one point": lambda f: f({"L": np.eye(2)}, [[0, 0]], np.ones((1, 2)), [0]),
     },
     "decision_regions": {
         "usual": lambda f: f(
             {space: {"a\ncos θ": GAP, "b": GAP} for space in ("angle", "cosine")},
             {space: (SIDE, "θ₁", "θ₂") for space in ("angle", "cosine")},
-            "Two classes",
         ),
         "nothing won, all won": lambda f: f(
             {"s": {"a": (-np.ones((21, 21)), np.ones((21, 21)))}},
@@ -40,7 +37,6 @@ GEOMETRY_FIGURES = {
             LIMITS,
             {"anchor": (0, 0)},
             "a negative",
-            "Pairs",
         ),
         "nothing costs": lambda f: f({"a": 0 * FIRST}, {"b": FIRST < 0}, LIMITS, {}),
     },

@@ -1,6 +1,19 @@
 """Measures of a trained embedding, on plain arrays, one idea per module.
 
-`classification` (accuracy), `neighbours` (top-k search, kNN accuracy),
-`verification` (same class or not: ROC, EER, TAR at FAR) and `geometry` (angles).
-Everything runs in tiles of fixed size: no array ever has examples × examples entries.
+| module | measures | of |
+|---|---|---|
+| `classification` | accuracy, confusion matrix | logits |
+| `neighbours` | top-k search, kNN accuracy | two sets of embeddings |
+| `retrieval` | Recall@K, R-precision, MAP@R, MAP, MRR, nDCG | queries and a gallery |
+| `verification` | ROC, EER, TAR at FAR, DET | all pairs, or scores of pairs |
+| `folds` | accuracy over LFW's folds | listed pairs |
+| `llr` | Cllr and the least Cllr | log-likelihood ratios of pairs |
+| `identification` | CMC, open-set DIR at FPIR | probes and a gallery |
+| `enrolment` | `Gallery`: who is it? | people by name |
+| `clustering` | k-means against classes: NMI, AMI, ARI, purity, F1 | embeddings |
+| `one_shot` | N-way K-shot episodes, given runs | embeddings |
+| `geometry` | angles, alignment, uniformity, hubness, spectrum | embeddings |
+| `density`, `anomaly`, `calibration` | fit, strangers, probabilities | flows and classifiers |
+
+Everything runs in tiles of bounded size: no array ever has examples × examples entries.
 """

@@ -19,8 +19,6 @@ from nfml_jax.evaluation.neighbours import METRICS
 THREADS = min(8, os.cpu_count() or 1)
 """How many rankings are worth making at a time."""
 
-LAST = np.iinfo(np.int32).max  # above the order of any finite similarity
-
 
 def make_ranking(
     queries, gallery, depth: int, metric: str, itself: bool, chunk: int
@@ -34,62 +32,69 @@ def make_ranking(
     threads at once.
     """
     queries, gallery = METRICS[metric](queries, gallery)
-    gallery = jnp.asarray(gallery)
+    opposite, columns = -queries, jnp.asarray(gallery.T.copy())
 
     def ranking(start: int) -> np.ndarray:
-        own = np.arange(start, start + chunk) if itself else np.full(chunk, -1)
-        block = next(blocks(queries[start : start + chunk], chunk))
-        order = np.asarray(_descending(block, gallery, own.astype(np.int32)))
-        return first(order[: len(queries) - start], depth)
+        # Beyond the last column nothing is left out.
+        own = (
+            np.arange(start, start + chunk) if itself else np.full(chunk, len(gallery))
+        )
+        block = next(blocks(opposite[start : start + chunk], chunk))
+        apart = np.asarray(_dissimilarities(block, columns, own.astype(np.int32)))
+        return first(apart[: len(queries) - start], depth)
 
     return ranking
 
 
 @jax.jit
-def _descending(queries, gallery, own):
-    """Integers [Q, N] that rise as similarities fall; `LAST` in column `own` [Q]."""
+def _dissimilarities(opposite, columns, own):
+    """Minus the similarities [Q, N], and infinity in column `own` [Q]."""
     # The full float32 product also where the hardware's default is coarser.
-    scores = jnp.matmul(queries, gallery.T, precision=lax.Precision.HIGHEST)
-    # The bits of a float order like those of an integer, negative ones the other way
-    # round. Adding 0 makes −0 equal to 0.
-    bits = lax.bitcast_convert_type(-scores + 0.0, jnp.int32)
-    order = jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
-    return jnp.where(jnp.arange(len(gallery)) == own[:, None], LAST, order)
+    apart = jnp.matmul(opposite, columns, precision=lax.Precision.HIGHEST)
+    return apart.at[jnp.arange(len(own)), own].set(jnp.inf, mode="drop")
 
 
-def first(order: np.ndarray, depth: int) -> np.ndarray:
-    """The columns [Q, depth] of the least int32 entries of each row of `order` [Q, N].
+def first(values: np.ndarray, depth: int) -> np.ndarray:
+    """The columns [Q, depth] of the least entries of each row of `values` [Q, N].
 
-    Least first, equal ones by column.
+    Float32, least first, equal ones by column.
     """
-    keys = _few_keys(order, depth) if 6 * depth <= order.shape[1] else _all_keys(order)
+    few = 6 * depth <= values.shape[1]
+    keys = (
+        _few_keys(values, depth) if few else _keys(values, np.arange(values.shape[1]))
+    )
     keys.sort(axis=1)
     low = 0 if sys.byteorder == "little" else 1
     return keys[:, :depth].view(np.int32)[:, low::2]
 
 
-def _all_keys(order):
-    """One number of 64 bits for each entry: itself, and below it the column."""
-    keys = np.empty(order.shape, np.int64)
-    halves = keys.view(np.int32).reshape(*order.shape, 2)
+def _keys(values, columns):
+    """Numbers of 64 bits that sort as `values` do, and equal ones as their columns."""
+    # The bits of a float sort like those of an integer, negative ones the other way
+    # round. Adding 0 makes −0 equal to 0.
+    bits = (values + np.float32(0)).view(np.int32)
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    keys = np.empty(bits.shape, np.int64)
+    halves = keys.view(np.int32).reshape(*bits.shape, 2)
     low, high = (0, 1) if sys.byteorder == "little" else (1, 0)
-    halves[..., high], halves[..., low] = order, np.arange(order.shape[1])
+    halves[..., high], halves[..., low] = bits, columns
     return keys
 
 
-def _few_keys(order, depth):
+def _few_keys(values, depth):
     """The keys of the least entries of each row, `depth` or somewhat more of them."""
-    count, columns = order.shape
+    count, columns = values.shape
     # At least `depth` entries are no larger than the depth-th least of groups' least.
-    width = columns // (3 * depth)
+    # Short rows of groups would cost more than they save.
+    width = columns // max(3 * depth, min(1000, columns // 2))
     groups = columns // width
-    least = order[:, : groups * width].reshape(count, width, groups).min(axis=1)
+    least = values[:, : groups * width].reshape(count, width, groups).min(axis=1)
     bound = np.partition(least, depth - 1, axis=1)[:, depth - 1]
     # Flat indices: numpy finds them in a tenth of the time.
-    flat = np.flatnonzero(order <= bound[:, None])
+    flat = np.flatnonzero(values <= bound[:, None])
     row, column = np.divmod(flat, columns)
     found = np.bincount(row, minlength=count)
     keys = np.full((count, found.max()), np.iinfo(np.int64).max)
-    some = order.ravel()[flat].astype(np.int64)
-    keys[np.arange(found.max()) < found[:, None]] = some << 32 | column
+    filled = np.arange(found.max()) < found[:, None]
+    keys[filled] = _keys(values.ravel()[flat], column)
     return keys

@@ -14,7 +14,8 @@ from nfml_jax.losses.average_precision import FastAP, SmoothAP
 from nfml_jax.losses.center import CenterLoss
 from nfml_jax.losses.contrastive import Contrastive, MarginLoss, SNRContrastive
 from nfml_jax.losses.histogram import Histogram
-from nfml_jax.losses.miners import MINERS, Miner
+from nfml_jax.losses.miner import Miner
+from nfml_jax.losses.miners import MINERS
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.pair_objective import PairObjective

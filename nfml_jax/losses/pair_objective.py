@@ -11,7 +11,7 @@ from nfml_jax.losses import devices
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.memory import Memory
 from nfml_jax.losses.metrics import METRICS
-from nfml_jax.losses.miners import Miner
+from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row, masked_mean
 

@@ -47,3 +47,19 @@ def test_direction_and_norm_make_up_the_vector():
     direction, norm = angles.direction_and_norm(vectors)
     np.testing.assert_allclose(norm[:2], [5.0, 1e-5], rtol=1e-6)
     np.testing.assert_allclose(direction[:2], [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6)
+
+
+def test_a_negative_shift_stops_at_0_or_goes_on_falling():
+    shift = np.array([-0.4, -0.1, 0.0, 0.3])[:, None]
+    with jax.enable_x64(True):
+        cosine = jnp.cos(THETA)
+        clamped, linear, plain = (
+            angles.shifted_cosine(cosine, 1, jnp.asarray(shift), beyond_pi)
+            for beyond_pi in ("clamp", "linear", "none")
+        )
+    inside = np.clip(THETA + shift, 0, np.pi)
+    np.testing.assert_allclose(clamped, np.cos(inside), atol=1e-7)
+    assert (np.diff(linear) < 0).all() and (np.diff(linear[:3]) > -0.01).all()
+    between = inside == THETA + shift
+    np.testing.assert_allclose(linear[between], plain[between], atol=1e-7)
+    np.testing.assert_allclose(plain, np.cos(THETA + shift), atol=1e-7)

@@ -1,5 +1,8 @@
 """Heads from the plain values of a config."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 from heads_reference import numbers_of
 
@@ -22,6 +25,28 @@ def test_a_name_alone_gives_the_margin_with_its_defaults(name, kind):
     assert head.margin == kind()
     assert head.strength == kind.default_strength
     assert (head.num_classes, head.scale, head.summation) == (10, None, "dense")
+
+
+PLANE = Path(__file__).parents[2] / "configs" / "mnist_2d"
+
+
+def config_in_the_plane(name):
+    """The config of a head in two dimensions: a file of its own, or head.py's."""
+    own = (PLANE / f"{name}.py").exists()
+    file = PLANE / f"{name if own else 'head'}.py"
+    spec = importlib.util.spec_from_file_location("config", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config("" if own else f"{name},smoke")
+
+
+@pytest.mark.parametrize("name", MARGINS)
+def test_every_head_has_a_config_that_ten_classes_can_satisfy_on_a_circle(name):
+    config = config_in_the_plane(name)
+    assert config.head.name == name and f"mnist_2d_{name}" in config.name
+    head = make_head(10, 2, **config.head.to_dict())
+    assert head.margin.feasibility(10, 2) is None
+    assert head.formula() in head.words()
 
 
 @pytest.mark.parametrize(("name", "kind"), MARGINS.items(), ids=MARGINS)

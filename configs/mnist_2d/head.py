@@ -1,0 +1,51 @@
+"""Any of the later heads on MNIST in two dimensions, by its name.
+
+Panels of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+by side. Ten minutes of CPU time with all 60,000 digits, as softmax.py.
+
+    python launch.py --config=configs/mnist_2d/head.py:curricularface
+    python launch.py --config=configs/mnist_2d/head.py:subcenter_arcface,smoke
+"""
+
+from configs import defaults
+from nfml_jax.errors import UserError
+
+SCALE = {"scale": "24"}
+ARC = SCALE | {"margin": 0.2, "warmup_steps": 800}
+COS = SCALE | {"margin": 0.1, "warmup_steps": 800}
+
+# On a circle of ten classes; what is not said here is as in the papers.
+HEADS = {
+    "focal": {"gamma": 2.0},
+    "coco": {},
+    "adacos": {"dynamic": True},
+    "sphereface2": SCALE | {"margin": 0.1, "sharpness": 3},  # must stay below 0.26
+    "circle": SCALE | {"margin": 0.7},  # must stay above 0.57
+    "subcenter_arcface": ARC | {"subcentres": 3, "pooling": "max"},
+    "uniformface": COS | {"repulsion": 1.0},
+    "curricularface": ARC,
+    "mv_arcface": ARC | {"t": 0.12, "reweighting": "adaptive"},
+    "mv_cosface": COS | {"t": 0.12, "reweighting": "adaptive"},
+    "arcnegface": ARC | {"peak": 1.0},  # must stay below 1.11
+    "adaface": COS | {"concentration": 0.333, "momentum": 0.99},
+    "magface": SCALE
+    | {"margin": (0.1, 0.3), "low_norm": 1.0, "high_norm": 20.0, "pull": 1.0}
+    | {"warmup_steps": 800},
+    "elastic_arcface": ARC | {"deviation": 0.02, "plus": False},
+    "elastic_cosface": COS | {"deviation": 0.01, "plus": False},
+}
+
+
+def get_config(arg=None):
+    """`arg`: NAME and "smoke", in any order and both of them optional."""
+    words = [word for word in (arg or "").split(",") if word]
+    smoke = "smoke" if "smoke" in words else ""
+    name, *more = [word for word in words if word != "smoke"] or ["subcenter_arcface"]
+    if more or name not in HEADS:
+        raise UserError(
+            f"configs/mnist_2d/head.py got {arg!r}; expected one of {', '.join(HEADS)} "
+            "(the other heads have files of their own)."
+        )
+    config = defaults.mnist_2d(f"mnist_2d_{name}")
+    config.head = {"name": name, **HEADS[name]}
+    return defaults.finish(config, smoke)

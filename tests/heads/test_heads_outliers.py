@@ -1,0 +1,56 @@
+"""Sub-centres tell the odd examples of a class from the many."""
+
+import numpy as np
+import pytest
+
+from nfml_jax.errors import UserError
+from nfml_jax.heads import MarginHead, SubCenterArcFace, dominant_centres, outliers
+
+EMBEDDINGS = np.array([[5.0, 0.1], [1, 0.2], [0, -3], [0, 2], [-0.1, 1], [9, 1.0]])
+LABELS = np.array([0, 0, 0, 1, 1, 1])
+WEIGHTS = np.array([[[0, -2.0], [1, 0]], [[0, 3], [1, 0]], [[1, 1], [0, 1]]])
+
+
+def test_the_dominant_centre_is_the_nearest_of_most():
+    dominant = dominant_centres(EMBEDDINGS, LABELS, WEIGHTS)
+    np.testing.assert_array_equal(dominant, [1, 0, 0])
+
+
+def test_outliers_are_far_from_the_dominant_centre():
+    odd = np.array([False, False, True, False, False, True])
+    np.testing.assert_array_equal(outliers(EMBEDDINGS, LABELS, WEIGHTS), odd)
+    assert outliers(EMBEDDINGS, LABELS, WEIGHTS, degrees=0.0).sum() == 5
+    assert not outliers(EMBEDDINGS, LABELS, WEIGHTS, degrees=95.0).any()
+    one = WEIGHTS[np.arange(3), [1, 0, 0]]
+    np.testing.assert_array_equal(outliers(EMBEDDINGS, LABELS, one), odd)
+    assert outliers(np.zeros((6, 2)), LABELS, WEIGHTS).all()
+
+
+def test_many_are_marked_in_chunks():
+    many = np.tile(EMBEDDINGS, (2000, 1)), np.tile(LABELS, 2000)
+    expected = np.tile(outliers(EMBEDDINGS, LABELS, WEIGHTS), 2000)
+    np.testing.assert_array_equal(outliers(*many, WEIGHTS), expected)
+
+
+def test_the_head_gives_the_centre_that_won_most():
+    head = MarginHead(3, SubCenterArcFace(subcentres=2))
+    wins = np.array([[1, 2.0], [5, 1], [0, 0]])
+    variables = {"params": {"weights": WEIGHTS}, "statistics": {"wins": wins}}
+    found = head.apply(variables, method="class_weights")
+    np.testing.assert_allclose(found, [[1, 0], [0, 3], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels": LABELS[:5]}, r"shapes \(6, 2\), \(5,\) and \(3, 2, 2\); expected"),
+        ({"weights": WEIGHTS[..., :1]}, "expected .N, D., .N. and .C, K, D."),
+        ({"labels": LABELS + 2}, "labels go from 2 to 3; expected 0 to 2"),
+        ({"labels": LABELS - 1}, "labels go from -1"),
+        ({"degrees": 200.0}, r"degrees=200\.0; expected an angle"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, sentence):
+    given = {"embeddings": EMBEDDINGS, "labels": LABELS, "weights": WEIGHTS}
+    with pytest.raises(UserError, match=sentence):
+        outliers(**(given | change))

@@ -10,7 +10,9 @@ def table() -> str:
         objective = make_loss(num_classes=10, embedding_size=64, name=name)
         # Pair losses are within the objective that drives them all.
         loss = getattr(objective, "loss", objective)
-        rows.append(f"| `{name}` | {loss.formula()} | {loss.needs} | {loss.paper} |")
+        # A bar within a cell would end it.
+        formula = loss.formula().replace("|", r"\|")
+        rows.append(f"| `{name}` | {formula} | {loss.needs} | {loss.paper} |")
     return "\n".join(rows)
 
 

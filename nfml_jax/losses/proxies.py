@@ -125,7 +125,9 @@ class ProxyNCA(ProxyObjective):
         return self._mean_not_of_own(logits, own, among=~own)
 
     def formula(self):
-        return f"d_y + log Σ_{{j≠y}} exp(-d_j), d = ‖x̂ - p̂‖² / {self.temperature:.3g}"
+        return (
+            f"d_y + log Σ_{{j≠y}} exp(-d_j), d = {1.0 / self.temperature:.3g}·‖x̂ - p̂‖²"
+        )
 
 
 class ProxyNCAPlusPlus(ProxyNCA):
@@ -142,7 +144,7 @@ class ProxyNCAPlusPlus(ProxyNCA):
         return self._mean_not_of_own(logits, own, among=jnp.ones_like(own))
 
     def formula(self):
-        return f"d_y + log Σ_j exp(-d_j), d = ‖x̂ - p̂‖² / {self.temperature:.3g}"
+        return f"d_y + log Σ_j exp(-d_j), d = {1.0 / self.temperature:.3g}·‖x̂ - p̂‖²"
 
 
 class ProxyAnchor(ProxyObjective):

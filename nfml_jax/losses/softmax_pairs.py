@@ -46,8 +46,7 @@ class NCA(PairLoss):
         return Row(jnp.where(some, lost, 0.0), some.astype(lost.dtype))
 
     def formula(self):
-        t = f"{self.temperature:g}"
-        return f"-log(Σ₊ exp(-d²/{t}) / Σ exp(-d²/{t}))"
+        return f"-log(Σ₊ e / Σ e), e = exp(-d²/{self.temperature:g})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +79,8 @@ class SupCon(PairLoss):
         return Row(jnp.where(some, everyone - own, 0.0), some.astype(logits.dtype))
 
     def formula(self):
-        softmax = f"exp(s/{self.temperature:g}) / Σ exp(s/{self.temperature:g})"
-        if self.mean == "out":
-            return f"mean₊ -log({softmax})"
-        return f"-log mean₊({softmax})"
+        of = "mean₊ -log" if self.mean == "out" else "-log mean₊"
+        return f"{of}(e₊ / Σ e), e = exp(s/{self.temperature:g})"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,9 @@
 | `clustering` | k-means against classes: NMI, AMI, ARI, purity, F1 | embeddings |
 | `one_shot` | N-way K-shot episodes, given runs | embeddings |
 | `geometry` | angles, alignment, uniformity, hubness, spectrum | embeddings |
-| `density`, `anomaly`, `calibration` | fit, strangers, probabilities | flows and classifiers |
+| `density` | likelihoods, two-sample tests, coverage | densities and samples |
+| `anomaly` | AUROC of strangers, and plain detectors | scores, or rows |
+| `calibration` | log-loss, calibration error | probabilities of classes |
 
 Everything runs in tiles of bounded size: no array ever has examples × examples entries.
 """

@@ -7,7 +7,7 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_same_dimensions, check_vectors, unit
-from nfml_jax.evaluation.identification import TEMPLATES, Templates
+from nfml_jax.evaluation.identification import Templates, check_template
 
 UNKNOWN = "unknown"
 """The name of whoever scores below the threshold."""
@@ -22,10 +22,7 @@ class Gallery:
     """
 
     def __init__(self, threshold: float, template: str = "mean"):
-        if template not in TEMPLATES:
-            raise UserError(
-                f"template is {template!r}; expected {' or '.join(TEMPLATES)}."
-            )
+        check_template(template)
         if not -1 <= threshold <= 1:
             raise UserError(f"threshold is {threshold}; expected a cosine, -1 to 1.")
         self.threshold, self.template = float(threshold), template

@@ -36,6 +36,12 @@ TEMPLATES = "mean", "best"
 """An identity's score: of the mean of its unit embeddings, or the best of them all."""
 
 
+def check_template(template: str) -> None:
+    """UserError for a `template` not in `TEMPLATES`."""
+    if template not in TEMPLATES:
+        raise UserError(f"template is {template!r}; expected {' or '.join(TEMPLATES)}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Templates:
     """What probes are compared with: unit `rows` [G, D], those of an identity together.
@@ -50,10 +56,7 @@ class Templates:
     @classmethod
     def of(cls, embeddings, labels, template: str = "mean") -> "Templates":
         """Of embeddings [N, D] and labels [N]; `template` is one of `TEMPLATES`."""
-        if template not in TEMPLATES:
-            raise UserError(
-                f"template is {template!r}; expected {' or '.join(TEMPLATES)}."
-            )
+        check_template(template)
         embeddings = check_vectors(embeddings, "gallery rows")
         labels = check_labels(labels, len(embeddings))
         if template == "mean":

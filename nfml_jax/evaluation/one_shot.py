@@ -19,8 +19,8 @@ from nfml_jax.evaluation.arrays import (
 )
 from nfml_jax.evaluation.neighbours import METRICS
 
-DRAWS = 2**21
-"""Random numbers, or entries of embeddings, held at a time."""
+EPISODES = 64
+"""Episodes drawn and judged at a time."""
 
 
 def episodes(
@@ -67,10 +67,9 @@ def episodes(
     x = unit(embeddings) if normalize else embeddings
     by_class, rng = np.argsort(labels, kind="stable"), np.random.default_rng(seed)
     first = np.cumsum(sizes) - sizes
-    each = max(len(classes), ways * (shots + queries) * x.shape[1])
     accuracies = []
-    for start in range(0, count, max(1, DRAWS // each)):
-        some = min(max(1, DRAWS // each), count - start)
+    for start in range(0, count, EPISODES):
+        some = min(EPISODES, count - start)
         drawn = rng.random((some, len(classes))).argsort(axis=1)[:, :ways]
         rows = _without_replacement(rng, sizes[drawn], shots + queries)
         rows = by_class[first[drawn][..., None] + rows]  # [some, ways, examples]

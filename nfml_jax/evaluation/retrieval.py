@@ -172,6 +172,8 @@ def per_query(
     gallery_labels = check_labels(gallery_labels, len(gallery))
     check_same_dimensions(queries, gallery, "Queries and gallery")
     rows = len(gallery) - itself
+    if not rows:
+        raise UserError("There is one row and no other to search; give a gallery.")
     for name, (_, cut) in measures.items():
         if isinstance(cut, int) and not 1 <= cut <= rows:
             raise UserError(f"{name}: K is {cut}; expected 1 to the {rows} searched.")
@@ -184,7 +186,7 @@ def per_query(
         for name, (_, cut) in measures.items()
     }
     depth = max(cut.max() for cut in cuts.values())
-    chunk = max(1, scores // len(gallery))
+    chunk = min(len(queries), max(1, scores // len(gallery)))
     ranking = make_ranking(queries, gallery, depth, metric, itself, chunk)
 
     def measured(start):

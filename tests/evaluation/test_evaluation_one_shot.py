@@ -19,6 +19,7 @@ def example(classes: int = 8, noise: float = 1.0):
 @pytest.mark.parametrize("metric", neighbours.METRICS)
 def test_episodes_equal_a_loop_over_them(metric, normalize, monkeypatch):
     """The same draws, one episode at a time in float64."""
+    monkeypatch.setattr(one_shot, "EPISODES", 50)
     x, labels = example()
     ways, shots, queries, count = 4, 2, 3, 50
     found = one_shot.episodes(

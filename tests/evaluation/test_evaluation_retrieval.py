@@ -163,6 +163,7 @@ ROWS, LABELS = np.eye(3), [0, 0, 1]
         (lambda: retrieval.metrics(ROWS, LABELS, names=[]), "empty"),
         (lambda: retrieval.metrics(ROWS, LABELS, metric="l2"), "cosine, euclidean"),
         (lambda: retrieval.metrics(ROWS, [0, 1, 2]), "None of the 3"),
+        (lambda: retrieval.metrics(ROWS[:1], [0]), "no other to search"),
         (lambda: retrieval.metrics(ROWS, [0, 1]), "labels"),
         (lambda: retrieval.metrics(ROWS * np.nan, LABELS), "3 of 3 queries"),
         (lambda: retrieval.metrics(ROWS[:0], LABELS[:0]), "queries are empty"),

@@ -13,7 +13,7 @@ from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.neighbours import top_k, vote
 from nfml_jax.metrics import METRIC_LEARNERS
-from nfml_jax.metrics.learner import start
+from nfml_jax.metrics.learner import check_neighbours, start
 from nfml_jax.metrics.trained import make_metric_model
 from nfml_jax.names import look_up
 from nfml_jax.training.experiment import Report
@@ -46,6 +46,8 @@ class MetricExperiment:
                 "their column with data.labels, or take a set that has them, such as "
                 "wine."
             )
+        # The learners come last; they should not fail then.
+        check_neighbours(self.vectors.given["train"], "a metric")
         self.learners = {
             name: look_up(METRIC_LEARNERS, name, "metric learner")
             for name in config["report"]["learners"]

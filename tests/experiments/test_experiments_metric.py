@@ -70,6 +70,17 @@ def test_a_lower_rank_starts_from_principal_components():
     np.testing.assert_allclose(start @ start.T, np.eye(2), atol=1e-6)
 
 
+def test_classes_of_one_row_get_a_sentence_before_anything_is_trained(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    part = np.column_stack([rows, np.arange(30)])
+    np.savez(tmp_path / "lone.npz", train=part, val=part, test=part)
+    config = smoke()
+    path = str(tmp_path / "lone.npz")
+    config["data"] |= {"name": "vectors", "path": path, "labels": "2"}
+    with pytest.raises(UserError, match="a metric got 30 rows of 30 classes"):
+        make_experiment(config)
+
+
 MISTAKES = {
     "circles has no classes to learn a metric from": {
         "name": "circles",

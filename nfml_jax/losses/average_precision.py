@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.losses.checks import check_whole
-from nfml_jax.losses.pair_loss import PairLoss, Row, check_number
+from nfml_jax.losses.checks import check_number, check_whole
+from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.losses.positives import at_column, sum_over_positives
 from nfml_jax.losses.soft_histogram import soft_histogram
 

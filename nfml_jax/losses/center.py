@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from nfml_jax.heads import MarginHead, Softmax
 from nfml_jax.losses import devices
+from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.inputs import check_batch
+from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput
-from nfml_jax.losses.pair_loss import check_number, masked_mean
 
 
 class Centres(nn.Module):

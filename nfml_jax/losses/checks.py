@@ -1,8 +1,32 @@
-"""Checks of the numbers that objectives are made of."""
+"""Checks of the numbers that losses and miners are made of."""
 
+import math
 import numbers
+from typing import Any
 
 from nfml_jax.errors import UserError
+
+
+def check_number(owner, low: float, high: float = math.inf, **values: Any) -> None:
+    """Raises `UserError` for what is not a finite number in [low, high]."""
+    for name, value in values.items():
+        number = isinstance(value, numbers.Real) and math.isfinite(value)
+        if not (number and low <= value <= high):
+            wanted = f"in [{low:g}, {high:g}]" if high < math.inf else f"≥ {low:g}"
+            raise UserError(
+                f"{type(owner).__name__} got {name}={value!r}; expected a number "
+                f"{wanted}."
+            )
+
+
+def check_choice(owner, choices, **values: Any) -> None:
+    """Raises `UserError` for what is none of the choices."""
+    for name, value in values.items():
+        if value not in choices:
+            raise UserError(
+                f"{type(owner).__name__} got {name}={value!r}; expected one of "
+                f"{', '.join(map(repr, choices))}."
+            )
 
 
 def check_whole(owner, least: int, **values) -> None:

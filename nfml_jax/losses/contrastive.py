@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.losses.pair_loss import PairLoss, Row, check_number, masked_mean
+from nfml_jax.losses.checks import check_choice, check_number
+from nfml_jax.losses.masked import masked_mean
+from nfml_jax.losses.pair_loss import PairLoss, Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Contrastive(PairLoss):
         super().__post_init__()
         check_number(self, 0.0, positive_margin=self.positive_margin)
         check_number(self, 0.0, margin=self.margin)
-        check_number(self, 1, 2, power=self.power)
+        check_choice(self, (1, 2), power=self.power)
 
     def rows(self, values, positive, negative):
         d = self.distance(values)

@@ -13,9 +13,9 @@ from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses import devices
 from nfml_jax.losses.checks import check_whole
 from nfml_jax.losses.inputs import check_batch
+from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.output import LossOutput
-from nfml_jax.losses.pair_loss import masked_mean
 from nfml_jax.losses.soft_histogram import soft_histogram
 
 

@@ -7,15 +7,12 @@ other classes.
 """
 
 import dataclasses
-import math
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import flax
 import jax
-import jax.numpy as jnp
 
-from nfml_jax.errors import UserError
-from nfml_jax.heads.angles import is_number
+from nfml_jax.losses.checks import check_choice
 from nfml_jax.losses.metrics import METRICS
 
 
@@ -100,46 +97,3 @@ class PairLoss:
     def formula(self) -> str:
         """An anchor's loss as a person writes it, with this loss's numbers in it."""
         raise NotImplementedError
-
-
-def check_number(owner, low: float, high: float = math.inf, **values: Any) -> None:
-    """Raises `UserError` for what is not a finite number in [low, high]."""
-    for name, value in values.items():
-        if not (is_number(value) and low <= value <= high and math.isfinite(value)):
-            wanted = f"in [{low:g}, {high:g}]" if high < math.inf else f"≥ {low:g}"
-            raise UserError(
-                f"{type(owner).__name__} got {name}={value!r}; expected a number "
-                f"{wanted}."
-            )
-
-
-def check_choice(owner, choices, **values: Any) -> None:
-    """Raises `UserError` for what is none of the choices."""
-    for name, value in values.items():
-        if value not in choices:
-            raise UserError(
-                f"{type(owner).__name__} got {name}={value!r}; expected one of "
-                f"{', '.join(map(repr, choices))}."
-            )
-
-
-def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Means [A] of values [A, R] where mask [A, R] is true; 0 where it nowhere is."""
-    count = jnp.sum(mask, axis=-1)
-    return jnp.sum(jnp.where(mask, values, 0.0), axis=-1) / jnp.maximum(count, 1)
-
-
-def masked_logsumexp(values: jax.Array, mask: jax.Array, zeros: int = 0) -> jax.Array:
-    """log(zeros + Σ exp(values)) [A] of values [A, R] where mask [A, R] is true.
-
-    With `zeros` 0 and nothing in the mask it is lower than anything, yet finite.
-    """
-    lowest = jnp.finfo(values.dtype).min / 4
-    highest = jnp.max(jnp.where(mask, values, lowest), axis=-1)
-    highest = jax.lax.stop_gradient(jnp.maximum(highest, 0.0) if zeros else highest)
-    shift = jnp.where(highest > lowest, highest, 0.0)
-    shifted = jnp.where(mask, values - shift[..., None], 0.0)
-    summed = jnp.sum(jnp.where(mask, jnp.exp(shifted), 0.0), axis=-1)
-    summed = summed + zeros * jnp.exp(-shift)
-    some = summed > 0.0
-    return jnp.where(some, jnp.log(jnp.where(some, summed, 1.0)) + shift, lowest)

@@ -5,15 +5,16 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax import loops
-from nfml_jax.errors import UserError
 from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses import devices
+from nfml_jax.losses.checks import check_whole
 from nfml_jax.losses.inputs import check_batch
+from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.memory import Memory
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput
-from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row, masked_mean
+from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 
 
 class PairObjective(nn.Module):
@@ -41,13 +42,9 @@ class PairObjective(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self):
-        for name, least in (("memory", 0), ("memory_start", 0), ("chunk", 1)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise UserError(
-                    f"The loss got {name}={value!r}; expected a whole number of at "
-                    f"least {least}."
-                )
+        check_whole(self, 0, memory=self.memory, memory_start=self.memory_start)
+        if self.chunk is not None:
+            check_whole(self, 1, chunk=self.chunk)
         # Raises where the two don't go together.
         self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_whole
-from nfml_jax.losses.pair_loss import check_number
+from nfml_jax.losses.checks import check_number, check_whole
 from nfml_jax.losses.proxies import ProxyObjective
 
 

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 
 from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses import devices
+from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.inputs import check_batch
+from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput
-from nfml_jax.losses.pair_loss import check_number, masked_mean
 
 
 def two_views(

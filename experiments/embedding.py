@@ -5,11 +5,14 @@ import numpy as np
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
+from nfml_jax.data.omniglot import load_omniglot_runs
 from nfml_jax.evaluation import (
     classification,
     clustering,
+    folds,
     geometry,
     neighbours,
+    one_shot,
     retrieval,
     verification,
 )
@@ -84,11 +87,15 @@ class EmbeddingExperiment:
                     train_embeddings, train.labels, embeddings, test.labels, NEIGHBOURS
                 )
         if VERIFICATION not in self._unmeasured:
-            verified, drawn = self._verify(train_embeddings, embeddings)
+            verified, drawn = self._verify(
+                self._threshold(variables, apply, train_embeddings), embeddings
+            )
             report.metrics |= verified
             report.figures |= drawn
             found = retrieval.metrics(embeddings, test.labels, names=RETRIEVAL)
             report.metrics |= under("retrieval", found)
+        if "one_shot" in self.config:
+            report.metrics |= self._one_shot(variables, apply, embeddings)
         if ANGLES not in self._unmeasured:
             known = None if self.images.open_set else centres
             angles = geometry.angle_statistics(embeddings, test.labels, known)
@@ -124,21 +131,73 @@ class EmbeddingExperiment:
             under("clustering", found), histograms=histograms("test", embeddings)
         )
 
-    def _verify(self, train_embeddings, embeddings):
-        """Metrics and figures of all test pairs at a threshold of training pairs."""
-        threshold = verification.choose_threshold(
-            train_embeddings, self.images.train.labels, seed=self.config["data"]["seed"]
+    def _threshold(self, variables, apply, train_embeddings) -> float:
+        """The cosine that tells pairs of training images apart best.
+
+        Of validation images where the test is of unseen classes: those trained on lie
+        closer to their own than strangers do.
+        """
+        labels, held_out = self.images.train.labels, self.images.validation
+        if (
+            self.images.open_set
+            and held_out
+            and verification.has_pairs(held_out.labels)
+        ):
+            labels = held_out.labels
+            train_embeddings = apply(self._embed, variables, held_out.images)
+        return verification.choose_threshold(
+            train_embeddings, labels, seed=self.config["data"]["seed"]
         )
-        pairs = verification.all_pairs(embeddings, self.images.test.labels)
-        roc = pairs.roc()
+
+    def _verify(self, threshold, embeddings):
+        """Metrics and figures of the pairs that are asked for, or of all test pairs."""
+        pairs = self.images.pairs
+        if pairs is None:
+            counted = verification.all_pairs(embeddings, self.images.test.labels)
+            roc, edges = counted.roc(), counted.edges
+            kinds = counted.genuine, counted.impostor
+        else:
+            rows = np.stack([pairs.first, pairs.second], axis=1)
+            scores = folds.index_pair_scores(embeddings, rows)
+            kinds = scores[pairs.genuine], scores[~pairs.genuine]
+            roc, edges = verification.roc(*kinds), None
         metrics = verification.metrics(roc, threshold) | {"threshold": threshold}
         figures = {
-            "pair_cosines": plots.pair_histograms(
-                pairs.genuine, pairs.impostor, pairs.edges, threshold
-            ),
+            "pair_cosines": plots.pair_histograms(*kinds, edges, threshold),
             "roc": plots.roc_curve(roc),
         }
         return under("verification", metrics), figures
+
+    def _one_shot(self, variables, apply, embeddings) -> dict[str, float]:
+        """Accuracies of episodes of test classes, and of the runs of Lake et al."""
+        metrics, settings = {}, self.config["one_shot"]
+        for ways in settings["ways"]:
+            for shots in settings["shots"]:
+                found = one_shot.episodes(
+                    embeddings,
+                    self.images.test.labels,
+                    ways,
+                    shots,
+                    settings["queries"],
+                    settings["episodes"],
+                )
+                metrics[f"{ways}_way_{shots}_shot"] = found["accuracy"]
+                metrics[f"{ways}_way_{shots}_shot_ci95"] = found["accuracy_ci95"]
+        if settings["runs"]:
+            data = self.config["data"]
+            places = {name: data[name] or None for name in ("manual_dir", "data_dir")}
+            given = load_omniglot_runs(**places, image_size=data["image_size"])
+            labels = np.arange(given.support.shape[1])
+            embed = lambda images: apply(self._embed, variables, images)  # noqa: E731
+            found = one_shot.runs(
+                (embed(support), labels, embed(query), answers)
+                for support, query, answers in zip(
+                    given.support, given.query, given.answers, strict=True
+                )
+            )
+            metrics["20_way_within_alphabets"] = found["accuracy"]
+            metrics["20_way_within_alphabets_error"] = found["accuracy_error"]
+        return under("one_shot", metrics)
 
     def _projected(self, embeddings):
         """Embeddings, class names and images of test examples of every class."""

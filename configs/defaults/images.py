@@ -22,8 +22,13 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "classes": (),  # names of those to train on; (): all
                 "held_out": (),  # names of those to validate and test on instead
             },
-            # Per example and step: up to so many pixels, degrees, and share of size.
-            "augment": {"shift": 2.0, "rotate": 10.0, "scale": 0.1},
+            "augment": {  # each image anew at every step
+                "shift": 2.0,  # up to so many pixels along either axis
+                "rotate": 10.0,  # degrees
+                "scale": 0.1,  # share of its size
+                "shear": 0.0,  # pixels a row
+                "flip": False,  # mirrored, half of the time
+            },
             "encoder": {
                 "name": "cnn",  # cnn, lenetpp, mlp or resnet18
                 "embedding_size": 64,

@@ -8,7 +8,7 @@ import pytest
 from nfml_jax.data import augment, to_float
 from nfml_jax.errors import UserError
 
-SETTINGS = {"shift": 2.0, "rotate": 20.0, "scale": 0.2}
+SETTINGS = {"shift": 2.0, "rotate": 20.0, "scale": 0.2, "shear": 0.3}
 KEYS = jax.random.split(jax.random.key(0), 6)
 
 
@@ -121,6 +121,25 @@ def test_scale_is_about_the_centre_and_means_the_object_s_size():
     np.testing.assert_allclose(linear, expected, atol=1e-4)
     assert size.max() > 1.15 and size.min() < 0.85
     assert size.max() <= 1.2001 and size.min() >= 0.7999
+
+
+def test_shear_slides_rows_along_themselves_up_to_its_limit():
+    linear, offset = maps(shear=0.3)
+    np.testing.assert_allclose(offset, 0, atol=1e-4)
+    lean = linear[:, 1, 0]
+    expected = np.broadcast_to(np.eye(2), (64, 2, 2)).copy()
+    expected[:, 1, 0] = lean
+    np.testing.assert_allclose(linear, expected, atol=1e-4)
+    assert lean.max() > 0.2 and lean.min() < -0.2 and np.abs(lean).max() <= 0.3001
+
+
+def test_flip_mirrors_half_of_the_images():
+    linear, offset = maps(flip=True)
+    np.testing.assert_allclose(offset, 0, atol=1e-4)
+    mirrored = linear[:, 1, 1] < 0
+    expected = np.where(mirrored[:, None, None], np.diag([1.0, -1.0]), np.eye(2))
+    np.testing.assert_allclose(linear, expected, atol=1e-4)
+    assert 16 < mirrored.sum() < 48
 
 
 def test_gradients_reach_every_moved_pixel(images):

@@ -1,0 +1,83 @@
+"""Faces: Labeled Faces in the Wild, "unrestricted, no outside data".
+
+Trained on the people of View 1's training pairs and tested on the pairs of others
+(`data.view = 1`, for choosing); of View 2, for reporting, `data.fold` 1 to 10 are ten
+runs. The argument is a margin of `nfml_jax.heads.MARGINS` or a loss of
+`nfml_jax.losses.LOSSES`.
+
+    python launch.py --config=configs/lfw.py
+    python launch.py --config=configs/lfw.py:triplet
+    python launch.py --config=configs/lfw.py --config.data.view=2 --config.data.fold=1
+
+The pictures are found as `lfw/Name/Name_0001.jpg` or a zip or tar of these, with the
+pairs files beside them, in ~/nfml_data.
+"""
+
+from configs import defaults
+
+# Two thousand people with three pictures each: small margins, a small scale.
+HEADS = {
+    "softmax": {},
+    "normface": {"scale": "20"},
+    "cosface": {"margin": 0.2, "scale": "20", "warmup_steps": 500},
+    "arcface": {"margin": 0.3, "scale": "20", "warmup_steps": 500},
+}
+OBJECTIVES = {
+    "triplet": {"margin": 0.2, "miner": "semi_hard"},
+    "contrastive": {"margin": 1.0},
+    "sup_con": {"temperature": 0.1},
+    "multi_similarity": {},
+}
+
+
+def get_config(arg=None):
+    words = [word for word in (arg or "").split(",") if word]
+    smoke = "smoke" if "smoke" in words else ""
+    name = next((word for word in words if word != "smoke"), "arcface")
+    if name in HEADS:
+        config = defaults.margin(f"lfw_{name}")
+        config.head = {"name": name, **HEADS[name]}
+    else:
+        config = defaults.pairs(f"lfw_{name}", name, **OBJECTIVES.get(name, {}))
+        config.sampler.per_class = 2
+    config.data = {
+        "name": "lfw",
+        "root": "",  # a folder, zip or tar; "": looked for in manual_dir
+        "manual_dir": "",
+        "view": 1,
+        "fold": 1,
+        "image_size": 48,
+        "crop": 0.8,  # share of either side that is kept
+        "channels": 1,
+        "min_images": 2,  # of a person to train on
+        "validation": 0.1,  # of the people to train on
+        "seed": 0,
+        "max_train": 0,
+        "max_test": 0,
+    }
+    config.augment = {
+        "shift": 2.0,
+        "rotate": 5.0,
+        "scale": 0.1,
+        "shear": 0.0,
+        "flip": True,
+    }
+    config.encoder = {
+        "name": "cnn",
+        "features": (32, 64, 128),
+        "hidden": 256,
+        "embedding_size": 128,
+        "embedding_norm": True,
+        "dtype": "float32",
+    }
+    config.train.batch_size = 128
+    config.train.total = "2000 steps"
+    config.train.evaluate_every = "200 steps"
+    config.train.checkpoint_every = "500 steps"
+    config.train.report = "best"
+    config.optimizer.weight_decay = 5e-4
+    config = defaults.finish(config, smoke)
+    if smoke:
+        config.encoder.features = (8, 8)
+        config.train.report = "last"
+    return config

@@ -1,0 +1,90 @@
+"""One-shot learning on Omniglot: prototypes of characters that were never trained on.
+
+Trained on Lake's background set (964 characters of 30 alphabets), tested on the
+evaluation set of 20 other alphabets: the 20 runs of Lake et al. (2015), each 20-way
+within an alphabet, and episodes of any 5 or 20 characters of the evaluation set. The
+argument is a loss of `nfml_jax.losses.LOSSES`, or "arcface" or "softmax".
+
+    python launch.py --config=configs/omniglot.py
+    python launch.py --config=configs/omniglot.py:arcface
+
+The protocol of Vinyals et al. (2016), 1,200 characters of any alphabet with rotations
+as classes of their own, with a draw of its own:
+
+    python launch.py --config=configs/omniglot.py --config.data.split=characters \
+        --config.data.rotations=True
+"""
+
+from configs import defaults
+
+OBJECTIVES = {
+    "triplet": {"margin": 0.2, "miner": "semi_hard"},
+    "contrastive": {"margin": 1.0},
+    "nca": {"temperature": 0.1},
+    "sup_con": {"temperature": 0.1},
+}
+
+
+def get_config(arg=None):
+    words = [word for word in (arg or "").split(",") if word]
+    smoke = "smoke" if "smoke" in words else ""
+    name = next((word for word in words if word != "smoke"), "sup_con")
+    if name in ("arcface", "softmax"):
+        config = defaults.margin(f"omniglot_{name}")
+        if name == "arcface":
+            config.head = defaults.angular_head(
+                "arcface", margin=0.2, scale=20.0, warmup_steps=500
+            )
+    else:
+        options = OBJECTIVES.get(name, {})
+        config = defaults.pairs(f"omniglot_{name}", name, **options)
+        config.sampler.per_class = 4
+    config.data = {
+        "name": "omniglot",
+        "source": "auto",
+        "manual_dir": "",
+        "data_dir": "",
+        "split": "background",  # background, small1, small2 or characters
+        "image_size": 28,
+        "rotations": False,  # by 90, 180 and 270 degrees, as classes of their own
+        "validation": 5,  # of the alphabets to train on
+        "seed": 0,
+        "max_train": 0,
+        "max_test": 0,
+    }
+    # Koch et al. (2015) turn, lean, scale and shift by these much, for 105 pixels.
+    config.augment = {
+        "shift": 1.0,
+        "rotate": 10.0,
+        "scale": 0.2,
+        "shear": 0.3,
+        "flip": False,
+    }
+    config.encoder = {
+        "name": "cnn",
+        "features": (64, 64, 64),
+        "hidden": 256,
+        "embedding_size": 64,
+        "embedding_norm": True,
+        "dtype": "float32",
+    }
+    config.one_shot = {
+        "ways": (5, 20),
+        "shots": (1, 5),
+        "queries": 15,  # of each class in an episode
+        "episodes": 1000,
+        "runs": True,  # of Lake et al., within alphabets
+    }
+    config.train.batch_size = 128
+    config.train.total = "4000 steps"
+    config.train.evaluate_every = "500 steps"
+    config.train.checkpoint_every = "1000 steps"
+    config.train.report = "best"
+    config.optimizer.learning_rate = 1e-3
+    config = defaults.finish(config, smoke)
+    if smoke:
+        config.encoder.features = (8, 8)
+        config.data.max_train = config.data.max_test = 480  # 24 characters
+        config.one_shot.episodes = 20
+        config.train.report = "last"
+    return config

@@ -9,6 +9,7 @@ from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler
 from nfml_jax.evaluation import geometry, retrieval
 from nfml_jax.evaluation.arrays import unit
+from nfml_jax.losses import MINERS
 from nfml_jax.recognition import make_learner
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.randomness import purpose_key, root_key
@@ -44,9 +45,18 @@ class PairsExperiment(EmbeddingExperiment):
         if sampler["per_class"]:
             words += f", {sampler['per_class']} of each class"
         return super().describe() | {
-            "loss": _loss_of(self.learner).formula(),
+            "loss": self._words(),
             "batches": words,
         }
+
+    def _words(self) -> str:
+        objective = self.learner.objective
+        words = [_loss_of(self.learner).formula()]
+        if hasattr(objective, "miner"):
+            words.append(f"pairs: {_name_of(MINERS, objective.miner)}")
+            if objective.memory:
+                words.append(f"{objective.memory:,} past embeddings")
+        return "; ".join(words)
 
     def model(self) -> dict:
         return {"loader": "nfml_jax.trained:load_learner", **super().model()}
@@ -94,6 +104,10 @@ class PairsExperiment(EmbeddingExperiment):
 
     def _augmented(self, images, keys):
         return augment(to_float(images), keys, **self.config["augment"])
+
+
+def _name_of(table, instance) -> str:
+    return next(name for name, kind in table.items() if type(instance) is kind)
 
 
 def _loss_of(learner):

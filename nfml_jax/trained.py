@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nfml_jax.data.pictures import Look, read_picture
 from nfml_jax.errors import UserError
 from nfml_jax.recognition import (
     Embedder,
@@ -47,6 +48,7 @@ class TrainedEmbedder:
     image_shape: tuple[int, int, int]
     threshold: float | None
     step: int
+    crop: float = 1.0  # the share of a picture's sides that is looked at
 
     @property
     def embedding_size(self) -> int:
@@ -55,6 +57,19 @@ class TrainedEmbedder:
     def embed(self, images) -> jax.Array:
         """Embeddings `[N, D]`, float32, as they leave the encoder (not normalised)."""
         return self._in_chunks(self._embed, images)
+
+    def read(self, path: Path | str) -> np.ndarray:
+        """A picture file as this model takes it, uint8 `[H, W, C]`.
+
+        UserError if it is none.
+        """
+        return read_picture(path, self.look)
+
+    @property
+    def look(self) -> Look:
+        """How pictures are cropped and resized, as those trained on were."""
+        height, width, channels = self.image_shape
+        return Look.of((height, width), channels, self.crop)
 
     def verify(self, a, b) -> Verification:
         """Whether images `a` and `b`, pair by pair, show the same class."""
@@ -176,17 +191,17 @@ def load_classifier(config, variables, meta, result) -> TrainedClassifier:
     """The loader of the margin experiment."""
     classes = meta["model"]["num_classes"]
     module = make_classifier(config["encoder"], config["head"], classes)
-    return TrainedClassifier(module, variables, **_facts(meta, result))
+    return TrainedClassifier(module, variables, **_facts(config, meta, result))
 
 
 def load_learner(config, variables, meta, result) -> TrainedEmbedder:
     """The loader of the experiment on pairs."""
     classes = meta["model"]["num_classes"]
     module = make_learner(config["encoder"], config["objective"], classes)
-    return TrainedEmbedder(module, variables, **_facts(meta, result))
+    return TrainedEmbedder(module, variables, **_facts(config, meta, result))
 
 
-def _facts(meta, result) -> dict:
+def _facts(config, meta, result) -> dict:
     """What a `TrainedEmbedder` says of itself."""
     metrics = {}
     if result and result["reported"]["step"] == meta["step"]:
@@ -196,4 +211,5 @@ def _facts(meta, result) -> dict:
         "image_shape": tuple(meta["model"]["image_shape"]),
         "threshold": metrics.get("verification/threshold"),
         "step": meta["step"],
+        "crop": config["data"].get("crop", 1.0),
     }

@@ -91,6 +91,20 @@ def _threaded(decode, items, look: Look) -> np.ndarray:
     return np.array(images, np.uint8).reshape(shape)
 
 
+def read_picture(path: Path | str, look: Look) -> np.ndarray:
+    """One picture file, uint8 `[height, width, channels]`.
+
+    Raises UserError if it cannot be read.
+    """
+    try:
+        return look.decode(Path(path).read_bytes())
+    except Exception as error:  # PIL raises many kinds, by format
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path} cannot be read as an image ({reason}); give another file."
+        ) from error
+
+
 @dataclass(frozen=True)
 class Tree:
     """Relative paths of files and folders, and how to read a file."""

@@ -1,6 +1,7 @@
 """Metric learning from configs to results, with any objective."""
 
 import importlib
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ import pytest
 
 import nfml_jax
 from experiments import make_experiment
+from nfml_jax import identify, verify
+from nfml_jax.data import load
 from nfml_jax.errors import UserError
 from nfml_jax.losses import LOSSES
 from nfml_jax.nets import make_net
@@ -69,6 +72,46 @@ def test_a_trained_metric_comes_back(run):
     assert model.embed(images).shape == (3, 8)
     assert model.verify(images, images).same.all()
     assert not hasattr(model, "logits")
+
+
+@pytest.fixture(scope="module")
+def pictures(run, tmp_path_factory, manual_dir):
+    """Test images as files, two of each class: class / number.png."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pictures")
+    test = load(name="mnist", source="manual", manual_dir=manual_dir).test
+    for label in range(10):
+        (folder / str(label)).mkdir()
+        for i, image in enumerate(test.images[test.labels == label][:2]):
+            Image.fromarray(image[..., 0]).save(folder / str(label) / f"{i}.png")
+    return folder
+
+
+def test_two_pictures_are_verified(run, pictures, capsys):
+    path = str(run[0])
+    three = str(pictures / "3" / "0.png")
+    assert verify.main([path, three, str(pictures / "3" / "1.png")]) == 0
+    assert capsys.readouterr().out.startswith("the same: cosine")
+    assert verify.main([path, three, str(pictures / "4" / "0.png")]) == 0
+    assert capsys.readouterr().out.startswith("not the same")
+    assert verify.main([path, three, "nothing.png"]) == 2
+    assert "nothing.png cannot be read" in capsys.readouterr().err
+
+
+def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
+    gallery = tmp_path / "gallery"
+    for name in "0123":
+        (gallery / name).mkdir(parents=True)
+        shutil.copy(pictures / name / "0.png", gallery / name)
+    probes = [str(pictures / name / "1.png") for name in "037"]
+    assert identify.main([str(run[0]), str(gallery), *probes]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:3]] == ["0", "3", "unknown"]
+    assert identify.main([str(run[0]), str(tmp_path / "none"), *probes]) == 2
+    (tmp_path / "empty").mkdir()
+    assert identify.main([str(run[0]), str(tmp_path / "empty"), *probes]) == 2
+    assert "holds no picture" in capsys.readouterr().err
 
 
 @quiet

@@ -17,44 +17,19 @@ from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput
 
 
-class Centres(nn.Module):
-    """The centre of each class [C, D], in the collection "centres"; zero at the start.
-
-    They follow the paper's rule, eq. 4, c ← c - α Σ(c - x) / (1 + n) over a batch's n
-    examples of the class, and not a gradient: their speed is to depend on neither the
-    learning rate nor the loss's weight, and a class that isn't in the batch stays.
-    """
-
-    num_classes: int
-    rate: Any
-    axis_name: str | None
-
-    @nn.compact
-    def __call__(self, embeddings: jax.Array, own: jax.Array) -> jax.Array:
-        """The centres before this batch, which then moves them.
-
-        embeddings [B, D]; own [B, C] is 1 for each example's class. Moves nothing where
-        the collection is not mutable.
-        """
-        shape = (self.num_classes, embeddings.shape[-1])
-        centres = self.variable("centres", "centres", jnp.zeros, shape, jnp.float32)
-        before = centres.value
-        if self.is_mutable_collection("centres") and not self.is_initializing():
-            count = devices.total(jnp.sum(own, axis=0), self.axis_name)[:, None]
-            summed = devices.total(own.T @ embeddings, self.axis_name)
-            moved = before + self.rate * (summed - count * before) / (1.0 + count)
-            centres.value = moved.astype(before.dtype)
-        return before
-
-
 class CenterLoss(nn.Module):
     """Cross entropy + λ/2 ‖x - c_y‖², averaged over the batch: eq. 5.
 
-    `head` is `MarginHead(Softmax())`, and `centres` are `Centres`, which move at the
-    rate α. A label outside [0, num_classes) is padding and takes no part.
+    `head` is `MarginHead(Softmax())`. The centres [C, D], zero at the start, are a
+    collection, "centres", and follow the paper's rule, eq. 4: c ← c - α Σ(c - x) /
+    (1 + n) over a batch's n examples of the class. As parameters, their speed would
+    depend on the learning rate and on λ, and an optimiser with momentum would go on
+    moving those of absent classes. With `axis_name` the batch is that of all devices.
+    A label outside [0, num_classes) is padding and takes no part.
     """
 
     num_classes: int
+    embedding_size: int
     weight: Any = 0.003
     rate: Any = 0.5
     axis_name: str | None = None
@@ -68,22 +43,28 @@ class CenterLoss(nn.Module):
 
     def setup(self):
         self.head = MarginHead(self.num_classes, Softmax())
-        self.centres = Centres(self.num_classes, self.rate, self.axis_name)
+        shape = self.num_classes, self.embedding_size
+        self.centres = self.variable(
+            "centres", "centres", jnp.zeros, shape, jnp.float32
+        )
 
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
         """The loss of embeddings [B, D] with whole-number labels [B].
 
-        Logged are `accuracy`, `embedding_norm` and `center_distance`, the mean of
-        ‖x - c_y‖², all of this device's examples.
+        The centres are those from before this batch, which then moves them where their
+        collection is mutable. Logged are `accuracy`, `embedding_norm` and
+        `center_distance`, the mean of ‖x - c_y‖², all of this device's examples.
         """
         embeddings, labels = check_batch(embeddings, labels)
         out = self.head(embeddings, labels, step)
         own = jax.nn.one_hot(labels, self.num_classes, dtype=embeddings.dtype)
-        centres = self.centres(embeddings, own)
-        apart = jnp.sum((embeddings - own @ centres) ** 2, axis=-1)
         known = jnp.sum(own, axis=-1)
+        # A row of padding has some class's centre, and weighs nothing.
+        apart = jnp.sum((embeddings - self.centres.value[labels]) ** 2, axis=-1)
+        if self.is_mutable_collection("centres") and not self.is_initializing():
+            self._move(embeddings, own)
         lost = out.loss + self.weight / 2.0 * apart
         logged = {
             "accuracy": masked_mean(out.correct, known > 0.0),
@@ -100,3 +81,11 @@ class CenterLoss(nn.Module):
     def formula(self) -> str:
         """An example's loss as a person writes it, with its numbers in it."""
         return f"-log softmax(Wx + b)_y + {self.weight:g}/2·‖x - c_y‖²"
+
+    def _move(self, embeddings, own):
+        centres = self.centres.value
+        count = devices.total(jnp.sum(own, axis=0), self.axis_name)[:, None]
+        summed = jnp.matmul(own.T, embeddings, precision=jax.lax.Precision.HIGHEST)
+        summed = devices.total(summed, self.axis_name)
+        moved = centres - self.rate * (count * centres - summed) / (1.0 + count)
+        self.centres.value = moved.astype(centres.dtype)

@@ -181,7 +181,7 @@ class VICReg(TwoViews):
 def _centred(view, paired):
     """A view [N, D] less its mean, 0 where there is no pair; and the pairs' number."""
     count = jnp.maximum(jnp.sum(paired), 1.0)
-    mean = paired @ view / count
+    mean = jnp.sum(paired[:, None] * view, axis=0) / count
     return (view - mean) * paired[:, None], count
 
 

@@ -1,4 +1,22 @@
-"""Metrics on small sets of vectors: one trained by a loss, beside the classic ones."""
+"""Mahalanobis metrics on small sets of vectors: one trained by a loss, and the classics.
+
+L of W = LᵀL learns by minibatches of triplets, as a network would; beside it stand, on
+the same rows, Euclidean distance, whitening, RCA, NCA, LMNN and ITML. Each is judged by
+its nearest neighbours, three of them or as many as do best on validation rows; the
+seed draws the split. Seconds of one core for sets of some hundred rows, 45 for white
+wine.
+
+On six sets and three splits of each (results/metric_vectors; the loss was chosen among
+three by validation on the first splits) whitening without labels loses 5 points of
+accuracy to Euclidean distance on standardised columns. LMNN and ITML gain about one,
+the others less: within two standard errors of these 18 runs none of the gains is sure.
+The ionosphere gains most, 84.8 % to 89.1 % by ITML. These splits are nobody else's, and
+repeated rows are left out: no published number stands beside them.
+
+    python launch.py --config=configs/metric_vectors.py --config.data.name=breast_cancer
+    python launch.py --config=configs/metric_vectors.py \\
+        --sweep=configs/sweeps/metric_vectors.py
+"""
 
 from configs import defaults
 

@@ -70,19 +70,23 @@ class RationalQuadratic(Spline):
         return _curve(segment._replace(d0=d0, d1=d1), x)
 
     def root(self, segment, y):
-        # Equations 6 to 8, divided by the bin's height.
-        d0, d1, chord = *self._slopes(segment), segment.chord
-        part = (y - segment.y0) / segment.height
+        # Equations 6 to 8, divided by the bin's height, counted from the nearer corner:
+        # beside the upper one, the part of the bin below y is all rounding error.
+        below, above = y - segment.y0, segment.y1 - y
+        upper, (d0, d1) = above < below, self._slopes(segment)
+        d0, d1 = jnp.where(upper, d1, d0), jnp.where(upper, d0, d1)
+        chord, part = segment.chord, jnp.minimum(below, above) / segment.height
         bend = part * (d0 + d1 - 2 * chord)
         a, b, c = (chord - d0) + bend, d0 - bend, chord * part
         root = jnp.sqrt(jnp.maximum(b * b + 4 * a * c, 0))
         # The form that adds numbers of the same sign; each is finite where it is used.
         positive = b >= 0
-        return jnp.where(
+        z = jnp.where(
             positive,
             2 * c / jnp.where(positive, b + root, 1),
             (root - b) / jnp.where(positive, 1, 2 * a),
         )
+        return jnp.where(upper, 1 - z, z)
 
     def _slopes(self, segment):
         return self._slope(segment.d0), self._slope(segment.d1)

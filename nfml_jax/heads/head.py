@@ -123,7 +123,7 @@ class MarginHead(nn.Module):
         }
         for name in margin.initial_statistics(self.num_classes):
             if jnp.ndim(value := getattr(margin, name)) == 0:
-                logged[name] = value
+                logged.setdefault(name, value)
         logged = {n: jnp.mean(v) for n, v in logged.items() if v is not None}
         cosine, logged = jax.lax.stop_gradient((cosine, logged))
         return HeadOutput(loss, cosine, correct, logged)

@@ -65,7 +65,7 @@ STATISTICS = {
     "t": 0.3,
     "norm_mean": 4.0,
     "norm_deviation": 0.5,
-    "scale": 5.0,
+    "scale": 3.0,
     "wins": np.ones((5, 3)),
 }
 # Whose loss depends on the embedding's norm although the cosine doesn't.

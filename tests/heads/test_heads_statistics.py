@@ -71,6 +71,10 @@ def test_adacos_takes_the_median_angle_and_the_mean_sum():
     angle = np.median(np.arccos(np.asarray(got.cosine)[VALID]))
     expected = np.log(b) / np.cos(min(np.pi / 4, angle))
     np.testing.assert_allclose(moved(AdaCos())["scale"], expected, rtol=1e-5)
+    fixed = np.sqrt(2) * np.log(C - 1)
+    for scale, used in ((1e9, 2 * fixed), (-1.0, 0.1 * fixed)):
+        found = dataclasses.replace(AdaCos(), scale=jnp.asarray(scale)).own_scale(C)
+        np.testing.assert_allclose(found, used, rtol=1e-6)
     assert informed(AdaCos(dynamic=False)).moved(got) == {}
     assert MarginHead(C, AdaCos(dynamic=False)).formula() == "s·cos θ"
 
@@ -136,9 +140,9 @@ def test_statistics_start_as_given_and_change_only_where_they_may(margin):
 
 def test_without_leave_the_statistics_stay():
     head, x, labels = MarginHead(C, CurricularFace()), np.ones((B, D)), np.zeros(B, int)
-    variables = head.init(jax.random.key(0), x, labels)
-    out = head.apply(variables, x, labels)
-    assert out.loss.shape == (B,) and out.logged["t"] == 0.0
+    variables = jax.eval_shape(head.init, jax.random.key(0), x, labels)
+    out = jax.eval_shape(head.apply, variables, x, labels)
+    assert out.loss.shape == (B,) and out.logged["t"].shape == ()
 
 
 def test_adacos_needs_three_classes_and_no_scale():

@@ -13,8 +13,9 @@ from nfml_jax.heads.margins.checks import check_number
 from nfml_jax.heads.margins.fixed import NormFace, Softmax
 from nfml_jax.heads.margins.margin import STATISTIC
 
-# Below, AdaCos would all but stop training; met with very few classes alone.
-LEAST_SCALE = 0.1
+# Bounds of AdaCos's scale, as shares of its fixed one. Where wrong classes are about as
+# near as the right one, as in two dimensions, it would grow without end.
+LEAST, MOST = 0.1, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,8 @@ class AdaCos(NormFace):
 
     The fixed scale is √2 ln(C - 1). Unless `dynamic` is off it starts there and becomes
     ln B / cos(min(π/4, θ)) after each step, B being the batch's mean of the wrong
-    classes' sum, and θ the median of its target angles.
+    classes' sum, and θ the median of its target angles; what is used stays between a
+    tenth of the fixed scale and twice it.
     """
 
     dynamic: bool = True
@@ -65,9 +67,10 @@ class AdaCos(NormFace):
                 f"AdaCos got {num_classes} classes, for which its scale √2 ln(C - 1) "
                 "is 0; expected at least 3, or take 'normface'."
             )
-        if self.scale is not None:
-            return self.scale
-        return math.sqrt(2.0) * math.log(num_classes - 1)
+        fixed = math.sqrt(2.0) * math.log(num_classes - 1)
+        if self.scale is None:
+            return fixed
+        return jnp.clip(self.scale, LEAST * fixed, MOST * fixed)
 
     def initial_statistics(self, num_classes):
         scale = jnp.asarray(self.own_scale(num_classes), jnp.float32)
@@ -81,8 +84,7 @@ class AdaCos(NormFace):
         angle = jnp.where(rows.valid, angles.angle(rows.cosine), jnp.nan)
         widest = jnp.minimum(jnp.nanmedian(angle), math.pi / 4)
         scale = (jax.nn.logsumexp(others) - jnp.log(count)) / jnp.cos(widest)
-        moved = jnp.maximum(scale, LEAST_SCALE)
-        return {"scale": jnp.where(jnp.any(rows.valid), moved, self.scale)}
+        return {"scale": jnp.where(jnp.any(rows.valid), scale, self.scale)}
 
     def options(self):
         return "s follows the batch's angles" if self.dynamic else "s = √2 ln(C - 1)"

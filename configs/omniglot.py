@@ -85,6 +85,7 @@ def get_config(arg=None):
     if smoke:
         config.encoder.features = (8, 8)
         config.data.max_train = config.data.max_test = 480  # 24 characters
+        config.one_shot.update({"ways": (5,), "shots": (1,), "queries": 5})
         config.one_shot.episodes = 20
         config.train.report = "last"
     return config

@@ -10,6 +10,7 @@ EXPERIMENTS = {
     "density": "experiments.density:DensityExperiment",
     "pairs": "experiments.pairs:PairsExperiment",
     "conditional": "experiments.conditional:ConditionalExperiment",
+    "bridge": "experiments.bridge:BridgeExperiment",
     "variational": "experiments.variational:VariationalExperiment",
     "metric": "experiments.metric:MetricExperiment",
 }

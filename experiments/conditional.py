@@ -72,17 +72,11 @@ class ConditionalExperiment(DensityExperiment):
 
     def _strangers(self, variables, apply, joint, normal):
         """How strange each detector finds the rows outside beside those of the test."""
-        train, test, outside = (
-            getattr(self.vectors, part) for part in ("train", "test", "outside")
-        )
+        test, outside = self.vectors.test, self.vectors.outside
         joint_outside = self._log_joint(variables, apply, outside)
-        detectors = {
-            "gaussian": lambda x: -normal.log_prob(x),
-            "mahalanobis": normal.mahalanobis,
-            "knn": lambda x: anomaly.knn_distance(train, x, NEIGHBOURS),
-        }
         scores = {"test": [-logsumexp(j, axis=1) for j in (joint, joint_outside)]}
-        scores |= {n: [score(test), score(outside)] for n, score in detectors.items()}
+        for name, score in self.detectors(normal).items():
+            scores[name] = score(test), score(outside)
         metrics = {}
         for name, (inside_scores, outside_scores) in scores.items():
             found = anomaly.out_of_distribution(inside_scores, outside_scores)
@@ -93,6 +87,14 @@ class ConditionalExperiment(DensityExperiment):
         }
         title = "accepted as strange: held-out classes, and wrongly the others"
         return metrics, plots.roc_curve(curves, title)
+
+    def detectors(self, normal: anomaly.GaussianClasses):
+        """Other scores [N] of rows [N, D], the larger the stranger, by name."""
+        return {
+            "gaussian": lambda x: -normal.log_prob(x),
+            "mahalanobis": normal.mahalanobis,
+            "knn": lambda x: anomaly.knn_distance(self.vectors.train, x, NEIGHBOURS),
+        }
 
     def _log_joint(self, variables, apply, x):
         """log p(x, class) `[N, classes]`."""

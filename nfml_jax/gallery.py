@@ -14,10 +14,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import load, plots
-from nfml_jax.data import load as load_data
 from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
+from nfml_jax.trained import data_of
 from nfml_jax.training.run_directory import read_json
 from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 
@@ -116,14 +116,7 @@ def embedded_test_set(run: Path):
             f"{run} has embeddings of {model.embedding_size} dimensions; the gallery "
             "shows 2."
         )
-    config, result = (read_json(run / f"{name}.json") for name in ("config", "result"))
-    data = load_data(**config["data"])
-    if result and result["data"]["digest"] != data.digest:
-        raise UserError(
-            f"{run} was evaluated on {result['data']['name']} from "
-            f"{result['data']['source']}, but its config finds {data.name} from "
-            f"{data.source} now; bring those data back, or train again."
-        )
+    config, data = read_json(run / "config.json"), data_of(run)
     test, embeddings = data.test, model.embed(data.test.images)
     if "objective" in config:
         panel = config["objective"]["name"], embeddings, test.labels, None

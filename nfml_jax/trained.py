@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nfml_jax.data import ImageData
+from nfml_jax.data import load as load_data
 from nfml_jax.data.pictures import Look, read_picture
 from nfml_jax.errors import UserError
 from nfml_jax.recognition import (
@@ -173,6 +175,24 @@ def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
     module, name = meta["model"]["loader"].split(":")
     loader = getattr(importlib.import_module(module), name)
     return loader(config, jax.tree.map(jnp.asarray, variables), meta, result)
+
+
+def data_of(run_dir: Path | str) -> ImageData:
+    """The labelled images that a run was trained and evaluated on.
+
+    Raises UserError where the data that its config finds now are others.
+    """
+    config, result = (
+        read_json(Path(run_dir) / f"{name}.json") for name in ("config", "result")
+    )
+    data = load_data(**config["data"])
+    if result and result["data"]["digest"] != data.digest:
+        raise UserError(
+            f"{run_dir} was evaluated on {result['data']['name']} from "
+            f"{result['data']['source']}, but its config finds {data.name} from "
+            f"{data.source} now; bring those data back, or train again."
+        )
+    return data
 
 
 def _restored(folder: Path, which: str):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from nfml_jax.data.densities import DENSITIES, SPLITS, draw
+from nfml_jax.data.embedded_rows import load_embedded_rows
 from nfml_jax.data.image_rows import load_image_rows
 from nfml_jax.data.patches import load_bsds300_patches
 from nfml_jax.data.tabular import PUBLISHED, load_published
@@ -40,6 +41,7 @@ VECTOR_DATASETS = {
     "bsds300_patches": load_bsds300_patches,
     **{name: partial(load_uci, spec) for name, spec in UCI.items()},
     **{name: partial(load_uci_classes, name) for name in UCI_CLASSES},
+    "embeddings": load_embedded_rows,
     "mnist": partial(load_image_rows, "mnist"),
     "fashion_mnist": partial(load_image_rows, "fashion_mnist"),
 }

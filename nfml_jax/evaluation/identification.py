@@ -162,6 +162,21 @@ def search(
     )
 
 
+def search_scores(scores, place) -> Search:
+    """What became of probes whose scores [P, I] for each identity are known.
+
+    `place` [P] is the column of a probe's own identity, or -1 for a non-mated probe.
+    """
+    scores, place = np.asarray(scores), np.asarray(place)
+    if scores.ndim != 2 or place.shape != scores.shape[:1]:
+        raise UserError(
+            f"scores and places have shapes {scores.shape} and {place.shape}; expected "
+            "[probes, identities] and [probes]."
+        )
+    best, found, rank, own = _judge(scores, np.maximum(place, 0), place >= 0)
+    return Search(best, found, rank, own, scores.shape[1])
+
+
 def _judge(scores, place, mated):
     """Best score, its place, own rank and own score [P] from scores [P, I]."""
     own = np.take_along_axis(scores, place[:, None], axis=1)

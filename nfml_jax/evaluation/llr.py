@@ -7,6 +7,7 @@ class) - log p(pair | two), in nats; a score is anything that rises with it.
 
 import numpy as np
 from scipy import optimize
+from scipy.special import logsumexp
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.verification import roc
@@ -56,6 +57,42 @@ def best_llrs(genuine_scores, impostor_scores) -> tuple[np.ndarray, np.ndarray]:
 def min_cllr(genuine_scores, impostor_scores) -> float:
     """`cllr` of `best_llrs`, in bits: what a perfect calibration would leave."""
     return cllr(*best_llrs(genuine_scores, impostor_scores))
+
+
+def of_classes(log_posterior_a, log_posterior_b, prior) -> np.ndarray:
+    """The LLR [P] that two are of one class, from log p(class | x) [P, K] of each.
+
+    log Σ_k p(k|a) p(k|b) - log Σ_{k≠l} p(k|a) p(l|b), less the prior odds of a pair of
+    one class, for independent a and b of the known classes with their `prior` [K].
+    """
+    a, b = (np.asarray(x, np.float64) for x in (log_posterior_a, log_posterior_b))
+    prior = np.asarray(prior, np.float64)
+    same = logsumexp(a + b, axis=1)
+    apart = [
+        logsumexp(np.delete(b, k, axis=1), axis=1) + a[:, k] for k in range(len(prior))
+    ]
+    odds = np.sum(prior**2) / (1.0 - np.sum(prior**2))
+    return same - logsumexp(apart, axis=0) - np.log(odds)
+
+
+def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
+    """Scores as LLRs: a straight line that is logistic regression's on those to fit.
+
+    All are scores [N] of pairs; gives the last two as LLRs. Of the pairs to fit either
+    kind weighs the same.
+    """
+    scores = [np.ravel(np.asarray(s, np.float64)) for s in (genuine, impostor)]
+    given = [
+        np.ravel(np.asarray(s, np.float64)) for s in (genuine_to_fit, impostor_to_fit)
+    ]
+    centre, width = np.mean(given[0]), np.std(np.concatenate(given)) or 1.0
+
+    def cost(line):
+        up, down = ((line[0] * (s - centre) / width + line[1]) for s in given)
+        return np.mean(np.logaddexp(0, -up)) + np.mean(np.logaddexp(0, down))
+
+    slope, offset = optimize.minimize(cost, np.array([1.0, 0.0])).x
+    return [slope * (s - centre) / width + offset for s in scores]
 
 
 def metrics(genuine_llrs, impostor_llrs) -> dict[str, float]:

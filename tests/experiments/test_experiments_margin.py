@@ -16,6 +16,7 @@ import nfml_jax
 from experiments import make_experiment
 from experiments.margin import MarginExperiment
 from nfml_jax import export, gallery, plots
+from nfml_jax import trained as trained_model
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
 from nfml_jax.heads import TargetProbability, make_head
@@ -40,6 +41,7 @@ CONFIGS = sorted(
     if path.parent.name not in ("defaults", "sweeps")
 )
 CONFIGS = [name for name in CONFIGS if get_config(name, "").experiment == "margin"]
+CONFIGS.remove("lfw.py")  # its pictures are made in test_experiments_pairs.py
 
 few_pairs = pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*as it was pub")
 
@@ -231,7 +233,7 @@ def test_a_gallery_has_a_panel_for_each_run_of_the_runs_own_data(
     assert "give another --output" in capsys.readouterr().err
     other = outcome.result | {"data": outcome.result["data"] | {"digest": "sha256:0"}}
     results = {"result": other, "config": outcome.result["config"]}
-    monkeypatch.setattr(gallery, "read_json", lambda file: results[file.stem])
+    monkeypatch.setattr(trained_model, "read_json", lambda file: results[file.stem])
     assert gallery.main([run]) == 2
     assert "was evaluated on mnist_custom" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_sets import write_characters, write_faces
 
 import nfml_jax
 from experiments import make_experiment
@@ -177,3 +178,39 @@ def test_mistakes_get_a_sentence(changes, words, tmp_path, manual_dir):
         return
     with pytest.raises(UserError, match=words):
         train_and_evaluate(make_experiment, config, tmp_path / "run")
+
+
+@quiet
+def test_faces_are_verified_by_the_pairs_of_the_protocol(tmp_path):
+    write_faces(tmp_path)
+    config = importlib.import_module("configs.lfw").get_config("smoke")
+    config.encoder = SMALL
+    config.data.manual_dir = str(tmp_path)
+    config.data.validation = 2
+    config.train.batch_size = 8
+    outcome = train_and_evaluate(make_experiment, config.to_dict(), tmp_path / "run")
+    assert outcome.result["data"]["pairs"] == 8
+    assert outcome.result["data"]["unseen_classes"] == 6
+    assert {"verification/accuracy", "clustering/nmi"} <= outcome.result[
+        "metrics"
+    ].keys()
+    picture = tmp_path / "lfw" / "Person_A" / "Person_A_0001.png"
+    model = nfml_jax.load(tmp_path / "run")
+    assert model.crop == config.data.crop
+    assert model.read(picture).shape == (16, 16, 1)
+
+
+@quiet
+def test_characters_are_learnt_from_one_drawing(tmp_path):
+    write_characters(tmp_path)
+    config = importlib.import_module("configs.omniglot").get_config("smoke")
+    config.encoder = SMALL
+    config.data.manual_dir = str(tmp_path)
+    config.data.validation = 1
+    config.train.batch_size = 16
+    outcome = train_and_evaluate(make_experiment, config.to_dict(), tmp_path / "run")
+    metrics = outcome.result["metrics"]
+    # The queries of these runs are the very drawings of the support.
+    assert metrics["one_shot/20_way_within_alphabets"] == 1.0
+    assert metrics["one_shot/5_way_1_shot"] > 0.3
+    assert metrics["one_shot/5_way_1_shot_ci95"] > 0

@@ -1,0 +1,27 @@
+"""A flow on embeddings beside the cosine: strangers, names, and weighed pairs.
+
+First an encoder of some classes, then a class-conditional spline flow on its
+embeddings; `data.outside` is who the strangers are, the digits that the encoder never
+saw ("rest") or another data set, such as fashion_mnist.
+
+    python launch.py --config=configs/mnist_losses.py:arcface,16 --workdir=runs/eight \
+        --config.data.classes="('0','1','2','3','4','5','6','7')"
+    python launch.py --config=configs/bridge.py --config.data.run=runs/eight
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    config = defaults.digits("bridge")
+    config.experiment = "bridge"
+    config.data = {
+        "name": "embeddings",
+        "run": "",  # the encoder's run directory
+        "outside": "rest",  # or a data set of images
+        "seed": 0,
+        "standardise": True,
+        "max_train": 0,
+        "max_test": 0,
+    }
+    return defaults.finish(config, arg)

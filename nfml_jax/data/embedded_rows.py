@@ -1,0 +1,75 @@
+"""What a trained encoder makes of its data, as vectors with their classes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from nfml_jax.data import load
+from nfml_jax.data.vector_arrays import LoadedVectors
+from nfml_jax.errors import UserError
+from nfml_jax.training.run_directory import read_json
+
+REST = "rest"
+"""For `outside`: the classes of the run's own data set that it wasn't trained on."""
+
+
+def load_embedded_rows(*, run: str = "", outside: str = "") -> LoadedVectors:
+    """The embeddings of the images that the run directory `run` was trained on.
+
+    As they leave the encoder: their norm says something, too. A row holds the number of
+    its class at the end. `outside` names a data set of images whose test part becomes
+    `outside`, or is "rest".
+
+    Raises UserError if there is no such run, or its data aren't what they were.
+    """
+    from nfml_jax import trained  # which in turn takes images from this package
+
+    if not run:
+        raise UserError(
+            "the data set 'embeddings' needs the directory of a run; set data.run."
+        )
+    model, images = trained.load(run), trained.data_of(run)
+    config = read_json(Path(run) / "config.json")
+
+    def rows(split):
+        if split is None:
+            return None
+        labels = split.labels.astype(np.float32)
+        return np.column_stack([model.embed(split.images), labels])
+
+    strangers = _strangers(outside, config["data"], images)
+    return LoadedVectors(
+        f"{images.name}_embeddings",
+        f"{images.source}, by {config['name']}",
+        (*map(str, range(model.embedding_size)), "class"),
+        rows(images.train),
+        rows(images.validation),
+        rows(images.test),
+        given=1,
+        classes=images.class_names,
+        outside=None if strangers is None else np.asarray(model.embed(strangers)),
+    )
+
+
+def _strangers(outside, data, images):
+    """Test images of other classes than those trained on, or None."""
+    if not outside:
+        return None
+    places = {name: data.get(name) for name in ("source", "manual_dir", "data_dir")}
+    if outside != REST:
+        found = load(outside, **places)
+    else:
+        found = load(data["name"], **places)
+        rest = [name for name in found.class_names if name not in images.class_names]
+        if not rest:
+            raise UserError(
+                f"{images.name} has no class that the run wasn't trained on; set "
+                "data.classes of its config, or give data.outside another data set."
+            )
+        found = load(data["name"], **places, held_out=rest)
+    if found.image_shape != images.image_shape:
+        raise UserError(
+            f"{found.name} has images of {found.image_shape}, the run takes "
+            f"{images.image_shape}; give data.outside another data set."
+        )
+    return found.test.images

@@ -19,7 +19,7 @@ HEADS = {
     "focal": {"gamma": 2.0},
     "coco": {},
     "adacos": {"dynamic": True},
-    # Must stay below 0.26; on a circle it hardly learns even so, in 8 dimensions it does.
+    # Must stay below 0.26, and hardly learns even so; in 8 dimensions it does.
     "sphereface2": SCALE | {"margin": 0.1, "sharpness": 3},
     "circle": SCALE | {"margin": 0.7},  # must stay above 0.57
     "subcenter_arcface": ARC | {"subcentres": 3, "pooling": "max"},

@@ -51,6 +51,11 @@ def main(arguments=None) -> int:
     target = options.output or options.run / "embed.jax"
     try:
         model = load(options.run, options.checkpoint)
+        if not isinstance(model, TrainedEmbedder):
+            raise UserError(
+                f"{options.run} holds a {type(model).__name__}, which embeds no images;"
+                " only encoders of images are exported."
+            )
         try:
             target.write_bytes(serialise(model))
             note = json.dumps(describe(model), indent=2)

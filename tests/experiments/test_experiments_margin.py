@@ -213,6 +213,12 @@ def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsy
     assert "give another --output" in capsys.readouterr().err
 
 
+def test_what_embeds_no_images_is_not_exported(monkeypatch, capsys):
+    monkeypatch.setattr(export, "load", lambda *_: object())
+    assert export.main(["a_flow"]) == 2
+    assert "embeds no images" in capsys.readouterr().err
+
+
 @few_pairs
 def test_a_gallery_has_a_panel_for_each_run_of_the_runs_own_data(
     trained, tmp_path, capsys, monkeypatch

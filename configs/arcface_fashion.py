@@ -1,6 +1,6 @@
 """ArcFace (Deng et al. 2019) on Fashion-MNIST with 64-dimensional embeddings.
 
-Six minutes on two CPU cores.
+90.66 % test accuracy (results/arcface_fashion) after nine minutes of CPU time.
 
     python launch.py --config=configs/arcface_fashion.py
 """

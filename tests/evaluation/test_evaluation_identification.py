@@ -157,3 +157,18 @@ KNOWN = search(ROWS, LABELS, ROWS, LABELS)
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+def test_given_scores_are_searched_like_embeddings():
+    probes, labels, gallery, gallery_labels = example()
+    found = search(probes, labels, gallery, gallery_labels)
+    columns = {identity: i for i, identity in enumerate(ENROLLED)}
+    place = np.array([columns.get(label, -1) for label in labels])
+    given = identification.search_scores(
+        scores(probes, gallery, gallery_labels, "mean"), place
+    )
+    np.testing.assert_array_equal(given.rank, found.rank)
+    np.testing.assert_allclose(given.best, found.best, atol=1e-6)
+    assert given.rank_accuracy(2) == found.rank_accuracy(2)
+    with pytest.raises(UserError, match="expected"):
+        identification.search_scores(np.zeros(3), place)

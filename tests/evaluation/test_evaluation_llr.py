@@ -68,3 +68,30 @@ def test_metrics_split_the_cost_into_what_calibration_could_save_and_the_rest():
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+def test_classes_weigh_a_pair_by_bayes_rule():
+    rng = np.random.default_rng(1)
+    prior = np.array([0.5, 0.3, 0.2])
+    likelihood = rng.gamma(1, 1, (2, 40, 3))  # p(x | class) of both of each pair
+    joint = likelihood * prior
+    posterior = np.log(joint / joint.sum(axis=2, keepdims=True))
+    together = joint[0][:, :, None] * joint[1][:, None, :]
+    alike = np.eye(3, dtype=bool)
+    odds = np.sum(prior**2) / (1 - np.sum(prior**2))
+    expected = together[:, alike].sum(axis=1) / together[:, ~alike].sum(axis=1) / odds
+    found = llr.of_classes(*posterior, prior)
+    np.testing.assert_allclose(found, np.log(expected), rtol=1e-10)
+
+
+def test_surest_posteriors_give_finite_ratios():
+    sure = np.log([[1 - 2e-16, 1e-16, 1e-16]])
+    assert np.isfinite(llr.of_classes(sure, sure, np.full(3, 1 / 3))).all()
+
+
+def test_a_calibrated_score_is_the_ratio_of_its_densities():
+    rng = np.random.default_rng(0)
+    # Of normal scores one apart on either side of 4 the LLR is 2 (score - 4).
+    draws = [rng.normal(centre, 1, 20_000) for centre in (5, 3, 5, 3)]
+    for scores_, llrs in zip(draws[2:], llr.calibrated(*draws), strict=True):
+        np.testing.assert_allclose(llrs, 2 * (scores_ - 4), atol=0.4)

@@ -48,7 +48,8 @@ class TrainedFlow:
         """Log-densities `[N]` in nats, any number of rows in chunks of `CHUNK`."""
         if context is None and self.classes:
             return logsumexp(self._log_joint(x), axis=1)
-        return self._of_rows(self._log_prob, x, context)
+        x = self._checked(x)
+        return self._of_rows(self._log_prob, x, *self._given(context, len(x)))
 
     def posterior(self, x) -> np.ndarray:
         """p(class | x) `[N, classes]` by Bayes' rule, of a class-conditional flow."""
@@ -79,27 +80,31 @@ class TrainedFlow:
 
     def _log_joint(self, x):
         """log p(x, class) `[N, classes]`."""
+        x = self._checked(x)
         return self._of_rows(self._class_log_probs, x) + np.log(self.context.prior)
 
-    def _of_rows(self, log_probs, x, context=None):
-        """Log-densities of rows in their original units.
-
-        They are checked and standardised a chunk at a time, too: in float64, as a
-        whole they would take several times the memory of the rows themselves.
-        """
+    def _checked(self, x) -> np.ndarray:
+        """Rows of the flow's dimension, all of them finite; UserError otherwise."""
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != len(self.scale):
             raise UserError(
                 f"rows have shape {list(x.shape)}; this flow takes "
                 f"[N, {len(self.scale)}]."
             )
-        given = self._given(context, len(x))
         bad = np.flatnonzero(in_batches(_not_finite, CHUNK, x))
         if len(bad):
             raise UserError(
                 f"{len(bad)} of {len(x)} rows hold NaN or infinity (the first is row "
                 f"{bad[0]}); take them out."
             )
+        return x
+
+    def _of_rows(self, log_probs, x, *given):
+        """Log-densities of rows in their original units.
+
+        They are standardised a chunk at a time, too: in float64, as a whole they would
+        take several times the memory of the rows themselves.
+        """
         log_det = np.log(self.scale).sum()
 
         def of_chunk(x, *given):

@@ -23,6 +23,14 @@ METRICS = {
         "angles/intra",
         "angles/inter",
     ),
+    "pairs": (
+        "test/accuracy",
+        "test/knn_accuracy",
+        "retrieval/recall@1",
+        "retrieval/map@r",
+        "verification/eer",
+        "angles/intra",
+    ),
     "variational": ("test/kl", "test/ess", "test/log_z_off", "annealed/log_z_off"),
     "density": ("test/nll", "test/kl", "test/classifier_accuracy", "wall_s"),
     "metric": (

@@ -1,7 +1,8 @@
 """L-Softmax (Liu et al. 2016) on MNIST in two dimensions.
 
 A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
-by side. Ten minutes of CPU time with all 60,000 digits, as softmax.py.
+by side. 98.62 % test accuracy (results/mnist_2d_l_softmax),
+for ten minutes of CPU time with all 60,000 digits.
 
     python launch.py --config=configs/mnist_2d/l_softmax.py
 """

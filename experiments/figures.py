@@ -19,8 +19,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import plots
+from nfml_jax.command import command, writing
 from nfml_jax.data.vectors import load_vectors
-from nfml_jax.errors import UserError
 from nfml_jax.evaluation.neighbours import knn_accuracy
 from nfml_jax.heads import MARGINS
 from nfml_jax.losses import LOSSES, MINERS
@@ -202,7 +202,8 @@ FIGURES = {
 }
 
 
-def main(arguments=None) -> int:
+@command
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.figures",
         description=__doc__,
@@ -212,20 +213,10 @@ def main(arguments=None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="default: NAME.png")
     options = parser.parse_args(arguments)
     output = options.output or Path(f"{options.name}.png")
-    try:
-        draw = look_up(FIGURES, options.name, "figure")
-        rgb = plots.to_rgb(draw())
-        try:
-            plots.save(rgb, output)
-        except OSError as problem:
-            raise UserError(
-                f"cannot write {output} ({problem.strerror}); give another --output."
-            ) from None
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
+    rgb = plots.to_rgb(look_up(FIGURES, options.name, "figure")())
+    with writing(output):
+        plots.save(rgb, output)
     print(f"Wrote {output}.")
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nfml_jax import results
-from nfml_jax.errors import UserError
+from nfml_jax.command import command
 
 # What a table of each kind of experiment shows, the first in a grid of data sets.
 METRICS = {
@@ -74,7 +74,8 @@ def _metrics_of(records):
     return list(names)[:MOST_METRICS]
 
 
-def main(arguments=None) -> int:
+@command
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.tables",
         description=__doc__,
@@ -85,13 +86,8 @@ def main(arguments=None) -> int:
     parser.add_argument("--digits", type=int, help="decimals of every number")
     options = parser.parse_args(arguments)
     metrics = options.metrics.split(",") if options.metrics else None
-    try:
-        records = results.find_results(options.runs)
-        print("\n\n".join(tables(records, metrics, options.digits)))
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
-    return 0
+    records = results.find_results(options.runs)
+    print("\n\n".join(tables(records, metrics, options.digits)))
 
 
 if __name__ == "__main__":

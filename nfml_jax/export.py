@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
+from nfml_jax.command import command, writing
 from nfml_jax.errors import UserError
 from nfml_jax.trained import TrainedEmbedder, load
 
@@ -38,7 +39,8 @@ def serialise(model: TrainedEmbedder) -> bytes:
     return export.export(embed, platforms=PLATFORMS)(images).serialize()
 
 
-def main(arguments=None) -> int:
+@command
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m nfml_jax.export", description=__doc__
     )
@@ -49,28 +51,19 @@ def main(arguments=None) -> int:
     parser.add_argument("--output", type=Path, help="default: RUN/embed.jax")
     options = parser.parse_args(arguments)
     target = options.output or options.run / "embed.jax"
-    try:
-        model = load(options.run, options.checkpoint)
-        if not isinstance(model, TrainedEmbedder):
-            raise UserError(
-                f"{options.run} holds a {type(model).__name__}, which embeds no images;"
-                " only encoders of images are exported."
-            )
-        try:
-            target.write_bytes(serialise(model))
-            note = json.dumps(describe(model), indent=2)
-            target.with_name(target.name + ".json").write_text(note + "\n")
-        except OSError as problem:
-            raise UserError(
-                f"cannot write {target} ({problem.strerror}); give another --output."
-            ) from None
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
+    model = load(options.run, options.checkpoint)
+    if not isinstance(model, TrainedEmbedder):
+        raise UserError(
+            f"{options.run} holds a {type(model).__name__}, which embeds no images; "
+            "only encoders of images are exported."
+        )
+    with writing(target):
+        target.write_bytes(serialise(model))
+        note = json.dumps(describe(model), indent=2)
+        target.with_name(target.name + ".json").write_text(note + "\n")
     shape = str(["N", *model.image_shape]).replace("'", "")
     print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB). To use it:\n")
     print(HOW_TO.format(name=target, shape=shape, size=model.embedding_size))
-    return 0
 
 
 def describe(model: TrainedEmbedder) -> dict:

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import load, plots
+from nfml_jax.command import command, writing
 from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
@@ -24,27 +25,18 @@ from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 GRID = 160  # cells along either side of a density's panel
 
 
-def main(arguments=None) -> int:
+@command
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m nfml_jax.gallery", description=__doc__
     )
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=Path("gallery.png"))
     options = parser.parse_args(arguments)
-    try:
-        rgb = plots.to_rgb(gallery(options.runs))
-        try:
-            plots.save(rgb, options.output)
-        except OSError as problem:
-            raise UserError(
-                f"cannot write {options.output} ({problem.strerror}); give another "
-                "--output."
-            ) from None
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
+    rgb = plots.to_rgb(gallery(options.runs))
+    with writing(options.output):
+        plots.save(rgb, options.output)
     print(f"Wrote {options.output}.")
-    return 0
 
 
 def gallery(runs: Sequence[Path]) -> Figure:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from nfml_jax.command import command
 from nfml_jax.data.pictures import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.enrolment import Gallery
 from nfml_jax.trained import TrainedEmbedder, load
 
 
-def main(arguments=None) -> int:
+@command
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m nfml_jax.identify",
         description=__doc__,
@@ -29,19 +31,14 @@ def main(arguments=None) -> int:
         "--threshold", type=float, help="the least cosine; default: the run's own"
     )
     options = parser.parse_args(arguments)
-    try:
-        model = load(options.run)
-        gallery = enrol(model, options.gallery, options.threshold)
-        probes = np.stack([model.read(path) for path in options.probes])
-        names, scores = gallery.identify(np.asarray(model.embed(probes)))
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
+    model = load(options.run)
+    gallery = enrol(model, options.gallery, options.threshold)
+    probes = np.stack([model.read(path) for path in options.probes])
+    names, scores = gallery.identify(np.asarray(model.embed(probes)))
     width = max(len(str(path)) for path in options.probes)
     for path, name, score in zip(options.probes, names, scores, strict=True):
         print(f"{path!s:{width}}  {name}  {score:.4f}")
     print(f"{len(gallery.names)} names, threshold {gallery.threshold:.4f}")
-    return 0
 
 
 def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Gallery:

@@ -4,11 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from nfml_jax.errors import UserError
+from nfml_jax.command import command
 from nfml_jax.trained import load
 
 
-def main(arguments=None) -> int:
+@command
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m nfml_jax.verify", description=__doc__
     )
@@ -16,16 +17,11 @@ def main(arguments=None) -> int:
     parser.add_argument("a", type=Path, help="a picture")
     parser.add_argument("b", type=Path, help="another one")
     options = parser.parse_args(arguments)
-    try:
-        model = load(options.run)
-        a, b = (model.read(path)[None] for path in (options.a, options.b))
-        cosine, same = (values[0] for values in model.verify(a, b))
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
+    model = load(options.run)
+    a, b = (model.read(path)[None] for path in (options.a, options.b))
+    cosine, same = (values[0] for values in model.verify(a, b))
     verdict = "the same" if same else "not the same"
     print(f"{verdict}: cosine {cosine:.4f}, threshold {model.threshold:.4f}")
-    return 0
 
 
 if __name__ == "__main__":

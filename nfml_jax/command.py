@@ -1,0 +1,38 @@
+"""What the package's commands share: a mistake is answered by one sentence."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nfml_jax.errors import UserError
+
+MISTAKE = 2
+"""The exit code of what the user can mend."""
+
+
+def command(main: Callable[..., None]) -> Callable[..., int]:
+    """`main` as a command: its exit code is 0, or after a `UserError` `MISTAKE`."""
+
+    @functools.wraps(main)
+    def answered(arguments=None) -> int:
+        try:
+            main(arguments)
+        except UserError as mistake:
+            print(f"error: {mistake}", file=sys.stderr)
+            return MISTAKE
+        return 0
+
+    return answered
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes a command's --output: `UserError` where it cannot."""
+    try:
+        yield
+    except OSError as problem:
+        raise UserError(
+            f"cannot write {path} ({problem.strerror}); give another --output."
+        ) from None

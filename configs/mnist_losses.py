@@ -83,6 +83,7 @@ def get_config(arg=None):
             f"configs/mnist_losses.py has no {name!r}; expected one of {known}, and an "
             "embedding size if it is not 64."
         )
+    config.encoder.features = (16, 32, 64)
     config.encoder.embedding_size = size
     config.train.batch_size = 120  # ten classes with twelve images each
     config.train.total = "3 epochs, at least 600 steps"

@@ -42,7 +42,7 @@ def _conv_as_conv(x: Array, kernel: Array, stride: int) -> Array:
 
 # A layer with more bytes of patches than LARGE makes them PIECE at a time: what fits
 # into a core's caches. Both found by trial (benchmarks/README.md).
-LARGE, PIECE = 2**25, 2**21
+LARGE, PIECE = 2**22, 2**21
 
 
 def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:

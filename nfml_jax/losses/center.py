@@ -9,8 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax import devices
 from nfml_jax.heads import MarginHead, Softmax
-from nfml_jax.losses import devices
 from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean

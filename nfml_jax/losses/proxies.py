@@ -10,8 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax import devices
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses import devices
 from nfml_jax.losses.checks import check_number, check_whole
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_logsumexp, masked_mean

@@ -54,6 +54,33 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(skip)
 
 
+@pytest.fixture
+def on_two_devices(request):
+    """Runs the tests of a file beside the test's own where there are two devices.
+
+    They are fake ones of the CPU, and JAX counts its devices once in a process.
+    """
+
+    def run(file):
+        flags = os.environ.get("XLA_FLAGS", "")
+        environment = os.environ | {
+            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=2",
+            "JAX_PLATFORMS": "cpu",
+        }
+        command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*command, str(request.path.with_name(file))],
+            env=environment,
+            cwd=request.config.rootpath,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def manual_dir(tmp_path_factory):
     """A folder of four IDX files: ten classes of made-up images, easily told."""

@@ -3,7 +3,7 @@
 Trained on Lake's background set (964 characters of 30 alphabets), tested on the
 evaluation set of 20 other alphabets: the 20 runs of Lake et al. (2015), each 20-way
 within an alphabet, and episodes of any 5 or 20 characters of the evaluation set. The
-argument is a loss of `nfml_jax.losses.LOSSES`, or "arcface" or "softmax".
+argument is a loss of `nfml_jax.losses.LOSSES` or a head of `nfml_jax.heads.MARGINS`.
 
     python launch.py --config=configs/omniglot.py
     python launch.py --config=configs/omniglot.py:arcface
@@ -17,7 +17,11 @@ as classes of their own, with a draw of its own:
 
 from configs import defaults
 
-OBJECTIVES = {
+# What has no recipe here takes its published numbers.
+RECIPES = {
+    "arcface": defaults.angular_head(
+        "arcface", margin=0.2, scale=20.0, warmup_steps=500
+    ),
     "triplet": {"margin": 0.2, "miner": "semi_hard"},
     "contrastive": {"margin": 1.0},
     "nca": {"temperature": 0.1},
@@ -26,19 +30,8 @@ OBJECTIVES = {
 
 
 def get_config(arg=None):
-    words = [word for word in (arg or "").split(",") if word]
-    smoke = "smoke" if "smoke" in words else ""
-    name = next((word for word in words if word != "smoke"), "sup_con")
-    if name in ("arcface", "softmax"):
-        config = defaults.margin(f"omniglot_{name}")
-        if name == "arcface":
-            config.head = defaults.angular_head(
-                "arcface", margin=0.2, scale=20.0, warmup_steps=500
-            )
-    else:
-        options = OBJECTIVES.get(name, {})
-        config = defaults.pairs(f"omniglot_{name}", name, **options)
-        config.sampler.per_class = 4
+    name, _, smoke = defaults.read_argument(arg, "sup_con")
+    config = defaults.named("omniglot", name, RECIPES, per_class=4)
     config.data = {
         "name": "omniglot",
         "source": "auto",
@@ -83,9 +76,7 @@ def get_config(arg=None):
     config.optimizer.learning_rate = 1e-3
     config = defaults.finish(config, smoke)
     if smoke:
-        config.encoder.features = (8, 8)
         config.data.max_train = config.data.max_test = 480  # 24 characters
         config.one_shot.update({"ways": (5,), "shots": (1,), "queries": 5})
         config.one_shot.episodes = 20
-        config.train.report = "last"
     return config

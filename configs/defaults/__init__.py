@@ -1,11 +1,13 @@
 """Fields that configs share, with their meaning; a config starts from one of these.
 
 Every field that may be set on the command line must exist here or in the config. A
-config's argument (`configs/X.py:smoke`) is handled by `finish`.
+config's argument (`configs/X.py:smoke`) is handled by `finish`, and what else it may
+hold by `read_argument`.
 """
 
+from configs.defaults.argument import read_argument
 from configs.defaults.density import density, two_circles, variational
-from configs.defaults.images import angular_head, margin, mnist_2d, pairs
+from configs.defaults.images import angular_head, margin, mnist_2d, named, pairs
 from configs.defaults.tables import any_table, digits, maf, nsf, patches
 from configs.defaults.training import finish, training
 
@@ -18,9 +20,11 @@ __all__ = [
     "maf",
     "margin",
     "mnist_2d",
+    "named",
     "nsf",
     "pairs",
     "patches",
+    "read_argument",
     "training",
     "two_circles",
     "variational",

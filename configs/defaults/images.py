@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs.defaults.training import training
+from nfml_jax.names import look_up
 
 
 def embedding(name: str, experiment: str) -> ConfigDict:
@@ -54,6 +55,29 @@ def pairs(name: str, objective: str, **options) -> ConfigDict:
         "per_class": 8,  # examples of each class of a batch; 0: as they come
     }
     config.objective = {"name": objective, **options}
+    return config
+
+
+def named(
+    prefix: str, name: str, recipes: dict[str, dict], per_class: int
+) -> ConfigDict:
+    """Training by `name`, of `nfml_jax.heads.MARGINS` or `nfml_jax.losses.LOSSES`.
+
+    Its options are those in `recipes`, its own defaults if there are none; a loss gets
+    batches with `per_class` images of a class. "circle" is in both tables: the head.
+    """
+    # Only where a name decides, since JAX comes along with them.
+    from nfml_jax.heads import MARGINS
+    from nfml_jax.losses import LOSSES
+
+    look_up(MARGINS | LOSSES, name, "head or loss")
+    options = recipes.get(name, {})
+    if name in MARGINS:
+        config = margin(f"{prefix}_{name}")
+        config.head = {"name": name, **options}
+        return config
+    config = pairs(f"{prefix}_{name}", name, **options)
+    config.sampler.per_class = per_class
     return config
 
 

@@ -59,6 +59,8 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
                 config.data.image_size = 16
         if "encoder" in config and "blocks" in config.encoder:
             config.encoder.width, config.encoder.blocks = 8, (1,)
+        if "encoder" in config and "features" in config.encoder:
+            config.encoder.features = (8, 8)
         if "sampler" in config and config.sampler.per_class:
             config.sampler.per_class = min(config.sampler.per_class, 8)
         if "flow" in config:

@@ -38,14 +38,11 @@ HEADS = {
 
 
 def get_config(arg=None):
-    """`arg`: NAME and "smoke", in any order and both of them optional."""
-    words = [word for word in (arg or "").split(",") if word]
-    smoke = "smoke" if "smoke" in words else ""
-    name, *more = [word for word in words if word != "smoke"] or ["subcenter_arcface"]
-    if more or name not in HEADS:
+    name, _, smoke = defaults.read_argument(arg, "subcenter_arcface")
+    if name not in HEADS:
         raise UserError(
-            f"configs/mnist_2d/head.py got {arg!r}; expected one of {', '.join(HEADS)} "
-            "(the other heads have files of their own)."
+            f"configs/mnist_2d/head.py has no {name!r}; expected one of "
+            f"{', '.join(HEADS)} (the other heads have files of their own)."
         )
     config = defaults.mnist_2d(f"mnist_2d_{name}")
     config.head = {"name": name, **HEADS[name]}

@@ -14,8 +14,10 @@ from experiments import make_experiment
 from nfml_jax import identify, verify
 from nfml_jax.data import load
 from nfml_jax.errors import UserError
+from nfml_jax.heads import MARGINS
 from nfml_jax.losses import LOSSES
 from nfml_jax.nets import make_net
+from nfml_jax.recognition import make_classifier, make_learner
 from nfml_jax.training.loop import train_and_evaluate
 
 get_config = importlib.import_module("configs.mnist_losses").get_config
@@ -155,11 +157,20 @@ def test_two_views_pair_each_image_with_itself(tmp_path, manual_dir):
     assert outcome.status == "done"
 
 
-def test_every_objective_can_be_named():
-    """What the configs of the article list exists, and says what it computes."""
-    from configs.mnist_losses import OBJECTIVES
-
-    assert OBJECTIVES.keys() <= LOSSES.keys()
+@pytest.mark.parametrize("name", ["mnist_losses", "lfw", "omniglot"])
+def test_a_config_takes_every_head_and_loss(name):
+    module = importlib.import_module(f"configs.{name}")
+    for named in MARGINS | LOSSES:
+        config = module.get_config(f"smoke,{named}").to_dict()
+        if named in MARGINS:
+            trained = make_classifier(config["encoder"], config["head"], 10).head.margin
+            assert type(trained) is MARGINS[named]
+        else:
+            trained = make_learner(config["encoder"], config["objective"], 10).objective
+            assert type(getattr(trained, "loss", trained)) is LOSSES[named]
+        assert config["name"].endswith(f"{named}_smoke")
+    for table in ("RECIPES", "ON_A_CIRCLE", "ROOMY"):
+        assert getattr(module, table, {}).keys() <= (MARGINS | LOSSES).keys()
 
 
 @pytest.mark.parametrize(
@@ -180,36 +191,33 @@ def test_mistakes_get_a_sentence(changes, words, tmp_path, manual_dir):
         train_and_evaluate(make_experiment, config, tmp_path / "run")
 
 
+def learn(name, files, folder, validation, batch_size):
+    """A smoke run of a config of drawn pictures, in a directory of its own."""
+    config = importlib.import_module(f"configs.{name}").get_config("smoke")
+    config.encoder = SMALL
+    config.data.update({"manual_dir": str(files), "validation": validation})
+    config.train.batch_size = batch_size
+    return train_and_evaluate(make_experiment, config.to_dict(), folder).result
+
+
 @quiet
 def test_faces_are_verified_by_the_pairs_of_the_protocol(tmp_path):
     write_faces(tmp_path)
-    config = importlib.import_module("configs.lfw").get_config("smoke")
-    config.encoder = SMALL
-    config.data.manual_dir = str(tmp_path)
-    config.data.validation = 2
-    config.train.batch_size = 8
-    outcome = train_and_evaluate(make_experiment, config.to_dict(), tmp_path / "run")
-    assert outcome.result["data"]["pairs"] == 8
-    assert outcome.result["data"]["unseen_classes"] == 6
-    assert {"verification/accuracy", "clustering/nmi"} <= outcome.result[
-        "metrics"
-    ].keys()
+    result = learn("lfw", tmp_path, tmp_path / "run", validation=2, batch_size=8)
+    assert result["data"]["pairs"] == 8
+    assert result["data"]["unseen_classes"] == 6
+    assert {"verification/accuracy", "clustering/nmi"} <= result["metrics"].keys()
     picture = tmp_path / "lfw" / "Person_A" / "Person_A_0001.png"
     model = nfml_jax.load(tmp_path / "run")
-    assert model.crop == config.data.crop
+    assert model.crop == result["config"]["data"]["crop"] < 1
     assert model.read(picture).shape == (16, 16, 1)
 
 
 @quiet
 def test_characters_are_learnt_from_one_drawing(tmp_path):
     write_characters(tmp_path)
-    config = importlib.import_module("configs.omniglot").get_config("smoke")
-    config.encoder = SMALL
-    config.data.manual_dir = str(tmp_path)
-    config.data.validation = 1
-    config.train.batch_size = 16
-    outcome = train_and_evaluate(make_experiment, config.to_dict(), tmp_path / "run")
-    metrics = outcome.result["metrics"]
+    result = learn("omniglot", tmp_path, tmp_path / "run", validation=1, batch_size=16)
+    metrics = result["metrics"]
     # The queries of these runs are the very drawings of the support.
     assert metrics["one_shot/20_way_within_alphabets"] == 1.0
     assert metrics["one_shot/5_way_1_shot"] > 0.3

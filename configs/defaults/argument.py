@@ -1,0 +1,33 @@
+"""What may follow a config's name: `configs/X.py:NAME,SIZE,smoke`."""
+
+from typing import NamedTuple
+
+from nfml_jax.errors import UserError
+
+
+class Argument(NamedTuple):
+    """A config's argument in parts; `smoke` is "smoke" or "", as `finish` takes it."""
+
+    name: str
+    size: int | None
+    smoke: str
+
+
+def read_argument(arg: str | None, name: str, size: int | None = None) -> Argument:
+    """NAME, SIZE and "smoke", in any order and each of them optional.
+
+    `name` and `size` are what they are unless given; without `size` there is none to
+    give. Raises UserError for two names or two sizes.
+    """
+    words = [word for word in (arg or "").split(",") if word]
+    smoke = "smoke" if "smoke" in words else ""
+    words = [word for word in words if word != "smoke"]
+    sizes = [word for word in words if size is not None and word.isdecimal()]
+    names = [word for word in words if word not in sizes]
+    if len(names) > 1 or len(sizes) > 1:
+        kinds = "a name" if size is None else "a name, an embedding size"
+        raise UserError(
+            f"the config's argument is {arg!r}; expected {kinds} and smoke, each at "
+            "most once, with commas between them."
+        )
+    return Argument(*(names or [name]), *(map(int, sizes) if sizes else [size]), smoke)

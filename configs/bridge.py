@@ -16,7 +16,6 @@ def get_config(arg=None):
     config = defaults.digits("bridge")
     config.experiment = "bridge"
     config.data = {
-        "name": "embeddings",
         "run": "",  # the encoder's run directory
         "outside": "rest",  # or a data set of images
         "seed": 0,

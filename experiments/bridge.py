@@ -5,11 +5,15 @@ probes of known classes and weighs whether two are of one class, beside the cosi
 the classes' means and a normal density for each class.
 """
 
+from functools import cached_property
+
 import numpy as np
 from scipy.special import log_softmax
 
 from experiments.conditional import ConditionalExperiment
-from nfml_jax.evaluation import anomaly, geometry, identification, llr
+from experiments.embedded_rows import load_embedded_rows
+from nfml_jax.data.vectors import prepare_vectors
+from nfml_jax.evaluation import geometry, identification, llr
 from nfml_jax.evaluation.arrays import unit
 from nfml_jax.training.experiment import Report
 
@@ -20,73 +24,70 @@ FPIRS = (0.1, 0.01)
 
 
 class BridgeExperiment(ConditionalExperiment):
-    """A class-conditional flow on the data set "embeddings".
+    """A class-conditional flow on a trained encoder's embeddings.
 
-    `config` is that of `ConditionalExperiment`; `data.run` is the encoder's run.
+    `config` is that of `ConditionalExperiment`, but "data" has arguments of
+    `experiments.embedded_rows.load_embedded_rows`, such as the encoder's "run", and of
+    `nfml_jax.data.vectors.prepare_vectors`.
     Reported beside the conditional experiment's are `identification/*`, the detection
     and identification rate at a false positive identification rate, with the strangers
     as non-mated probes, and `verification/*`, Cllr in bits of pairs of test rows.
     """
 
-    def report(self, variables, apply) -> Report:
-        report = super().report(variables, apply)
-        scores = self._class_scores(variables, apply)
-        report.metrics |= self._verify(scores)
-        if self.vectors.outside is not None:
-            report.metrics |= self._identify(scores)
+    def load(self):
+        options = dict(self.config["data"])
+        source = {name: options.pop(name) for name in ("run", "outside")}
+        return prepare_vectors(load_embedded_rows(**source), **options)
+
+    def judge(self, joint, normal) -> Report:
+        report = super().judge(joint, normal)
+        report.metrics |= self._verify(joint)
+        if "outside" in self.judged:
+            report.metrics |= self._identify(joint | {"cosine": self._cosines})
         return report
 
-    def detectors(self, normal):
-        means = self._means()
-
-        def apart(rows):
-            return 1.0 - (unit(self.vectors.to_original(rows)) @ means.T).max(axis=1)
-
-        return super().detectors(normal) | {"cosine": apart}
-
-    def _class_scores(self, variables, apply):
-        """For each method, a function of rows [N, D] giving scores [N, classes]."""
-        train, labels = self.vectors.train, self.vectors.given["train"]
-        normal = anomaly.GaussianClasses.fit(train, labels, self.context.size)
-        means = self._means()
-        return {
-            "flow": lambda rows: self._log_joint(variables, apply, rows),
-            "gaussian": normal.log_joint,
-            "cosine": lambda rows: unit(self.vectors.to_original(rows)) @ means.T,
+    def strangeness(self, joint, normal):
+        apart = {
+            part: 1 - cosines.max(axis=1) for part, cosines in self._cosines.items()
         }
+        return super().strangeness(joint, normal) | {"cosine": apart}
 
-    def _means(self):
-        rows = self.vectors.to_original(self.vectors.train)
-        return unit(geometry.class_means(rows, self.vectors.given["train"])[0])
+    @cached_property
+    def _cosines(self):
+        """Cosines `[N, classes]` to the classes' means, by part."""
+        train = self.vectors.to_original(self.vectors.train)
+        means, _ = geometry.class_means(train, self.vectors.given["train"])
+        means = unit(means)
+        return self.of_judged(lambda rows: self._directions(rows) @ means.T)
 
     def _identify(self, scores):
         """DIR at each of `FPIRS`: known classes of the test, and strangers."""
-        test, outside = self.vectors.test, self.vectors.outside
-        place = np.r_[self.vectors.given["test"], np.full(len(outside), -1)]
         metrics = {}
-        for method, score in scores.items():
-            given = np.concatenate([score(test), score(outside)])
-            found = identification.search_scores(given, place)
+        for method, parts in scores.items():
+            strangers = np.full(len(parts["outside"]), -1)
+            found = identification.search_scores(
+                np.concatenate([parts["test"], parts["outside"]]),
+                np.concatenate([self.vectors.given["test"], strangers]),
+            )
             for name, value in identification.metrics(found, (1,), FPIRS).items():
                 metrics[f"identification/{method}/{name}"] = value
         return metrics
 
-    def _verify(self, scores):
+    def _verify(self, joint):
         """Cllr of pairs of the test; the cosine's is fitted to training pairs."""
-        test, labels = self.vectors.test, self.vectors.given["test"]
-        pairs = draw_pairs(labels, PAIRS, seed=0)
+        given = self.vectors.given
+        pairs = draw_pairs(given["test"], PAIRS, seed=0)
         weighed = {}
-        for method in ("flow", "gaussian"):
-            posterior = log_softmax(scores[method](test), axis=1)
+        for method, parts in joint.items():
+            posterior = log_softmax(parts["test"], axis=1)
             weighed[method] = [
                 llr.of_classes(posterior[a], posterior[b], self.context.prior)
                 for a, b in pairs
             ]
-        train = self.vectors.train
-        to_fit = draw_pairs(self.vectors.given["train"], PAIRS, seed=1)
-        fitted = [self._cosines(train, kind) for kind in to_fit]
+        to_fit = draw_pairs(given["train"], PAIRS, seed=1)
         weighed["cosine"] = llr.calibrated(
-            *fitted, *(self._cosines(test, kind) for kind in pairs)
+            *self._cosines_of_pairs(self.vectors.train, to_fit),
+            *self._cosines_of_pairs(self.vectors.test, pairs),
         )
         metrics = {}
         for method, kinds in weighed.items():
@@ -94,9 +95,12 @@ class BridgeExperiment(ConditionalExperiment):
                 metrics[f"verification/{method}/{name}"] = value
         return metrics
 
-    def _cosines(self, rows, pairs):
-        rows = unit(self.vectors.to_original(rows))
-        return np.sum(rows[pairs[0]] * rows[pairs[1]], axis=1)
+    def _cosines_of_pairs(self, rows, kinds):
+        directions = self._directions(rows)
+        return [np.sum(directions[a] * directions[b], axis=1) for a, b in kinds]
+
+    def _directions(self, rows):
+        return unit(self.vectors.to_original(rows))
 
 
 def draw_pairs(labels, count: int, seed: int):

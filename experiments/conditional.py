@@ -4,6 +4,8 @@ p(class | x) is p(x | class) p(class) / p(x); what has a small p(x) is none of t
 classes. Normal densities, distances and neighbours do both beside it, on the same rows.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
@@ -17,6 +19,9 @@ from nfml_jax.flows.trained import class_log_probs
 from nfml_jax.training.experiment import Report
 
 NEIGHBOURS = 5
+
+# Where a result keeps a method's metrics, if not under its name.
+SECTIONS = {"flow": "test"}
 
 # Training rows of a class: a normal density of fewer has no covariance.
 LEAST_ROWS = 2
@@ -44,56 +49,65 @@ class ConditionalExperiment(DensityExperiment):
                 f"{LEAST_ROWS}, so give it more, or name it in data.held_out."
             )
 
+    @property
+    def judged(self) -> dict[str, np.ndarray]:
+        """Rows of the test, and those outside if there are, by part."""
+        parts = {"test": self.vectors.test, "outside": self.vectors.outside}
+        return {part: rows for part, rows in parts.items() if rows is not None}
+
     def report(self, variables, apply) -> Report:
         report = super().report(variables, apply)
+        train, labels = self.vectors.train, self.vectors.given["train"]
+        normal = anomaly.GaussianClasses.fit(train, labels, self.context.size)
+        log_joint = partial(self._log_joint, variables, apply)
+        judgement = self.judge(
+            {
+                "flow": self.of_judged(log_joint),
+                "gaussian": self.of_judged(normal.log_joint),
+            },
+            normal,
+        )
+        report.metrics |= judgement.metrics
+        report.figures |= judgement.figures
+        return report
+
+    def of_judged(self, function) -> dict[str, np.ndarray]:
+        """`function` of the `judged` rows, by part."""
+        return {part: function(rows) for part, rows in self.judged.items()}
+
+    def judge(self, joint, normal: anomaly.GaussianClasses) -> Report:
+        """What is told from log p(x, class) `[N, classes]`, by method and part."""
         train, test = self.vectors.train, self.vectors.test
         labels, classes = self.vectors.given, self.context.classes
-        normal = anomaly.GaussianClasses.fit(train, labels["train"], len(classes))
-        joint = self._log_joint(variables, apply, test)
-        report.metrics["test/marginal_log_likelihood"] = float(
-            logsumexp(joint, axis=1).mean()
-        )
-        report.metrics |= _under("test", _classified(joint, labels["test"]))
-        report.metrics |= _under(
-            "gaussian", _classified(normal.log_joint(test), labels["test"])
-        )
-        report.metrics["knn/accuracy"] = knn_accuracy(
+        ours = joint["flow"]["test"]
+        likelihood = float(logsumexp(ours, axis=1).mean())
+        metrics = {"test/marginal_log_likelihood": likelihood}
+        for method, parts in joint.items():
+            found = _classified(parts["test"], labels["test"])
+            metrics |= _under(SECTIONS.get(method, method), found)
+        metrics["knn/accuracy"] = knn_accuracy(
             train, labels["train"], test, labels["test"], NEIGHBOURS, "euclidean"
         )
         confusion = classification.confusion_matrix(
-            joint.argmax(axis=1), labels["test"], len(classes)
+            ours.argmax(axis=1), labels["test"], len(classes)
         )
-        report.figures["confusion"] = plots.confusion_matrix(confusion, classes)
-        if self.vectors.outside is not None:
-            detected, figure = self._strangers(variables, apply, joint, normal)
-            report.metrics |= detected
-            report.figures["strangers"] = figure
-        return report
+        figures = {"confusion": plots.confusion_matrix(confusion, classes)}
+        if "outside" in self.judged:
+            scores = self.strangeness(joint, normal)
+            metrics |= _detected(scores)
+            figures["strangers"] = _drawn(scores)
+        return Report(metrics, figures)
 
-    def _strangers(self, variables, apply, joint, normal):
-        """How strange each detector finds the rows outside beside those of the test."""
-        test, outside = self.vectors.test, self.vectors.outside
-        joint_outside = self._log_joint(variables, apply, outside)
-        scores = {"test": [-logsumexp(j, axis=1) for j in (joint, joint_outside)]}
-        for name, score in self.detectors(normal).items():
-            scores[name] = score(test), score(outside)
-        metrics = {}
-        for name, (inside_scores, outside_scores) in scores.items():
-            found = anomaly.out_of_distribution(inside_scores, outside_scores)
-            metrics |= _under(name, found)
-        curves = {
-            "flow" if name == "test" else name: roc(outside_scores, inside_scores)
-            for name, (inside_scores, outside_scores) in scores.items()
+    def strangeness(self, joint, normal):
+        """Scores `[N]`, the larger the stranger, by method and part."""
+        scores = {
+            method: {part: -logsumexp(j, axis=1) for part, j in parts.items()}
+            for method, parts in joint.items()
         }
-        title = "accepted as strange: held-out classes, and wrongly the others"
-        return metrics, plots.roc_curve(curves, title)
-
-    def detectors(self, normal: anomaly.GaussianClasses):
-        """Other scores [N] of rows [N, D], the larger the stranger, by name."""
-        return {
-            "gaussian": lambda x: -normal.log_prob(x),
-            "mahalanobis": normal.mahalanobis,
-            "knn": lambda x: anomaly.knn_distance(self.vectors.train, x, NEIGHBOURS),
+        distance = partial(anomaly.knn_distance, self.vectors.train, k=NEIGHBOURS)
+        return scores | {
+            "mahalanobis": self.of_judged(normal.mahalanobis),
+            "knn": self.of_judged(distance),
         }
 
     def _log_joint(self, variables, apply, x):
@@ -112,6 +126,23 @@ def _classified(joint, labels):
         "log_loss": calibration.log_loss(log_posterior, labels),
         "calibration_error": calibration.calibration_error(log_posterior, labels),
     }
+
+
+def _detected(scores):
+    """How well each method tells the rows outside from those of the test."""
+    metrics = {}
+    for method, parts in scores.items():
+        found = anomaly.out_of_distribution(parts["test"], parts["outside"])
+        metrics |= _under(SECTIONS.get(method, method), found)
+    return metrics
+
+
+def _drawn(scores):
+    curves = {
+        method: roc(parts["outside"], parts["test"]) for method, parts in scores.items()
+    }
+    title = "accepted as strange: held-out classes, and wrongly the others"
+    return plots.roc_curve(curves, title)
 
 
 def _under(section, values):

@@ -13,6 +13,7 @@ from nfml_jax import plots
 from nfml_jax.bijectors.continuous import has_equations
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.densities import DENSITIES
+from nfml_jax.data.vector_arrays import VectorData
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import density
@@ -48,7 +49,7 @@ class DensityExperiment:
         self.config = config
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always")
-            self.vectors = load_vectors(**config["data"])
+            self.vectors = self.load()
         self._doubts = [str(doubt.message) for doubt in doubts]
         self.context = self.vectors.context
         self.flow = make_flow(
@@ -61,6 +62,10 @@ class DensityExperiment:
         self.train_arrays = self.vectors.train, *self.given("train")
         held_out = self.vectors.validation is not None
         self.best = "validation/log_likelihood" if held_out else None
+
+    def load(self) -> VectorData:
+        """The data; warnings on the way are the experiment's."""
+        return load_vectors(**self.config["data"])
 
     def given(self, part: str) -> tuple[np.ndarray, ...]:
         """What follows a part's rows in every call of the flow: the context, if any."""

@@ -117,7 +117,7 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
             "density and cannot be standardised; keep only the others, with `columns`."
         )
     for sentence in doubts(loaded, flat):
-        warnings.warn(sentence, stacklevel=3)
+        warnings.warn(sentence, stacklevel=4)
     parts = loaded.parts
     shift, scale = np.zeros(len(loaded.columns)), np.ones(len(loaded.columns))
     if standardise:

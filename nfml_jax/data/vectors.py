@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from nfml_jax.data.densities import DENSITIES, SPLITS, draw
-from nfml_jax.data.embedded_rows import load_embedded_rows
 from nfml_jax.data.image_rows import load_image_rows
 from nfml_jax.data.patches import load_bsds300_patches
 from nfml_jax.data.tabular import PUBLISHED, load_published
@@ -41,7 +40,6 @@ VECTOR_DATASETS = {
     "bsds300_patches": load_bsds300_patches,
     **{name: partial(load_uci, spec) for name, spec in UCI.items()},
     **{name: partial(load_uci_classes, name) for name in UCI_CLASSES},
-    "embeddings": load_embedded_rows,
     "mnist": partial(load_image_rows, "mnist"),
     "fashion_mnist": partial(load_image_rows, "fashion_mnist"),
 }
@@ -65,13 +63,7 @@ def load_vectors(
         name: one of `VECTOR_DATASETS`.
         manual_dir: folder of files put there by hand (default `~/nfml_data`).
         seed: of everything drawn here: samples, splits, patches, shrinking.
-        standardise: to mean 0 and standard deviation 1, by the training rows or as the
-            published benchmark does; False keeps the original units.
-        held_out: names of classes to train without; the test's rows of them become
-            `outside`.
-        components: principal components to keep in place of the columns; 0 for these.
-        max_train: train on at most this many rows; None or 0 is all.
-        max_test: test on at most this many rows, likewise.
+        standardise: and the next four, see `prepare_vectors`.
         **options: of the data set itself, such as `path` of `vectors`; those that are
             "" or () are not given.
 
@@ -86,7 +78,44 @@ def load_vectors(
         look_up(known, option, f"option of data set {name!r}:")
     common = {"manual_dir": manual_dir, "seed": seed}
     common = {key: value for key, value in common.items() if key in known}
-    loaded = hold_out(loader(**common, **options), held_out)
+    return prepare_vectors(
+        loader(**common, **options),
+        seed=seed,
+        standardise=standardise,
+        held_out=held_out,
+        components=components,
+        max_train=max_train,
+        max_test=max_test,
+    )
+
+
+def prepare_vectors(
+    loaded: LoadedVectors,
+    *,
+    seed: int = 0,
+    standardise: bool = True,
+    held_out: Sequence[str] = (),
+    components: int = 0,
+    max_train: int | None = None,
+    max_test: int | None = None,
+) -> VectorData:
+    """What a loader found, as a density takes it.
+
+    Args:
+        loaded: the rows in their original units.
+        seed: of the rows drawn where there are too many.
+        standardise: to mean 0 and standard deviation 1, by the training rows or as the
+            published benchmark does; False keeps the original units.
+        held_out: names of classes to train without; the test's rows of them become
+            `outside`.
+        components: principal components to keep in place of the columns; 0 for these.
+        max_train: train on at most this many rows; None or 0 is all.
+        max_test: test on at most this many rows, likewise.
+
+    Raises:
+        UserError: if the rows are unfit for a density, or are none of what is asked.
+    """
+    loaded = hold_out(loaded, held_out)
     loaded = dataclasses.replace(
         loaded,
         train=shrink_rows(loaded.train, max_train, seed, "max_train"),

@@ -55,6 +55,7 @@ def test_strangers_names_and_pairs_are_judged_by_every_method(encoder, tmp_path)
     # Fitted to training pairs of the same kind, the cosine's ratios mean what they say.
     assert metrics["verification/cosine/cllr"] < 1
     data = outcome.result["data"]
+    assert data["outside"] == 40
     assert data["name"] == "mnist_custom_embeddings"
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nfml_jax import trained
 from nfml_jax.data import load
 from nfml_jax.data.vector_arrays import LoadedVectors
 from nfml_jax.errors import UserError
@@ -13,20 +14,19 @@ REST = "rest"
 """For `outside`: the classes of the run's own data set that it wasn't trained on."""
 
 
-def load_embedded_rows(*, run: str = "", outside: str = "") -> LoadedVectors:
+def load_embedded_rows(run: str, outside: str = "") -> LoadedVectors:
     """The embeddings of the images that the run directory `run` was trained on.
 
     As they leave the encoder: their norm says something, too. A row holds the number of
     its class at the end. `outside` names a data set of images whose test part becomes
-    `outside`, or is "rest".
+    the rows outside, or is "rest"; "" leaves them out.
 
     Raises UserError if there is no such run, or its data aren't what they were.
     """
-    from nfml_jax import trained  # which in turn takes images from this package
-
     if not run:
         raise UserError(
-            "the data set 'embeddings' needs the directory of a run; set data.run."
+            "there is no run to take embeddings of; set data.run to the directory of "
+            "one that trained an encoder."
         )
     model, images = trained.load(run), trained.data_of(run)
     config = read_json(Path(run) / "config.json")
@@ -56,20 +56,18 @@ def _strangers(outside, data, images):
     if not outside:
         return None
     places = {name: data.get(name) for name in ("source", "manual_dir", "data_dir")}
-    if outside != REST:
-        found = load(outside, **places)
-    else:
-        found = load(data["name"], **places)
-        rest = [name for name in found.class_names if name not in images.class_names]
-        if not rest:
-            raise UserError(
-                f"{images.name} has no class that the run wasn't trained on; set "
-                "data.classes of its config, or give data.outside another data set."
-            )
-        found = load(data["name"], **places, held_out=rest)
+    found = load(data["name"] if outside == REST else outside, **places)
     if found.image_shape != images.image_shape:
         raise UserError(
             f"{found.name} has images of {found.image_shape}, the run takes "
             f"{images.image_shape}; give data.outside another data set."
         )
-    return found.test.images
+    if outside != REST:
+        return found.test.images
+    trained_on = np.isin(found.class_names, images.class_names)
+    if trained_on.all():
+        raise UserError(
+            f"{images.name} has no class that the run wasn't trained on; set "
+            "data.classes of its config, or give data.outside another data set."
+        )
+    return found.test.images[~trained_on[found.test.labels]]

@@ -16,12 +16,11 @@ The peers take the same time whatever the weights: D passes.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-from turns import fastest, in_units, pin, ratios, serve, spread, take_turns
+from turns import fastest, in_units, pin, ratios, save, serve, spread, take_turns
 
 LAYERS, HIDDEN = 5, (256, 256)
 OURS = {
@@ -306,8 +305,7 @@ def main() -> None:
         return train(args)
     result = measure(args) | {"examined": examine(args)}
     print(report(result, args))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1))
+    save(result, args.json)
 
 
 if __name__ == "__main__":

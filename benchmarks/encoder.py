@@ -11,14 +11,23 @@ to the faster of the two. An "epoch" is 469 steps (MNIST at batch 128), scaled u
 """
 
 import argparse
-import json
 import platform
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
-from turns import KINDS, fastest, in_units, pin, ratios, serve, spread, take_turns
+from turns import (
+    KINDS,
+    fastest,
+    in_units,
+    pin,
+    ratios,
+    require,
+    save,
+    serve,
+    spread,
+    take_turns,
+)
 
 EPOCH = 469
 CLASSES = 10
@@ -172,17 +181,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.side:
         return work(args)
-    probe = [args.torch_python, "-c", "import torch"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode:
-        sys.exit(
-            f"{args.torch_python} cannot import torch: install "
-            "benchmarks/requirements.txt there, or name another interpreter with "
-            "--torch-python."
-        )
+    require(args.torch_python, "torch", "--torch-python")
     result = measure(args)
     print(report(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1))
+    save(result, args.json)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ and as a bare loop; and the memory that a density of very many points takes::
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -35,6 +34,7 @@ from turns import (
     in_units,
     pin,
     ratios,
+    save,
     serve,
     since,
     spread,
@@ -236,8 +236,7 @@ def main() -> None:
     for case in args.cases.split(","):
         results[case] = measure(case, args)
         print(report(case, results[case], args), flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+    save(results, args.json)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from turns import KINDS, clock, pin, ratios, since, spread
+from turns import KINDS, clock, pin, ratios, require, save, since, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT, DIMENSIONS, PAIRS = 20_000, 128, 6_000
@@ -82,6 +82,7 @@ class Pml:
     """pytorch-metric-learning's calculator, which searches and clusters by faiss."""
 
     packages = ("pytorch-metric-learning", "faiss-cpu", "torch")
+    modules = "faiss, pytorch_metric_learning"
 
     def __init__(self):
         import faiss
@@ -113,6 +114,7 @@ class ScikitLearn:
     """scikit-learn, and numpy where it has no function for the whole of a case."""
 
     packages = ("scikit-learn", "numpy")
+    modules = "sklearn"
 
     def __init__(self):
         import sklearn.cluster
@@ -263,10 +265,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.side:
         return work(args)
+    for side in args.sides.split(","):
+        if side != "nfml_jax":
+            require(args.peer_python, SIDES[side].modules, "--peer-python")
     result = measure(args)
     print(report(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1))
+    save(result, args.json)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,24 @@ project alone.
 """
 
 import argparse
-import json
 import resource
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-from turns import KINDS, clock, pin, ratios, serve, since, spread, take_turns
+from turns import (
+    KINDS,
+    clock,
+    pin,
+    ratios,
+    require,
+    save,
+    serve,
+    since,
+    spread,
+    take_turns,
+)
 
 SIDES = ("nfml_jax", "pytorch-metric-learning")
 SIZE, MARGIN, TEMPERATURE = 128, 0.2, 0.1
@@ -171,19 +180,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.side:
         return work(args)
-    probe = [args.peer_python, "-c", "import pytorch_metric_learning"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode:
-        sys.exit(
-            f"{args.peer_python} cannot import pytorch_metric_learning: install "
-            "benchmarks/requirements.txt there, or name another interpreter with "
-            "--peer-python."
-        )
+    require(args.peer_python, "pytorch_metric_learning", "--peer-python")
     pythons = {SIDES[0]: sys.executable, SIDES[1]: args.peer_python}
     seconds, facts = take_turns(pythons, TASKS, args.repeats, threads=args.threads)
     result = {"seconds": seconds, "facts": facts, "threads": args.threads}
     print(report(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1))
+    save(result, args.json)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 KINDS = "wall", "cpu"
 Seconds = dict[str, dict[str, list[float]]]  # of every turn, by side and kind
@@ -78,6 +79,22 @@ def take_turns(
         worker.stdin.close()
         worker.wait()
     return seconds, facts
+
+
+def require(python: str, modules: str, flag: str) -> None:
+    """Leave with a sentence unless the `python` that a flag names can import these."""
+    probe = [python, "-c", f"import {modules}"]
+    if subprocess.run(probe, capture_output=True).returncode:
+        sys.exit(
+            f"{python} cannot import {modules}: install benchmarks/requirements.txt "
+            f"there, or name another interpreter with {flag}."
+        )
+
+
+def save(result: Mapping, path: Path | None) -> None:
+    """Write the figures to the file that --json names, if it does."""
+    if path:
+        path.write_text(json.dumps(result, indent=1))
 
 
 def in_units(seconds: Seconds, unit: float) -> Seconds:

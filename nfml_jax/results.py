@@ -112,7 +112,7 @@ DERIVED: dict[str, tuple[str, Callable[[float], float]]] = {
 
 
 def group(records: Sequence[Mapping]) -> dict[tuple[str, str], list[Mapping]]:
-    """Records that differ in nothing but the seed, by (label, name of the data).
+    """Records that differ in nothing but `REPEATED`, by (label, name of the data).
 
     A label is the run's name, and those fields of the config in which runs of the same
     name and data differ.
@@ -137,13 +137,19 @@ def group(records: Sequence[Mapping]) -> dict[tuple[str, str], list[Mapping]]:
     return groups
 
 
+REPEATED = "seed", "data.fold"
+"""Fields that only say which of several runs of the same thing one is."""
+
+
 def _fields(record):
-    """A run's config without its seed, and without what is empty.
+    """A run's config without `REPEATED`, and without what is empty.
 
     A field that came to be later, and is empty, tells no run from an older one.
     """
     fields = flatten(record.get("config", {}))
-    return {n: v for n, v in fields.items() if n != "seed" and v not in ("", None)}
+    return {
+        n: v for n, v in fields.items() if n not in REPEATED and v not in ("", None)
+    }
 
 
 def markdown(
@@ -151,7 +157,8 @@ def markdown(
 ) -> str:
     """A row for each group of records, a column for each metric.
 
-    The mean over seeds ± its standard error, and how many seeds.
+    The mean over seeds ± its standard error, and how many seeds; of a cross-validation
+    the mean over folds.
     """
     rows = [["run", "data (training / test)", "seeds", *metrics]]
     for (label, _), members in group(records).items():
@@ -192,9 +199,22 @@ BEST = {
 
 
 def numbers(records: Sequence[Mapping], metric: str) -> list[float]:
-    """The metric of those records that are done and have it."""
-    values = [quantity(r, metric) for r in records if r["status"] == "done"]
-    return [value for value in values if value is not None]
+    """The metric of those records that are done and have it.
+
+    Of several folds one number each, the mean over its seeds: those aren't independent.
+    """
+    by_fold: dict[int | None, list[float]] = {}
+    for record in records:
+        value = quantity(record, metric) if record["status"] == "done" else None
+        if value is not None:
+            by_fold.setdefault(_fold(record), []).append(value)
+    if len(by_fold) > 1:
+        return [float(np.mean(values)) for values in by_fold.values()]
+    return [value for values in by_fold.values() for value in values]
+
+
+def _fold(record) -> int | None:
+    return record.get("config", {}).get("data", {}).get("fold")
 
 
 def cell(records: Sequence[Mapping], metric: str, digits: int | None = None) -> str:
@@ -225,12 +245,19 @@ def _data(records):
     known = [r["data"] for r in records if "train" in r["data"]]
     if not known:
         return records[0]["data"]["name"]
-    return "{name} ({train:,} / {test:,})".format(**known[0])
+    train, test = (_span([d[part] for d in known]) for part in ("train", "test"))
+    return f"{known[0]['name']} ({train} / {test})"
 
 
 def _seeds(groups):
-    counts = sorted({len({r["seed"] for r in records}) for records in groups})
-    return "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+    seeds = _span([len({r["seed"] for r in records}) for records in groups])
+    folds = _span([len({_fold(r) for r in records}) for records in groups])
+    return seeds if folds == "1" else f"{seeds} of {folds} folds"
+
+
+def _span(counts):
+    least, most = min(counts), max(counts)
+    return "–".join(f"{n:,}" for n in dict.fromkeys([least, most]))
 
 
 def _table(rows, left):

@@ -5,14 +5,17 @@ this is its paradigm "unrestricted, no outside data".
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
 from nfml_jax.data.pairs import PairsFile, read_pairs
+from nfml_jax.data.people import read_people
 from nfml_jax.data.pictures import Look, Tree, open_tree
 from nfml_jax.data.sources import Places
 from nfml_jax.errors import UserError
@@ -38,15 +41,17 @@ def load_lfw(
 ) -> Loaded:
     """People to train on, and pairs of pictures of other people to verify.
 
-    View 1, for choosing models, trains on the people of pairsDevTrain.txt and tests on
+    View 1, for choosing models, trains on the people of peopleDevTrain.txt and tests on
     the pairs of pairsDevTest.txt. View 2, for reporting, tests on one `fold` (1 to 10)
-    of pairs.txt and trains on the people of the other nine; the result is the mean over
-    all folds. Trained on are all pictures of these people, if they have `min_images`;
+    of pairs.txt and trains on the people of the other nine of people.txt; the result is
+    the mean over all folds. Without these lists the people to train on are those in the
+    pairs, of pairsDevTrain.txt or of the other folds, who are fewer; `source` says who
+    they were. Trained on are all pictures of these people, if they have `min_images`;
     tested on, all those of the people in the pairs.
 
     `root` is a folder, zip or tar of `Name/Name_0001.jpg`, within others or not; "" is
     lfw, lfw.zip, lfw.tgz, or a zip whose name begins with lfw, in `manual_dir`. The
-    pairs files, called as above or with lfw_ before it, lie beside it or in it. `crop`
+    other files, called as above or with lfw_ before it, lie beside it or in it. `crop`
     is the share of either side kept around the centre, `channels` is 1 (grey) or 3.
 
     `validation` is a fraction below 1, or a count, of the training people to set aside,
@@ -58,20 +63,21 @@ def load_lfw(
     look = Look.of(image_size, channels, crop)
     places = Places(manual_dir)
     root = Path(root).expanduser() if str(root) else _find_root(places.manual)
-    train_pairs, test_pairs, name = _protocol(view, fold, root, places.manual)
+    protocol = _protocol(view, fold, root, places.manual)
+    test_pairs = protocol.test
     if max_test is not None:
         test_pairs = _fewer(test_pairs, max_test)
-    both = sorted({*train_pairs.people} & {*test_pairs.people})
+    both = sorted(protocol.train.keys() & test_pairs.people.keys())
     if both:
         raise UserError(
-            f"{train_pairs.path} has {both[0]} in pairs to train on and in "
-            f"{test_pairs.path} to test on; copy both again."
+            f"{protocol.train_path} has {both[0]} to train on and {test_pairs.path} to "
+            "test on; copy both again."
         )
     with open_tree(root) as tree:
         names, labels, numbers, paths = _people(tree)
         known = {name: i for i, name in enumerate(names)}
         sizes = np.bincount(labels)
-        train = _classes(train_pairs, known, root)
+        train = _classes(protocol.train, protocol.train_path, known, root)
         train = train[sizes[train] >= min_images]
         if len(train) < 2:
             raise UserError(
@@ -85,7 +91,7 @@ def load_lfw(
             names,
             train=(every, train[kept]),
             validation=(every, train[aside]) if len(aside) else None,
-            test=(every, _classes(test_pairs, known, root)),
+            test=(every, _classes(test_pairs.people, test_pairs.path, known, root)),
         )
         rows = {
             (names[labels[picture]], numbers[picture]): row
@@ -95,8 +101,12 @@ def load_lfw(
         for part in fields.keys() & {"train", "validation", "test"}:
             chosen = [paths[picture] for picture in fields[part].images]
             fields[part] = replace(fields[part], images=tree.images(chosen, look))
-    source = f"{root.name} and {test_pairs.path.name}"
-    return Loaded(name, source, **fields, pairs=pairs)
+    part = f", fold {fold}" if view == 2 else ""
+    source = (
+        f"{root.name} and {test_pairs.path.name}{part}, trained on the people of "
+        f"{protocol.train_path.name}"
+    )
+    return Loaded(f"lfw_view{view}", source, **fields, pairs=pairs)
 
 
 def _find_root(folder: Path) -> Path:
@@ -110,22 +120,35 @@ def _find_root(folder: Path) -> Path:
     )
 
 
-def _protocol(view, fold, root, folder) -> tuple[PairsFile, PairsFile, str]:
-    """The pairs of people to train on, those to test on, and their set's name."""
+class Protocol(NamedTuple):
+    """Whom to train on, with the lines of a file that name them; whom to verify."""
 
-    def read(name):
+    train: Mapping[str, int]
+    train_path: Path
+    test: PairsFile
+
+
+def _protocol(view, fold, root, folder) -> Protocol:
+    def find(name):
         places = (root.parent, root, folder, folder / "lfw")
         paths = [p / n for p in places for n in (name, f"lfw_{name}")]
-        for path in paths:
-            if path.is_file():
-                return read_pairs(path)
-        raise UserError(
-            f"{name} is neither in {root.parent} nor in {folder}; get it from "
-            f"{HOMEPAGE} and put it there."
-        )
+        return next((path for path in paths if path.is_file()), None)
+
+    def read(name):
+        if (path := find(name)) is None:
+            raise UserError(
+                f"{name} is neither in {root.parent} nor in {folder}; get it from "
+                f"{HOMEPAGE} and put it there."
+            )
+        return read_pairs(path)
 
     if view == 1:
-        return read("pairsDevTrain.txt"), read("pairsDevTest.txt"), "lfw_view1"
+        if path := find("peopleDevTrain.txt"):
+            train = read_people(path).everyone()
+        else:
+            pairs = read("pairsDevTrain.txt")
+            train, path = pairs.people, pairs.path
+        return Protocol(train, path, read("pairsDevTest.txt"))
     if view != 2:
         raise UserError(f"view is {view}; LFW has 1, to choose by, and 2, to report.")
     pairs = read("pairs.txt")
@@ -134,8 +157,16 @@ def _protocol(view, fold, root, folder) -> tuple[PairsFile, PairsFile, str]:
             f"fold is {fold}; {pairs.path} has {pairs.folds} fold(s), and view 2 takes "
             "one of two or more, counted from 1."
         )
-    test, train = pairs.fold(fold - 1)
-    return train, test, f"lfw_view2_fold{fold}"
+    test, others = pairs.fold(fold - 1)
+    if not (path := find("people.txt")):
+        return Protocol(others.people, pairs.path, test)
+    people = read_people(path)
+    if len(people.folds) != pairs.folds:
+        raise UserError(
+            f"{path} has {len(people.folds)} folds, {pairs.path} {pairs.folds}; copy "
+            "both again."
+        )
+    return Protocol(people.everyone(but=fold - 1), path, test)
 
 
 def _fewer(pairs: PairsFile, pictures: int) -> PairsFile:
@@ -167,13 +198,12 @@ def _people(tree: Tree):
     return names.tolist(), labels.astype(np.int32), numbers, list(found.values())
 
 
-def _classes(pairs: PairsFile, known: dict[str, int], root: Path) -> np.ndarray:
-    """The places of everyone who is in a pair."""
-    for pair in pairs.pairs:
-        for name in pair.people:
-            if name not in known:
-                raise UserError(
-                    f"{pairs.path} asks in line {pair.line} for {name}, of whom "
-                    f"{root.name} has no picture; copy that again, whole."
-                )
-    return np.array([known[name] for name in pairs.people])
+def _classes(people: Mapping[str, int], path, known, root) -> np.ndarray:
+    """The places of everyone, whom a line of `path` names."""
+    for name, line in people.items():
+        if name not in known:
+            raise UserError(
+                f"{path} asks in line {line} for {name}, of whom {root.name} has no "
+                "picture; copy that again, whole."
+            )
+    return np.array([known[name] for name in sorted(people)])

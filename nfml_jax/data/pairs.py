@@ -59,9 +59,10 @@ class PairsFile:
         return 1 + max(pair.fold for pair in self.pairs)
 
     @property
-    def people(self) -> list[str]:
-        """Everyone who is in a pair, sorted."""
-        return sorted({name for pair in self.pairs for name in pair.people})
+    def people(self) -> dict[str, int]:
+        """Everyone who is in a pair, by name, with the first line that has it."""
+        last_first = reversed(self.pairs)
+        return {name: pair.line for pair in last_first for name in pair.people}
 
     def fold(self, number: int) -> tuple["PairsFile", "PairsFile"]:
         """The pairs of one fold, and those of all others."""
@@ -97,11 +98,7 @@ def read_pairs(path: Path) -> PairsFile:
 
     Raises UserError if a line is neither, or lines are missing.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
-    lines = [(i, s.split()) for i, s in enumerate(text.splitlines(), 1) if s.strip()]
+    lines = read_lines(path)
     folds = 1
     if lines and len(lines[0][1]) <= 2:
         counts = [int(s) if s.isdecimal() else 0 for s in lines.pop(0)[1]]
@@ -116,6 +113,15 @@ def read_pairs(path: Path) -> PairsFile:
     size = len(lines) // folds
     pairs = [_pair(path, i // size, *line) for i, line in enumerate(lines)]
     return PairsFile(path, tuple(pairs))
+
+
+def read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The words of each line of a text that isn't empty, and its number from 1."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    return [(i, s.split()) for i, s in enumerate(text.splitlines(), 1) if s.strip()]
 
 
 def _pair(path, fold, line, fields) -> NamedPair:

@@ -104,7 +104,8 @@ def test_view_2_trains_on_the_people_of_the_other_folds(folder):
         (3, {"Gus", "Ida"}),
     ):
         loaded = load(folder, view=2, fold=fold)
-        assert loaded.name == f"lfw_view2_fold{fold}"
+        assert loaded.name == "lfw_view2"
+        assert f"lfw_pairs.txt, fold {fold}, trained on the people" in loaded.source
         assert set(loaded.unseen) == tested and len(loaded.pairs) == 2
         assert (
             set(loaded.class_names)
@@ -113,6 +114,48 @@ def test_view_2_trains_on_the_people_of_the_other_folds(folder):
         assert all(genuine == (a[0] == b[0]) for a, b, genuine in named_pairs(loaded))
         everyone |= tested
     assert len(everyone) == 6
+
+
+def test_lists_of_people_say_whom_to_train_on(folder, tmp_path):
+    for file in folder.glob("*.txt"):
+        (tmp_path / file.name).write_text(file.read_text())
+    people = (
+        "3\n4\nAnn_Lee\t3\nCy_Fox\t1\nBo\t2\nHal\t2\n"
+        "2\nDi\t4\nEve\t2\n2\nGus\t3\nIda\t1\n"
+    )
+    view_2 = dict(root=folder / "lfw", view=2, fold=2)
+    fewer = {"Ann_Lee", "Cy_Fox", "Gus", "Ida"}
+    for text, trained in (
+        (None, fewer),
+        (people, fewer | {"Bo", "Hal"}),
+        (people.replace("\t", " ").replace("\n", "\r\n"), fewer | {"Bo", "Hal"}),
+    ):
+        if text:
+            (tmp_path / "people.txt").write_text(text)
+        loaded = load(tmp_path, **view_2)
+        assert set(loaded.class_names) == trained and set(loaded.unseen) == {
+            "Di",
+            "Eve",
+        }
+        named = "people.txt" if text else "lfw_pairs.txt"
+        assert loaded.source.endswith(f"fold 2, trained on the people of {named}")
+    for text, sentence in (
+        (people[:-6], "has 1 people in fold 3, and should have 2"),
+        (people.replace("Bo\t2", "Bo"), "has 3 people in fold 1, and should have 4"),
+        (people.replace("3\n4\n", "2\n4\n"), "has 3 folds, and should have 2"),
+        (people.replace("3\n4\n", "4\n"), "has 3 folds, and should have 1"),
+        (people.replace("3\n4\n", "3\n3\n"), "in line 6 'Hal 2'; expected a number"),
+        ("", "has 0 folds"),
+        ("2\n1\nBo\t2\n1\nHal\t2\n", "has 2 folds, .* 3; copy both again"),
+        (people.replace("Hal", "Hals"), "in line 6 for Hals, of whom lfw"),
+        (people.replace("Hal", "Di"), "has Di to train on and .* to test on"),
+    ):
+        (tmp_path / "people.txt").write_text(text)
+        with pytest.raises(UserError, match=sentence):
+            load(tmp_path, **view_2)
+    (tmp_path / "peopleDevTrain.txt").write_text("2\nBo\t2\nHal\t2\n")
+    loaded = load(tmp_path, root=folder / "lfw")
+    assert loaded.class_names == ("Bo", "Hal") and loaded.name == "lfw_view1"
 
 
 def test_folder_zip_and_tar_are_the_same_data(folder, tmp_path):
@@ -208,7 +251,7 @@ def test_what_is_wrong_is_said(folder, tmp_path):
         ),
         (DEV_TRAIN.replace("Bo", "Bob"), DEV_TEST, "in line 3 for Bob, of whom tree"),
         (DEV_TRAIN, DEV_TEST.replace("\t4", "\t5"), "in line 2 for picture 5 of Di"),
-        (DEV_TRAIN, DEV_TEST.replace("Flo_May", "Bo"), "has Bo in pairs to train on"),
+        (DEV_TRAIN, DEV_TEST.replace("Flo_May", "Bo"), "has Bo to train on"),
     ):
         with pytest.raises(UserError, match=sentence):
             with_pairs(train, test, **root)

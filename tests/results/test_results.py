@@ -52,6 +52,22 @@ def test_a_row_for_each_run_and_a_mean_over_its_seeds(tmp_path, capsys):
     assert lines[3] == f"| b | {data} | 1 | 98.76% | 0.9876 | 12 | – |"
 
 
+def test_folds_are_averaged_over_and_their_seeds_are_no_more_folds(tmp_path, capsys):
+    found = [
+        result("a", value, seed=seed) | {"wall_s": float(fold)}
+        for fold, values in enumerate([(0.5, 0.6), (0.7, 0.8), (0.9, 1.0)], 1)
+        for seed, value in enumerate(values)
+    ]
+    for record in found:
+        fold = int(record["wall_s"])
+        record["config"]["data"] = {"fold": fold}
+        record["data"] = {"name": "faces", "train": 5000 + fold, "test": 600}
+    keep(tmp_path, *found)
+    (row,) = printed(capsys, tmp_path, "--metrics=test/accuracy")[2:]
+    # The folds' means are 55, 75 and 95 %: their deviation 20 %, over √3.
+    assert row == ("| a | faces (5,001–5,003 / 600) | 2 of 3 folds | 75.00% ± 11.55% |")
+
+
 def test_runs_of_one_name_are_told_apart_by_what_differs(tmp_path, capsys):
     margins = [result("a", 0.5, margin=m, scale=64) for m in (0.3, 0.4)]
     keep(tmp_path, *margins, result("b", 0.5, margin=9))

@@ -22,6 +22,7 @@ SPLITS = {
     "background": ("images_background", 964),
     "small1": ("images_background_small1", 136),
     "small2": ("images_background_small2", 156),
+    "vinyals": ("images_background", 964),
     "characters": ("images_background", 964),
 }
 EVALUATION = ("images_evaluation", 659)
@@ -48,9 +49,12 @@ def load_omniglot(
     `split` "background" is Lake's: 30 alphabets to train on, and the 20 of the
     evaluation set to test on; "small1" and "small2" train on five alphabets of these.
     `validation` is a fraction below 1, or a count, of the alphabets to train on to set
-    aside. "characters" trains on 1,200 characters of any alphabet, drawn by `seed`, and
-    tests on the other 423, as Vinyals et al. (2016) do with a draw of their own;
-    `validation` then counts characters.
+    aside. "vinyals" and "characters" train on 1,200 characters and test on the other
+    423, and `validation` counts characters. "vinyals" is the split of Vinyals et al.
+    (2016) as prototypical networks and others have it: the first 1,200 in the order of
+    the files, which are the background set and of the evaluation set the alphabets
+    before Gurmukhi with 41 of the 45 characters of that one. "characters" draws them
+    from all alphabets, by `seed`.
 
     `rotations` adds every character turned by 90, 180 and 270 degrees as classes of
     their own. `max_train` and `max_test` take whole characters. `about` has the
@@ -79,12 +83,15 @@ def load_omniglot(
         }
         every = Split(np.arange(len(labels)), labels.astype(np.int32), about)
         first = np.unique(labels[: len(found[0].characters)])
+        second = np.setdiff1d(np.arange(len(names)), first)
+        units, what = np.arange(len(names)), "characters"
+        share = round(TRAINED_CHARACTERS / 1623 * len(names))
         if split == "characters":
-            share = round(TRAINED_CHARACTERS / 1623 * len(names))
             train, test = stratified(np.zeros(len(names), int), share, seed)
-            units, what = np.arange(len(names)), "characters"
+        elif split == "vinyals":
+            train, test = np.split(np.r_[first, second], [share])
         else:
-            train, test = first, np.setdiff1d(np.arange(len(names)), first)
+            train, test = first, second
             units, what = alphabets, "alphabets"
         train = shrink_classes(labels, train, max_train, seed, "max_train")
         test = shrink_classes(labels, test, max_test, seed, "max_test")

@@ -105,7 +105,7 @@ def test_zips_folders_and_arrays_are_the_same_drawings(zips, tmp_path):
         assert alphabet == name.split("/")[0]
 
 
-@pytest.mark.parametrize("split", ["background", "small1", "characters"])
+@pytest.mark.parametrize("split", ["background", "small1", "vinyals", "characters"])
 def test_no_class_is_in_two_parts(zips, split):
     loaded = load(zips, split=split, validation=0 if split == "small1" else 2, seed=3)
     parts = [p for p in (loaded.train, loaded.validation, loaded.test) if p is not None]
@@ -113,8 +113,11 @@ def test_no_class_is_in_two_parts(zips, split):
     names = loaded.label_names
     assert sum(map(len, labels)) == len(set().union(*labels)) == len(names)
     assert labels[0] == set(range(loaded.num_classes)) and loaded.open_set
-    if split == "characters":
+    if split in ("vinyals", "characters"):
         assert len(labels[2]) == 21 - round(21 * 1200 / 1623) and len(labels[1]) == 2
+        if split == "vinyals":
+            tested = sorted(names[label] for label in labels[2])
+            assert tested == sorted(paper(EVALUATION, 1)[1])[2:]
         return
     # By alphabet.
     alphabets = [{names[label].split("/")[0] for label in part} for part in labels]

@@ -31,6 +31,13 @@ def first_row(rows: int, axis_name: str | None) -> jax.Array | int:
     return 0 if axis_name is None else rows * lax.axis_index(axis_name)
 
 
+def mine(x: jax.Array, rows: int, axis_name: str | None) -> jax.Array:
+    """This device's `rows` of x [N·rows, ...], which all devices' batch is."""
+    if axis_name is None:
+        return x
+    return lax.dynamic_slice_in_dim(x, first_row(rows, axis_name), rows)
+
+
 def total(x: jax.Array, axis_name: str | None) -> jax.Array:
     """The sum of x over devices, without a gradient: for counts and weights."""
     x = lax.stop_gradient(x)

@@ -92,6 +92,8 @@ def make_head(
     warmup_steps: int = 0,
     annealing: bool | Mapping = True,
     summation: str = "dense",
+    class_chunk: int = 2048,
+    class_share: float = 1.0,
     axis_name: str | None = None,
     **options,
 ) -> MarginHead:
@@ -101,9 +103,10 @@ def make_head(
     `scale` is a number (24 or "24"), "learned", "p=0.99" (see `TargetProbability`) or
     None for the margin's own. `warmup_steps` above 0 warms the margin up; otherwise
     `annealing` True is the schedule the margin was published with, if any, False is
-    none, and a mapping gives `Annealing`'s fields. `axis_name` is the device axis while
-    training, for statistics. `options` are the margin's other fields. Raises
-    `UserError` for anything that does not exist or fit.
+    none, and a mapping gives `Annealing`'s fields. `summation`, `class_chunk` and
+    `class_share` say how the classes are summed over, and `axis_name` is the device
+    axis while training; see `MarginHead`. `options` are the margin's other fields.
+    Raises `UserError` for anything that does not exist or fit.
     """
     kind = look_up(MARGINS, name, "Head")
     if embedding_size < 2:
@@ -119,6 +122,8 @@ def make_head(
         scale=_scale(scale),
         strength=_strength(kind, warmup_steps, annealing),
         summation=summation,
+        class_chunk=class_chunk,
+        class_share=class_share,
         axis_name=axis_name,
     )
 

@@ -10,13 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nfml_jax import devices
 from nfml_jax.errors import UserError
 from nfml_jax.heads import angles, wording
-from nfml_jax.heads.logits import Logits, similarities
+from nfml_jax.heads.classes import (
+    NO_CLASS,
+    Classes,
+    of_labels,
+    over_devices,
+    share_of,
+)
+from nfml_jax.heads.logits import Logits, as_queries, similarities
 from nfml_jax.heads.margins import Margin, Rows
+from nfml_jax.heads.sampling import sampled
 from nfml_jax.heads.scale import TargetProbability, check_scale
-from nfml_jax.heads.summation import SUMMATIONS
-from nfml_jax.names import look_up
+from nfml_jax.heads.summation import SUMMATIONS, check_summation
 
 # The collection of what follows the training beside the parameters.
 STATISTICS = "statistics"
@@ -47,8 +55,15 @@ class MarginHead(nn.Module):
     `TargetProbability(p)`, or None for the margin's own; margins that keep the
     embeddings' norm have none, and AdaCos finds its own. `strength` maps the step to
     the share of the margin that applies (`Warmup`, `Annealing`, any function); None is
-    all of it. `summation` names an entry of `SUMMATIONS`. `axis_name` is the device
-    axis, if any, over which the rows that statistics are made of are gathered.
+    all of it. `axis_name` is the device axis, if any, over which the rows that
+    statistics are made of are gathered.
+
+    `summation` names an entry of `SUMMATIONS`: "dense", "streamed" (`class_chunk`
+    classes at a time), "sharded" or "sharded_streamed", whose `weights` and `bias` are
+    a device's share of the whole within the device axis. They are filled up to a
+    multiple of `SHARES` rows, and so fit any number of devices that divides it. With
+    `class_share` below 1 only that share of the classes, drawn from the stream
+    "classes" at each step, is summed over (Partial FC), where there is such a stream.
 
     Parameters are `weights` [C, D], or [C, K, D] for K sub-centres, `bias` [C], or one
     number (where the margin has one) and `log_scale` (where it is learned), in float32.
@@ -64,6 +79,8 @@ class MarginHead(nn.Module):
     scale: float | str | TargetProbability | None = None
     strength: Callable[[jax.Array], jax.Array] | None = None
     summation: str = "dense"
+    class_chunk: int = 2048
+    class_share: float = 1.0
     axis_name: str | None = None
 
     def __post_init__(self):
@@ -71,7 +88,7 @@ class MarginHead(nn.Module):
             raise UserError(
                 f"MarginHead got num_classes={self.num_classes!r}; expected at least 2."
             )
-        look_up(SUMMATIONS, self.summation, "Summation")
+        check_summation(self.summation, self.class_chunk, self.class_share, self.margin)
         check_scale(self.scale, self.margin, self.num_classes)
         super().__post_init__()
 
@@ -85,39 +102,44 @@ class MarginHead(nn.Module):
         batch can be padded with -1.
         """
         embeddings, labels = jnp.asarray(embeddings), jnp.asarray(labels)
-        margin, weights, bias, scale = self._variables(embeddings)
+        margin, classes, scale = self._variables(embeddings)
         strength = 1.0
         if self.strength is not None and step is not None:
             strength = self.strength(step)
-        logits = Logits(margin, scale, strength)
-        noise = self._noise(len(embeddings))
+        count, axis = len(embeddings), self._split_axis
+        # Where classes are split, every device takes the whole batch to its own.
+        embeddings, labels, noise = (
+            devices.gather(rows, axis)
+            for rows in (embeddings, labels, self._noise(count))
+        )
+        logits = Logits(margin, scale, strength, None if axis else self.axis_name)
 
         valid = (labels >= 0) & (labels < self.num_classes)
         labels = jnp.where(valid, labels, 0)
-        own, others, correct = SUMMATIONS[self.summation](
-            embeddings,
-            weights,
-            bias,
+        own = logits.target(embeddings, *of_labels(classes, labels, axis), noise)
+        found = self._sum(
+            as_queries(margin, embeddings),
+            self._drawn(classes, labels),
             labels,
-            lambda *block: logits.target(*block, noise),
-            logits.scores,
+            lambda *block: logits.scores(*block, own.phi),
         )
-        loss = margin.loss(own.logit, others)
-        penalty = self._penalty(margin, weights, labels, own.norm)
+        correct = own.free > found.rival
+        loss = margin.loss(own.logit, found.others)
+        penalty = self._penalty(margin, classes, labels, own.norm)
         if penalty is not None:
             loss = loss + strength * penalty
         loss, cosine, correct = (
             jnp.where(valid, part, 0.0) for part in (loss, own.cosine, correct)
         )
         self._follow(
-            margin, Rows(own.cosine, own.norm, others, labels, own.centre, valid)
+            margin, Rows(own.cosine, own.norm, found.others, labels, own.centre, valid)
         )
         logged = {
             "scale": scale,
             "strength": strength,
             "target_angle": jnp.degrees(angles.angle(cosine)),
             "embedding_norm": own.norm,
-            "weight_norm": angles.direction_and_norm(weights)[1],
+            "weight_norm": own.weight_norm,
             "ignored": 1.0 - valid,
             "penalty": None if penalty is None else jnp.where(valid, penalty, 0.0),
         }
@@ -126,17 +148,20 @@ class MarginHead(nn.Module):
                 logged.setdefault(name, value)
         logged = {n: jnp.mean(v) for n, v in logged.items() if v is not None}
         cosine, logged = jax.lax.stop_gradient((cosine, logged))
-        return HeadOutput(loss, cosine, correct, logged)
+        rows = (devices.mine(part, count, axis) for part in (loss, cosine, correct))
+        return HeadOutput(*rows, logged)
 
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """The margin-free logits [B, C] of embeddings [B, D], used for prediction."""
         embeddings = jnp.asarray(embeddings)
-        margin, weights, bias, scale = self._variables(embeddings)
-        return Logits(margin, scale).free(embeddings, weights, bias)
+        margin, classes, scale = self._variables(embeddings)
+        queries = as_queries(margin, embeddings)
+        logits = Logits(margin, scale).free(queries, *classes[:2])
+        return logits[:, : self.num_classes]
 
     def class_weights(self) -> jax.Array:
         """A vector for each class, [C, D]: its weights, or its dominant sub-centre."""
-        weights = self.get_variable("params", "weights")
+        weights = self.get_variable("params", "weights")[: self.num_classes]
         if weights.ndim == 2:
             return weights
         dominant = jnp.argmax(self.get_variable(STATISTICS, "wins"), axis=-1)
@@ -151,17 +176,26 @@ class MarginHead(nn.Module):
         words = [wording.loss(self.margin, self._scale_shown(), self.num_classes)]
         if isinstance(self.scale, str):
             words.append("s is learned")
+        if self.class_share < 1.0:
+            words.append(f"over {self.class_share:.3g} of them, drawn at each step")
         if self.strength is not None:
             default = "margin of varying strength"
             words.append(getattr(self.strength, "words", lambda: default)())
         return "; ".join(words)
 
+    @property
+    def _split_axis(self):
+        """The axis whose devices have a share of the classes each, if any."""
+        return self.axis_name if SUMMATIONS[self.summation].split else None
+
     @nn.compact
     def _variables(self, embeddings):
-        """The margin with its statistics, the weights, the bias [C] and the scale."""
-        shape = (self.num_classes, embeddings.shape[-1])
-        if self.margin.subcentres > 1:
-            shape = (self.num_classes, self.margin.subcentres, embeddings.shape[-1])
+        """The margin with its statistics, the classes that are here, and the scale."""
+        first, rows = 0, self.num_classes
+        if SUMMATIONS[self.summation].split:
+            first, rows = share_of(self.num_classes, self._split_axis)
+        several = self.margin.subcentres > 1
+        shape = rows, *[self.margin.subcentres] * several, embeddings.shape[-1]
         init = nn.initializers.lecun_normal(-1, -2, batch_axis=range(len(shape) - 2))
         weights = self.param("weights", init, shape, jnp.float32)
         statistics = self.margin.initial_statistics(self.num_classes)
@@ -173,33 +207,51 @@ class MarginHead(nn.Module):
         scale = self._scale(margin)
         bias = None
         if margin.bias:
-            shape = () if margin.shared_bias else (self.num_classes,)
+            shape = () if margin.shared_bias else (rows,)
             start = margin.initial_bias(self.num_classes, scale)
             init = nn.initializers.constant(start)
             bias = self.param("bias", init, shape, jnp.float32)
-            bias = jnp.broadcast_to(bias, (self.num_classes,))
-        return margin, jnp.asarray(weights), bias, scale
+            bias = jnp.broadcast_to(bias, (rows,))
+        number = first + jnp.arange(rows)
+        number = jnp.where(number < self.num_classes, number, NO_CLASS)
+        return margin, Classes(jnp.asarray(weights), bias, number), scale
 
     def _noise(self, count):
-        if self.margin.random and self.has_rng("margin"):
-            return jax.random.normal(self.make_rng("margin"), (count,))
-        return jnp.zeros(count)
+        """A normal draw [B] for each row by its place in the whole batch, or 0."""
+        if not (self.margin.random and self.has_rng("margin")):
+            return jnp.zeros(count)
+        place = devices.first_row(count, self.axis_name) + jnp.arange(count)
+        key = self.make_rng("margin")
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, place)
+        return jax.vmap(jax.random.normal)(keys)
 
-    def _penalty(self, margin, weights, labels, norm):
+    def _drawn(self, classes, labels):
+        """The classes that are summed over at this step: all, or a share of them."""
+        if not (self.class_share < 1.0 and self.has_rng("classes")):
+            return classes
+        key = self.make_rng("classes")
+        if self._split_axis is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(self._split_axis))
+        return sampled(classes, labels, self.class_share, key)
+
+    def _sum(self, queries, classes, labels, scores):
+        block = SUMMATIONS[self.summation].block
+        found = block(queries, classes, labels, scores, self.class_chunk)
+        return over_devices(found, self._split_axis)
+
+    def _penalty(self, margin, classes, labels, norm):
         """What is added to the loss [B], or None: of the norms or of the centres."""
         if not margin.repulsion:
             return margin.penalty(norm)
 
-        def scores(centres, weights, bias, own):
+        def scores(centres, weights, bias):
             cosine = similarities(margin, centres, weights)
             return cosine, margin.log_nearness(cosine)
 
-        nothing = lambda *block: None  # noqa: E731
-        sum_over_classes = SUMMATIONS[self.summation]
-        summed = sum_over_classes(
-            weights[labels], weights, None, labels, nothing, scores
-        )
-        return margin.repulsion * jnp.exp(summed.others) / (self.num_classes - 1)
+        centres, _ = of_labels(classes, labels, self._split_axis)
+        centres = as_queries(margin, centres)
+        found = self._sum(centres, classes, labels, scores)
+        return margin.repulsion * jnp.exp(found.others) / (self.num_classes - 1)
 
     def _follow(self, margin, rows):
         """Move the margin's statistics on, where they may change."""
@@ -208,10 +260,8 @@ class MarginHead(nn.Module):
         if not changing or self.is_initializing():
             return
         rows = jax.lax.stop_gradient(rows)
-        if self.axis_name is not None:
-            gather = functools.partial(
-                jax.lax.all_gather, axis_name=self.axis_name, tiled=True
-            )
+        if self._split_axis is None:  # else they are all devices' already
+            gather = functools.partial(devices.gather, axis_name=self.axis_name)
             rows = jax.tree.map(gather, rows)
         for name, value in margin.moved(rows).items():
             value = value.astype(getattr(margin, name).dtype)

@@ -1,38 +1,59 @@
 """Ways to sum the softmax over the classes, with equal values and gradients.
 
-A summation is `(embeddings [B, D], weights [C, ...], bias [C] or None, labels [B],
-target, scores) -> Summed`. `target(embeddings, weights[labels], bias[labels])` gives
-what is to be known of the right classes, a pytree of [B, ...]; `scores(embeddings,
-weights, bias, own)` takes it and any block of c classes and gives two [B, c]: the
-margin-free logits, and the logarithms of what wrong classes add to the sum. Labels are
-in range here. A new summation is a function and a line in the table.
+A block sum is `(queries [B, D], classes, labels [B], scores, chunk) -> Sums`, where
+`scores(queries, weights, bias)` gives two [B, c] of any c classes: the margin-free
+logits, and the logarithms of what wrong classes add to the sum. It may hold traced
+numbers, which get their gradients too. A new way is a function and a line in the table.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
+from nfml_jax.errors import UserError
+from nfml_jax.heads.classes import Classes, Sums, sums
+from nfml_jax.heads.streaming import streamed
+from nfml_jax.names import look_up
 
 
-class Summed(NamedTuple):
-    """What a summation gives.
+class Summation(NamedTuple):
+    """How a device sums its classes, and whether it has but a share of them.
 
-    `own` is `target`'s, `others` [B] the logarithm of the sum over the wrong classes,
-    and `correct` [B] whether the label's margin-free logit is the largest.
+    With `split` classes lie on the devices of the head's axis, in equal shares.
     """
 
-    own: Any
-    others: jax.Array
-    correct: jax.Array
+    block: Callable[..., Sums]
+    split: bool = False
 
 
-def dense(embeddings, weights, bias, labels, target, scores) -> Summed:
-    """Holds all logits [B, C] at once; the label's are left out of the sum."""
-    own = target(embeddings, weights[labels], None if bias is None else bias[labels])
-    free, terms = scores(embeddings, weights, bias, own)
-    correct = jnp.argmax(free, axis=-1) == labels
-    terms = terms.at[jnp.arange(labels.shape[0]), labels].set(-jnp.inf)
-    return Summed(own, jax.nn.logsumexp(terms, axis=-1), correct.astype(terms.dtype))
+def dense(queries, classes: Classes, labels, scores, chunk=None) -> Sums:
+    """Holds all logits [B, C] at once."""
+    free, terms = scores(queries, classes.weights, classes.bias)
+    return sums(free, terms, classes.number, labels)
 
 
-SUMMATIONS = {"dense": dense}
+SUMMATIONS = {
+    "dense": Summation(dense),
+    "streamed": Summation(streamed),
+    "sharded": Summation(dense, split=True),
+    "sharded_streamed": Summation(streamed, split=True),
+}
+
+
+def check_summation(name: str, chunk: int, share: float, margin) -> None:
+    """Raises UserError for a way to sum that cannot be, or not with this margin."""
+    look_up(SUMMATIONS, name, "Summation")
+    if not chunk >= 1:
+        raise UserError(
+            f"MarginHead got class_chunk={chunk!r}; expected a whole number from 1 up, "
+            "such as 2048."
+        )
+    if not 0.0 < share <= 1.0:
+        raise UserError(
+            f"MarginHead got class_share={share!r}; expected a share above 0 and at "
+            "most 1, such as 0.1 (1: all classes)."
+        )
+    if share < 1.0 and margin.repulsion:
+        raise UserError(
+            f"{type(margin).__name__} needs all classes, but got class_share={share!r};"
+            " leave it at 1, or take 'cosface'."
+        )

@@ -131,7 +131,7 @@ class _Elastic:
     """A margin drawn for each example and step from N(m, `deviation`²), at least 0.
 
     Without random numbers it is m itself. With `plus` the largest draws go to the
-    examples farthest from their classes, among those of one device.
+    examples farthest from their classes, among all of the batch.
     """
 
     random: ClassVar[bool] = True
@@ -140,10 +140,12 @@ class _Elastic:
         super().__post_init__()
         check_number(self, "deviation", 0.0)
 
+    def farthest_first(self, noise, cosine):
+        """Draws [N] handed out anew: the largest where the target cosine is least."""
+        farness = jnp.argsort(jnp.argsort(-cosine))
+        return jnp.sort(noise)[farness]
+
     def for_examples(self, cosine, norm, noise):
-        if self.plus:
-            farness = jnp.argsort(jnp.argsort(-cosine))
-            noise = jnp.sort(noise)[farness]
         drawn = jnp.maximum(self.margin + self.deviation * noise, 0.0)
         return dataclasses.replace(self, margin=drawn)
 

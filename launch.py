@@ -2,8 +2,10 @@
 
 Any field of the config can be set on the command line (`--config.head.margin=0.3`), and
 `--config=configs/X.py:smoke` shrinks any config to seconds. The same command with the
-same `--workdir` resumes an interrupted run. `--sweep=configs/sweeps/X.py` runs the
-config once for each of a list of overrides, and with `--dry_run` only lists them.
+same `--workdir` resumes an interrupted run. `--sweep=configs/sweeps/X.py`, or written
+out `--sweep="head.margin=0.1,0.3 seed=0:5"`, runs the config once for each of a list of
+overrides, and with `--dry_run` only lists them. `--jobs=4` runs four at a time, and
+`--executor` says where.
 """
 
 import importlib.util
@@ -19,6 +21,9 @@ from ml_collections import ConfigDict, config_flags
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import did_you_mean, flatten
+from nfml_jax.training.executors import EXECUTORS, Options, make_executor
+from nfml_jax.training.groups import MODES
+from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
 from nfml_jax.training.sweeps import Sweep, make_trials, no_field
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
@@ -27,11 +32,40 @@ WORKDIR = flags.DEFINE_string(
     None,
     "The run directory; default: runs/<config>/<time>, of a sweep runs/<sweep>.",
 )
-SWEEP = flags.DEFINE_string("sweep", None, "A file that lists overrides; one run each.")
+SWEEP = flags.DEFINE_string(
+    "sweep",
+    None,
+    "A file that lists overrides, or FIELD=VALUE,VALUE FIELD=FIRST:END; one run each.",
+)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "List a sweep's runs, and run nothing.")
+RETRY = flags.DEFINE_list("retry", [], "Run those again, too: failed, diverged.")
+VMAP = flags.DEFINE_enum(
+    "vmap",
+    "auto",
+    MODES,
+    "Run trials that differ in numbers alone as one program; auto: where it pays.",
+)
+EXECUTOR = flags.DEFINE_enum(
+    "executor",
+    None,
+    list(EXECUTORS),
+    "Where a sweep runs: in this process (here), in processes of this machine (local), "
+    "on Ray or on SLURM; default: here, with --jobs local.",
+)
+JOBS = flags.DEFINE_integer(
+    "jobs", 0, "Of a sweep, so many programs at a time; 0: one for each GPU."
+)
+CPUS = flags.DEFINE_float("cpus", 1, "On Ray and SLURM, the cores of a program.")
+GPUS = flags.DEFINE_float("gpus", 0, "On Ray and SLURM, the GPUs of a program.")
+RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address", "", "HOST:PORT of a Ray cluster, or auto; default: one started here."
+)
+SLURM = flags.DEFINE_list(
+    "slurm", [], "Parameters of SLURM: partition=gpu,timeout_min=60."
+)
 
 # Of a sweep, the highest of its trials'.
-EXIT_CODES = {"done": 0, "interrupted": 0, "failed": 1, "diverged": 3}
+EXIT_CODES = {"done": 0, "pending": 0, "interrupted": 0, "failed": 1, "diverged": 3}
 MISTAKE = 2
 
 
@@ -54,31 +88,42 @@ def main(argv) -> int:
     return EXIT_CODES[outcome.status]
 
 
-def sweep(config: dict, file: str) -> int:
-    """Run, or list, the trials of a sweep file over `config`."""
-    trials = make_trials(config, read_sweep(file))
-    if DRY_RUN.value:
-        for trial in trials:
-            words = [f"{name}={value!r}" for name, value in trial.override.items()]
-            print(trial.id, *words, sep="  ")
-        print(f"{len(trials)} trials")
-        return 0
-    terminal = start()
+def sweep(config: dict, text: str) -> int:
+    """Run, or list, the trials of a sweep over `config`."""
+    trials = make_trials(config, read_sweep(text, config))
+    folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
+    executor = make_executor(EXECUTOR.value or default_executor(), options())
+    if not DRY_RUN.value:
+        terminal = start()
     from experiments import make_experiment
-    from nfml_jax.training.trials import run_trials
+    from nfml_jax.training.trials import listing, plan, run_trials
 
-    default = Path("runs") / sweep_name(file)
-    folder = WORKDIR.value or default
-    counts = run_trials(make_experiment, trials, folder, terminal=terminal)
+    jobs = plan(make_experiment, trials, folder, vmap=VMAP.value, retry=RETRY.value)
+    if DRY_RUN.value:
+        print(listing(trials, jobs, folder))
+        return 0
+    counts = run_trials(jobs, trials, folder, executor=executor, terminal=terminal)
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
-    terminal.note(f"{words}; `python -m experiments.tables {folder}` makes a table.")
+    terminal.note(f"{words}; `python -m nfml_jax.results {folder}` makes a table.")
     return max(EXIT_CODES[status] for status in counts)
 
 
-def sweep_name(file: str) -> str:
-    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates."""
-    path, *argument = file.split(":", 1)
+def sweep_name(text: str, config: dict) -> str:
+    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates, "plane-seed" inline."""
+    if is_inline(text):
+        return "-".join([config["name"], *fields_of(text)])
+    path, *argument = text.split(":", 1)
     return "-".join([Path(path).stem, *argument])
+
+
+def default_executor() -> str:
+    return "local" if JOBS.value else "here"
+
+
+def options() -> Options:
+    """What the flags say of where a sweep runs."""
+    slurm = dict(item.partition("=")[::2] for item in SLURM.value)
+    return Options(JOBS.value, CPUS.value, GPUS.value, RAY_ADDRESS.value, slurm)
 
 
 def start():
@@ -99,7 +144,8 @@ def parse_flags(argv):
             check_overrides(argv, config)
             files = given(argv, "sweep")
             if files:
-                make_trials(config.to_dict(), read_sweep(files[-1]))
+                fields = config.to_dict()
+                make_trials(fields, read_sweep(files[-1], fields))
             elif any(re.match(r"--?dry_run", a) for a in argv):
                 raise UserError("--dry_run lists the runs of a --sweep; give one.")
         return flags.FLAGS(argv)
@@ -118,9 +164,11 @@ def read_config(argv) -> ConfigDict:
     return call_file(files[-1], "get_config", "config", Path("configs"))
 
 
-def read_sweep(file: str) -> Sweep:
-    """The overrides that a sweep file's get_sweep gives, FILE[:ARGUMENT] as above."""
-    return call_file(file, "get_sweep", "sweep", Path("configs/sweeps"))
+def read_sweep(text: str, config: dict) -> Sweep:
+    """The overrides written out, or those that FILE[:ARGUMENT]'s get_sweep gives."""
+    if is_inline(text):
+        return parse_sweep(text, config)
+    return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
 
 
 def given(argv, flag: str) -> list[str]:

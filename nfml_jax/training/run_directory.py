@@ -17,6 +17,13 @@ import filelock
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
 
+# Of a sweep's trial that has not begun: pending.
+STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")
+
+
+class InUse(UserError):
+    """Another process works in the run directory."""
+
 
 class RunDirectory:
     """An open run directory, locked; a context manager.
@@ -39,7 +46,7 @@ class RunDirectory:
             self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
             self._lock.acquire()
         except filelock.Timeout:
-            raise UserError(
+            raise InUse(
                 f"another run is using {self.path}; wait for it, or give another "
                 "--workdir."
             ) from None
@@ -86,22 +93,31 @@ class RunDirectory:
 
     def write(self, name: str, content: Any) -> None:
         """Replace the JSON file `name` at once."""
-        replace_text(self.path / name, json.dumps(content, indent=2) + "\n")
+        replace_json(self.path / name, content)
 
     def status(self, status: str, step: int | None = None, **more) -> None:
-        """Say how the run stands: running, done, interrupted, diverged or failed.
-
-        `step` is the last one that is safe on disk; None leaves it as it was.
-        """
-        if step is None:
-            step = (read_json(self.path / "status.json") or {"step": 0})["step"]
-        self.write(
-            "status.json", {"status": status, "step": step, "time": time.time(), **more}
-        )
+        """Say how the run stands; see `write_status`."""
+        write_status(self.path, status, step, **more)
 
     def result(self) -> dict | None:
         """The finished run's result, or None while there is none."""
         return read_json(self.path / "result.json")
+
+
+def write_status(path: Path, status: str, step: int | None = None, **more) -> None:
+    """Say how the run in `path` stands, as one of `STATUSES`.
+
+    `step` is the last one that is safe on disk; None leaves it as it was.
+    """
+    if step is None:
+        step = (read_json(path / "status.json") or {"step": 0})["step"]
+    content = {"status": status, "step": step, "time": time.time(), **more}
+    replace_json(path / "status.json", content)
+
+
+def replace_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` at once, as JSON."""
+    replace_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -80,6 +80,10 @@ class Trial:
         words = re.sub(r"[^\w.=-]+", "_", "-".join(words))[:LONGEST_ID]
         return "-".join(filter(None, [words, self.digest]))
 
+    def words(self) -> str:
+        """What it changes, as a person would write it."""
+        return " ".join(f"{name}={value!r}" for name, value in self.override.items())
+
     @property
     def digest(self) -> str:
         text = json.dumps(self.config, sort_keys=True)
@@ -87,10 +91,10 @@ class Trial:
 
 
 def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
-    """The trials of a sweep over `config`, each config once.
+    """The trials of a sweep over `config`.
 
-    Raises UserError for a sweep without trials, for a field that the config lacks, and
-    for a value of another type.
+    Raises UserError for a sweep without trials, for a field that the config lacks, for
+    a value of another type, and for two trials of the same config.
     """
     if not isinstance(sweep, list) or not all(isinstance(o, dict) for o in sweep):
         raise UserError(
@@ -100,9 +104,14 @@ def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
     if not sweep:
         raise UserError("the sweep has no trials; give it at least one override.")
     trials: dict[str, Trial] = {}
-    for override in sweep:
+    for number, override in enumerate(sweep, start=1):
         trial = Trial(dict(override), overlay(config, override))
-        trials.setdefault(trial.digest, trial)
+        if trial.digest in trials:
+            raise UserError(
+                f"trial {number} of the sweep ({trial.words()}) is the same run as an "
+                "earlier one; leave one of them out."
+            )
+        trials[trial.digest] = trial
     return list(trials.values())
 
 
@@ -119,8 +128,8 @@ def overlay(config: dict, override: Override) -> dict:
         there = section[last]
         if type(value) not in (type(there), *ALSO.get(type(there), ())):
             raise UserError(
-                f"{name} = {value!r} is not {_a(type(there))}; the config has "
-                f"{there!r}."
+                f"{name} = {value!r} is not {kind_in_words(type(there))}; the "
+                f"config has {there!r}."
             )
         section[last] = type(there)(value)
     return config
@@ -138,6 +147,8 @@ def no_field(config: Mapping, name: str) -> UserError:
     )
 
 
-def _a(kind: type) -> str:
+def kind_in_words(kind: type) -> str:
+    """A type as a sentence names it."""
     words = {int: "a whole number", float: "a number", str: "a string", dict: "a dict"}
+    words |= {bool: "true or false", type(None): "none"}
     return words.get(kind, f"a {kind.__name__}")

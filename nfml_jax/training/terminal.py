@@ -12,10 +12,12 @@ import sys
 import textwrap
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.cells import cell_len
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -34,6 +36,7 @@ PLAIN_WIDTH = 100  # columns of a plain line of progress
 PLAIN_LINES = 25  # of a quick run, at steps that are logged, ...
 PLAIN_SECONDS = 10.0  # ... and one after so long in any case
 REFRESHES_PER_SECOND = 4
+LIVE_PER_SECOND = 2
 SPEED_WINDOW_SECONDS = 30.0
 
 
@@ -51,7 +54,7 @@ class Terminal:
         if hasattr(stream, "reconfigure"):
             # An ASCII log loses a degree sign rather than the run.
             stream.reconfigure(errors="replace")
-        self._interactive = interactive
+        self.interactive = interactive
         self._console = Console(
             file=stream, force_terminal=interactive, highlight=False
         )
@@ -78,9 +81,22 @@ class Terminal:
         Plain lines come every ``log_every`` steps, or a multiple of it that makes no
         more than ``PLAIN_LINES``.
         """
-        if self._interactive:
+        if self.interactive:
             return LiveProgress(self._console, total_steps, first_step)
         return PlainProgress(self._console, total_steps, first_step, log_every)
+
+    def live(
+        self, render: Callable[[int, int], RenderableType]
+    ) -> AbstractContextManager:
+        """While open draws, on a terminal, what `render(width, height)` gives."""
+        if not self.interactive:
+            return nullcontext()
+        console = self._console
+        return Live(
+            console=console,
+            get_renderable=lambda: render(console.width, console.height),
+            refresh_per_second=LIVE_PER_SECOND,
+        )
 
     def summary(self, title: str, rows: dict[str, float | str]):
         """The final metrics, each in its unit."""
@@ -103,7 +119,7 @@ class Terminal:
     def _rows(self, rows: dict[str, str], wrap: bool = True):
         indent = max(map(cell_len, rows), default=0) + 4
         width = math.inf
-        if wrap and self._interactive:
+        if wrap and self.interactive:
             width = max(self._console.width - indent, 16)
         for name, value in rows.items():
             lines = [
@@ -117,7 +133,7 @@ class Terminal:
 
     def _say(self, sentence: Text):
         """Prints a sentence, broken between words on a terminal only."""
-        self._console.print(sentence, soft_wrap=not self._interactive)
+        self._console.print(sentence, soft_wrap=not self.interactive)
 
     def _print(self, text: Text | str = ""):
         self._console.print(text, soft_wrap=True)

@@ -1,80 +1,129 @@
-"""Running a sweep's trials one after another, in one process.
+"""Running a sweep's trials: what is still to do, by an executor, to the end.
 
 Each has a run directory as a single run has, and in it `terminal.txt`, what a single
-run would have said. `results.jsonl` beside them has a line for each trial so far: its
-result, or how it stands. A trial that diverges or fails stops none of the others.
+run would have said. `results.jsonl` beside them has a line for each trial: its result,
+or how it stands. A trial that diverges or fails stops none of the others.
 """
 
+import importlib.util
 import json
-import traceback
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jax
-
 from nfml_jax.errors import UserError
-from nfml_jax.results import RESULTS_FILE, read_run, unfinished
-from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.results import RESULTS_FILE, read_run
+from nfml_jax.training.executors import Executor
+from nfml_jax.training.groups import grouped
+from nfml_jax.training.interrupts import Interrupts
+from nfml_jax.training.jobs import ENDED, Job, begin, read_status
 from nfml_jax.training.run_directory import replace_text
+from nfml_jax.training.sweep_view import SweepView
 from nfml_jax.training.sweeps import Trial
 from nfml_jax.training.terminal import Terminal
 
-LOG = "terminal.txt"
-FINAL = ("done", "diverged")
+RETRIED = ("failed", "diverged")
+WIDEST = 60  # characters of a column
 
 
-def run_trials(
+def plan(
     make_experiment: Callable,
     trials: Sequence[Trial],
     folder: Path | str,
     *,
+    vmap: str = "auto",
+    retry: Sequence[str] = (),
+) -> list[Job]:
+    """The jobs that are left to do of a sweep in `folder`, each trial in its id's.
+
+    What is done is done; what diverged or failed is run again only if `retry` names
+    that status. `vmap` is the mode of `nfml_jax.training.groups.grouped`.
+    """
+    unknown = set(retry) - set(RETRIED)
+    if unknown:
+        raise UserError(
+            f"--retry={','.join(retry)} names {sorted(unknown)[0]!r}; a trial is "
+            f"retried if it is {' or '.join(RETRIED)}."
+        )
+    folder = Path(folder).expanduser().resolve()
+    left = [
+        trial
+        for trial in trials
+        if (status := read_status(folder / trial.id)) not in ENDED or status in retry
+    ]
+    if importlib.util.find_spec("nfml_jax.training.vmapped") is None:
+        vmap = "off"
+    return [
+        Job(make_experiment, tuple(group), tuple(folder / t.id for t in group))
+        for group in grouped(left, vmap)
+    ]
+
+
+def run_trials(
+    jobs: Sequence[Job],
+    trials: Sequence[Trial],
+    folder: Path | str,
+    *,
+    executor: Executor,
     terminal: Terminal,
 ) -> Counter:
-    """Run the trials in `folder`, each in a directory of its id; counts statuses.
+    """Run the jobs that `plan` made of the trials in `folder`; counts all statuses.
 
-    Trials that are done, or diverged, are left as they are; the others go on from where
-    they stand. A wish to stop ends the sweep after saving the trial that runs.
+    A wish to stop ends the sweep after saving what runs.
     """
     folder = Path(folder).expanduser().resolve()
-    _keep_compiled(folder / ".compiled")
-    terminal.note(f"{len(trials)} trials in {folder}")
-    records: list[dict] = []
-    for number, trial in enumerate(trials, start=1):
-        record = read_run(folder / trial.id)
-        again = record is None or record["status"] not in FINAL
-        if again:
-            record = _run(make_experiment, trial, folder / trial.id)
-        records.append(record)
-        lines = [json.dumps(record) + "\n" for record in records]
-        replace_text(folder / RESULTS_FILE, "".join(lines))
-        how = f"{record['wall_s']:.0f} s" if again and "wall_s" in record else ""
-        how = record.get("error", how if again else "before")
-        place = f"{number:{len(str(len(trials)))}}/{len(trials)}"
-        terminal.note(f"{place}  {trial.id}  {record['status']}  {how}".rstrip())
-        if record["status"] == "interrupted":
-            terminal.note("The same command goes on with the rest.")
-            break
-    return Counter(record["status"] for record in records)
+    folder.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        if "diverged" in job.statuses():
+            _start_anew(job)
+        begin(job)
+    paths = [folder / trial.id for trial in trials]
+    records = {path: read_run(path) for path in paths}
+    left = sum(len(job.trials) for job in jobs)
+    before = f", {len(trials) - left} of them before" if left < len(trials) else ""
+    terminal.note(f"{len(trials)} trials in {folder}{before}")
+    with Interrupts() as interrupts, SweepView(terminal, paths) as view:
+        _keep(folder, records)
+        for job in executor.run(jobs, interrupts):
+            for path in job.paths:
+                records[path] = read_run(path)
+                view.ended(path, records[path])
+            _keep(folder, records)
+    counts = Counter(record["status"] for record in records.values())
+    if counts["interrupted"] or counts["pending"]:
+        terminal.note("The same command goes on with the rest.")
+    return counts
 
 
-def _run(make_experiment, trial: Trial, path: Path) -> dict:
-    """Train one trial; the record of how that ended."""
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / LOG).open("a", encoding="utf-8") as stream:
-        terminal = Terminal(stream=stream, interactive=False)
-        try:
-            train_and_evaluate(make_experiment, trial.config, path, terminal=terminal)
-        except Exception as problem:
-            if not isinstance(problem, UserError):
-                traceback.print_exc(file=stream)
-            error = str(problem) or type(problem).__name__
-            return unfinished(trial.config, "failed", error.splitlines()[0])
-    return read_run(path)
+def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) -> str:
+    """A table of trials: what each changes, how it stands, which program runs it."""
+    places = {t.id: i for i, job in enumerate(jobs, start=1) for t in job.trials}
+    fields = list(dict.fromkeys(name for trial in trials for name in trial.override))
+    rows = [["trial", *fields, "status", "program"]]
+    for trial in trials:
+        values = [
+            repr(trial.override[f]) if f in trial.override else "" for f in fields
+        ]
+        status = read_status(Path(folder).expanduser() / trial.id)
+        rows.append([trial.id, *values, status, str(places.get(trial.id, ""))])
+    widths = [min(max(map(len, column)), WIDEST) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(c[:w].ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    sizes = ", ".join(str(len(job.trials)) for job in jobs)
+    together = f" ({sizes} trials)" if len(jobs) < len(places) else ""
+    return "\n".join([*lines, f"{len(trials)} trials, {len(jobs)} programs{together}"])
 
 
-def _keep_compiled(folder: Path) -> None:
-    """Compile what trials have in common once, unless a cache is set up already."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+def _start_anew(job: Job) -> None:
+    """From its last checkpoint a run that diverged would only diverge again."""
+    for path, status in zip(job.paths, job.statuses(), strict=True):
+        if status == "diverged":
+            shutil.rmtree(path / "checkpoints", ignore_errors=True)
+
+
+def _keep(folder: Path, records: dict) -> None:
+    lines = [json.dumps(record) + "\n" for record in records.values()]
+    replace_text(folder / RESULTS_FILE, "".join(lines))

@@ -120,6 +120,9 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
         ([SMOKE, "--sweep=configs/sweeps/plan_zoo.py"], "plane_zoo.py'"),
         ([SMOKE, "--sweep=configs/plane.py"], "it has no function get_sweep"),
         ([SMOKE, "--sweep", "configs/sweeps/plane_zoo.py"], "no field 'flow'"),
+        ([SMOKE, "--sweep=head.margn=0.1"], "did you mean 'head.margin'"),
+        ([SMOKE, "--sweep=seed=0:2,1"], "trial 3 of the sweep (seed=1) is the same"),
+        ([SMOKE, "--sweep="], "the sweep is empty"),
         (["--config=configs/plane.py", "--sweep=nothing.py"], "has no trials"),
         (["--config=configs/plane.py", "--sweep=wrong.py"], "'data.nam'"),
     ],
@@ -165,6 +168,10 @@ def test_a_config_takes_an_argument_only_if_it_is_given(tmp_path, parameters, ar
     assert config == ConfigDict({"x": 1})
 
 
+# Flags of a sweep, in their defaults.
+UNSET = ("RETRY", "VMAP", "EXECUTOR", "JOBS", "CPUS", "GPUS", "RAY_ADDRESS", "SLURM")
+
+
 def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, capsys):
     file = tmp_path / "seeds.py"
     file.write_text(
@@ -177,7 +184,9 @@ def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, caps
     monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
 
     def sweep(dry_run):
-        for flag, value in {"WORKDIR": tmp_path / "runs", "DRY_RUN": dry_run}.items():
+        flags = {"WORKDIR": tmp_path / "runs", "DRY_RUN": dry_run}
+        flags |= {name: command.flags.FLAGS[name.lower()].default for name in UNSET}
+        for flag, value in flags.items():
             monkeypatch.setattr(command, flag, SimpleNamespace(value=value))
         config = command.read_config(["--config=configs/plane.py:smoke"])
         assert command.sweep(config.to_dict(), f"{file}:3") == 0
@@ -187,9 +196,9 @@ def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, caps
     listed = sweep(dry_run=True)
     assert "1 trials" in listed and not (tmp_path / "runs").exists()
     assert "1 done" in sweep(dry_run=False)
-    assert "done  before" in sweep(dry_run=False)
+    assert "1 of them before" in sweep(dry_run=False)
     (run,) = results.find_results([tmp_path / "runs"])
     assert run["seed"] == 3 and run["config"]["flow"]["recipe"] == "nice"
-    directory = tmp_path / "runs" / listed.split()[0]
+    directory = tmp_path / "runs" / listed.splitlines()[1].split()[0]
     names = {path.name for path in directory.iterdir()}
     assert {"config.json", "result.json", "figures", "terminal.txt"} <= names

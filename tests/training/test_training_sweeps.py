@@ -1,14 +1,9 @@
-"""Sweeps are lists made by pure functions; trials are strict, named and resumable."""
-
-import json
-from types import SimpleNamespace
+"""Sweeps are lists made by pure functions, or written out; trials are strict."""
 
 import pytest
 
-from nfml_jax import results
 from nfml_jax.errors import UserError
-from nfml_jax.training import trials as running
-from nfml_jax.training.run_directory import RunDirectory
+from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
 from nfml_jax.training.sweeps import chain, make_trials, overlay, param, product, zip_
 
 CONFIG = {
@@ -44,6 +39,8 @@ def test_the_four_functions():
         (lambda: make_trials(CONFIG, []), "no trials"),
         (lambda: make_trials(CONFIG, {"seed": 1}), "expected a list"),
         (lambda: make_trials(CONFIG, [3]), "expected a list"),
+        (lambda: make_trials(CONFIG, param("seed", 1, 2, 1)), "trial 3 of the sweep"),
+        (lambda: make_trials(CONFIG, param("seed", 1, "2")), "'2' is not a whole"),
         (lambda: overlay(CONFIG, {"sed": 1}), "did you mean 'seed'"),
         (lambda: overlay(CONFIG, {"flow.layer": 1}), "did you mean 'flow.layers'"),
         (lambda: overlay(CONFIG, {"flow.layers.x": 1}), "no field 'flow.layers.x'"),
@@ -70,7 +67,7 @@ def test_an_override_changes_what_it_names_and_nothing_else():
 
 
 def test_a_trial_s_id_is_its_config_s():
-    sweep = [{"data.name": "a b/c"}, {"data.name": "a b/c", "seed": 0}, {"seed": 1}]
+    sweep = [{"data.name": "a b/c"}, {"seed": 1}]
     first, second = make_trials(CONFIG, sweep)
     assert first.config["data"]["name"] == "a b/c" and second.config["seed"] == 1
     assert first.id.startswith("a_b_c-") and "/" not in first.id
@@ -81,50 +78,52 @@ def test_a_trial_s_id_is_its_config_s():
     assert len(longer.id) < 80
 
 
-def pretend(make_experiment, config, workdir, *, terminal):
-    """A run that ends as its rate says."""
-    how = {0.1: "done", 0.2: "diverged", 0.3: "failed", 0.4: "interrupted"}
-    how = how[config["optimizer"]["rate"]]
-    make_experiment(config)
-    with RunDirectory(workdir, config) as directory:
-        directory.begin()
-        if how == "failed":
-            raise ValueError("a reason\nand more")
-        directory.status(how, error="a culprit")
-        if how == "done":
-            result = {"name": "x", "seed": config["seed"], "config": config}
-            more = {"data": {"name": "moons"}, "metrics": {"m": 1.0}, "wall_s": 2.0}
-            directory.write("result.json", result | more)
-        terminal.note("said")
+@pytest.mark.parametrize(
+    "text, sweep",
+    [
+        ("seed=0:3", param("seed", 0, 1, 2)),
+        ("seed=-1:1,7", param("seed", -1, 0, 7)),
+        ("optimizer.rate=1e-3,1", param("optimizer.rate", 1e-3, 1.0)),
+        ("optimizer.clip=true,False", param("optimizer.clip", True, False)),
+        ("data.name=moons,'a, b'", param("data.name", "moons", "a, b")),
+        ("data.name=1:3,7", param("data.name", "1:3", "7")),
+        ("flow.hidden=(8, 8),(4,)", param("flow.hidden", (8, 8), (4,))),
+        (
+            " seed=1,2   flow.layers=3:5 ",
+            product(param("seed", 1, 2), param("flow.layers", 3, 4)),
+        ),
+    ],
+)
+def test_a_sweep_written_out_is_a_product_of_typed_values(text, sweep):
+    parsed = parse_sweep(text, CONFIG)
+    assert parsed == sweep and is_inline(text)
+    assert [*map(repr, parsed)] == [*map(repr, sweep)]  # 1 is not 1.0
+    assert fields_of(text) == list(sweep[0])
+    make_trials(CONFIG, parsed)
 
 
-def test_one_bad_trial_stops_no_other_and_what_is_final_is_not_run_again(
-    tmp_path, monkeypatch
-):
-    ran, said = [], []
-    monkeypatch.setattr(running, "train_and_evaluate", pretend)
-    monkeypatch.setattr(running, "_keep_compiled", lambda folder: None)
-    terminal = SimpleNamespace(note=said.append)
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("sed=1", "did you mean 'seed'"),
+        ("seed=", "gives seed no value"),
+        ("seed=5:5", "gives seed no value"),
+        ("seed=1,x", "seed = 'x' is not a whole number"),
+        ("seed=0.5", "is not a whole number"),
+        ("optimizer.rate=0.1,fast", "'fast' is not a number"),
+        ("optimizer.clip=maybe", "is not true or false"),
+        ("flow.hidden=8,8", "is not a tuple"),
+        ("flow=maf", "no field 'flow'"),
+        ("seed=1 moons", "'moons' in the sweep sets no field"),
+        ("seed=1 seed=2", "'seed' and 'seed'"),
+        ("  ", "the sweep is empty"),
+    ],
+)
+def test_a_mistake_in_a_sweep_written_out_gets_a_sentence(text, sentence):
+    with pytest.raises(UserError, match=r"^[^\n]*$") as mistake:
+        parse_sweep(text, CONFIG)
+    assert sentence in str(mistake.value)
 
-    def run(*rates):
-        trials = make_trials(CONFIG, param("optimizer.rate", *rates))
-        return running.run_trials(ran.append, trials, tmp_path, terminal=terminal)
 
-    assert run(0.2, 0.3, 0.1) == {"diverged": 1, "failed": 1, "done": 1}
-    records = results.find_results([tmp_path])
-    assert [r["status"] for r in records] == ["diverged", "failed", "done"]
-    assert [r.get("error") for r in records] == ["a culprit", "a reason", None]
-    assert any("a culprit" in line for line in said)
-    logs = sorted(tmp_path.glob("*/terminal.txt"))
-    assert len(logs) == 3 and "Traceback" in "".join(log.read_text() for log in logs)
-    assert len(ran) == 3
-    # Only what failed is tried again; after a wish to stop nothing follows.
-    assert run(0.2, 0.3, 0.1, 0.4, 0.1) == {
-        "diverged": 1,
-        "failed": 1,
-        "done": 1,
-        "interrupted": 1,
-    }
-    assert [config["optimizer"]["rate"] for config in ran[3:]] == [0.3, 0.4]
-    lines = (tmp_path / results.RESULTS_FILE).read_text().splitlines()
-    assert [json.loads(line)["status"] for line in lines][-1] == "interrupted"
+def test_a_file_is_no_sweep_written_out():
+    assert not is_inline("configs/sweeps/plane_zoo.py:rates")

@@ -1,0 +1,122 @@
+"""The unit that executors distribute: a trial, or a group that runs as one program.
+
+How a trial stands is in its run directory and nowhere else, so that it doesn't matter
+which process, on which machine of a shared file system, worked on it.
+`python -m nfml_jax.training.jobs` runs the pickled job that comes on its input.
+"""
+
+import contextlib
+import pickle
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nfml_jax.errors import UserError
+from nfml_jax.training.run_directory import (
+    InUse,
+    read_json,
+    replace_json,
+    write_status,
+)
+from nfml_jax.training.sweeps import Trial
+
+LOG = "terminal.txt"
+ENDED = ("done", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Trials of one program, their run directories, and how a config is made to run."""
+
+    make_experiment: Callable
+    trials: tuple[Trial, ...]
+    paths: tuple[Path, ...]
+
+    def statuses(self) -> list[str]:
+        return [read_status(path) for path in self.paths]
+
+    @property
+    def name(self) -> str:
+        more = f" and {len(self.trials) - 1} more" if self.trials[1:] else ""
+        return self.trials[0].id + more
+
+
+def read_status(path: Path) -> str:
+    """One of `STATUSES`; a directory in which nothing has run is pending."""
+    if (path / "result.json").exists():
+        return "done"
+    return (read_json(path / "status.json") or {"status": "pending"})["status"]
+
+
+def begin(job: Job) -> None:
+    """Give each trial that has none its run directory, pending."""
+    for trial, path in zip(job.trials, job.paths, strict=True):
+        path.mkdir(parents=True, exist_ok=True)
+        if not (path / "status.json").exists():
+            replace_json(path / "config.json", trial.config)
+            write_status(path, "pending")
+
+
+def settle(job: Job, status: str, **more) -> None:
+    """Give those trials of a job that have come to no end of their own this status."""
+    for path, there in zip(job.paths, job.statuses(), strict=True):
+        if there not in ("done", "diverged"):
+            write_status(path, status, **more)
+
+
+def run_job(job: Job) -> None:
+    """Run a job in this process, from where it stands; its mistakes stay its own."""
+    keep_compiled(job.paths[0].parent / ".compiled")
+    with contextlib.ExitStack() as stack:
+        streams = [
+            stack.enter_context((path / LOG).open("a", encoding="utf-8"))
+            for path in job.paths
+        ]
+        try:
+            _train(job, streams[0])
+        except InUse as problem:
+            print(problem, file=streams[0])  # how it stands is that process's to say
+        except KeyboardInterrupt:
+            settle(job, "interrupted")
+            raise
+        except Exception as problem:
+            if not isinstance(problem, UserError):
+                for stream in streams:
+                    traceback.print_exc(file=stream)
+            words = str(problem).splitlines() or [type(problem).__name__]
+            settle(job, "failed", error=words[0])
+
+
+def _train(job: Job, stream) -> None:
+    from nfml_jax.training.loop import train_and_evaluate
+    from nfml_jax.training.trial_progress import TrialTerminal
+
+    terminal = TrialTerminal(stream, job.paths)
+    if len(job.trials) == 1:
+        (trial,), (path,) = job.trials, job.paths
+        train_and_evaluate(job.make_experiment, trial.config, path, terminal=terminal)
+        return
+    from nfml_jax.training.vmapped import run_group
+
+    run_group(job.make_experiment, job.trials, job.paths, terminal=terminal)
+
+
+def keep_compiled(folder: Path) -> None:
+    """Compile what trials have in common once, unless a cache is set up already."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+if __name__ == "__main__":
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)
+    # As __main__, this module is another one than the job's.
+    from nfml_jax.training.jobs import run_job
+
+    run_job(pickle.load(sys.stdin.buffer))

@@ -1,5 +1,6 @@
 """Densities of vectors by maximum likelihood: a flow, its likelihood, its samples."""
 
+import copy
 import dataclasses
 import warnings
 from functools import partial
@@ -62,6 +63,12 @@ class DensityExperiment:
         self.train_arrays = self.vectors.train, *self.given("train")
         held_out = self.vectors.validation is not None
         self.best = "validation/log_likelihood" if held_out else None
+
+    def with_config(self, config: dict) -> "DensityExperiment":
+        """The same data and flow, with other numbers to train and to draw by."""
+        other = copy.copy(self)
+        other.config = config
+        return other
 
     def load(self) -> VectorData:
         """The data; warnings on the way are the experiment's."""

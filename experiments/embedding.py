@@ -1,5 +1,7 @@
 """What experiments on labelled images share: how their embeddings are evaluated."""
 
+import copy
+
 import numpy as np
 
 from nfml_jax import plots
@@ -17,6 +19,7 @@ from nfml_jax.evaluation import (
     verification,
 )
 from nfml_jax.training.experiment import Report
+from nfml_jax.training.sharding import AXIS
 
 NEIGHBOURS = 5
 
@@ -30,17 +33,31 @@ class EmbeddingExperiment:
     """An encoder of labelled images, by whatever it is trained.
 
     The contract is `nfml_jax.training.experiment.Experiment`; a subclass gives the
-    rest of it, and `centres`. `model` is a Flax module with `embed(images)`. Where the
-    test has classes that weren't trained on, there is no accuracy to report, and
-    embeddings are clustered instead.
+    rest of it, `make_model` and `centres`. Where the test has classes that weren't
+    trained on, there is no accuracy to report, and embeddings are clustered instead.
     """
 
-    def __init__(self, config: dict, images: ImageData, model):
-        self.config, self.images = config, images
-        self._model = model
+    def __init__(self, config: dict, images: ImageData):
+        self.images = images
+        self._configure(config)
         train = images.train
         self.train_arrays = {"image": train.images, "label": train.labels}
         self._unmeasured = _unmeasured(images)
+
+    def with_config(self, config: dict) -> "EmbeddingExperiment":
+        """The same images under a config that differs in numbers, traced or not."""
+        other = copy.copy(self)
+        other._configure(config)
+        return other
+
+    def _configure(self, config):
+        self.config = config
+        self._model = self.make_model()
+        self._training_model = self.make_model(axis_name=AXIS)
+
+    def make_model(self, axis_name: str | None = None):
+        """The config's Flax module, with `embed(images)`; `axis_name` to train."""
+        raise NotImplementedError
 
     def centres(self, variables, apply, train_embeddings, embeddings):
         """Class scores [N, C] of embeddings [N, D], and a vector [C, D] for each class.

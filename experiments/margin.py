@@ -6,9 +6,8 @@ import numpy as np
 from experiments.embedding import EmbeddingExperiment, histograms
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import classification, geometry, retrieval
-from nfml_jax.recognition import make_classifier
+from nfml_jax.recognition import EmbeddingClassifier, make_classifier
 from nfml_jax.training.experiment import Report
-from nfml_jax.training.sharding import AXIS
 
 
 class MarginExperiment(EmbeddingExperiment):
@@ -20,12 +19,18 @@ class MarginExperiment(EmbeddingExperiment):
 
     def __init__(self, config: dict):
         images = load(**config["data"])
-        parts = config["encoder"], config["head"], images.num_classes
-        self.classifier = make_classifier(*parts)
-        self._training_classifier = make_classifier(*parts, axis_name=AXIS)
-        super().__init__(config, images, self.classifier)
+        super().__init__(config, images)
         quality = "validation/map@r" if images.open_set else "validation/accuracy"
         self.best = None if images.validation is None else quality
+
+    def make_model(self, axis_name=None):
+        parts = self.config["encoder"], self.config["head"], self.images.num_classes
+        return make_classifier(*parts, axis_name=axis_name)
+
+    @property
+    def classifier(self) -> EmbeddingClassifier:
+        """The encoder and its head."""
+        return self._model
 
     def describe(self) -> dict[str, str]:
         return super().describe() | {"loss": self.classifier.head.words()}
@@ -46,7 +51,7 @@ class MarginExperiment(EmbeddingExperiment):
     def loss(self, params, collections, batch_and_keys, step):
         batch, keys = batch_and_keys
         images = augment(to_float(batch["image"]), keys, **self.config["augment"])
-        out, collections = self._training_classifier.apply(
+        out, collections = self._training_model.apply(
             {"params": params, **collections},
             images,
             batch["label"],

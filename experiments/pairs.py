@@ -10,7 +10,7 @@ from nfml_jax.data.samplers import make_sampler
 from nfml_jax.evaluation import geometry, retrieval
 from nfml_jax.evaluation.arrays import unit
 from nfml_jax.losses import MINERS
-from nfml_jax.recognition import make_learner
+from nfml_jax.recognition import EmbeddingLearner, make_learner
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS
@@ -28,16 +28,21 @@ class PairsExperiment(EmbeddingExperiment):
 
     def __init__(self, config: dict):
         images = load(**config["data"])
-        parts = config["encoder"], config["objective"], images.num_classes
-        self.learner = make_learner(*parts)
-        self._training_learner = make_learner(*parts, axis_name=AXIS)
-        super().__init__(config, images, self.learner)
+        super().__init__(config, images)
         self.best = None if images.validation is None else "validation/map@r"
         self.sampler = make_sampler(
             images.train.labels, **config["sampler"], class_names=images.class_names
         )
-        self._mining = purpose_key(root_key(config["seed"]), "mining")
         self._two_views = _loss_of(self.learner).needs == "two views"
+
+    def make_model(self, axis_name=None):
+        parts = self.config["encoder"], self.config["objective"]
+        return make_learner(*parts, self.images.num_classes, axis_name=axis_name)
+
+    @property
+    def learner(self) -> EmbeddingLearner:
+        """The encoder and its objective."""
+        return self._model
 
     def describe(self) -> dict[str, str]:
         sampler = self.config["sampler"]
@@ -77,14 +82,15 @@ class PairsExperiment(EmbeddingExperiment):
             labels = jnp.concatenate([place, place])
             again = jax.vmap(jax.random.fold_in, (0, None))(keys, 1)
             images = jnp.concatenate([images, self._augmented(batch["image"], again)])
-        out, collections = self._training_learner.apply(
+        mining = purpose_key(root_key(self.config["seed"]), "mining")
+        out, collections = self._training_model.apply(
             {"params": params, **collections},
             images,
             labels,
             step,
             mutable=list(collections),
             # The same on every device: what is drawn for a row depends on its place.
-            rngs={"mining": jax.random.fold_in(self._mining, step)},
+            rngs={"mining": jax.random.fold_in(mining, step)},
         )
         return out.loss, (collections, out.logged)
 

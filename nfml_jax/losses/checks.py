@@ -4,12 +4,19 @@ import math
 import numbers
 from typing import Any
 
+import jax
+
 from nfml_jax.errors import UserError
 
 
 def check_number(owner, low: float, high: float = math.inf, **values: Any) -> None:
-    """Raises `UserError` for what is not a finite number in [low, high]."""
+    """Raises `UserError` for what is not a finite number in [low, high].
+
+    Arrays pass: a traced scalar isn't known yet.
+    """
     for name, value in values.items():
+        if isinstance(value, jax.Array):
+            continue
         number = isinstance(value, numbers.Real) and math.isfinite(value)
         if not (number and low <= value <= high):
             wanted = f"in [{low:g}, {high:g}]" if high < math.inf else f"≥ {low:g}"

@@ -32,8 +32,12 @@ class Triplet(PairLoss):
     def __post_init__(self):
         super().__post_init__()
         check_choice(self, AVERAGES, average=self.average)
-        if self.margin != "soft":
+        if not self._soft:
             check_number(self, 0.0, margin=self.margin)
+
+    @property
+    def _soft(self) -> bool:
+        return isinstance(self.margin, str) and self.margin == "soft"
 
     def of(self, pairs, miner):
         positive, negative = miner.pairs(
@@ -64,12 +68,12 @@ class Triplet(PairLoss):
 
     def lost(self, near, far) -> list[jax.Array]:
         """What triplets lose [A, R] in each term, by distance to positive [A, 1]."""
-        if self.margin == "soft":
+        if self._soft:
             return [jax.nn.softplus(near - far[0])]
         return [jax.nn.relu(near - far[0] + self.margin)]
 
     def formula(self):
-        if self.margin == "soft":
+        if self._soft:
             return "log(1 + exp(d₊ - d₋))"
         return f"[d₊ - d₋ + {self.margin:g}]₊"
 

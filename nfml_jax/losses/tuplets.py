@@ -65,8 +65,8 @@ class TupletMargin(PairLoss):
     def rows(self, values, positive, negative):
         against = masked_logsumexp(self.scale * values, negative)[:, None]
         cosine = jnp.clip(values, -1.0, 1.0)
-        eased = cosine * math.cos(self.margin)
-        eased = eased + angles.sine(cosine) * math.sin(self.margin)
+        eased = cosine * jnp.cos(self.margin)
+        eased = eased + angles.sine(cosine) * jnp.sin(self.margin)
         lost = jax.nn.softplus(against - self.scale * eased)
         return _mean_of_positives(lost, positive, negative)
 

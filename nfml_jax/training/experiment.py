@@ -40,7 +40,10 @@ class Experiment(Protocol):
 
     An experiment may have two further fields: `checked`, False if JAX cannot follow its
     model's loops, see `nfml_jax.training.sharding.per_device`; and `sampler`, which
-    orders the examples of an epoch, see `nfml_jax.data.samplers.make_sampler`.
+    orders the examples of an epoch, see `nfml_jax.data.samplers.make_sampler`. With a
+    method `with_config(config)` several runs of it train as one program: it gives the
+    experiment of another config on the same data. The two differ in numbers alone (see
+    `nfml_jax.training.groups`), and those may be traced.
     """
 
     best: str | None

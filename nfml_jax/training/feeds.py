@@ -6,6 +6,7 @@ stays on the devices, and a batch is a gather: nothing is sent per step. What dr
 itself what it trains on needs no more than its rows' places.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,17 @@ class ResidentFeed:
 
             return first, lax.map(order, first + jnp.arange(epochs))
 
-        self._orders = jax.jit(orders, out_shardings=NamedSharding(mesh, P()))
+        self._order = orders
+        self._placed = NamedSharding(mesh, P())
+        self._orders = jax.jit(orders, out_shardings=self._placed)
+
+    def together(self, keys: jax.Array) -> "ResidentFeed":
+        """The same examples in several orders, of `keys [M]`; chunks are `[M, ...]`."""
+        several = copy.copy(self)
+        several._key, several._chunk = keys, (None, None)
+        orders = jax.vmap(self._order, (0, None))
+        several._orders = jax.jit(orders, out_shardings=self._placed)
+        return several
 
     def chunk(self, step: int) -> PyTree:
         """What a dispatch of up to `ahead` steps that starts at `step` needs."""
@@ -98,6 +109,10 @@ class EmptyFeed:
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
+
+    def together(self, keys: jax.Array) -> "EmptyFeed":
+        """Rows are alike for all."""
+        return self
 
     def chunk(self, step: int) -> None:
         """Nothing is needed."""

@@ -40,13 +40,15 @@ def make_result(
     reported: dict,
     spent: tuple[float, float],
     steps: int,
+    group: dict | None = None,
 ) -> dict:
     """The content of `result.json`; tables are made from nothing else.
 
-    `reported` says which checkpoint was evaluated, `spent` is wall and CPU seconds.
+    `reported` says which checkpoint was evaluated, `spent` is wall and CPU seconds, of
+    a run that was one of a `group` its share of them.
     """
     wall, cpu = spent
-    return {
+    result = {
         "name": config["name"],
         "config": config,
         "metrics": report.metrics,
@@ -61,3 +63,4 @@ def make_result(
         "cpu_s": round(cpu, 3),
         "steps": steps,
     }
+    return result if group is None else result | {"group": group}

@@ -17,7 +17,8 @@ class BatchedApply:
 
     `fn(variables, *rows)` is compiled once for one batch shape (the last batch is
     padded) and must treat rows independently. Memory grows by the result alone.
-    `interrupted`, if given, is called before every batch and may raise.
+    `interrupted`, if given, is called before every batch and may raise; `compiled`
+    compiles each new `fn`.
     """
 
     def __init__(
@@ -25,14 +26,18 @@ class BatchedApply:
         mesh: Mesh,
         batch_size: int = 256,
         interrupted: Callable[[], None] = lambda: None,
+        compiled: Callable[[Callable], Callable] = jax.jit,
     ):
         self._mesh = mesh
         self._batch_size = batch_size
         self.interrupted = interrupted
+        self._compile = compiled
         self._compiled: dict[Callable, Callable] = {}
 
     def __call__(self, fn: Callable, variables: PyTree, *rows) -> Any:
-        compiled = self._compiled.setdefault(fn, jax.jit(fn))
+        if fn not in self._compiled:
+            self._compiled[fn] = self._compile(fn)
+        compiled = self._compiled[fn]
 
         def on_all_devices(*batch):
             self.interrupted()

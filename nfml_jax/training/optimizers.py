@@ -39,8 +39,11 @@ SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
 def make_schedule(
     name: str, learning_rate: float, *, steps: int, warmup_steps: int = 0
 ) -> optax.Schedule:
-    """Learning rate against step: a linear warm-up, then the named decay to `steps`."""
-    if not learning_rate > 0:
+    """Learning rate against step: a linear warm-up, then the named decay to `steps`.
+
+    The rate may be a traced scalar, as may `make_optimizer`'s weight decay.
+    """
+    if is_known(learning_rate) and not learning_rate > 0:
         raise UserError(
             f"optimizer.learning_rate = {learning_rate} must be a positive number."
         )
@@ -77,7 +80,12 @@ def make_optimizer(
     weights often want ten times the encoder's rate.
     """
     parts = []
-    if clip_norm < 0 or weight_decay < 0 or head_multiplier <= 0:
+    decays = not is_known(weight_decay) or weight_decay != 0
+    if (
+        clip_norm < 0
+        or (is_known(weight_decay) and weight_decay < 0)
+        or head_multiplier <= 0
+    ):
         raise UserError(
             f"optimizer.clip_norm = {clip_norm} and weight_decay = {weight_decay} must "
             f"be at least 0 (0: off) and head_multiplier = {head_multiplier} positive."
@@ -87,12 +95,17 @@ def make_optimizer(
     if clip_norm:
         parts.append(optax.clip_by_global_norm(clip_norm))
     parts.append(look_up(OPTIMIZERS, name, "optimizer")(momentum))
-    if weight_decay:
+    if decays:
         parts.append(optax.add_decayed_weights(weight_decay, mask=_is_matrix))
     parts.append(optax.scale_by_learning_rate(schedule))
     if head_multiplier != 1.0:
         parts.append(optax.masked(optax.scale(head_multiplier), _is_head))
     return optax.chain(*parts)
+
+
+def is_known(number: float | jax.Array) -> bool:
+    """Whether it can be checked: it is no array, which may be traced."""
+    return not isinstance(number, jax.Array)
 
 
 def _is_matrix(params: PyTree) -> PyTree:

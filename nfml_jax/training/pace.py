@@ -19,12 +19,12 @@ SECONDS = 4.0
 class Dispatches:
     """Runs `dispatch` (see `make_dispatch`) and hands on its metrics, in order.
 
-    `harvest(first_step, metrics)` gets metrics `[steps]` once they are computed. Few
-    steps a dispatch waste time, on a CPU up to half of it (benchmarks/README.md); many
-    slow ones leave the person without progress and Ctrl-C without an answer. So the
-    first is one step, and their number doubles, up to `most`, while that is foreseen to
-    stay below `SECONDS`: MNIST's 32 steps of 60 to 120 ms on a CPU do, a step of
-    seconds stays alone. What is computed doesn't depend on it.
+    `harvest(first_step, metrics)` gets metrics `[..., steps]` once they are computed.
+    Few steps a dispatch waste time, on a CPU up to half of it (benchmarks/README.md);
+    many slow ones leave the person without progress and Ctrl-C without an answer. So
+    the first is one step, and their number doubles, up to `most`, while that is
+    foreseen to stay below `SECONDS`: MNIST's 32 steps of 60 to 120 ms on a CPU do, a
+    step of seconds stays alone. What is computed doesn't depend on it.
     """
 
     def __init__(self, dispatch: Callable, most: int, harvest: Callable):
@@ -51,4 +51,4 @@ class Dispatches:
             self._harvested = now
             if 2 * self.steps * seconds <= SECONDS:
                 self.steps = min(2 * self.steps, self._most)
-            self._harvest(first, {name: v[:steps] for name, v in metrics.items()})
+            self._harvest(first, {name: v[..., :steps] for name, v in metrics.items()})

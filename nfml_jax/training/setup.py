@@ -1,8 +1,10 @@
 """What a config makes: every part of a run, put together before anything is written."""
 
+import copy
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -15,7 +17,15 @@ from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.provenance import device_description
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import make_mesh, replicate
-from nfml_jax.training.step import TrainState, init_state, make_dispatch, make_step
+from nfml_jax.training.step import (
+    TrainState,
+    compile_dispatch,
+    init_state,
+    make_step,
+    make_steps,
+)
+
+PyTree = Any
 
 
 class Setup:
@@ -35,24 +45,46 @@ class Setup:
         self.mesh = make_mesh(devices)
         check_division(self.settings, self.mesh.size)
         self.experiment = make_experiment(config)
+        self.compiled = jax.jit
         if self.settings["report"] == "best" and self.experiment.best is None:
             raise UserError(
                 "train.report = 'best' needs validation examples to choose by; set "
                 "data.validation, or train.report = 'last'."
             )
-        self.key = root_key(config["seed"])
         self._init = jax.jit(self.experiment.init)
-        self._shapes = self._init.eval_shape(purpose_key(self.key, "init"))
+        self._shapes = self._init.eval_shape(self._purpose("init"))
         self.feed = self._feed()
-        size = {"batch_size": self.feed.batch_size, "examples": self.feed.examples}
-        self.schedule = Schedule.from_settings(self.settings, **size)
-        optimizer = dict(config["optimizer"])
-        warmup = to_steps(optimizer.pop("warmup"), field="optimizer.warmup", **size)
+        self._size = {
+            "batch_size": self.feed.batch_size,
+            "examples": self.feed.examples,
+        }
+        self.schedule = Schedule.from_settings(self.settings, **self._size)
+        self._optimise()
+
+    def with_config(self, config: dict, compiled: Callable = jax.jit) -> "Setup":
+        """The same data and devices under a config that differs in numbers alone.
+
+        The numbers may be traced. The feed keeps its order; `compiled` compiles what
+        the experiment evaluates.
+        """
+        other = copy.copy(self)
+        other.config, other.experiment = config, self.experiment.with_config(config)
+        other.compiled = compiled
+        other._init = compiled(other.experiment.init)
+        other._optimise()
+        return other
+
+    def _purpose(self, purpose: str) -> jax.Array:
+        return purpose_key(root_key(self.config["seed"]), purpose)
+
+    def _optimise(self):
+        optimizer = dict(self.config["optimizer"])
+        warmup = optimizer.pop("warmup")
         self.learning_rate = make_schedule(
             optimizer.pop("schedule"),
             optimizer.pop("learning_rate"),
             steps=self.schedule.total,
-            warmup_steps=warmup,
+            warmup_steps=to_steps(warmup, field="optimizer.warmup", **self._size),
         )
         self.optimizer = make_optimizer(self.learning_rate, **optimizer)
 
@@ -60,33 +92,52 @@ class Setup:
         arrays, batch_size = self.experiment.train_arrays, self.settings["batch_size"]
         if arrays is None:
             return EmptyFeed(batch_size)
-        key = purpose_key(self.key, "order")
+        key = self.order_key()
         ahead = self.settings["steps_per_dispatch"]
         sampler = getattr(self.experiment, "sampler", None)
         return ResidentFeed(
             arrays, batch_size, key, self.mesh, ahead=ahead, sampler=sampler
         )
 
+    def order_key(self) -> jax.Array:
+        """The key of the order in which examples come."""
+        return self._purpose("order")
+
     def state(self) -> TrainState:
         """The state at step 0, placed on the devices."""
-        variables = self._init(purpose_key(self.key, "init"))
+        variables = self._init(self._purpose("init"))
         average = self.settings["average_decay"] > 0
         return replicate(
             init_state(variables, self.optimizer, average=average), self.mesh
         )
 
-    def dispatch(self) -> Callable:
-        """The compiled training steps; see `nfml_jax.training.step.make_dispatch`."""
+    def steps(self) -> Callable:
+        """The training steps of a dispatch; see `nfml_jax.training.step.make_steps`."""
         step = make_step(
             self.experiment.loss,
             self.optimizer,
-            key=purpose_key(self.key, "loss"),
+            key=self._purpose("loss"),
             average_decay=self.settings["average_decay"],
             accumulate=self.settings["accumulate"],
         )
-        most = self.settings["steps_per_dispatch"]
-        checked = getattr(self.experiment, "checked", True)
-        return make_dispatch(step, self.feed.take, self.mesh, most, checked=checked)
+        return make_steps(step, self.feed.take, self.settings["steps_per_dispatch"])
+
+    def dispatch(self) -> Callable:
+        """The compiled steps; see `nfml_jax.training.step.make_dispatch`."""
+        return compile_dispatch(self.steps(), self.mesh, checked=self.checked)
+
+    @property
+    def checked(self) -> bool:
+        """Whether JAX can follow the model; see `nfml_jax.training.sharding`."""
+        return getattr(self.experiment, "checked", True)
+
+    def data(self, step: int) -> tuple[PyTree, PyTree]:
+        """What a dispatch from `step` on is given: the feed's chunk, and its data."""
+        return self.feed.chunk(step), self.feed.resident
+
+    def part(self, tree: PyTree, number: int) -> PyTree:
+        """A run's part of a state, or of metrics: of one run, all of it."""
+        return tree
 
     def devices(self) -> str:
         return device_description(list(self.mesh.devices.flat))

@@ -125,8 +125,13 @@ def make_dispatch(
     The number of steps is a value, not a shape: one program serves every length, so the
     numbers don't depend on where a run was cut.
     """
+    return compile_dispatch(make_steps(step, take, most), mesh, checked=checked)
 
-    def body(state, steps, chunk, resident):
+
+def make_steps(step: Callable, take: Callable, most: int) -> Callable:
+    """What `make_dispatch` compiles, as one device sees it."""
+
+    def steps_of(state, steps, chunk, resident):
         # Compiled as one with its caller; jit only so that it is traced once.
         @jax.jit
         def one(state):
@@ -144,4 +149,9 @@ def make_dispatch(
 
         return lax.fori_loop(0, steps, advance, (state, metrics))
 
-    return per_device(body, mesh, (P(), P(), P(), P()), donate=1, checked=checked)
+    return steps_of
+
+
+def compile_dispatch(steps_of: Callable, mesh: Mesh, *, checked: bool) -> Callable:
+    """`steps_of(state, steps, chunk, resident)`, the state given away, for a mesh."""
+    return per_device(steps_of, mesh, (P(), P(), P(), P()), donate=1, checked=checked)

@@ -1,0 +1,257 @@
+"""One run directory's side of training: what is logged, kept, evaluated, and said.
+
+Whoever trains, one run alone or several in one program, hands a `Run` its metrics and
+its state; what it leaves on disk is the same.
+"""
+
+import contextlib
+import shlex
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nfml_jax.errors import UserError
+from nfml_jax.training.checkpoints import Checkpoints
+from nfml_jax.training.finish import make_result, write_report
+from nfml_jax.training.inference import BatchedApply
+from nfml_jax.training.interrupts import Interrupted, Interrupts
+from nfml_jax.training.meter import Diverged, Meter, check_finite
+from nfml_jax.training.run_directory import RunDirectory
+from nfml_jax.training.setup import Setup
+from nfml_jax.training.sharding import replicate
+from nfml_jax.training.step import TrainState
+from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.writers import RunWriter
+
+
+@dataclass
+class Outcome:
+    """How a run ended: "done", "interrupted", "diverged" or "failed", at which step.
+
+    "failed" is said of one of several runs, which must not stop the others; alone, a
+    run raises instead.
+    """
+
+    status: str
+    step: int
+    result: dict | None = None
+
+
+class Clock:
+    """Wall and CPU seconds, charged in equal parts to the runs that they were for."""
+
+    def __init__(self, began: tuple[float, float]):
+        self._last = began
+
+    def charge(self, *runs: "Run") -> None:
+        """The time since the last call was spent on these runs."""
+        now = time.time(), time.process_time()
+        for run in runs:
+            passed = zip(run.spent, now, self._last, strict=True)
+            run.spent = tuple(s + (n - last) / len(runs) for s, n, last in passed)
+        self._last = now
+
+
+class Run:
+    """A run directory from where it stands to its result; a context manager.
+
+    `outcome` is None while the run goes on. `group`, if it is trained together with
+    others, is what `result.json` says of that.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        directory: RunDirectory,
+        terminal: Terminal,
+        interrupts: Interrupts,
+        clock: Clock,
+        group: dict | None = None,
+    ):
+        self.setup, self.directory, self.terminal = setup, directory, terminal
+        self.interrupts, self.clock, self.group = interrupts, clock, group
+        self.experiment, self.schedule = setup.experiment, setup.schedule
+        self.apply = BatchedApply(setup.mesh, compiled=setup.compiled)
+        self.outcome: Outcome | None = None
+        self.kept = 0
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return self._opened.__exit__(*exception)
+
+    def restore(self, state: TrainState) -> TrainState:
+        """The newest state on disk, or this one; says what will run."""
+        path, best = self.directory.path, self.experiment.best
+        saved = Checkpoints(path / "checkpoints", best=best, write=True)
+        self.saved = self._opened.enter_context(saved)
+        state, meta = self.saved.restore(state) or (state, {})
+        self.kept = self.first = int(state.step)
+        self.directory.status("running", self.first)
+        self.spent = meta.get("wall_s", 0.0), meta.get("cpu_s", 0.0)
+        self._header()
+        self.meter = Meter(meta.get("meter"))
+        writer = RunWriter(path, first_step=self.first, lines=meta.get("lines", 0))
+        self.writer = self._opened.enter_context(writer)
+        return state
+
+    def begin(self) -> None:
+        """Training begins: show how far it is, until it ends."""
+        total, every = self.schedule.total, self.schedule.log
+        self.progress = self.terminal.progress(total, self.first, every)
+        self._opened.enter_context(self.progress)
+
+    def end(self) -> None:
+        """Training has ended; a second call does nothing."""
+        self.progress.__exit__(None, None, None)
+
+    def _header(self):
+        rows = {**self.setup.describe(), "run directory": str(self.directory.path)}
+        self.terminal.header(self.setup.config["name"], rows)
+        for sentence in self.experiment.warnings():
+            self.terminal.warning(sentence)
+        if self.first:
+            self.terminal.note(f"Resuming from the checkpoint of step {self.first:,}.")
+
+    def attempt(self, work: Callable, *arguments, **options) -> None:
+        """Do a part of the run's work; what ends the run becomes its outcome.
+
+        Of a run alone, anything but a divergence and a wish to stop is raised.
+        """
+        try:
+            work(*arguments, **options)
+        except Interrupted as wish:
+            self._interrupted(str(wish))
+        except Diverged as divergence:
+            self._diverged(divergence)
+        except Exception as problem:
+            if self.group is None:
+                raise
+            self.fail(problem)
+
+    def log(self, first: int, metrics: dict) -> None:
+        """Take metrics `[steps]` of consecutive steps from `first` on."""
+        steps = len(metrics["loss"])
+        self.meter.add(first, metrics)
+        done, examples = first + steps, steps * self.setup.feed.batch_size
+        self.progress.update(done, **self.meter.latest(), examples=examples)
+        if self.schedule.due(self.schedule.log, done):
+            values = {f"train/{k}": v for k, v in self.meter.means().items()}
+            rate = float(self.setup.learning_rate(done - 1))
+            self.writer.scalars(done, {**values, "learning_rate": rate})
+
+    def pause(
+        self, state: TrainState, step: int, *, evaluate: bool, save: bool
+    ) -> None:
+        """Validate, and write a checkpoint: one that is due, or may be the best."""
+        check_finite(step - 1, {"params": state.params})
+        metrics = None
+        if evaluate:
+            report = self.experiment.validate(state.variables(), self.apply)
+            metrics = report.metrics
+            if metrics:
+                self.writer.scalars(step, metrics)
+            for name, values in report.histograms.items():
+                self.writer.histogram(step, name, values)
+        if not (save or (metrics and self.experiment.best in metrics)):
+            return
+        self.clock.charge(self)
+        wall, cpu = self.spent
+        meta = {
+            "meter": self.meter.pending(),
+            "lines": self.writer.lines,
+            "wall_s": wall,
+            "cpu_s": cpu,
+            "model": self.experiment.model(),
+        }
+        self.saved.save(step, state, meta, metrics)
+        self.kept = step
+        self.directory.status("running", step)
+
+    def finish(self, state: TrainState) -> None:
+        """Evaluate, draw, and write the result, unless a stop is wanted."""
+        self.interrupts.check()
+        # Training is safe on disk, so from here on a wish to stop is granted at once.
+        self.apply.interrupted = self.interrupts.check
+        total, path = self.schedule.total, self.directory.path
+        variables = state.variables()
+        reported = {"checkpoint": "last", "step": total}
+        if self.setup.settings["report"] == "best":
+            variables, meta = self.saved.restore_model("best")
+            reported = {"checkpoint": "best", "step": meta["step"]}
+        self.terminal.note("Evaluating.")
+        variables = replicate(variables, self.setup.mesh)
+        report = self.experiment.report(variables, self.apply)
+        write_report(report, path, self.writer, total, self.setup.config)
+        self.clock.charge(self)
+        result = make_result(
+            report,
+            self.setup.config,
+            self.experiment,
+            device=self.setup.devices(),
+            reported=reported,
+            spent=self.spent,
+            steps=total,
+            group=self.group,
+        )
+        self.saved.wait()
+        self.directory.write("result.json", result)
+        self.directory.status("done", total)
+        self.terminal.summary("Result", report.metrics)
+        self.terminal.results(
+            {
+                "result": path / "result.json",
+                "figures": path / "figures",
+                "run directory": path,
+            }
+        )
+        self.outcome = Outcome("done", total, result)
+
+    def _interrupted(self, wish):
+        self.saved.wait()
+        self.directory.status("interrupted", self.kept)
+        where = (
+            f"at step {self.kept:,} of {self.schedule.total:,}, saved"
+            if self.kept
+            else "before the first step"
+        )
+        self.terminal.note(
+            f"Stopped by {wish} {where}; the same command with "
+            f"--workdir={shlex.quote(str(self.directory.path))} resumes."
+        )
+        self.outcome = Outcome("interrupted", self.kept)
+
+    def _diverged(self, divergence):
+        self.end()
+        self.saved.wait()
+        last = (
+            f"the last good checkpoint is that of step {self.kept:,}"
+            if self.kept
+            else "there is no checkpoint before it"
+        )
+        rate = float(self.setup.learning_rate(divergence.step))
+        sentence = (
+            f"The run diverged at step {divergence.step:,}: {divergence}; the learning "
+            f"rate was {rate:.3g}, and {last}."
+        )
+        self.directory.status(
+            "diverged",
+            self.kept,
+            error=sentence,
+            diverged_at=divergence.step,
+            culprits=list(divergence.values),
+        )
+        self.terminal.warning(sentence)
+        self.outcome = Outcome("diverged", divergence.step)
+
+    def fail(self, problem: Exception) -> None:
+        """Something broke that ends this run, and none of the others."""
+        if not isinstance(problem, UserError):
+            self.terminal.note("".join(traceback.format_exception(problem)))
+        error = f"{type(problem).__name__}: {problem}"
+        self.terminal.warning(error)
+        self.directory.status("failed", self.kept, error=error)
+        self.outcome = Outcome("failed", self.kept)

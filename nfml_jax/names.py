@@ -19,9 +19,12 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
     )
 
 
-def did_you_mean(name: str, known) -> str:
-    """ " (did you mean ...?)" with the nearest of the `known` names, or ""."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
+def did_you_mean(name: str, known, alike: float = 0.6) -> str:
+    """ " (did you mean ...?)" with the nearest of the `known` names, or "".
+
+    `alike` is the least ratio of `difflib` at which two names are near.
+    """
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=alike)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -141,10 +141,15 @@ def no_field(config: Mapping, name: str) -> UserError:
     section = name.split(".")[0]
     near = [field for field in fields if field.split(".")[0] == section]
     kind, known = ("fields", near) if near else ("sections", list(config))
-    return UserError(
-        f"the config has no field {name!r}{did_you_mean(name, fields)}; its {kind} are "
-        f"{', '.join(known)}."
+    # Two fields of one section begin alike, whatever they are.
+    guess = did_you_mean(name, fields, alike=0.75)
+    sentence = (
+        f"the config has no field {name!r}{guess}; its {kind} are {', '.join(known)}"
     )
+    if f"{section}.name" in near:
+        part = config[section]["name"]
+        sentence += f", and what else {part!r} takes is set in the config's file"
+    return UserError(f"{sentence}.")
 
 
 def kind_in_words(kind: type) -> str:

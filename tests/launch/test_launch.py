@@ -114,6 +114,7 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
         (["--config=configs/lfw.py:triplet,cosface"], "expected a name and smoke"),
         (["--config=configs/mnist_losses.py:2,tripplet"], "did you mean 'triplet'"),
         ([SMOKE, "--config.head.margn=1"], "did you mean 'head.margin'"),
+        ([SMOKE, "--config.encoder.hidden=9"], "takes is set in the config's file"),
         ([SMOKE, "--config.train.batch_size=many"], "is not a whole number"),
         ([SMOKE, "--config.head=1"], "no field 'head'"),
         ([SMOKE, "--dry_run"], "give one"),

@@ -5,13 +5,12 @@ import numpy as np
 
 from nfml_jax import plots
 from nfml_jax.flows.trained import path
-from nfml_jax.plots.densities import Limits
 
 # An animation has about so many frames in motion, however many layers there are.
 MOVING_FRAMES = 72
 
 
-def on_grid(log_prob, limits: Limits, size: int = 200) -> np.ndarray:
+def on_grid(log_prob, limits: "plots.Limits", size: int = 200) -> np.ndarray:
     """log_prob `[size, size]` at `plots.grid_points`, for a heat map."""
     return log_prob(plots.grid_points(limits, size)).reshape(size, size)
 

@@ -5,7 +5,7 @@ one. Test samples against fresh data, not against the rows a model was trained o
 """
 
 import numpy as np
-from scipy import special, stats
+import scipy  # which imports its parts when they are used: some take a second
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import TILE, check_same_dimensions, check_vectors
@@ -82,7 +82,7 @@ def classifier_two_sample_test(
     return {
         "accuracy": accuracy,
         "accuracy_error": float(np.sqrt(accuracy * (1 - accuracy) / len(y))),
-        "p_value": float(stats.norm.sf((accuracy - 0.5) / by_chance)),
+        "p_value": float(scipy.stats.norm.sf((accuracy - 0.5) / by_chance)),
     }
 
 
@@ -121,14 +121,16 @@ def maximum_mean_discrepancy(
     return {
         "mmd2": float(mmd2),
         "mmd2_error": float(error),
-        "p_value": float(stats.norm.sf(mmd2 / error)) if error else 1.0,
+        "p_value": float(scipy.stats.norm.sf(mmd2 / error)) if error else 1.0,
     }
 
 
 def marginal_ks(a, b) -> dict[str, np.ndarray]:
     """Two-sample Kolmogorov-Smirnov `statistic` and `p_value` of each column, `[D]`."""
     a, b = _check_samples(a, b)
-    results = [stats.ks_2samp(*x, method="asymp") for x in zip(a.T, b.T, strict=True)]
+    results = [
+        scipy.stats.ks_2samp(*x, method="asymp") for x in zip(a.T, b.T, strict=True)
+    ]
     return {
         "statistic": np.array([result.statistic for result in results]),
         "p_value": np.array([result.pvalue for result in results]),
@@ -137,7 +139,7 @@ def marginal_ks(a, b) -> dict[str, np.ndarray]:
 
 def normal_pit(z) -> np.ndarray:
     """Probability integral transform of standard normal coordinates, Φ(z)."""
-    return special.ndtr(np.asarray(z, np.float64))
+    return scipy.special.ndtr(np.asarray(z, np.float64))
 
 
 def pit_calibration(pit, bins: int = 20) -> dict[str, np.ndarray]:
@@ -153,7 +155,7 @@ def pit_calibration(pit, bins: int = 20) -> dict[str, np.ndarray]:
             f"transforms range from {pit.min():g} to {pit.max():g}; expected values of "
             "a distribution function, such as normal_pit(z)."
         )
-    tests = [stats.kstest(column, "uniform") for column in pit.T]
+    tests = [scipy.stats.kstest(column, "uniform") for column in pit.T]
     # Between sorted values the distribution function is constant: integrate exactly.
     ends = np.pad(np.sort(pit, axis=0), [(1, 1), (0, 0)])
     ends[-1] = 1

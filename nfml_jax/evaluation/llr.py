@@ -6,7 +6,7 @@ class) - log p(pair | two), in nats; a score is anything that rises with it.
 """
 
 import numpy as np
-from scipy import optimize
+import scipy
 from scipy.special import logsumexp
 
 from nfml_jax.errors import UserError
@@ -46,7 +46,7 @@ def best_llrs(genuine_scores, impostor_scores) -> tuple[np.ndarray, np.ndarray]:
     curve = roc(*scores)
     genuine, impostor = np.diff(curve.genuine)[::-1], np.diff(curve.impostor)[::-1]
     count = genuine + impostor
-    share = optimize.isotonic_regression(genuine / count, weights=count).x
+    share = scipy.optimize.isotonic_regression(genuine / count, weights=count).x
     with np.errstate(divide="ignore"):
         odds = np.log(share) - np.log1p(-share)
     llrs = odds - np.log(curve.genuine[-1] / curve.impostor[-1])
@@ -91,7 +91,7 @@ def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
         up, down = ((line[0] * (s - centre) / width + line[1]) for s in given)
         return np.mean(np.logaddexp(0, -up)) + np.mean(np.logaddexp(0, down))
 
-    slope, offset = optimize.minimize(cost, np.array([1.0, 0.0])).x
+    slope, offset = scipy.optimize.minimize(cost, np.array([1.0, 0.0])).x
     return [slope * (s - centre) / width + offset for s in scores]
 
 

@@ -8,7 +8,7 @@ Tenenbaum, Science 2015, with 20 fixed trials within alphabets.
 from collections.abc import Iterable
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
@@ -81,7 +81,7 @@ def episodes(
     error = accuracies.std(ddof=1) / np.sqrt(count)
     return {
         "accuracy": float(accuracies.mean()),
-        "accuracy_ci95": float(stats.norm.ppf(0.975) * error),
+        "accuracy_ci95": float(scipy.stats.norm.ppf(0.975) * error),
     }
 
 

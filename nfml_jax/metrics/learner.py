@@ -9,8 +9,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jax import lax
-from scipy import optimize
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_labels, check_vectors
@@ -113,7 +113,7 @@ def minimise(objective: Callable, matrix: np.ndarray, *data, steps: int) -> np.n
         value, grad = value_and_grad(objective, flat.reshape(matrix.shape), *data)
         return float(value), np.ravel(grad)
 
-    found = optimize.minimize(
+    found = scipy.optimize.minimize(
         on_host,
         matrix.ravel(),
         jac=True,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from nfml_jax import plots
 from nfml_jax.names import flatten
-from nfml_jax.plots import learning_curves, save, save_animation, to_rgb
 from nfml_jax.training.experiment import Experiment, Report
 from nfml_jax.training.projector import write_embedding
 from nfml_jax.training.provenance import revision, versions
@@ -14,16 +14,16 @@ def write_report(
     report: Report, run_dir: Path, writer: RunWriter, step: int, config: dict
 ) -> None:
     """Write the final evaluation to the log, to TensorBoard and to `figures/`."""
-    curves = learning_curves(read_metrics(run_dir / METRICS_FILE))
+    curves = plots.learning_curves(read_metrics(run_dir / METRICS_FILE))
     writer.scalars(step, report.metrics)
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
     for name, figure in {"learning_curves": curves, **report.figures}.items():
-        rgb = to_rgb(figure)
-        save(rgb, folder / f"{name}.png")
+        rgb = plots.to_rgb(figure)
+        plots.save(rgb, folder / f"{name}.png")
         writer.image(step, name, rgb)
     for name, frames in report.animations.items():
-        save_animation(frames, folder / f"{name}.gif")
+        plots.save_animation(frames, folder / f"{name}.gif")
     for name, values in report.histograms.items():
         writer.histogram(step, name, values)
     for name, rows in report.embeddings.items():

@@ -140,7 +140,8 @@ def test_no_figure_needs_pyplot(tmp_path):
     import subprocess
     import sys
 
-    code = "import sys, nfml_jax.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "from nfml_jax.plots import *; import sys\n"
+    code += "sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,6 +1,7 @@
-"""`python -m experiments.tables RUNS...`: Markdown tables made from results alone.
+"""`python -m experiments.tables RUNS...`: the README's tables.
 
-A row for each run, the mean over its seeds ± the standard error, and a column for each
+They are those of `python -m nfml_jax.results`, with what each kind of experiment shows:
+a row for each run, the mean over its seeds ± the standard error, and a column for each
 metric; runs that went over three data sets or more get a column for each of them
 instead, of the first metric. What is missing or diverged says so.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from nfml_jax import results
 from nfml_jax.command import command
+from nfml_jax.results.formats import markdown
 
 # What a table of each kind of experiment shows, the first in a grid of data sets.
 METRICS = {
@@ -42,7 +44,7 @@ METRICS = {
         "test/accuracy",
     ),
 }
-MOST_METRICS = 6
+SPREAD = "se"
 GRID = 3  # data sets that make a grid
 
 
@@ -58,20 +60,17 @@ def tables(
         kinds.setdefault(kind, []).append(record)
     made = []
     for kind, members in kinds.items():
-        shown = metrics or METRICS.get(kind) or _metrics_of(members)
+        shown = metrics or METRICS.get(kind) or results.metrics_of(members)
         data: dict[str, set] = {}
         for record in members:
             data.setdefault(record["name"], set()).add(record["data"]["name"])
         rows = [r for r in members if len(data[r["name"]]) < GRID]
         cells = [r for r in members if len(data[r["name"]]) >= GRID]
-        made += [results.markdown(rows, shown, digits)] if rows else []
-        made += [results.grid(cells, shown[0], digits)] if cells else []
-    return made
-
-
-def _metrics_of(records):
-    names = dict.fromkeys(name for record in records for name in record["metrics"])
-    return list(names)[:MOST_METRICS]
+        if rows:
+            made.append(results.table(rows, shown, digits, SPREAD))
+        if cells:
+            made.append(results.grid(cells, shown[0], digits, SPREAD))
+    return [markdown(table) for table in made]
 
 
 @command

@@ -68,14 +68,6 @@ def test_folds_are_averaged_over_and_their_seeds_are_no_more_folds(tmp_path, cap
     assert row == ("| a | faces (5,001–5,003 / 600) | 2 of 3 folds | 75.00% ± 11.55% |")
 
 
-def test_runs_of_one_name_are_told_apart_by_what_differs(tmp_path, capsys):
-    margins = [result("a", 0.5, margin=m, scale=64) for m in (0.3, 0.4)]
-    keep(tmp_path, *margins, result("b", 0.5, margin=9))
-    rows = printed(capsys, tmp_path)[2:]
-    names = [row.split(" | ")[0] for row in rows]
-    assert names == ["| a, head.margin 0.3", "| a, head.margin 0.4", "| b"]
-
-
 def test_three_data_sets_make_a_grid_that_shows_what_is_missing(tmp_path, capsys):
     sets = ("x", "y", "z")
     found = [result("a", 0.5, data=d) for d in sets]

@@ -1,0 +1,64 @@
+"""`python -m nfml_jax.results RUNS...`: what came out, as a table and as curves.
+
+Runs that differ in the seed alone are one row: the mean ± half its 95 % confidence
+interval. What else differs has columns; the best of a sweep is bold; what diverged,
+failed or has not run says so. `--plots FOLDER` draws the metrics against every number
+that was varied.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nfml_jax.command import command, writing
+from nfml_jax.names import look_up
+from nfml_jax.results.formats import FORMATS
+from nfml_jax.results.groups import SPREADS
+from nfml_jax.results.records import find_results
+from nfml_jax.results.tables import metrics_of, table
+
+
+@command
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m nfml_jax.results",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--metrics", help="names, with commas between them")
+    parser.add_argument("--digits", type=int, help="decimals of every number")
+    parser.add_argument("--spread", default="ci", help=f"{', '.join(SPREADS)} after ±")
+    parser.add_argument("--format", default="md", help=", ".join(FORMATS))
+    parser.add_argument("--output", type=Path, help="a file for the table")
+    parser.add_argument("--plots", type=Path, help="a folder for figures")
+    options = parser.parse_args(arguments)
+    form = look_up(FORMATS, options.format, "format")
+    look_up(SPREADS, options.spread, "spread")
+    records = find_results(options.runs)
+    metrics = options.metrics.split(",") if options.metrics else metrics_of(records)
+    text = form(table(records, metrics, options.digits, options.spread))
+    if options.output is None:
+        print(text)
+    else:
+        with writing(options.output):
+            options.output.write_text(text + "\n", encoding="utf-8")
+    if options.plots is not None:
+        _draw(records, metrics, options)
+
+
+def _draw(records, metrics, options) -> None:
+    from nfml_jax.plots import save, to_rgb
+    from nfml_jax.results.curves import curves
+
+    figures = curves(records, metrics, options.spread)
+    with writing(options.plots):
+        options.plots.mkdir(parents=True, exist_ok=True)
+        for field, figure in figures.items():
+            save(to_rgb(figure), options.plots / f"{field}.png")
+    if not figures:
+        print("These runs vary no number, so nothing is drawn.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Records of runs, read from their directories.
+
+A record is what `result.json` holds of a finished run, with its status; of any other
+run it has the config and the status.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nfml_jax.errors import UserError
+from nfml_jax.names import flatten
+from nfml_jax.training.run_directory import read_json
+
+RESULTS_FILE = "results.jsonl"
+"""A sweep's records, one a line."""
+
+
+def find_results(paths: Iterable[Path]) -> list[dict]:
+    """The records of run directories, of folders of them, or of single files, by path.
+
+    Raises UserError for a path that holds none, and for a file that is no result.
+    """
+    records = []
+    for path in map(Path, paths):
+        found = _in_file(path) if path.is_file() else _in_folder(path)
+        if not found:
+            raise UserError(
+                f"{path} holds no result; give run directories that finished, or the "
+                "folder above them."
+            )
+        records += found
+    return records
+
+
+def _in_folder(folder: Path) -> list[dict]:
+    if (folder / RESULTS_FILE).is_file():
+        return _in_file(folder / RESULTS_FILE)
+    here = read_run(folder)
+    if here is not None:
+        return [here]
+    folders = sorted(f for f in folder.glob("*") if f.is_dir())
+    return [record for f in folders for record in _in_folder(f)]
+
+
+def _in_file(file: Path) -> list[dict]:
+    if file.suffix != ".jsonl":
+        return [_checked(read_json(file), file)]
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    except (ValueError, UnicodeDecodeError):
+        raise UserError(f"{file} is no list of results; restore it.") from None
+    return [_checked(line, file) for line in lines]
+
+
+def read_run(directory: Path) -> dict | None:
+    """The record of a run directory; None if nothing has run there."""
+    result = read_json(directory / "result.json")
+    if result is not None:
+        return _checked(result, directory / "result.json")
+    config, status = (read_json(directory / f"{n}.json") for n in ("config", "status"))
+    if not (isinstance(config, Mapping) and isinstance(status, Mapping)):
+        return None
+    return unfinished(config, status.get("status", "missing"), status.get("error"))
+
+
+def unfinished(config: Mapping, status: str, error: str | None = None) -> dict:
+    """The record of a run without a result."""
+    record = {
+        "name": config["name"],
+        "config": config,
+        "seed": config["seed"],
+        "data": {"name": config.get("data", {}).get("name", "")},
+        "metrics": {},
+        "status": status,
+    }
+    return record | ({"error": error} if error else {})
+
+
+def _checked(record: Any, file: Path) -> dict:
+    known = record.keys() if isinstance(record, dict) else ()
+    missing = {"name", "seed", "data", "metrics"}.difference(known)
+    if missing:
+        raise UserError(
+            f"{file} is no result of a run (it has no {', '.join(sorted(missing))}); "
+            "restore it, or take it away."
+        )
+    return {"status": "done"} | record
+
+
+def quantity(record: Mapping, name: str) -> float | None:
+    """A record's metric, one of `DERIVED`, or another number of its file (`wall_s`)."""
+    metrics = record["metrics"]
+    if name in DERIVED and name not in metrics:
+        source, function = DERIVED[name]
+        return function(metrics[source]) if source in metrics else None
+    value = metrics.get(name, flatten(record).get(name))
+    return value if isinstance(value, int | float) else None
+
+
+# Heading -> the metric it is made from, and how.
+DERIVED: dict[str, tuple[str, Callable[[float], float]]] = {
+    "test/nll": ("test/log_likelihood", lambda value: -value),
+}

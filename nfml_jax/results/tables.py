@@ -1,0 +1,164 @@
+"""Tables of results: a row for each group of runs, or a grid of data sets."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nfml_jax.results.groups import Group, group, half_width
+from nfml_jax.training.terminal import format_metric
+
+ABSENT = "–"
+
+# What is better, by the words of a metric's last name; what says neither has no best.
+HIGHER = {
+    *("accuracy", "likelihood", "tar", "auc", "auroc", "recall", "map", "ess"),
+    *("ndcg", "nmi", "ami", "ari", "purity", "precision", "elbo", "fit"),
+}
+LOWER = {"nll", "kl", "loss", "eer", "error", "bits", "ks", "ece"}
+NEITHER = {"se", "classifier", "threshold"}
+
+MOST_METRICS = 6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over runs: as text, and as the numbers it is made of.
+
+    `half` is half the width of the interval, `count` the number of runs; `lost` says
+    what became of the others.
+    """
+
+    mean: float | None = None
+    half: float | None = None
+    count: int = 0
+    lost: str = ""
+    number: str = ABSENT  # mean ± half, as a person reads it
+    best: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.number} ({self.lost})" if self.lost else self.number
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words, then of cells. `metrics` head the cells' columns."""
+
+    words: Sequence[str]
+    metrics: Sequence[str]
+    rows: Sequence[tuple[Sequence[str], Sequence[Cell]]]
+    wide: int  # so many of the words' columns are text, the others numbers
+
+
+def table(
+    records: Sequence[Mapping],
+    metrics: Sequence[str],
+    digits: int | None = None,
+    spread: str = "ci",
+) -> Table:
+    """A row for each group of records, a column for each metric.
+
+    What differs has columns of its own; the best of what differs in them is marked.
+    """
+    groups = group(records)
+    fields = list(dict.fromkeys(field for g in groups for field in g.fields))
+    columns = [
+        _marked(groups, [cell(g, metric, digits, spread) for g in groups], metric)
+        for metric in metrics
+    ]
+    rows = []
+    for i, g in enumerate(groups):
+        values = [str(g.fields.get(field, ABSENT)) for field in fields]
+        words = [g.name, _data(g), *values, str(g.seeds)]
+        rows.append((words, [column[i] for column in columns]))
+    heads = ["run", "data (training / test)", *fields, "seeds"]
+    return Table(heads, list(metrics), rows, wide=len(heads) - 1)
+
+
+def _marked(groups: Sequence[Group], cells: Sequence[Cell], metric: str) -> list[Cell]:
+    """The best of each sweep marked: of those groups that share name and data."""
+    found = {}
+    for g, shown in zip(groups, cells, strict=True):
+        found.setdefault((g.name, g.data), []).append(shown)
+    best = {key: _best(members, metric) for key, members in found.items()}
+    return [
+        replace(c, best=c.mean is not None and c.mean == best[g.name, g.data])
+        for g, c in zip(groups, cells, strict=True)
+    ]
+
+
+def grid(
+    records: Sequence[Mapping],
+    metric: str,
+    digits: int | None = None,
+    spread: str = "ci",
+) -> Table:
+    """A row for each run, a column for each data set, and one metric in the cells.
+
+    The best of a column is marked.
+    """
+    groups = {(g.label, g.data): g for g in group(records)}
+    labels = dict.fromkeys(label for label, _ in groups)
+    data = list(dict.fromkeys(name for _, name in groups))
+    cells = {key: cell(g, metric, digits, spread) for key, g in groups.items()}
+    for name in data:
+        best = _best([c for (_, n), c in cells.items() if n == name], metric, least=1)
+        for key in [key for key in cells if key[1] == name]:
+            mean = cells[key].mean
+            cells[key] = replace(cells[key], best=mean is not None and mean == best)
+    rows = []
+    for label in labels:
+        counts = sorted({groups[label, n].seeds for n in data if (label, n) in groups})
+        seeds = "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+        rows.append(([label, seeds], [cells.get((label, n), Cell()) for n in data]))
+    return Table([metric, "seeds"], data, rows, wide=1)
+
+
+def better(metric: str) -> Callable | None:
+    """min or max, whichever is better; None if the name doesn't say."""
+    words = set(re.split(r"[^a-z]+", metric.split("/")[-1].lower()))
+    if words & NEITHER:
+        return None
+    return min if words & LOWER else max if words & HIGHER else None
+
+
+def metrics_of(records: Sequence[Mapping]) -> list[str]:
+    """The first metrics of these records, those first of which the better is known."""
+    names = dict.fromkeys(name for record in records for name in record["metrics"])
+    return sorted(names, key=lambda name: better(name) is None)[:MOST_METRICS]
+
+
+def _best(cells: Sequence[Cell], metric: str, least: int = 2) -> float | None:
+    """The best mean of at least so many."""
+    means = [c.mean for c in cells if c.mean is not None and math.isfinite(c.mean)]
+    choose = better(metric)
+    return choose(means) if choose and len(means) >= least else None
+
+
+def cell(
+    members: Group, metric: str, digits: int | None = None, spread: str = "ci"
+) -> Cell:
+    """Mean ± half an interval over runs of one kind, and what became of the others."""
+    values, lost = members.numbers(metric), members.lost()
+    if not values:
+        return Cell(number=", ".join(lost) or ABSENT)
+    words = ", ".join(f"{count} {status}" for status, count in lost.items())
+
+    def form(value):
+        if digits is not None and math.isfinite(value):
+            return f"{value:.{digits}f}"
+        return format_metric(metric, value)
+
+    mean, half = float(np.mean(values)), half_width(values, spread)
+    number = form(mean) if half is None else f"{form(mean)} ± {form(half)}"
+    return Cell(mean, half, len(values), words, number)
+
+
+def _data(members: Group) -> str:
+    known = [r["data"] for r in members.records if "train" in r["data"]]
+    if not known:
+        return members.data
+    return "{name} ({train:,} / {test:,})".format(**known[0])

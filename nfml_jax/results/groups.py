@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed, and what tells them from the others."""
+"""Runs that differ in the seed or the fold alone, and what tells them from others."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,13 @@ from nfml_jax.names import flatten
 from nfml_jax.results.records import quantity
 
 CONFIDENCE = 0.95
+REPEATED = "seed", "data.fold"
+"""Fields that only say which of several runs of the same thing one is."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Records of one name, data set and config but for the seed.
+    """Records of one name, data set and config, but for `REPEATED`.
 
     `fields` are those of the config in which groups of that name and data differ.
     """
@@ -34,11 +36,25 @@ class Group:
     def seeds(self) -> int:
         return len({record["seed"] for record in self.records})
 
+    @property
+    def folds(self) -> int:
+        """Of a cross-validation; 1 without one."""
+        return len({_fold(record) for record in self.records})
+
     def numbers(self, metric: str) -> list[float]:
-        """The metric of those runs that are done and have it."""
-        done = [r for r in self.records if r["status"] == "done"]
-        values = [quantity(record, metric) for record in done]
-        return [value for value in values if value is not None]
+        """The metric of those runs that are done and have it.
+
+        Of several folds one number each, the mean over its seeds: those aren't
+        independent.
+        """
+        by_fold: dict[int | None, list[float]] = {}
+        for record in self.records:
+            value = quantity(record, metric) if record["status"] == "done" else None
+            if value is not None:
+                by_fold.setdefault(_fold(record), []).append(value)
+        if len(by_fold) > 1:
+            return [float(np.mean(values)) for values in by_fold.values()]
+        return [value for values in by_fold.values() for value in values]
 
     def lost(self) -> dict[str, int]:
         """How many runs are not done, by how they stand."""
@@ -68,12 +84,18 @@ def group(records: Sequence[Mapping]) -> list[Group]:
 
 
 def _fields(record):
-    """A run's config without its seed, and without what is empty.
+    """A run's config without `REPEATED`, and without what is empty.
 
     A field that came to be later, and is empty, tells no run from an older one.
     """
     fields = flatten(record.get("config", {}))
-    return {n: v for n, v in fields.items() if n != "seed" and v not in ("", None)}
+    return {
+        n: v for n, v in fields.items() if n not in REPEATED and v not in ("", None)
+    }
+
+
+def _fold(record) -> int | None:
+    return record.get("config", {}).get("data", {}).get("fold")
 
 
 def half_width(values: Sequence[float], kind: str = "ci") -> float | None:

@@ -61,7 +61,8 @@ def table(
 ) -> Table:
     """A row for each group of records, a column for each metric.
 
-    What differs has columns of its own; the best of what differs in them is marked.
+    The mean over seeds, of a cross-validation over folds, ± half an interval. What
+    differs has columns of its own; the best of what differs in them is marked.
     """
     groups = group(records)
     fields = list(dict.fromkeys(field for g in groups for field in g.fields))
@@ -72,7 +73,7 @@ def table(
     rows = []
     for i, g in enumerate(groups):
         values = [str(g.fields.get(field, ABSENT)) for field in fields]
-        words = [g.name, _data(g), *values, str(g.seeds)]
+        words = [g.name, _data(g), *values, _seeds([g])]
         rows.append((words, [column[i] for column in columns]))
     heads = ["run", "data (training / test)", *fields, "seeds"]
     return Table(heads, list(metrics), rows, wide=len(heads) - 1)
@@ -111,9 +112,9 @@ def grid(
             cells[key] = replace(cells[key], best=mean is not None and mean == best)
     rows = []
     for label in labels:
-        counts = sorted({groups[label, n].seeds for n in data if (label, n) in groups})
-        seeds = "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
-        rows.append(([label, seeds], [cells.get((label, n), Cell()) for n in data]))
+        there = [groups[label, name] for name in data if (label, name) in groups]
+        shown = [cells.get((label, name), Cell()) for name in data]
+        rows.append(([label, _seeds(there)], shown))
     return Table([metric, "seeds"], data, rows, wide=1)
 
 
@@ -161,4 +162,18 @@ def _data(members: Group) -> str:
     known = [r["data"] for r in members.records if "train" in r["data"]]
     if not known:
         return members.data
-    return "{name} ({train:,} / {test:,})".format(**known[0])
+    train, test = (_span([d[part] for d in known]) for part in ("train", "test"))
+    return f"{known[0]['name']} ({train} / {test})"
+
+
+def _seeds(groups: Sequence[Group]) -> str:
+    """How many seeds the groups have, and of how many folds."""
+    seeds, folds = (
+        _span(n) for n in zip(*((g.seeds, g.folds) for g in groups), strict=True)
+    )
+    return seeds if folds == "1" else f"{seeds} of {folds} folds"
+
+
+def _span(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return "–".join(f"{n:,}" for n in dict.fromkeys([least, most]))

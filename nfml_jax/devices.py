@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# How the names of parameters begin that devices have a share of each, along axis 0.
+SPLIT = "split_"
+
 
 def gather(x: jax.Array, axis_name: str | None) -> jax.Array:
     """All devices' rows [N·B, ...] of x [B, ...], in the order of the devices.

@@ -36,10 +36,10 @@ def scan(step: Callable, start: PyTree, xs: PyTree, *, reverse: bool = False):
 
 def vary_as(tree: PyTree, like: PyTree) -> PyTree:
     """`tree`, varying over all device axes that anything of `like` does."""
-    axes = frozenset().union(*map(_axes, jax.tree.leaves(like)))
+    axes = frozenset().union(*map(axes_of, jax.tree.leaves(like)))
 
     def vary(x):
-        lacking = tuple(axes - _axes(x))
+        lacking = tuple(axes - axes_of(x))
         return lax.pcast(jnp.asarray(x), lacking, to="varying") if lacking else x
 
     return jax.tree.map(vary, tree)
@@ -50,8 +50,11 @@ def _carried(step, start):
     return vary_as(start, jax.eval_shape(lambda: step(start)))
 
 
-def _axes(x) -> frozenset:
-    """The device axes that an array or its abstract value varies over."""
+def axes_of(x) -> frozenset:
+    """The device axes that an array or its abstract value varies over.
+
+    None are known outside `jax.shard_map`, nor where it doesn't check.
+    """
     aval = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
     kind = getattr(aval, "manual_axis_type", None)
     # JAX 0.10's first releases call it `vma`; outside shard_map there is neither.

@@ -48,9 +48,9 @@ class EmbeddingClassifier(Embedder):
         """Class scores `[B, C]` of embeddings `[B, D]`."""
         return self.head.logits(embeddings)
 
-    def class_weights(self) -> jax.Array:
+    def class_weights(self, classes: jax.Array | None = None) -> jax.Array:
         """A vector `[C, D]` for each class; see `MarginHead.class_weights`."""
-        return self.head.class_weights()
+        return self.head.class_weights(classes)
 
 
 class EmbeddingLearner(Embedder):

@@ -19,8 +19,8 @@ NOTHING = -1e30
 # run has saved doesn't depend on how many devices it had.
 SHARES = 128
 
-# No class: of rows that only fill a block up.
-NO_CLASS = -1
+# No class: of rows that only fill a block up. Beyond all labels, as they come last.
+NO_CLASS = 2**31 - 1
 
 
 class Classes(NamedTuple):
@@ -78,9 +78,9 @@ def over_devices(found: Sums, axis_name: str | None) -> Sums:
     """The `Sums` of all devices' classes, from those of each."""
     if axis_name is None:
         return found
-    top = lax.pmax(lax.stop_gradient(found.others), axis_name)
+    top, rival = lax.pmax(lax.stop_gradient(found), axis_name)
     total = lax.psum(jnp.exp(found.others - top), axis_name)
-    return Sums(top + jnp.log(total), lax.pmax(found.rival, axis_name))
+    return Sums(top + jnp.log(total), rival)
 
 
 def share_of(count: int, axis_name: str | None) -> tuple[jax.Array, int]:

@@ -59,9 +59,10 @@ class MarginHead(nn.Module):
     statistics are made of are gathered.
 
     `summation` names an entry of `SUMMATIONS`: "dense", "streamed" (`class_chunk`
-    classes at a time), "sharded" or "sharded_streamed", whose `weights` and `bias` are
-    a device's share of the whole within the device axis. They are filled up to a
-    multiple of `SHARES` rows, and so fit any number of devices that divides it. With
+    classes at a time), "sharded" or "sharded_streamed". These call their parameters
+    `split_weights` and `split_bias` [C], which are a device's share of the whole within
+    the device axis; they are filled up to a multiple of `SHARES` rows, and so fit any
+    number of devices that divides it. With
     `class_share` below 1 only that share of the classes, drawn from the stream
     "classes" at each step, is summed over (Partial FC), where there is such a stream.
 
@@ -159,13 +160,17 @@ class MarginHead(nn.Module):
         logits = Logits(margin, scale).free(queries, *classes[:2])
         return logits[:, : self.num_classes]
 
-    def class_weights(self) -> jax.Array:
-        """A vector for each class, [C, D]: its weights, or its dominant sub-centre."""
-        weights = self.get_variable("params", "weights")[: self.num_classes]
+    def class_weights(self, classes: jax.Array | None = None) -> jax.Array:
+        """A vector for each class, [C, D]: its weights, or its dominant sub-centre.
+
+        With `classes` [N], of these alone, [N, D].
+        """
+        weights = self.get_variable("params", self._named("weights"))
+        wanted = slice(self.num_classes) if classes is None else classes
         if weights.ndim == 2:
-            return weights
-        dominant = jnp.argmax(self.get_variable(STATISTICS, "wins"), axis=-1)
-        return weights[jnp.arange(len(weights)), dominant]
+            return weights[wanted]
+        dominant = jnp.argmax(self.get_variable(STATISTICS, "wins")[wanted], axis=-1)
+        return weights[wanted][jnp.arange(len(dominant)), dominant]
 
     def formula(self) -> str:
         """The right class's logit, with the head's numbers in it."""
@@ -188,6 +193,10 @@ class MarginHead(nn.Module):
         """The axis whose devices have a share of the classes each, if any."""
         return self.axis_name if SUMMATIONS[self.summation].split else None
 
+    def _named(self, parameter):
+        """The name of a parameter with a row for each class."""
+        return f"{devices.SPLIT * SUMMATIONS[self.summation].split}{parameter}"
+
     @nn.compact
     def _variables(self, embeddings):
         """The margin with its statistics, the classes that are here, and the scale."""
@@ -197,7 +206,7 @@ class MarginHead(nn.Module):
         several = self.margin.subcentres > 1
         shape = rows, *[self.margin.subcentres] * several, embeddings.shape[-1]
         init = nn.initializers.lecun_normal(-1, -2, batch_axis=range(len(shape) - 2))
-        weights = self.param("weights", init, shape, jnp.float32)
+        weights = self.param(self._named("weights"), init, shape, jnp.float32)
         statistics = self.margin.initial_statistics(self.num_classes)
         statistics = {
             name: self.variable(STATISTICS, name, lambda value=value: value).value
@@ -207,10 +216,12 @@ class MarginHead(nn.Module):
         scale = self._scale(margin)
         bias = None
         if margin.bias:
-            shape = () if margin.shared_bias else (rows,)
+            name, shape = self._named("bias"), (rows,)
+            if margin.shared_bias:
+                name, shape = "bias", ()
             start = margin.initial_bias(self.num_classes, scale)
             init = nn.initializers.constant(start)
-            bias = self.param("bias", init, shape, jnp.float32)
+            bias = self.param(name, init, shape, jnp.float32)
             bias = jnp.broadcast_to(bias, (rows,))
         number = first + jnp.arange(rows)
         number = jnp.where(number < self.num_classes, number, NO_CLASS)

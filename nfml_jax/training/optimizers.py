@@ -4,19 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
+from nfml_jax.training.sharding import norm
 
 PyTree = Any
 
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sgd": lambda momentum: optax.trace(momentum, nesterov=False),
+    # Half the memory for what momentum remembers, which its noise doesn't show.
+    "sgd_bfloat16": lambda momentum: optax.trace(
+        momentum, accumulator_dtype=jnp.bfloat16
+    ),
     "nesterov": lambda momentum: optax.trace(momentum, nesterov=True),
     "adam": lambda momentum: optax.scale_by_adam(b1=momentum),
     "lamb": lambda momentum: optax.chain(
-        optax.scale_by_adam(b1=momentum), optax.scale_by_trust_ratio()
+        optax.scale_by_adam(b1=momentum), _scale_by_trust_ratio()
     ),
     "rmsprop": lambda momentum: optax.chain(
         optax.scale_by_rms(), optax.trace(momentum)
@@ -93,7 +99,7 @@ def make_optimizer(
     if not 0 <= momentum < 1:
         raise UserError(f"optimizer.momentum = {momentum} must lie in [0, 1).")
     if clip_norm:
-        parts.append(optax.clip_by_global_norm(clip_norm))
+        parts.append(_clip_by_norm(clip_norm))
     parts.append(look_up(OPTIMIZERS, name, "optimizer")(momentum))
     if decays:
         parts.append(optax.add_decayed_weights(weight_decay, mask=_is_matrix))
@@ -106,6 +112,27 @@ def make_optimizer(
 def is_known(number: float | jax.Array) -> bool:
     """Whether it can be checked: it is no array, which may be traced."""
     return not isinstance(number, jax.Array)
+
+
+# These two are optax's with a norm that is of a whole parameter where devices have a
+# share each.
+def _clip_by_norm(most: float) -> optax.GradientTransformation:
+    def clip(grads, params=None):
+        length = norm(grads)
+        return jax.tree.map(
+            lambda g: jnp.where(length < most, g, g / length * most), grads
+        )
+
+    return optax.stateless(clip)
+
+
+def _scale_by_trust_ratio() -> optax.GradientTransformation:
+    def scale(update, param):
+        lengths = norm(param), norm(update)
+        ratio = lengths[0] / jnp.where(lengths[1] == 0.0, 1.0, lengths[1])
+        return update * jnp.where(lengths[0] * lengths[1] == 0.0, 1.0, ratio)
+
+    return optax.stateless(lambda updates, params: jax.tree.map(scale, updates, params))
 
 
 def _is_matrix(params: PyTree) -> PyTree:

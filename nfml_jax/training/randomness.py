@@ -27,3 +27,14 @@ def row_keys(key: jax.Array, step: jax.Array, rows: jax.Array) -> jax.Array:
     """
     step_key = jax.random.fold_in(key, step)
     return jax.vmap(jax.random.fold_in, (None, 0))(step_key, rows)
+
+
+def shared_keys(seed, step: jax.Array, *purposes: str) -> dict[str, jax.Array]:
+    """A key for each purpose at a step, by its name, the same on every device.
+
+    For what is drawn for a whole batch, or for a row by its place in it.
+    """
+    return {
+        purpose: jax.random.fold_in(purpose_key(root_key(seed), purpose), step)
+        for purpose in purposes
+    }

@@ -19,7 +19,7 @@ from nfml_jax.training.interrupts import Interrupted, Interrupts
 from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
-from nfml_jax.training.sharding import replicate
+from nfml_jax.training.sharding import place
 from nfml_jax.training.step import TrainState
 from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.writers import RunWriter
@@ -110,6 +110,8 @@ class Run:
 
     def _header(self):
         rows = {**self.setup.describe(), "run directory": str(self.directory.path)}
+        if self.group is not None:
+            rows["one of"] = f"{self.group['runs']} runs in one program"
         self.terminal.header(self.setup.config["name"], rows)
         for sentence in self.experiment.warnings():
             self.terminal.warning(sentence)
@@ -183,7 +185,7 @@ class Run:
             variables, meta = self.saved.restore_model("best")
             reported = {"checkpoint": "best", "step": meta["step"]}
         self.terminal.note("Evaluating.")
-        variables = replicate(variables, self.setup.mesh)
+        variables = place(variables, self.setup.mesh)
         report = self.experiment.report(variables, self.apply)
         write_report(report, path, self.writer, total, self.setup.config)
         self.clock.charge(self)

@@ -16,7 +16,7 @@ from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.provenance import device_description
 from nfml_jax.training.randomness import purpose_key, root_key
-from nfml_jax.training.sharding import make_mesh, replicate
+from nfml_jax.training.sharding import make_mesh, place
 from nfml_jax.training.step import (
     TrainState,
     compile_dispatch,
@@ -107,7 +107,7 @@ class Setup:
         """The state at step 0, placed on the devices."""
         variables = self._init(self._purpose("init"))
         average = self.settings["average_decay"] > 0
-        return replicate(
+        return place(
             init_state(variables, self.optimizer, average=average), self.mesh
         )
 

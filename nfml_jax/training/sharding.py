@@ -4,6 +4,11 @@ A step is written for one device: it sees that device's share of the batch, and 
 with `lax.pmean` over `AXIS`. That is the meaning of `jax.pmap`, which since JAX 0.8
 is itself `jit` of `shard_map`; here the two are written out, so that the replicated
 state has no leading device axis and a forgotten average is an error at trace time.
+
+What all devices share is replicated. Too large for that, a parameter whose name begins
+with `nfml_jax.devices.SPLIT` lies split over the devices, and with it everything that
+has its path: its optimiser's state and its average. The step sees a device's share,
+which JAX knows to vary between devices; by that it is told from the rest.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +21,14 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.devices import SPLIT
+from nfml_jax.errors import UserError
+from nfml_jax.loops import axes_of
+
 AXIS = "batch"
 REPLICATED = P()
+# Stands for the specs that the names of a tree's leaves give, see `specs`.
+BY_NAME = "by name"
 
 PyTree = Any
 
@@ -33,6 +44,28 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     """The same values on every device of the mesh, without a leading device axis."""
     return jax.device_put(tree, NamedSharding(mesh, P()))
+
+
+def place(tree: PyTree, mesh: Mesh) -> PyTree:
+    """The values on the devices of the mesh, split where their names say so."""
+    return jax.device_put(
+        tree, jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs(tree))
+    )
+
+
+def specs(tree: PyTree) -> PyTree:
+    """How the leaves lie on the devices: `P(AXIS)` for what is split, `P()` else."""
+
+    def spec(path, leaf):
+        named = any(str(getattr(key, "key", "")).startswith(SPLIT) for key in path)
+        return P(AXIS) if named else P()
+
+    return jax.tree_util.tree_map_with_path(spec, tree)
+
+
+def is_split(leaf: jax.Array) -> bool:
+    """Whether this is one device's share of a whole, seen from within a step."""
+    return AXIS in axes_of(leaf)
 
 
 def split(batch: PyTree, mesh: Mesh) -> PyTree:
@@ -57,11 +90,13 @@ def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
     Parameters are cast to "varying" before differentiation: shard_map would otherwise
     sum the gradients over devices by itself, and the average would be of sums. Of the
     collections only inexact leaves take part in both; integers (constants, counts) must
-    be the same on all devices, and stay what they are.
+    be the same on all devices, and stay what they are. A split parameter's gradient is
+    its device's share of the average's.
     """
     differentiate = jax.value_and_grad(loss, has_aux=True)
 
     def averaged(params, collections, batch, *rest):
+        shares = jax.tree.map(is_split, params)
         # The mutable collections go along: rows of one device change them.
         params, collections = varying((params, collections))
         if accumulate == 1:
@@ -75,10 +110,22 @@ def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
         collections = jax.tree.map(
             lambda x: lax.pmean(x, AXIS) if is_inexact(x) else x, collections
         )
-        value, metrics, grads = lax.pmean((value, metrics, grads), AXIS)
-        return value, collections, metrics, grads
+        value, metrics = lax.pmean((value, metrics), AXIS)
+        return value, collections, metrics, _averaged(grads, shares)
 
     return averaged
+
+
+def _averaged(grads, shares):
+    """The gradients of the devices' mean loss, from those of each device's own.
+
+    JAX has summed those of split parameters over the losses already.
+    """
+    return jax.tree.map(
+        lambda g, share: g / lax.axis_size(AXIS) if share else lax.pmean(g, AXIS),
+        grads,
+        shares,
+    )
 
 
 def _accumulated(differentiate, params, collections, batch, rest, parts):
@@ -105,9 +152,22 @@ def _accumulated(differentiate, params, collections, batch, rest, parts):
 
 def varying(tree: PyTree) -> PyTree:
     """`tree`'s inexact leaves as values that may differ between devices, in a step."""
-    return jax.tree.map(
-        lambda x: lax.pcast(x, AXIS, to="varying") if is_inexact(x) else x, tree
-    )
+
+    def vary(x):
+        shared = is_inexact(x) and not is_split(x)
+        return lax.pcast(x, AXIS, to="varying") if shared else x
+
+    return jax.tree.map(vary, tree)
+
+
+def norm(tree: PyTree) -> jax.Array:
+    """The Euclidean norm of all leaves, whole ones and devices' shares; in a step."""
+
+    def squares(x):
+        total = jnp.sum(jnp.abs(x) ** 2)
+        return lax.psum(total, AXIS) if is_split(x) else total
+
+    return jnp.sqrt(sum(map(squares, jax.tree.leaves(tree))))
 
 
 def is_inexact(leaf: jax.Array) -> bool:
@@ -125,13 +185,41 @@ def per_device(
 ) -> Callable:
     """Compile a per-device `step` for the mesh; pmap's meaning.
 
-    `in_specs` and `out_specs` are `P()` for what all devices share and `P(AXIS)` for
-    what is split along axis 0 (pmap's `None` and `0`). The first `donate` arguments are
+    `in_specs` and `out_specs` are `P()` for what all devices share, `P(AXIS)` for
+    what is split along axis 0 (pmap's `None` and `0`), and `BY_NAME` for a state that
+    is the first argument, and the first result. The first `donate` arguments are
     given away: their buffers are reused for the results. Unless `checked`, JAX doesn't
     keep track of what varies between devices, and a forgotten average goes unseen, as
     in pmap: for steps with loops of libraries that don't satisfy its rules.
     """
-    mapped = jax.shard_map(
-        step, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=checked
-    )
+
+    def mapped(*args):
+        named = specs(args[0])
+        if not checked and P(AXIS) in _leaves(named):
+            raise UserError(
+                "This model's step cannot have split parameters, because JAX doesn't "
+                "follow its loops; take head.summation='streamed'."
+            )
+
+        def resolved(given):
+            return jax.tree.map(
+                lambda spec: named if spec == BY_NAME else spec, given, is_leaf=_is_spec
+            )
+
+        return jax.shard_map(
+            step,
+            mesh=mesh,
+            in_specs=resolved(in_specs),
+            out_specs=resolved(out_specs),
+            check_vma=checked,
+        )(*args)
+
     return jax.jit(mapped, donate_argnums=tuple(range(donate)))
+
+
+def _leaves(tree):
+    return jax.tree.leaves(tree, is_leaf=_is_spec)
+
+
+def _is_spec(x):
+    return isinstance(x, P)

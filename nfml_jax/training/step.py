@@ -12,14 +12,20 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.training.randomness import row_keys
-from nfml_jax.training.sharding import is_inexact, per_device, value_and_grad
+from nfml_jax.training.sharding import (
+    BY_NAME,
+    is_inexact,
+    norm,
+    per_device,
+    value_and_grad,
+)
 
 PyTree = Any
 
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a resumed run needs; the same on every device.
+    """Everything that a resumed run needs; the same on every device, or split by name.
 
     `collections` are Flax's mutable collections beside "params" (batch statistics, and
     constants); `average` is the exponential moving average of the Flax variables, both
@@ -88,7 +94,7 @@ def make_step(
             t = state.step.astype(jnp.float32)
             decay = jnp.minimum(average_decay, (1 + t) / (10 + t))
             average = moving_average(average, {"params": params, **collections}, decay)
-        norms = {f"grad_norm/{k}": optax.tree.norm(g) for k, g in grads.items()}
+        norms = {f"grad_norm/{k}": norm(g) for k, g in grads.items()}
         metrics = {"loss": value, **metrics, **norms}
         state = TrainState(
             state.step + 1, params, collections, optimizer_state, average
@@ -154,4 +160,5 @@ def make_steps(step: Callable, take: Callable, most: int) -> Callable:
 
 def compile_dispatch(steps_of: Callable, mesh: Mesh, *, checked: bool) -> Callable:
     """`steps_of(state, steps, chunk, resident)`, the state given away, for a mesh."""
-    return per_device(steps_of, mesh, (P(), P(), P(), P()), donate=1, checked=checked)
+    given, result = (BY_NAME, P(), P(), P()), (BY_NAME, P())
+    return per_device(steps_of, mesh, given, result, donate=1, checked=checked)

@@ -7,6 +7,7 @@ from nfml_jax.training.experiment import Experiment
 
 EXPERIMENTS = {
     "margin": "experiments.margin:MarginExperiment",
+    "identities": "experiments.identities:IdentitiesExperiment",
     "density": "experiments.density:DensityExperiment",
     "pairs": "experiments.pairs:PairsExperiment",
     "conditional": "experiments.conditional:ConditionalExperiment",

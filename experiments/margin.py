@@ -8,6 +8,7 @@ from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import classification, geometry, retrieval
 from nfml_jax.recognition import EmbeddingClassifier, make_classifier
 from nfml_jax.training.experiment import Report
+from nfml_jax.training.randomness import shared_keys
 
 
 class MarginExperiment(EmbeddingExperiment):
@@ -57,7 +58,7 @@ class MarginExperiment(EmbeddingExperiment):
             batch["label"],
             step,
             mutable=list(collections),
-            rngs={"margin": keys[0]},
+            rngs=shared_keys(self.config["seed"], step, "margin", "classes"),
         )
         metrics = {"accuracy": out.correct.mean(), **out.logged}
         return out.loss.mean(), (collections, metrics)

@@ -1,0 +1,61 @@
+r"""ArcFace (Deng et al. 2019) on a million made-up identities.
+
+None of them is stored: a view is drawn when it is needed, of the identity's traits, of
+circumstances twice as large, and of noise. The class weights lie split over the devices
+there are, and are summed over some at a time, so that no [batch, classes] is ever held.
+With embeddings of 512, weights and gradient take 2 GB each in float32 and the momentum,
+in bfloat16, 1 GB::
+
+    python launch.py --config=configs/million_identities.py \
+        --config.train.total="5 steps"
+
+is what a CPU does in minutes; an epoch, each identity seen once, is 2,000 steps. On
+fewer identities and a smaller scale of things the same training is seen to learn on a
+CPU, where strangers' rank-1 rises above that of the views::
+
+    python launch.py --config=configs/million_identities.py:2000
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    name, count, smoke = defaults.read_argument(arg, "arcface", 1_000_000)
+    if smoke:
+        count = min(count, 150)
+    few = count <= 100_000
+    config = defaults.training(f"{name}_{count}_identities", "identities")
+    config.identities = {
+        "count": count,
+        "size": 128,  # numbers of a view
+        "traits": 32,  # independent ones of an identity
+        "circumstances": 32,  # and of what has nothing to do with it
+        "disturbance": 2.0,  # how much larger these are
+        "noise": 0.1,
+        "seed": 0,
+    }
+    config.encoder = {
+        "name": "mlp",
+        "embedding_size": 64 if few else 512,
+        "hidden": (256,) if few else (1024,),
+        "dtype": "float32",
+    }
+    config.head = {
+        "name": name,  # any of nfml_jax.heads.MARGINS with a scale
+        "scale": "32",
+        "warmup_steps": 200,
+        "summation": "sharded_streamed",  # see nfml_jax.heads.SUMMATIONS
+        "class_chunk": 2048,  # classes held at a time
+        "class_share": 1.0,  # below 1: Partial FC, on a sample of the classes
+    }
+    config.report = {"identities": 1000, "probes": 2}
+    config.optimizer.name = "sgd_bfloat16"
+    config.optimizer.learning_rate = 1.0
+    config.train.batch_size = 256 if few else 512
+    config.train.total = "1500 steps" if few else "20000 steps"
+    config.train.log_every = "50 steps" if few else "10 steps"
+    config.train.evaluate_every = "500 steps"
+    config.train.checkpoint_every = "500 steps"
+    if smoke:
+        config.report = {"identities": 50, "probes": 1}
+    return defaults.finish(config, smoke)

@@ -1,0 +1,158 @@
+"""Very many made-up identities: a margin head on more classes than are ever stored."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.embedding import under
+from nfml_jax import plots
+from nfml_jax.data.identities import Identities
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation import geometry, identification
+from nfml_jax.recognition import make_classifier
+from nfml_jax.training.experiment import Report
+from nfml_jax.training.randomness import purpose_key, root_key, shared_keys
+from nfml_jax.training.sharding import AXIS
+
+
+class IdentitiesExperiment:
+    """An encoder and a margin head on views that are drawn as they are needed.
+
+    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "identities"
+    ("count" of those to train on, and fields of `nfml_jax.data.identities.Identities`),
+    "encoder" and "head" (of `nfml_jax.recognition.make_classifier`) and "report"
+    ("identities" to judge by, "probes" of each). A stranger's number is beyond those
+    that are trained on; so are the traits that follow from it.
+    """
+
+    best = None
+    train_arrays = None
+
+    def __init__(self, config: dict):
+        self.config = config
+        drawn = dict(config["identities"])
+        self.count = drawn.pop("count")
+        self.drawn = Identities(**drawn)
+        asked = config["report"]["identities"]
+        if not 2 <= asked <= self.count:
+            raise UserError(
+                f"report.identities is {asked}; expected 2 to {self.count}, the "
+                "identities.count to train on."
+            )
+        self.classifier = self._make_classifier()
+        self._training_classifier = self._make_classifier(AXIS)
+
+    def _make_classifier(self, axis_name=None):
+        parts = self.config["encoder"], self.config["head"], self.count
+        return make_classifier(*parts, axis_name=axis_name)
+
+    def describe(self) -> dict[str, str]:
+        encoder = self.config["encoder"]
+        return {
+            "data": f"{self.count:,} made-up identities, views of {self.drawn.size}",
+            "encoder": f"{encoder['name']}, embeddings of {encoder['embedding_size']}",
+            "loss": self.classifier.head.words(),
+        }
+
+    def warnings(self) -> list[str]:
+        infeasible = self.classifier.head.margin.feasibility(
+            self.count, self.config["encoder"]["embedding_size"]
+        )
+        return [infeasible] if infeasible else []
+
+    def data(self) -> dict:
+        asked = self.config["report"]
+        return {
+            "name": "identities",
+            "source": "made up",
+            "train": self.count,
+            "test": asked["identities"] * asked["probes"],
+        }
+
+    def model(self) -> dict:
+        share = self.config["head"].get("class_share", 1.0)
+        return {
+            "best": self.best,
+            "num_classes": self.count,
+            "softmax": "all classes" if share == 1.0 else f"Partial FC, {share:g}",
+        }
+
+    def init(self, key):
+        views = jnp.zeros((2, self.drawn.size))
+        return self.classifier.init(key, views, jnp.zeros(2, jnp.int32))
+
+    def loss(self, params, collections, batch_and_keys, step):
+        _, keys = batch_and_keys
+        of_identity, of_view = (
+            jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in range(2)
+        )
+        labels = jax.vmap(lambda key: jax.random.randint(key, (), 0, self.count))(
+            of_identity
+        )
+        out, collections = self._training_classifier.apply(
+            {"params": params, **collections},
+            self.drawn.views(labels, of_view),
+            labels,
+            step,
+            mutable=list(collections),
+            rngs=shared_keys(self.config["seed"], step, "margin", "classes"),
+        )
+        metrics = {"accuracy": out.correct.mean(), **out.logged}
+        return out.loss.mean(), (collections, metrics)
+
+    def validate(self, variables, apply) -> Report:
+        metrics, angles = self._measured("validation", variables, apply)
+        return Report(metrics, histograms={"validation/target_angle": angles})
+
+    def report(self, variables, apply) -> Report:
+        metrics, angles = self._measured("test", variables, apply)
+        return Report(
+            metrics,
+            {"target_angles": plots.angle_histograms(angles)},
+            histograms=under("test", {"target_angle": angles}),
+        )
+
+    def _measured(self, part, variables, apply):
+        """Rank-1 of identities trained on and of strangers; the former's angles.
+
+        Of the views themselves, too: what identification has to do without a model.
+        """
+        asked = self.config["report"]
+        count, probes = asked["identities"], asked["probes"]
+        known = np.linspace(0, self.count - 1, count).astype(np.int32)
+        metrics = {}
+        for who, identities in (("known", known), ("strangers", known + self.count)):
+            gallery = self._views(part, identities, 0, apply)
+            labels = np.tile(identities, probes)
+            shown = np.concatenate(
+                [self._views(part, identities, 1 + i, apply) for i in range(probes)]
+            )
+            embedded = [apply(self._embed, variables, v) for v in (gallery, shown)]
+            for name, (enrolled, searched) in {
+                f"{who}/rank1": embedded,
+                f"{who}/rank1_of_views": (gallery, shown),
+            }.items():
+                found = identification.search(searched, labels, enrolled, identities)
+                metrics[name] = found.rank_accuracy(1)
+            if who == "known":
+                centres = apply(self._centres, variables, identities)
+                places = np.tile(np.arange(count), probes)
+                angles = geometry.target_angles(embedded[1], centres, places)
+        metrics["target_angle"] = float(angles.mean())
+        return under(part, metrics), angles
+
+    def _views(self, part, identities, number, apply):
+        """The view of that number of each identity, the same whenever it is asked."""
+        seed = purpose_key(root_key(self.config["seed"]), part)
+        key = jax.random.fold_in(seed, number)
+        return apply(self._view, key, identities)
+
+    def _view(self, key, identities):
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, identities)
+        return self.drawn.views(identities, keys)
+
+    def _embed(self, variables, views):
+        return self.classifier.apply(variables, views, method="embed")
+
+    def _centres(self, variables, identities):
+        return self.classifier.apply(variables, identities, method="class_weights")

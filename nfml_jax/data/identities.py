@@ -1,0 +1,69 @@
+"""Made-up people, as many as are wanted: none of them is stored.
+
+An identity is a number, of which its traits are drawn anew whenever it is seen. A view
+mixes them with what has nothing to do with it (a pose, a light), which is the larger
+part, and with noise.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.errors import UserError
+
+# What a key of the seed is for.
+TRAITS, MIXING, DISTURBING = range(3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Identities:
+    """Views of `size` numbers: tanh(A traits + B circumstances) + noise.
+
+    `traits` and `circumstances` are counts of independent normal numbers; the latter
+    are `disturbance` times as large, and the noise has the deviation `noise`. A and B
+    follow from the `seed`.
+    """
+
+    size: int = 128
+    traits: int = 32
+    circumstances: int = 32
+    disturbance: float = 2.0
+    noise: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("size", "traits", "circumstances"):
+            if not getattr(self, name) >= 1:
+                raise UserError(
+                    f"data.{name} is {getattr(self, name)!r}; expected a whole number "
+                    "from 1 up."
+                )
+        if not (self.disturbance >= 0 and self.noise >= 0):
+            raise UserError(
+                f"data.disturbance = {self.disturbance!r} and data.noise = "
+                f"{self.noise!r} must be at least 0."
+            )
+
+    def views(self, identities: jax.Array, keys: jax.Array) -> jax.Array:
+        """A view [N, size] of each of the identities [N], by a random key [N]."""
+        key = self._key(TRAITS)
+        traits = jax.vmap(
+            lambda identity: jax.random.normal(
+                jax.random.fold_in(key, identity), (self.traits,)
+            )
+        )(identities)
+        count = self.circumstances + self.size
+        chance = jax.vmap(lambda key: jax.random.normal(key, (count,)))(keys)
+        circumstances, noise = jnp.split(chance, [self.circumstances], axis=1)
+        mixed = traits @ self._matrix(MIXING, self.traits)
+        other = circumstances @ self._matrix(DISTURBING, self.circumstances)
+        return jnp.tanh(mixed + self.disturbance * other) + self.noise * noise
+
+    def _matrix(self, purpose, inputs):
+        """Of independent entries, whose products have the variance of one input."""
+        entries = jax.random.normal(self._key(purpose), (inputs, self.size))
+        return entries / jnp.sqrt(inputs)
+
+    def _key(self, purpose):
+        return jax.random.fold_in(jax.random.key(self.seed), purpose)

@@ -52,22 +52,40 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
     size = min(len(x), max(1, SCORES // k))
     tiles = jnp.asarray(np.stack(list(blocks(x, size))))
     centres = np.asarray(_plus_plus(jnp.asarray(x), k, jax.random.key(seed)))
-    clusters, converged, moves = None, False, 0
+    clusters, moves = np.zeros(len(x), np.int32), 0
+    sums, counts = _sums(x, clusters, k)
     while True:
-        found, far, sums, counts = _assign(tiles, centres, len(x))
+        found = _nearest(tiles, centres)
         last, clusters = clusters, np.ravel(found)[: len(x)]
-        far = np.ravel(far)[: len(x)]
-        converged = last is not None and np.array_equal(last, clusters)
+        changed = np.flatnonzero(clusters != last)
+        converged = moves > 0 and not len(changed)
         if converged or moves == iterations:
             break
-        sums, counts = np.asarray(sums), np.asarray(counts)
-        centres = sums / np.maximum(counts, 1)[:, None]
-        empty = np.flatnonzero(counts == 0)
-        centres[empty] = x[np.argsort(-far, kind="stable")[: len(empty)]]
+        # Soon only few rows change their cluster.
+        for owners, add in ((last, np.subtract), (clusters, np.add)):
+            more = _sums(x[changed], owners[changed], k)
+            sums, counts = add(sums, more[0]), add(counts, more[1])
+        means = (sums / np.maximum(counts, 1)[:, None]).astype(x.dtype)
+        if (empty := np.flatnonzero(counts == 0)).size:
+            far = np.ravel(_distances(tiles, centres, found))[: len(x)]
+            means[empty] = x[np.argsort(-far, kind="stable")[: len(empty)]]
+        centres = means
         moves += 1
-    return Clustering(
-        clusters, centres + mean, float(far.sum(dtype=np.float64)), moves, converged
-    )
+    far = np.ravel(_distances(tiles, centres, found))[: len(x)]
+    inertia = float(far.sum(dtype=np.float64))
+    return Clustering(clusters, centres + mean, inertia, moves, converged)
+
+
+def _sums(x, clusters, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sum [k, D], in 64 bits, and the number [k] of each cluster's rows."""
+    counts = np.bincount(clusters, minlength=k)
+    held = np.flatnonzero(counts)
+    starts = (np.cumsum(counts) - counts)[held]
+    ordered = x[np.argsort(clusters, kind="stable")]
+    sums = np.zeros((k, x.shape[1]))
+    if len(held):
+        sums[held] = np.add.reduceat(ordered, starts, axis=0, dtype=np.float64)
+    return sums, counts
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -97,28 +115,21 @@ def _plus_plus(x, k, key):
 
 
 @jax.jit
-def _assign(tiles, centres, count):
-    """Nearest centre and squared distance to it, [T, S] each, sums and counts of all.
-
-    `tiles` [T, S, D] hold the `count` rows and padding, which counts nowhere.
-    """
-    k = len(centres)
+def _nearest(tiles, centres):
+    """The nearest centre [T, S] of rows in tiles [T, S, D]."""
     half_squares = _squares(centres) / 2
 
-    def step(carry, tile):
-        sums, counts, start = carry
+    def nearest(tile):
         products = jnp.matmul(tile, centres.T, precision=lax.Precision.HIGHEST)
-        nearest = jnp.argmax(products - half_squares, axis=1)
-        far = _squares(tile - centres[nearest])
-        own = (nearest[:, None] == jnp.arange(k)).astype(tile.dtype)
-        own *= (start + jnp.arange(len(tile)) < count)[:, None]
-        # A product, as sums by index may come in any order on a GPU.
-        sums += jnp.matmul(own.T, tile, precision=lax.Precision.HIGHEST)
-        return (sums, counts + own.sum(axis=0), start + len(tile)), (nearest, far)
+        return jnp.argmax(products - half_squares, axis=1).astype(jnp.int32)
 
-    start = jnp.zeros_like(centres), jnp.zeros(k), jnp.int32(0)
-    (sums, counts, _), (nearest, far) = lax.scan(step, start, tiles)
-    return nearest, far, sums, counts
+    return lax.map(nearest, tiles)
+
+
+@jax.jit
+def _distances(tiles, centres, clusters):
+    """The squared distance [T, S] of each row to the centre of its cluster [T, S]."""
+    return lax.map(lambda part: _squares(part[0] - centres[part[1]]), (tiles, clusters))
 
 
 def _squares(x):

@@ -29,6 +29,7 @@ STYLES = {
     "pending": "dim",
 }
 BAR_COLUMNS = 16
+WIDE = 72  # columns of a screen that has room for bars
 SPARE_LINES = 3  # of the screen, below the trials
 WATCHED = ("status.json", PROGRESS_FILE)
 
@@ -39,9 +40,9 @@ class SweepView:
     def __init__(self, terminal: Terminal, paths: Sequence[Path]):
         self._terminal, self._paths = terminal, paths
         self._places = {path: i for i, path in enumerate(paths, start=1)}
-        self._live = terminal.live(self.render)
         self._seen: dict[Path, tuple[tuple, Standing]] = {}
         self._began, self._ended = time.monotonic(), 0
+        self._live = terminal.live(self.render)
 
     def __enter__(self):
         self._live.__enter__()
@@ -75,7 +76,7 @@ class SweepView:
                 ratio=ratio, justify=justify, no_wrap=True, overflow="ellipsis"
             )
         for path, at in rows[:room]:
-            table.add_row(path.name, *_cells(at))
+            table.add_row(path.name, *_cells(at, bar=width >= WIDE))
         counts = Counter(at.status for _, at in rows)
         return Group(table, self._totals(counts, len(rows) - room))
 
@@ -98,14 +99,14 @@ class SweepView:
         return self._seen[path][1]
 
 
-def _cells(at: Standing) -> list:
+def _cells(at: Standing, bar: bool) -> list:
     """Status, bar, steps and loss of a trial."""
     known = at.total > 0
-    bar = ProgressBar(total=at.total, completed=at.step, width=BAR_COLUMNS)
+    drawn = ProgressBar(total=at.total, completed=at.step, width=BAR_COLUMNS)
     loss = "" if at.loss is None else f"loss {format_metric('loss', at.loss)}"
     return [
         Text(at.status, STYLES[at.status]),
-        bar if known else "",
+        drawn if known and bar else "",
         f"{math.floor(100 * at.step / at.total)}%" if known else "",
         loss,
     ]

@@ -3,6 +3,7 @@
 Rezende and Mohamed (ICML 2015, section 6.1), on energies whose normaliser is known.
 """
 
+import copy
 from functools import partial
 
 import jax
@@ -56,18 +57,27 @@ class VariationalExperiment:
     train_arrays = None
 
     def __init__(self, config: dict):
-        self.config = config
         self.energy = look_up(ENERGIES, config["energy"]["name"], "energy")
         self.flow = sampling_flow(config["flow"], self.energy.event_dim)
         self.checked = not has_equations(self.flow)
         self.q = approximation_of(self.flow)
-        self.objective = make_objective(**config["objective"], axis_name=AXIS)
+        self._configure(config)
         annealing = config["annealing"]
         if not (0 < annealing["start"] <= 1 and annealing["steps"] >= 0):
             raise UserError(
                 f"annealing.start = {annealing['start']:g} must lie in (0, 1] and "
                 f"annealing.steps = {annealing['steps']} be 0 (off) or more."
             )
+
+    def with_config(self, config: dict) -> "VariationalExperiment":
+        """The same flow and energy, with other numbers, traced or not."""
+        other = copy.copy(self)
+        other._configure(config)
+        return other
+
+    def _configure(self, config):
+        self.config = config
+        self.objective = make_objective(**config["objective"], axis_name=AXIS)
 
     def describe(self) -> dict[str, str]:
         flow, annealing = self.config["flow"], self.config["annealing"]

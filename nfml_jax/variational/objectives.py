@@ -145,7 +145,7 @@ def _shares(log_weights, axis_name):
 
 
 def _check(alpha):
-    if alpha == 1:
+    if not isinstance(alpha, Array) and alpha == 1:  # a traced one is not known yet
         raise UserError("alpha is 1, where the divergence is reverse_kl; use that.")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.sharding import PartitionSpec as P
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.checks import check_division
@@ -16,7 +17,7 @@ from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.provenance import device_description
 from nfml_jax.training.randomness import purpose_key, root_key
-from nfml_jax.training.sharding import make_mesh, place
+from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
 from nfml_jax.training.step import (
     TrainState,
     compile_dispatch,
@@ -105,11 +106,13 @@ class Setup:
 
     def state(self) -> TrainState:
         """The state at step 0, placed on the devices."""
-        variables = self._init(self._purpose("init"))
         average = self.settings["average_decay"] > 0
-        return place(
-            init_state(variables, self.optimizer, average=average), self.mesh
-        )
+
+        @jax.jit  # one program, rather than one for each shape of a parameter
+        def begin(variables):
+            return init_state(variables, self.optimizer, average=average)
+
+        return place(begin(self._init(self._purpose("init"))), self.mesh)
 
     def steps(self) -> Callable:
         """The training steps of a dispatch; see `nfml_jax.training.step.make_steps`."""
@@ -130,6 +133,12 @@ class Setup:
     def checked(self) -> bool:
         """Whether JAX can follow the model; see `nfml_jax.training.sharding`."""
         return getattr(self.experiment, "checked", True)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether each of several devices has a share of a parameter."""
+        split = jax.tree.leaves(specs(self._shapes), is_leaf=lambda x: isinstance(x, P))
+        return self.mesh.size > 1 and P(AXIS) in split
 
     def data(self, step: int) -> tuple[PyTree, PyTree]:
         """What a dispatch from `step` on is given: the feed's chunk, and its data."""

@@ -14,7 +14,7 @@ def markdown(table: Table) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     narrow = len(rows[0]) - table.wide
     lines.insert(1, "|---" * table.wide + "|--:" * narrow + "|")
-    return "\n".join(lines)
+    return "\n".join(lines + (["", table.note] if table.note else []))
 
 
 def comma_separated(table: Table) -> str:
@@ -51,6 +51,7 @@ def latex(table: Table) -> str:
         *(" & ".join(row) + r" \\" for row in rows),
         r"\bottomrule",
         r"\end{tabular}",
+        *([_escaped(table.note)] if table.note else []),
     ]
     return "\n".join(lines)
 
@@ -61,6 +62,7 @@ SPECIAL = {c: rf"\{c}" for c in "#$%&_{}"} | {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "–": "--",
+    "≈": r"$\approx$",
     "°": r"$^\circ$",
 }
 
@@ -79,7 +81,8 @@ def hypertext(table: Table) -> str:
             for i, text in enumerate(row)
         )
         lines.append(f"<tr>{cells}</tr>")
-    return "\n".join([*lines, "</tbody>", "</table>"])
+    note = [f"<p>{html.escape(table.note)}</p>"] if table.note else []
+    return "\n".join([*lines, "</tbody>", "</table>", *note])
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nfml_jax.results.groups import Group, group, half_width
+from nfml_jax.results.significance import LEVEL, even_with_best
 from nfml_jax.training.terminal import format_metric
 
 ABSENT = "–"
+EVEN = "≈"
+EVEN_IN_WORDS = (
+    f"{EVEN}: cannot be told from the best on the same data at {100 * LEVEL:g} % (Welch's "
+    "t-test over seeds or folds, each by itself; one run alone is not tested)."
+)
 
 # What is better, by the words of a metric's last name; what says neither has no best.
 HIGHER = {
@@ -37,10 +43,12 @@ class Cell:
     lost: str = ""
     number: str = ABSENT  # mean ± half, as a person reads it
     best: bool = False
+    even: bool = False  # by chance alone it may be as good as the best
 
     @property
     def text(self) -> str:
-        return f"{self.number} ({self.lost})" if self.lost else self.number
+        lost = f"({self.lost})" if self.lost else ""
+        return " ".join(filter(None, [self.number, EVEN if self.even else "", lost]))
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,12 @@ class Table:
     metrics: Sequence[str]
     rows: Sequence[tuple[Sequence[str], Sequence[Cell]]]
     wide: int  # so many of the words' columns are text, the others numbers
+
+    @property
+    def note(self) -> str:
+        """What the signs in the table mean."""
+        even = any(cell.even for _, cells in self.rows for cell in cells)
+        return EVEN_IN_WORDS if even else ""
 
 
 def table(
@@ -86,9 +100,20 @@ def _marked(groups: Sequence[Group], cells: Sequence[Cell], metric: str) -> list
         found.setdefault((g.name, g.data), []).append(shown)
     best = {key: _best(members, metric) for key, members in found.items()}
     return [
-        replace(c, best=c.mean is not None and c.mean == best[g.name, g.data])
-        for g, c in zip(groups, cells, strict=True)
+        replace(c, best=c.mean is not None and c.mean == best[g.name, g.data], even=e)
+        for g, c, e in zip(groups, cells, _even(groups, metric), strict=True)
     ]
+
+
+def _even(groups: Sequence[Group], metric: str) -> list[bool]:
+    """Whether each group cannot be told from the best on its data, of any name."""
+    choose, even = better(metric), [False] * len(groups)
+    for data in dict.fromkeys(g.data for g in groups) if choose else ():
+        here = [i for i, g in enumerate(groups) if g.data == data]
+        samples = [groups[i].numbers(metric) for i in here]
+        for i, mark in zip(here, even_with_best(samples, choose), strict=True):
+            even[i] = mark
+    return even
 
 
 def grid(
@@ -104,7 +129,11 @@ def grid(
     groups = {(g.label, g.data): g for g in group(records)}
     labels = dict.fromkeys(label for label, _ in groups)
     data = list(dict.fromkeys(name for _, name in groups))
-    cells = {key: cell(g, metric, digits, spread) for key, g in groups.items()}
+    even = _even(list(groups.values()), metric)
+    cells = {
+        key: replace(cell(g, metric, digits, spread), even=mark)
+        for (key, g), mark in zip(groups.items(), even, strict=True)
+    }
     for name in data:
         best = _best([c for (_, n), c in cells.items() if n == name], metric, least=1)
         for key in [key for key in cells if key[1] == name]:

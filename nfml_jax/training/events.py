@@ -74,11 +74,13 @@ class EventWriter:
         proto = make_image(rgb)
         self._events.add(step, Summary(value=[Summary.Value(tag=name, image=proto)]))
 
-    def hparams(self, hparams: dict, metrics: list[str]):
+    def hparams(self, hparams: dict, metrics: list[str] | None = None):
         """Makes this run a row of TensorBoard's HParams page.
 
         `hparams` is flat; what is neither a number, a bool nor a string is shown as
-        its `str`. `metrics` names the scalars shown by their last value.
+        its `str`. `metrics` names the scalars shown by their last value. Without, as
+        for a run of many, TensorBoard shows all, and of the hyperparameters those first
+        in which the runs differ.
         """
         self._events.add(0, _session_start(hparams, metrics))
         self._has_hparams = True
@@ -141,7 +143,7 @@ def _hparams_value(kind: str, **content):
     return Summary.Value(tag=f"_hparams_/{kind}", metadata=metadata)
 
 
-def _session_start(hparams: dict, metrics: list[str]):
+def _session_start(hparams: dict, metrics: list[str] | None):
     from tensorboardX.proto import api_pb2
     from tensorboardX.proto.plugin_hparams_pb2 import SessionStartInfo
     from tensorboardX.proto.summary_pb2 import Summary
@@ -160,19 +162,17 @@ def _session_start(hparams: dict, metrics: list[str]):
             start.hparams[name].string_value = str(value)
             kind = api_pb2.DATA_TYPE_STRING
         infos.append(api_pb2.HParamInfo(name=name, type=kind))
-    experiment = api_pb2.Experiment(
-        time_created_secs=time.time(),
-        hparam_infos=infos,
-        metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics
-        ],
-    )
-    return Summary(
-        value=[
-            _hparams_value("experiment", experiment=experiment),
-            _hparams_value("session_start_info", session_start_info=start),
-        ]
-    )
+    entries = [_hparams_value("session_start_info", session_start_info=start)]
+    if metrics is not None:
+        experiment = api_pb2.Experiment(
+            time_created_secs=time.time(),
+            hparam_infos=infos,
+            metric_infos=[
+                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics
+            ],
+        )
+        entries.append(_hparams_value("experiment", experiment=experiment))
+    return Summary(value=entries)
 
 
 def _session_end():

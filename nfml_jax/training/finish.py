@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nfml_jax import plots
 from nfml_jax.names import flatten
+from nfml_jax.results import RESULTS_FILE
 from nfml_jax.training.experiment import Experiment, Report
 from nfml_jax.training.projector import write_embedding
 from nfml_jax.training.provenance import revision, versions
@@ -28,7 +29,8 @@ def write_report(
         writer.histogram(step, name, values)
     for name, rows in report.embeddings.items():
         write_embedding(run_dir, step, name, *rows)
-    writer.hparams(flatten(config), list(report.metrics))
+    in_a_sweep = (run_dir.parent / RESULTS_FILE).exists()
+    writer.hparams(flatten(config), None if in_a_sweep else list(report.metrics))
 
 
 def make_result(

@@ -133,6 +133,20 @@ def test_two_runs_of_equal_hparams_stay_two_rows(tmp_path):
     assert sorted(len(group["sessions"]) for group in groups) == [1, 1]
 
 
+def test_what_a_sweep_varies_comes_first(tmp_path):
+    for seed in range(2):
+        for rate in (0.1, 0.2):
+            path = tmp_path / f"{rate}-{seed}"
+            path.mkdir()
+            with EventWriter(path) as writer:
+                writer.scalars(1, {"test/accuracy": rate})
+                writer.hparams(HPARAMS | {"seed": seed, "optimizer.rate": rate})
+    experiment, groups = session_groups(tmp_path)
+    columns = [info["name"] for info in experiment["hparamInfos"]]
+    assert columns[:2] == ["optimizer.rate", "seed"] and len(columns) == 7
+    assert len(groups) == 4
+
+
 def statuses(logdir):
     _, groups = session_groups(logdir)
     return [session.get("status") for group in groups for session in group["sessions"]]

@@ -113,6 +113,7 @@ class EmbeddingExperiment:
             report.metrics |= under("retrieval", found)
         if "one_shot" in self.config:
             report.metrics |= self._one_shot(variables, apply, embeddings)
+        report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:
             known = None if self.images.open_set else centres
             angles = geometry.angle_statistics(embeddings, test.labels, known)

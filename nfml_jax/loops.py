@@ -45,6 +45,16 @@ def vary_as(tree: PyTree, like: PyTree) -> PyTree:
     return jax.tree.map(vary, tree)
 
 
+def shared_as(tree: PyTree, like: PyTree) -> PyTree:
+    """`tree`, whose devices agree, known to be shared where `like`'s leaf is."""
+
+    def share(x, like):
+        axes = tuple(axes_of(x) - axes_of(like))
+        return lax.pmean(x, axes) if axes else x
+
+    return jax.tree.map(share, tree, like)
+
+
 def _carried(step, start):
     # Closed over: as an argument `start` would lose what it varies over.
     return vary_as(start, jax.eval_shape(lambda: step(start)))

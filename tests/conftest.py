@@ -55,16 +55,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture
-def on_two_devices(request):
-    """Runs the tests of a file beside the test's own where there are two devices.
+def on_fake_devices(request):
+    """Runs the tests of a file beside the test's own where there are several devices.
 
     They are fake ones of the CPU, and JAX counts its devices once in a process.
     """
 
-    def run(file):
+    def run(file, count):
         flags = os.environ.get("XLA_FLAGS", "")
         environment = os.environ | {
-            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=2",
+            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={count}",
             "JAX_PLATFORMS": "cpu",
         }
         command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider"]
@@ -79,6 +79,22 @@ def on_two_devices(request):
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
     return run
+
+
+@pytest.fixture
+def on_two_devices(on_fake_devices):
+    """`on_fake_devices` where there are two."""
+    return lambda file: on_fake_devices(file, 2)
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Figures stay white: how they look is tests/plots' business."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
-"""The sum over the classes a block at a time: [batch, classes] is never held.
+"""The sum over the classes a block at a time: [batch, classes] is never held beside.
 
-What a block adds is forgotten once it is summed, and made again for the gradient, which
-is in closed form: a wrong class's is its share of the sum.
+The gradient is in closed form: a wrong class's is its share of the sum. The logits that
+it takes are made again; or, where a row of the weights is as long as the batch, they
+wait where the weights' gradient will lie, which takes their place block by block.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,46 +17,61 @@ from nfml_jax.heads.classes import NO_CLASS, Classes, Sums, sums, wrong_classes
 
 
 def streamed(queries, classes: Classes, labels, scores, chunk: int) -> Sums:
-    """Holds the logits of at most `chunk` classes at once, [B, chunk]."""
-    blocks = _Blocks(classes, chunk)
-    example = blocks[0]
+    """Holds the logits of at most `chunk` classes at once, [B, chunk].
+
+    Logits can wait for the gradient if the classes are divisible into blocks of between
+    `chunk` / 2 and `chunk`; three products of matrices then do, instead of four.
+    """
+    # Devices' gradients of what they share are added up once, behind this.
+    queries, classes = loops.vary_as((queries, classes), (queries, classes))
+    example = _Blocks(classes, chunk)[0]
     # Traced numbers that `scores` holds become arguments, which have gradients.
     scores, numbers = jax.closure_convert(
         scores, queries, example.weights, example.bias
     )
     given = queries, classes.weights, classes.bias, numbers
-    # An argument shared by all devices would get a gradient that isn't.
-    given = loops.vary_as(given, given)
     return Sums(*_streamed(scores, chunk, given, (classes.number, labels)))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _streamed(scores, chunk, given, whole):
-    queries, weights, bias, numbers = given
-    number, labels = whole
-    blocks = _Blocks(Classes(weights, bias, number), chunk)
-
-    def step(_, place):
-        block = blocks[place]
-        free, terms = scores(queries, block.weights, block.bias, *numbers)
-        return (), sums(free, terms, block.number, labels)
-
-    _, parts = loops.scan(step, (), jnp.arange(blocks.count))
-    return jax.nn.logsumexp(parts.others, axis=0), jnp.max(parts.rival, axis=0)
+    return _summed(scores, chunk, given, whole, keep=False)[0]
 
 
 def _forward(scores, chunk, given, whole):
-    others, rival = _streamed(scores, chunk, given, whole)
-    return (others, rival), (given, whole, others)
+    found, waiting = _summed(scores, chunk, given, whole, keep=True)
+    return found, (given, whole, found[0], waiting)
+
+
+def _summed(scores, chunk, given, whole, keep):
+    """The sums, and the logarithms of the terms in their waiting place, or None."""
+    queries, weights, bias, numbers = given
+    number, labels = whole
+    blocks = _Blocks(Classes(weights, bias, number), chunk)
+    keep = keep and blocks.have_room_for(queries)
+
+    def step(waiting, place):
+        block = blocks[place]
+        free, terms = scores(queries, block.weights, block.bias, *numbers)
+        if keep:
+            row = terms.reshape(1, -1)
+            waiting = lax.dynamic_update_slice(waiting, row, (place, 0))
+        return waiting, sums(free, terms, block.number, labels)
+
+    start = jnp.zeros(blocks.flat, weights.dtype) if keep else None
+    waiting, parts = loops.scan(step, start, jnp.arange(blocks.count))
+    others = jax.nn.logsumexp(parts.others, axis=0)
+    return (others, jnp.max(parts.rival, axis=0)), waiting
 
 
 def _backward(scores, chunk, kept, slopes):
-    (queries, weights, bias, numbers), (number, labels), others = kept
+    given, (number, labels), others, waiting = kept
+    queries, weights, bias, numbers = given
     slope, _ = slopes
     blocks = _Blocks(Classes(weights, bias, number), chunk)
 
     def step(place, grads):
-        grad_shared, grad_classes = grads
+        grad_shared, grad_weights, grad_bias = grads
         # From the last on: what it has in common with the one before is overwritten.
         place = blocks.count - 1 - place
         block = blocks[place]
@@ -63,21 +80,30 @@ def _backward(scores, chunk, kept, slopes):
             (queries, numbers),
             block[:2],
         )
+        if waiting is not None:
+            row = lax.dynamic_slice(grad_weights, (place, 0), (1, terms.size))
+            terms = row.reshape(terms.shape)
         share = jnp.exp(terms - others[:, None]) * slope[:, None]
         wrong = wrong_classes(block.number, labels)
-        shared, own = pull_back(jnp.where(wrong, share, 0.0))
-        return jax.tree.map(jnp.add, grad_shared, shared), jax.tree.map(
-            lambda all, new: lax.dynamic_update_slice_in_dim(
-                all, new, blocks.start(place), 0
-            ),
-            grad_classes,
-            own,
-        )
+        shared, (of_weights, of_bias) = pull_back(jnp.where(wrong, share, 0.0))
+        if waiting is not None:
+            of_weights = of_weights.reshape(1, -1)
+            grad_weights = lax.dynamic_update_slice(
+                grad_weights, of_weights, (place, 0)
+            )
+        else:
+            grad_weights = blocks.written(grad_weights, place, of_weights)
+        grad_shared = jax.tree.map(jnp.add, grad_shared, shared)
+        return grad_shared, grad_weights, blocks.written(grad_bias, place, of_bias)
 
-    start = jax.tree.map(jnp.zeros_like, ((queries, numbers), (weights, bias)))
-    (grad_queries, grad_numbers), (grad_weights, grad_bias) = loops.fori_loop(
-        0, blocks.count, step, start
+    shared, grad_bias = jax.tree.map(jnp.zeros_like, ((queries, numbers), bias))
+    grad_weights = jnp.zeros_like(weights) if waiting is None else waiting
+    (grad_queries, grad_numbers), grad_weights, grad_bias = loops.fori_loop(
+        0, blocks.count, step, (shared, grad_weights, grad_bias)
     )
+    grad_weights = grad_weights.reshape(weights.shape)
+    # Of numbers that devices share, the steps have added them up.
+    grad_numbers = loops.shared_as(grad_numbers, numbers)
     return (grad_queries, grad_weights, grad_bias, grad_numbers), None
 
 
@@ -85,24 +111,44 @@ _streamed.defvjp(_forward, _backward)
 
 
 class _Blocks:
-    """Blocks of one size; the last begins before the one before it ends.
+    """Blocks of one size; the last may begin before the one before it ends.
 
     Classes that it has already seen are none in it.
     """
 
     def __init__(self, classes: Classes, chunk: int):
         self._classes, total = classes, len(classes.number)
-        self.count = -(-total // chunk)
-        self._size = -(-total // self.count)
-        self._last = total - self._size
+        sizes = range(min(chunk, total), max(chunk // 2, 1) - 1, -1)
+        even = next((size for size in sizes if total % size == 0), None)
+        self._size = even or -(-total // -(-total // chunk))
+        self.count = -(-total // self._size)
+        self._even, self._last = bool(even), total - self._size
+        # A block's weights as one row.
+        self.flat = self.count, self._size * math.prod(classes.weights.shape[1:])
 
-    def start(self, place):
-        return jnp.minimum(place * self._size, self._last)
+    def have_room_for(self, queries) -> bool:
+        """Whether a block's logits fit where its weights' gradient will lie."""
+        precise = jnp.promote_types(queries.dtype, jnp.float32)
+        fits = len(queries) * self._size <= self.flat[1]
+        return self._even and fits and precise == self._classes.weights.dtype
 
     def __getitem__(self, place) -> Classes:
-        start = self.start(place)
+        start = self._start(place)
         block = jax.tree.map(
             lambda x: lax.dynamic_slice_in_dim(x, start, self._size), self._classes
         )
         new = start + jnp.arange(self._size) >= place * self._size
         return block._replace(number=jnp.where(new, block.number, NO_CLASS))
+
+    def written(self, everything, place, block):
+        """`everything` [C, ...] (or None) with a block's part of it in its place."""
+        return jax.tree.map(
+            lambda x, new: lax.dynamic_update_slice_in_dim(
+                x, new, self._start(place), 0
+            ),
+            everything,
+            block,
+        )
+
+    def _start(self, place):
+        return jnp.minimum(place * self._size, self._last)

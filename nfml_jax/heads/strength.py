@@ -50,7 +50,7 @@ class Annealing:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not value >= 0:
+            if not isinstance(value, jax.Array) and not value >= 0:
                 raise UserError(
                     f"Annealing got {field.name}={value!r}; expected a number of at "
                     "least 0."

@@ -1,0 +1,103 @@
+"""Identities whose class weights two devices share, from the config to the result."""
+
+import importlib.util
+import os
+import signal
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from experiments.identities import IdentitiesExperiment
+from nfml_jax.devices import SPLIT
+from nfml_jax.training.checkpoints import Checkpoints
+from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.training.setup import Setup
+from nfml_jax.training.sharding import AXIS
+from nfml_jax.training.writers import read_metrics
+
+CONFIG = Path(__file__).parents[2] / "configs" / "million_identities.py"
+
+
+def config(**changes):
+    spec = importlib.util.spec_from_file_location("config", CONFIG)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config("smoke")
+    small = {"encoder.embedding_size": 16, "encoder.hidden": (32,)}
+    small |= {"identities.size": 32, "identities.traits": 8}
+    small |= {"identities.circumstances": 8, "head.class_chunk": 40}
+    config.update_from_flattened_dict(small | changes)
+    return config.to_dict()
+
+
+def weights_of(path):
+    with Checkpoints(path / "checkpoints") as saved:
+        variables, _ = saved.restore_model()
+    return variables["params"]["head"][SPLIT + "weights"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run on two devices."""
+    path = tmp_path_factory.mktemp("whole")
+    outcome = train_and_evaluate(
+        IdentitiesExperiment,
+        config(**{"optimizer.clip_norm": 5.0, "optimizer.weight_decay": 1e-3}),
+        path,
+    )
+    return path, outcome.result
+
+
+def test_one_device_does_the_same(whole, tmp_path):
+    path, result = whole
+    changes = {"optimizer.clip_norm": 5.0, "optimizer.weight_decay": 1e-3}
+    alone = train_and_evaluate(
+        IdentitiesExperiment, config(num_devices=1, **changes), tmp_path
+    )
+    np.testing.assert_allclose(weights_of(tmp_path), weights_of(path), atol=2e-3)
+    angle = "test/target_angle"
+    assert alone.result["metrics"][angle] == pytest.approx(
+        result["metrics"][angle], abs=0.1
+    )
+    norm = "train/grad_norm/head"
+    first, other = (
+        next(line[norm] for line in read_metrics(p / "metrics.jsonl") if norm in line)
+        for p in (path, tmp_path)
+    )
+    assert first == pytest.approx(other, rel=1e-3)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(whole, tmp_path):
+    class Stopped(IdentitiesExperiment):
+        def validate(self, variables, apply):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().validate(variables, apply)
+
+    changes = {"optimizer.clip_norm": 5.0, "optimizer.weight_decay": 1e-3}
+    first = train_and_evaluate(Stopped, config(**changes), tmp_path)
+    assert first.status == "interrupted"
+    second = train_and_evaluate(IdentitiesExperiment, config(**changes), tmp_path)
+    assert second.result["metrics"] == whole[1]["metrics"]
+    np.testing.assert_array_equal(weights_of(tmp_path), weights_of(whole[0]))
+
+
+def test_weights_and_what_follows_them_lie_split():
+    setup = Setup(
+        IdentitiesExperiment, config(**{"train.average_decay": 0.9}), jax.devices()
+    )
+    split = {
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, leaf in jax.tree_util.tree_leaves_with_path(setup.state())
+        if leaf.sharding.spec == P(AXIS)
+    }
+    ends = {"params", "optimizer/0/trace", "average/params"}
+    assert {f"{end}/head/{SPLIT}weights" for end in ends} == split
+
+
+def test_a_sample_of_the_classes_names_itself():
+    experiment = IdentitiesExperiment(config(**{"head.class_share": 0.25}))
+    assert "over 0.25 of them, drawn at each step" in experiment.describe()["loss"]
+    assert experiment.model()["softmax"] == "Partial FC, 0.25"

@@ -1,0 +1,157 @@
+"""Laws of the ways to sum over the classes, run where there are eight fake devices.
+
+Every way gives the values and gradients of `dense`, on any number of devices.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from heads_reference import statistics_of
+from jax.sharding import PartitionSpec as P
+
+from nfml_jax.devices import SPLIT
+from nfml_jax.heads import (
+    AdaCos,
+    CosFace,
+    CurricularFace,
+    ElasticArcFace,
+    MarginHead,
+    MVArcFace,
+    Softmax,
+    SubCenterArcFace,
+    UniformFace,
+)
+from nfml_jax.heads.classes import SHARES
+from nfml_jax.training import sharding
+from nfml_jax.training.sharding import AXIS, BY_NAME
+
+# More classes than one filling up, and divisible by neither devices nor chunks.
+B, C, D, CHUNK = 8, 141, 9, 10
+ROWS = 2 * SHARES
+MARGINS = {
+    "softmax": Softmax(),
+    "cosface": CosFace(),
+    "curricularface": CurricularFace(),
+    "mv_arcface": MVArcFace(),
+    "subcenter_arcface": SubCenterArcFace(subcentres=2),
+    "uniformface": UniformFace(),
+    "adacos": AdaCos(),
+    "elastic_arcface": ElasticArcFace(plus=True),
+}
+WAYS = [
+    ("streamed", 1),
+    ("sharded", 2),
+    ("sharded_streamed", 4),
+    ("sharded_streamed", 8),
+]
+
+
+def head_of(margin, summation="dense", **fields):
+    scale = "learned" if isinstance(margin, CosFace) else None
+    return MarginHead(
+        C, margin, scale, summation=summation, class_chunk=CHUNK, **fields
+    )
+
+
+@functools.cache
+def example():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, C, B)
+    labels[[1, 2, 3]] = -1, C - 1, labels[0]
+    return rng.normal(size=(B, D)), labels, rng.uniform(size=B)
+
+
+def variables_of(margin):
+    """Of a dense head in double precision, its statistics in mid-training."""
+    rng = np.random.default_rng(1)
+    head, given = head_of(margin), map(jnp.asarray, example()[:2])
+    shapes = jax.eval_shape(head.init, jax.random.key(0), *given)
+    params = {name: rng.normal(size=x.shape) for name, x in shapes["params"].items()}
+    statistics = statistics_of(margin, np.float64)
+    if "wins" in statistics:
+        statistics = {"wins": np.ones((C, margin.subcentres))}
+    return {"params": params} | ({"statistics": statistics} if statistics else {})
+
+
+def filled_up(params, summation):
+    """Of other names, with rows that aren't classes, where they are to be split."""
+    if not summation.startswith("sharded"):
+        return params
+    rng = np.random.default_rng(2)
+
+    def fill(x):
+        return np.concatenate([x, rng.normal(size=(ROWS - C, *x.shape[1:]))])
+
+    return {
+        SPLIT * bool(x.ndim) + name: fill(x) if x.ndim else x
+        for name, x in params.items()
+    }
+
+
+@functools.cache
+def run(summation, devices):
+    """By margin: gradients of parameters, and then values and those of embeddings."""
+
+    def of_one(margin, variables, state, x, labels, weight):
+        head = head_of(margin, summation, axis_name=AXIS)
+
+        def loss(params_and_x, collections, batch):
+            params, x = params_and_x
+            labels, weight = batch
+            out, changed = head.apply(
+                {**collections, "params": params},
+                x,
+                labels,
+                mutable=["statistics"],
+                rngs={"margin": jax.random.key(3)},
+            )
+            logged = {"logged": out.logged, "changed": changed}
+            return jnp.mean(weight * out.loss), ({}, logged)
+
+        differentiate = sharding.value_and_grad(loss)
+        value, _, logged, grads = differentiate((state, x), variables, (labels, weight))
+        return {"value": value, **logged}, grads
+
+    def of_all(params, variables, x, labels, weight):
+        found = {
+            name: of_one(margin, variables[name], params[name], x, labels, weight)
+            for name, margin in MARGINS.items()
+        }
+        of_params = {name: grads[0] for name, (_, grads) in found.items()}
+        rest = {name: (out, grads[1]) for name, (out, grads) in found.items()}
+        return of_params, rest
+
+    with jax.enable_x64():
+        variables = {name: variables_of(margin) for name, margin in MARGINS.items()}
+        params = {
+            name: filled_up(v.pop("params"), summation) for name, v in variables.items()
+        }
+        mapped = sharding.per_device(
+            of_all,
+            sharding.make_mesh(jax.devices()[:devices]),
+            (BY_NAME, P(), P(AXIS), P(AXIS), P(AXIS)),
+            (BY_NAME, {name: (P(), P(AXIS)) for name in MARGINS}),
+        )
+        grads, rest = jax.device_get(mapped(params, variables, *example()))
+    for of_params in grads.values():
+        for name in [name for name in of_params if name.startswith(SPLIT)]:
+            of_classes = of_params.pop(name)
+            np.testing.assert_array_equal(of_classes[C:], 0.0)
+            of_params[name.removeprefix(SPLIT)] = of_classes[:C]
+    return {name: (grads[name], rest[name]) for name in MARGINS}
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize(("summation", "devices"), WAYS)
+def test_every_way_is_dense(summation, devices, margin):
+    expected, found = (
+        run(*way)[margin] for way in (("dense", 1), (summation, devices))
+    )
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12),
+        found,
+        expected,
+    )

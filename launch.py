@@ -24,6 +24,7 @@ from nfml_jax.names import did_you_mean, flatten
 from nfml_jax.training.executors import EXECUTORS, Options, make_executor
 from nfml_jax.training.groups import MODES
 from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
+from nfml_jax.training.profiling import Span
 from nfml_jax.training.sweeps import Sweep, make_trials, no_field
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
@@ -64,6 +65,22 @@ SLURM = flags.DEFINE_list(
     "slurm", [], "Parameters of SLURM: partition=gpu,timeout_min=60."
 )
 
+PROFILE = flags.DEFINE_string(
+    "profile", None, "START:STOP, the steps to trace for TensorBoard and Perfetto."
+)
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "This is one of several processes that train one run; SLURM, TPU and MPI tell it "
+    "which, or the next three flags do.",
+)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many there are.")
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+COORDINATOR_TIMEOUT = flags.DEFINE_integer(
+    "coordinator_timeout", 60, "Seconds in which all processes must have started."
+)
+
 # Of a sweep, the highest of its trials'.
 EXIT_CODES = {"done": 0, "pending": 0, "interrupted": 0, "failed": 1, "diverged": 3}
 MISTAKE = 2
@@ -80,16 +97,52 @@ def main(argv) -> int:
     from experiments import make_experiment
     from nfml_jax.training.loop import train_and_evaluate
 
+    span = Span.parse(PROFILE.value) if PROFILE.value else None
+    if DISTRIBUTED.value:
+        join()
+
     config = CONFIG.value.to_dict()
     default = Path("runs") / config["name"] / time.strftime("%Y%m%d-%H%M%S")
     outcome = train_and_evaluate(
-        make_experiment, config, WORKDIR.value or default, terminal=terminal
+        make_experiment,
+        config,
+        WORKDIR.value or default,
+        terminal=terminal,
+        profile=span,
     )
     return EXIT_CODES[outcome.status]
 
 
+def join() -> None:
+    """Meet the other processes of the run."""
+    from nfml_jax.training import processes
+
+    if not WORKDIR.value:
+        raise UserError(
+            "--distributed needs --workdir=FOLDER, the same for all processes."
+        )
+    processes.join(
+        COORDINATOR.value,
+        NUM_PROCESSES.value,
+        PROCESS_ID.value,
+        timeout=COORDINATOR_TIMEOUT.value,
+    )
+
+
+def leave(code: int) -> None:
+    """Exit; one of several processes without awaiting the others."""
+    if flags.FLAGS.is_parsed() and DISTRIBUTED.value:
+        from nfml_jax.training.processes import leave
+
+        leave(code)
+    sys.exit(code)
+
+
 def sweep(config: dict, text: str) -> int:
     """Run, or list, the trials of a sweep over `config`."""
+    for flag in ("distributed", "profile"):
+        if flags.FLAGS[flag].value:
+            raise UserError(f"--{flag} is of one run; leave out --sweep.")
     trials = make_trials(config, read_sweep(text, config))
     folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
     executor = make_executor(EXECUTOR.value or default_executor(), options())
@@ -142,6 +195,8 @@ def parse_flags(argv):
         if not any(re.match(r"--?help", a) for a in argv):
             config = read_config(argv)
             check_overrides(argv, config)
+            for text in given(argv, "profile"):
+                Span.parse(text)
             files = given(argv, "sweep")
             if files:
                 fields = config.to_dict()
@@ -221,10 +276,10 @@ def run() -> None:
         app.run(main, flags_parser=parse_flags)
     except UserError as mistake:
         print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(MISTAKE)
+        leave(MISTAKE)
     except KeyboardInterrupt:
         print("Stopped at once, without saving.", file=sys.stderr)
-        sys.exit(130)
+        leave(130)
 
 
 if __name__ == "__main__":

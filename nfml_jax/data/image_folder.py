@@ -1,5 +1,6 @@
 """Images in one folder per class, or a zip or tar of such folders."""
 
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from nfml_jax.data.arrays import Loaded, Split, stratified, with_every_class
 from nfml_jax.data.class_splits import arrange
 from nfml_jax.data.pictures import SUFFIXES, Look, Tree, open_tree
+from nfml_jax.data.stored import StoredImages
 from nfml_jax.errors import UserError
 
 # What a folder above the class folders may be called -> what it holds.
@@ -21,7 +23,14 @@ TREE = "root/CLASS/picture.png, or root/train/CLASS/ and root/test/CLASS/"
 
 
 def load_image_folder(
-    *, root="", image_size=28, channels: int = 1, test_fraction=0.2, seed: int = 0
+    *,
+    root="",
+    image_size=28,
+    channels: int = 1,
+    test_fraction=0.2,
+    seed: int = 0,
+    stream: bool = False,
+    workers: int = 0,
 ) -> Loaded:
     """Images of a folder `root` or a zip of it, by class: `root/CLASS/picture.png`.
 
@@ -34,6 +43,9 @@ def load_image_folder(
     One folder around them all is skipped, as are hidden files. Classes are sorted by
     name. Images are turned as their EXIF data say, made grey (`channels` 1) or coloured
     (3), and resized to `image_size`, a side in pixels or (height, width).
+
+    With `stream` they stay in the folder, which may be larger than memory, and are read
+    when they are needed, for training by `workers` processes, or 0: by threads.
 
     Raises UserError if there are no two classes of readable images.
     """
@@ -52,7 +64,8 @@ def load_image_folder(
                 f"{root} holds {len(names)} class(es) of images; expected two or more, "
                 f"as in {TREE}."
             )
-        images = tree.images(table, look)
+        read = partial(_stored, workers=workers) if stream else Tree.images
+        images = read(tree, table, look)
     number = {name: i for i, name in enumerate(names)}
     parts = np.array([part for part, _ in table.values()])
     labels = np.array([number[label] for _, label in table.values()], np.int32)
@@ -71,6 +84,17 @@ def load_image_folder(
         "zip of image folders" if root.is_file() else "image folders",
         **arrange(names, **{p: (every.take(rows[p]), classes[p]) for p in rows}),
     )
+
+
+def _stored(tree, paths, look, workers):
+    if not tree.root.is_dir():
+        raise UserError(
+            f"data.stream reads from a folder, and {tree.root} is none; unpack it, or "
+            "set data.stream to False."
+        )
+    if workers < 0:
+        raise UserError(f"data.workers is {workers}; expected 0 or more.")
+    return StoredImages(tree.root, paths, look, workers)
 
 
 def _check_seen(root, names, classes):

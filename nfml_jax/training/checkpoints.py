@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint import checkpoint_managers
 
 from nfml_jax.errors import UserError
@@ -26,6 +27,7 @@ from nfml_jax.training.integrity import (
     leaf_types,
     verify,
 )
+from nfml_jax.training.processes import alone, is_first, together
 from nfml_jax.training.run_directory import differences
 from nfml_jax.training.step import TrainState
 
@@ -48,8 +50,16 @@ class Checkpoints:
         self.directory = Path(directory).resolve()
         self._best = best
         self._ranks: dict[int, float | None] = {}
-        options = _READ_OPTIONS
-        if write:
+        if not write:
+            # `create` and `save_interval_steps` as orbax would set them, with a warning
+            # each. Who reads, reads alone.
+            options = ocp.CheckpointManagerOptions(
+                read_only=True,
+                create=False,
+                save_interval_steps=0,
+                multiprocessing_options=by_itself(),
+            )
+        else:
             options = ocp.CheckpointManagerOptions(
                 cleanup_tmp_directories=True,
                 preservation_policy=_LatestAndBest(self._best_of),
@@ -216,7 +226,13 @@ class Checkpoints:
     def _restore_model(self, step):
         meta = self._meta(step)
         model = self._manager.restore(
-            step, args=ocp.args.Composite(model=ocp.args.StandardRestore())
+            step,
+            args=ocp.args.Composite(
+                model=ocp.args.StandardRestore(
+                    # For what was saved on devices that this process doesn't have.
+                    fallback_sharding=SingleDeviceSharding(jax.local_devices()[0])
+                )
+            ),
         )["model"]
         verify(model, meta, "model")
         return _variables(model), meta
@@ -229,15 +245,21 @@ class Checkpoints:
         while target.exists():
             count += 1
             target = aside / f"{step}.{count}"
-        (self.directory / str(step)).rename(target)
+        with together():
+            if is_first():
+                (self.directory / str(step)).rename(target)
         self._manager.reload()
         return target
 
 
-# `create` and `save_interval_steps` as orbax would set them, with a warning each.
-_READ_OPTIONS = ocp.CheckpointManagerOptions(
-    read_only=True, create=False, save_interval_steps=0
-)
+def by_itself() -> ocp.options.MultiprocessingOptions:
+    """Of several processes this one alone, without awaiting the others."""
+    if alone():
+        return ocp.options.MultiprocessingOptions()
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"{this}"
+    )
 
 
 @dataclass

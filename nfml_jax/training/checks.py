@@ -77,4 +77,9 @@ def find_devices(platform: str, count: int) -> list[jax.Device]:
             f"num_devices = {count}, but there are {len(devices)} of platform "
             f"{devices[0].platform!r}; give 0 for all."
         )
+    if jax.process_count() > 1 and count not in (0, len(devices)):
+        raise UserError(
+            f"num_devices = {count}, but {jax.process_count()} processes share "
+            f"{len(devices)} devices, all of them; give 0."
+        )
     return devices[: count or None]

@@ -61,6 +61,7 @@ class Schedule:
     log: int
     evaluate: int
     checkpoint: int
+    window: int = 0  # so many steps' data come at a time
 
     @classmethod
     def from_settings(
@@ -88,7 +89,7 @@ class Schedule:
 
     def next_event(self, step: int) -> int:
         """The first step after `step` at which something is due."""
-        periods = (self.log, self.evaluate, self.checkpoint)
+        periods = (self.log, self.evaluate, self.checkpoint, self.window)
         return min([self.total] + [(step // p + 1) * p for p in periods if p])
 
     def due(self, period: int, step: int) -> bool:

@@ -34,6 +34,10 @@ class ResidentFeed:
     batch. One dispatch may take up to `ahead` steps, across the ends of epochs.
     """
 
+    # Every chunk serves as far as a dispatch goes, and all devices have it whole.
+    window = 0
+    spec = P()
+
     def __init__(
         self,
         arrays: PyTree,
@@ -44,17 +48,9 @@ class ResidentFeed:
         ahead: int = 1,
         sampler: Callable[[int], Sampler] | None = None,
     ):
+        drawn = sampler_of(arrays, batch_size, sampler)
+        self.batch_size, self.steps_per_epoch = batch_size, drawn.steps
         examples = len(jax.tree.leaves(arrays)[0])
-        if not 1 <= batch_size <= examples:
-            raise UserError(
-                f"train.batch_size = {batch_size} must lie between 1 and the "
-                f"{examples} training examples."
-            )
-        self.batch_size = batch_size
-        drawn = (
-            Shuffled(examples, batch_size) if sampler is None else sampler(batch_size)
-        )
-        self.steps_per_epoch = drawn.steps
         # Of an epoch; one that is filled up has more than there are.
         self.examples = max(examples, drawn.steps * batch_size)
         self.resident = replicate(jax.tree.map(np.asarray, arrays), mesh)
@@ -95,7 +91,7 @@ class ResidentFeed:
         `[batch_size / devices, ...]`.
         """
         first, orders = chunk
-        rows = _rows(self.batch_size)
+        rows = rows_of(self.batch_size)
         start = (step % self.steps_per_epoch) * self.batch_size
         examples = orders[step // self.steps_per_epoch - first, start + rows]
         return jax.tree.map(lambda a: a[examples], resident), rows
@@ -104,8 +100,9 @@ class ResidentFeed:
 class EmptyFeed:
     """Batches without data: a row is its place, from which its random key is made."""
 
-    examples = 0
+    examples = window = 0
     resident = None
+    spec = P()
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
@@ -119,10 +116,23 @@ class EmptyFeed:
 
     def take(self, resident, chunk, step) -> tuple[None, jax.Array]:
         """No batch, and the places of this device's rows in the global batch."""
-        return None, _rows(self.batch_size)
+        return None, rows_of(self.batch_size)
 
 
-def _rows(batch_size):
+def sampler_of(
+    arrays: PyTree, batch_size: int, sampler: Callable[[int], Sampler] | None
+) -> Sampler:
+    """What orders the rows of `arrays`: each once, if nothing else is asked for."""
+    examples = len(jax.tree.leaves(arrays)[0])
+    if not 1 <= batch_size <= examples:
+        raise UserError(
+            f"train.batch_size = {batch_size} must lie between 1 and the {examples} "
+            "training examples."
+        )
+    return Shuffled(examples, batch_size) if sampler is None else sampler(batch_size)
+
+
+def rows_of(batch_size):
     """The places of this device's rows in a global batch; called inside the step."""
     local = batch_size // lax.axis_size(AXIS)
     return lax.axis_index(AXIS) * local + jnp.arange(local)

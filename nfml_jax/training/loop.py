@@ -5,21 +5,34 @@ its newest whole checkpoint, or begins at step 0. What is drawn, and which batch
 depends on the seed and the step alone, so the resumed run is the uninterrupted one.
 """
 
+import contextlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from nfml_jax.training.checks import check_config, find_devices
+from nfml_jax.training.cost import Counted
 from nfml_jax.training.experiment import Experiment
+from nfml_jax.training.failures import explained
 from nfml_jax.training.interrupts import Interrupts
 from nfml_jax.training.pace import Dispatches
+from nfml_jax.training.processes import (
+    alone,
+    is_first,
+    largest,
+    own_devices,
+    together,
+)
+from nfml_jax.training.profiling import Span, Tracer
 from nfml_jax.training.run import Clock, Outcome, Run
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.terminal import Terminal, silent
 
 
 def train_and_evaluate(
@@ -28,16 +41,20 @@ def train_and_evaluate(
     workdir: Path | str,
     *,
     terminal: Terminal | None = None,
+    profile: Span | None = None,
 ) -> Outcome:
     """Run the experiment of `config` in `workdir`, from where that stands to the end.
 
     `config` is a plain nested dict with "seed", "platform", "num_devices", "optimizer"
     and "train" (see configs/defaults/); `make_experiment(config)` gives the rest.
+    `profile` names steps to trace. One of several processes does its share of the run.
     Raises UserError for what the user can mend, before anything is trained or written.
     """
-    terminal = terminal or Terminal()
+    terminal = (terminal or Terminal()) if is_first() else silent()
     check_config(config)
-    with RunDirectory(workdir, config) as directory:
+    with together():
+        directory = RunDirectory(workdir, config, writes=is_first())
+    with directory:
         finished = directory.result()
         if finished is not None:
             terminal.note(
@@ -50,19 +67,24 @@ def train_and_evaluate(
         devices = find_devices(config["platform"], config["num_devices"])
         # What isn't mapped over the mesh (init, parts of the evaluation) runs on one of
         # the devices asked for, too.
-        with jax.default_device(devices[0]):
-            setup = Setup(make_experiment, config, devices)
+        with jax.default_device(own_devices(devices)[0]):
+            with together():
+                setup = Setup(make_experiment, config, devices)
+                if profile:
+                    profile.check(setup.schedule.total)
             directory.begin()
             try:
                 with Interrupts() as interrupts:
                     clock = Clock(setup.began)
                     with Run(setup, directory, terminal, interrupts, clock) as run:
                         state = run.restore(setup.state())
-                        to_the_end(setup, [run], state, interrupts, clock)
+                        to_the_end(setup, [run], state, interrupts, clock, profile)
                 return run.outcome
             except BaseException as problem:
-                directory.status("failed", error=f"{type(problem).__name__}: {problem}")
-                raise
+                with contextlib.suppress(OSError):
+                    error = f"{type(problem).__name__}: {problem}"
+                    directory.status("failed", error=error)
+                raise explained(problem, directory.path) from problem
 
 
 def to_the_end(
@@ -71,15 +93,24 @@ def to_the_end(
     state: TrainState,
     interrupts: Interrupts,
     clock: Clock,
+    profile: Span | None = None,
 ) -> None:
     """Train and finish the `runs`, all of them at the step of `state`.
 
     `program` is the `Setup` of one run, or one of several that offers the same (see
     `nfml_jax.training.vmapped`). How each ended is its `outcome`.
     """
+    first, mesh = runs[0].first, runs[0].setup.mesh
+    dispatch, flops = None, 0.0
+    if first < program.schedule.total:
+        arguments = state, np.int32(1), *program.data(first)
+        dispatch = Counted(program.dispatch(), mesh, *arguments)
+        flops = dispatch.flops / len(runs)
     for run in runs:
-        run.begin()
-    state = _train(program, runs, state, interrupts, clock)
+        run.begin(flops)
+    traced = profile if is_first() else None
+    with Tracer(traced, runs[0]) as tracer:
+        state = _train(program, dispatch, runs, state, interrupts, clock, tracer)
     for number, run in enumerate(runs):
         run.end()
         if run.outcome is None:
@@ -87,7 +118,7 @@ def to_the_end(
             clock.charge(run)
 
 
-def _train(program, runs, state, interrupts, clock) -> TrainState:
+def _train(program, dispatch, runs, state, interrupts, clock, tracer) -> TrainState:
     """To the last step, unless a stop is wanted or every run has ended; and save."""
     schedule, step = program.schedule, runs[0].first
 
@@ -97,7 +128,7 @@ def _train(program, runs, state, interrupts, clock) -> TrainState:
     def harvest(first, metrics):
         for number, run in going():
             own = {k: v.reshape(len(runs), -1)[number] for k, v in metrics.items()}
-            run.attempt(run.log, first, own)
+            run.attempt(run.log, first, own, dispatches.seconds, dispatches.waited)
 
     def pause(**what):
         dispatches.drain()
@@ -107,16 +138,28 @@ def _train(program, runs, state, interrupts, clock) -> TrainState:
             clock.charge(run)
 
     most = program.settings["steps_per_dispatch"]
-    dispatches = Dispatches(program.dispatch(), most, harvest)
-    while step < schedule.total and going() and not interrupts.wanted:
-        steps = min(dispatches.steps, schedule.next_event(step) - step)
-        state = dispatches.run(state, step, steps, *program.data(step))
+    wanted = lambda: bool(interrupts.wanted)  # noqa: E731
+    agree = None if alone() else largest
+    dispatches = Dispatches(dispatch, most, harvest, wanted, agree)
+    while step < schedule.total and going() and not dispatches.stop:
+        if tracer.due(step):
+            dispatches.drain()
+            tracer.turn(step)
+        steps = min(
+            dispatches.steps, tracer.next(step, schedule.next_event(step)) - step
+        )
+        began = time.monotonic()
+        data = program.data(step)
+        waited = time.monotonic() - began
+        state = dispatches.run(state, step, steps, *data, waited=waited)
         step += steps
         evaluate = schedule.due(schedule.evaluate, step)
         save = schedule.due(schedule.checkpoint, step)
         if evaluate or save:
             pause(evaluate=evaluate, save=save)
     dispatches.drain()
+    if dispatches.stop and not interrupts.wanted:
+        interrupts.wanted = "another process"
     if any(run.kept < step for _, run in going()):
         pause(evaluate=False, save=True)
     clock.charge(*(run for _, run in going()))

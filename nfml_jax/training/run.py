@@ -17,12 +17,14 @@ from nfml_jax.training.finish import make_result, write_report
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.interrupts import Interrupted, Interrupts
 from nfml_jax.training.meter import Diverged, Meter, check_finite
+from nfml_jax.training.processes import is_first, own
+from nfml_jax.training.rates import Rates
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import place
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.terminal import Terminal
-from nfml_jax.training.writers import RunWriter
+from nfml_jax.training.terminal import Terminal, format_flops
+from nfml_jax.training.writers import NoWriter, RunWriter
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Run:
         self.setup, self.directory, self.terminal = setup, directory, terminal
         self.interrupts, self.clock, self.group = interrupts, clock, group
         self.experiment, self.schedule = setup.experiment, setup.schedule
-        self.apply = BatchedApply(setup.mesh, compiled=setup.compiled)
+        self.apply = BatchedApply(setup.own_mesh, compiled=setup.compiled)
         self.outcome: Outcome | None = None
         self.kept = 0
         self._opened = contextlib.ExitStack()
@@ -92,24 +94,35 @@ class Run:
         self.kept = self.first = int(state.step)
         self.directory.status("running", self.first)
         self.spent = meta.get("wall_s", 0.0), meta.get("cpu_s", 0.0)
-        self._header()
         self.meter = Meter(meta.get("meter"))
-        writer = RunWriter(path, first_step=self.first, lines=meta.get("lines", 0))
+        writer = NoWriter()
+        if is_first():
+            writer = RunWriter(path, first_step=self.first, lines=meta.get("lines", 0))
         self.writer = self._opened.enter_context(writer)
         return state
 
-    def begin(self) -> None:
-        """Training begins: show how far it is, until it ends."""
+    def begin(self, flops: float) -> None:
+        """Training begins: say what will run, and how far it is, until it ends.
+
+        `flops` are those of a step.
+        """
+        self._header(flops)
         total, every = self.schedule.total, self.schedule.log
+        batch_size = self.setup.feed.batch_size
+        self.rates = Rates(batch_size, flops)
         self.progress = self.terminal.progress(total, self.first, every)
+        self.progress.flops = flops / batch_size
         self._opened.enter_context(self.progress)
 
     def end(self) -> None:
         """Training has ended; a second call does nothing."""
         self.progress.__exit__(None, None, None)
 
-    def _header(self):
-        rows = {**self.setup.describe(), "run directory": str(self.directory.path)}
+    def _header(self, flops):
+        rows = self.setup.describe()
+        if flops:
+            rows["arithmetic"] = f"{format_flops(flops)} a step"
+        rows["run directory"] = str(self.directory.path)
         if self.group is not None:
             rows["one of"] = f"{self.group['runs']} runs in one program"
         self.terminal.header(self.setup.config["name"], rows)
@@ -134,9 +147,13 @@ class Run:
                 raise
             self.fail(problem)
 
-    def log(self, first: int, metrics: dict) -> None:
-        """Take metrics `[steps]` of consecutive steps from `first` on."""
+    def log(self, first: int, metrics: dict, seconds: float, waited: float) -> None:
+        """Take metrics `[steps]` of consecutive steps from `first` on.
+
+        They took `seconds`, of which their data was `waited` for.
+        """
         steps = len(metrics["loss"])
+        self.rates.add(steps, seconds, waited)
         self.meter.add(first, metrics)
         done, examples = first + steps, steps * self.setup.feed.batch_size
         self.progress.update(done, **self.meter.latest(), examples=examples)
@@ -144,6 +161,7 @@ class Run:
             values = {f"train/{k}": v for k, v in self.meter.means().items()}
             rate = float(self.setup.learning_rate(done - 1))
             self.writer.scalars(done, {**values, "learning_rate": rate})
+            self.writer.rates(done, self.rates.since())
 
     def pause(
         self, state: TrainState, step: int, *, evaluate: bool, save: bool
@@ -152,7 +170,7 @@ class Run:
         check_finite(step - 1, {"params": state.params})
         metrics = None
         if evaluate:
-            report = self.experiment.validate(state.variables(), self.apply)
+            report = self.experiment.validate(own(state.variables()), self.apply)
             metrics = report.metrics
             if metrics:
                 self.writer.scalars(step, metrics)
@@ -176,16 +194,21 @@ class Run:
     def finish(self, state: TrainState) -> None:
         """Evaluate, draw, and write the result, unless a stop is wanted."""
         self.interrupts.check()
+        total, path = self.schedule.total, self.directory.path
+        self.saved.wait()
+        if not is_first():
+            self.outcome = Outcome("done", total)
+            return
         # Training is safe on disk, so from here on a wish to stop is granted at once.
         self.apply.interrupted = self.interrupts.check
-        total, path = self.schedule.total, self.directory.path
         variables = state.variables()
         reported = {"checkpoint": "last", "step": total}
         if self.setup.settings["report"] == "best":
-            variables, meta = self.saved.restore_model("best")
+            with Checkpoints(self.saved.directory, best=self.experiment.best) as saved:
+                variables, meta = saved.restore_model("best")
             reported = {"checkpoint": "best", "step": meta["step"]}
         self.terminal.note("Evaluating.")
-        variables = place(variables, self.setup.mesh)
+        variables = place(own(variables), self.setup.own_mesh)
         report = self.experiment.report(variables, self.apply)
         write_report(report, path, self.writer, total, self.setup.config)
         self.clock.charge(self)
@@ -199,7 +222,6 @@ class Run:
             steps=total,
             group=self.group,
         )
-        self.saved.wait()
         self.directory.write("result.json", result)
         self.directory.status("done", total)
         self.terminal.summary("Result", report.metrics)

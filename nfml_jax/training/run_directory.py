@@ -32,13 +32,26 @@ class RunDirectory:
     that it made itself, and no config in one that was there. The lock ends with the
     process however that ends.
 
+    One of several processes that work in it `writes`; the others only read, unlocked.
+
     Raises UserError when it can't be written, is in use by another process, or holds a
     checkpoint or the result of another config.
     """
 
-    def __init__(self, path: Path | str, config: dict):
+    def __init__(self, path: Path | str, config: dict, *, writes: bool = True):
         self.path = Path(path).expanduser().resolve()
         self._config = json.loads(json.dumps(config))
+        self._writes = writes
+        if writes:
+            self._open()
+        try:
+            self._refuse_another()
+        except BaseException:
+            if writes:
+                self._lock.release()
+            raise
+
+    def _open(self):
         try:
             folders = (self.path, *self.path.parents)
             self._made = [folder for folder in folders if not folder.exists()]
@@ -55,11 +68,6 @@ class RunDirectory:
                 f"cannot write in {self.path} ({problem.strerror}); give a --workdir "
                 "that you may write to."
             ) from None
-        try:
-            self._refuse_another()
-        except BaseException:
-            self._lock.release()
-            raise
 
     def _refuse_another(self):
         earlier = read_json(self.path / "config.json")
@@ -77,6 +85,8 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_):
+        if not self._writes:
+            return
         if self._made:
             # Only what is empty goes.
             with contextlib.suppress(OSError):
@@ -93,11 +103,13 @@ class RunDirectory:
 
     def write(self, name: str, content: Any) -> None:
         """Replace the JSON file `name` at once."""
-        replace_json(self.path / name, content)
+        if self._writes:
+            replace_json(self.path / name, content)
 
     def status(self, status: str, step: int | None = None, **more) -> None:
         """Say how the run stands; see `write_status`."""
-        write_status(self.path, status, step, **more)
+        if self._writes:
+            write_status(self.path, status, step, **more)
 
     def result(self) -> dict | None:
         """The finished run's result, or None while there is none."""

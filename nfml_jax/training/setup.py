@@ -1,6 +1,7 @@
 """What a config makes: every part of a run, put together before anything is written."""
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from typing import Any
 import jax
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.data.stored import StoredImages
 from nfml_jax.errors import UserError
 from nfml_jax.training.checks import check_division
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
+from nfml_jax.training.processes import alone, own_devices
 from nfml_jax.training.provenance import device_description
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
@@ -44,6 +47,8 @@ class Setup:
         self.began = time.time(), time.process_time()
         self.config, self.settings = config, config["train"]
         self.mesh = make_mesh(devices)
+        # Of several processes each evaluates by itself.
+        self.own_mesh = self.mesh if alone() else make_mesh(own_devices(devices))
         check_division(self.settings, self.mesh.size)
         self.experiment = make_experiment(config)
         self.compiled = jax.jit
@@ -59,7 +64,8 @@ class Setup:
             "batch_size": self.feed.batch_size,
             "examples": self.feed.examples,
         }
-        self.schedule = Schedule.from_settings(self.settings, **self._size)
+        schedule = Schedule.from_settings(self.settings, **self._size)
+        self.schedule = dataclasses.replace(schedule, window=self.feed.window)
         self._optimise()
 
     def with_config(self, config: dict, compiled: Callable = jax.jit) -> "Setup":
@@ -96,9 +102,14 @@ class Setup:
         key = self.order_key()
         ahead = self.settings["steps_per_dispatch"]
         sampler = getattr(self.experiment, "sampler", None)
-        return ResidentFeed(
-            arrays, batch_size, key, self.mesh, ahead=ahead, sampler=sampler
-        )
+        parts = arrays, batch_size, key, self.mesh
+        stored = [a for a in jax.tree.leaves(arrays) if isinstance(a, StoredImages)]
+        if stored:
+            from nfml_jax.training.streams import StreamedFeed
+
+            workers = stored[0].workers
+            return StreamedFeed(*parts, ahead=ahead, sampler=sampler, workers=workers)
+        return ResidentFeed(*parts, ahead=ahead, sampler=sampler)
 
     def order_key(self) -> jax.Array:
         """The key of the order in which examples come."""
@@ -127,7 +138,9 @@ class Setup:
 
     def dispatch(self) -> Callable:
         """The compiled steps; see `nfml_jax.training.step.make_dispatch`."""
-        return compile_dispatch(self.steps(), self.mesh, checked=self.checked)
+        return compile_dispatch(
+            self.steps(), self.mesh, checked=self.checked, chunk=self.feed.spec
+        )
 
     @property
     def checked(self) -> bool:
@@ -149,7 +162,8 @@ class Setup:
         return tree
 
     def devices(self) -> str:
-        return device_description(list(self.mesh.devices.flat))
+        words = device_description(list(self.mesh.devices.flat))
+        return words if alone() else f"{words} of {jax.process_count()} processes"
 
     def describe(self) -> dict[str, str]:
         """Rows of the run's header."""

@@ -43,14 +43,27 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     """The same values on every device of the mesh, without a leading device axis."""
-    return jax.device_put(tree, NamedSharding(mesh, P()))
+    return _put(tree, jax.tree.map(lambda _: NamedSharding(mesh, P()), tree))
 
 
 def place(tree: PyTree, mesh: Mesh) -> PyTree:
     """The values on the devices of the mesh, split where their names say so."""
-    return jax.device_put(
-        tree, jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs(tree))
-    )
+    return _put(tree, jax.tree.map(lambda s: NamedSharding(mesh, s), specs(tree)))
+
+
+def _put(tree, shardings):
+    """`jax.device_put`, also where the devices are those of several processes.
+
+    Each of them has the whole values.
+    """
+    if all(s.is_fully_addressable for s in jax.tree.leaves(shardings)):
+        return jax.device_put(tree, shardings)
+
+    def put(x, sharding):
+        x = np.asarray(x)
+        return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+    return jax.tree.map(put, tree, shardings)
 
 
 def specs(tree: PyTree) -> PyTree:

@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from nfml_jax.training.randomness import row_keys
 from nfml_jax.training.sharding import (
     BY_NAME,
+    REPLICATED,
     is_inexact,
     norm,
     per_device,
@@ -158,7 +159,12 @@ def make_steps(step: Callable, take: Callable, most: int) -> Callable:
     return steps_of
 
 
-def compile_dispatch(steps_of: Callable, mesh: Mesh, *, checked: bool) -> Callable:
-    """`steps_of(state, steps, chunk, resident)`, the state given away, for a mesh."""
-    given, result = (BY_NAME, P(), P(), P()), (BY_NAME, P())
+def compile_dispatch(
+    steps_of: Callable, mesh: Mesh, *, checked: bool, chunk: Any = REPLICATED
+) -> Callable:
+    """`steps_of(state, steps, chunk, resident)`, the state given away, for a mesh.
+
+    `chunk` is how its argument lies on the devices.
+    """
+    given, result = (BY_NAME, P(), chunk, P()), (BY_NAME, P())
     return per_device(steps_of, mesh, given, result, donate=1, checked=checked)

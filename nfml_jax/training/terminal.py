@@ -139,11 +139,19 @@ class Terminal:
         self._console.print(text, soft_wrap=True)
 
 
+def silent() -> Terminal:
+    """One that says nothing: of several processes one is enough."""
+    return Terminal(stream=open(os.devnull, "w"), interactive=False)
+
+
 class Progress:
     """How far a run is; the base of the live and the plain rendering.
 
     The first update is the clock's start: the time before it went into compilation.
+    ``flops`` are those of an example, 0 if they are unknown.
     """
+
+    flops = 0.0
 
     def __init__(self, console: Console, total_steps: int, first_step: int):
         self._console = console
@@ -219,6 +227,7 @@ class Progress:
                 for name in headlines
             ),
             *([] if speed is None else [f"{speed:.0f} examples/s"]),
+            *([format_flops(speed * self.flops, "/s")] if speed and self.flops else []),
             *(f"{name} {format_metric(name, self._values[name])}" for name in others),
         ]
 
@@ -318,6 +327,14 @@ def format_metric(name: str, value: float | str) -> str:
     if value.is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.2e}"
+
+
+def format_flops(flops: float, per: str = "") -> str:
+    """A number of operations: 812 FLOP, 2.35 GFLOP/s."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if flops < 999.5 or prefix == "P":
+            return f"{flops:.3g} {prefix}FLOP{per}"
+        flops /= 1000
 
 
 def format_seconds(seconds: float) -> str:

@@ -40,10 +40,31 @@ class RunWriter(EventWriter):
         self.lines += 1
         super().scalars(step, values)
 
+    def rates(self, step: int, values: dict[str, float]) -> None:
+        """To TensorBoard alone: the log of a run doesn't tell how fast it was."""
+        super().scalars(step, values)
+
     def close(self):
         """Closes the files; a second call does nothing."""
         self._metrics.close()
         super().close()
+
+
+class NoWriter:
+    """Stands for `RunWriter` in processes that leave the log to another."""
+
+    lines = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def _ignore(self, *_):
+        pass
+
+    scalars = rates = histogram = image = hparams = _ignore
 
 
 def read_metrics(path: Path) -> list[dict]:

@@ -93,7 +93,8 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     config.train.total = "30 steps"
     monkeypatch.setattr(command, "CONFIG", SimpleNamespace(value=config))
     monkeypatch.setattr(command, "WORKDIR", SimpleNamespace(value=str(tmp_path)))
-    monkeypatch.setattr(command, "SWEEP", SimpleNamespace(value=None))
+    for flag in ("SWEEP", "PROFILE", "DISTRIBUTED"):
+        monkeypatch.setattr(command, flag, SimpleNamespace(value=None))
     # What the command sets for its whole process.
     monkeypatch.setattr(command.warnings, "showwarning", None)
     monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
@@ -118,6 +119,7 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
         ([SMOKE, "--config.train.batch_size=many"], "is not a whole number"),
         ([SMOKE, "--config.head=1"], "no field 'head'"),
         ([SMOKE, "--dry_run"], "give one"),
+        ([SMOKE, "--profile=9:3"], "--profile=9:3 is not START:STOP"),
         ([SMOKE, "--sweep=configs/sweeps/plan_zoo.py"], "plane_zoo.py'"),
         ([SMOKE, "--sweep=configs/plane.py"], "it has no function get_sweep"),
         ([SMOKE, "--sweep", "configs/sweeps/plane_zoo.py"], "no field 'flow'"),

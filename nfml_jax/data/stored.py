@@ -1,0 +1,51 @@
+"""Images that stay on disk until they are needed, for folders larger than memory."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from nfml_jax.data.pictures import Look, read_picture
+
+
+class StoredImages:
+    """Picture files as an array uint8 `[N, H, W, C]` that is decoded when it is read.
+
+    Rows by slice or by number are again stored images, one row is its pixels, and
+    `np.asarray` decodes all there are. `workers` processes may decode for training; 0
+    are threads of this one. Raises UserError, when it is read, for a picture that
+    cannot be.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, root: Path, paths: Iterable, look: Look, workers: int = 0):
+        self._root, self._look, self.workers = root, look, workers
+        self._paths = np.array([str(path) for path in paths])
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self), self._look.height, self._look.width, self._look.channels
+
+    def __getitem__(self, rows):
+        paths = self._paths[rows]
+        if isinstance(paths, str):
+            return read_picture(self._root / paths, self._look)
+        return StoredImages(self._root, paths, self._look, self.workers)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        images = np.empty(self.shape, self.dtype)
+        with ThreadPoolExecutor() as pool:
+            for row, pixels in enumerate(pool.map(self.__getitem__, range(len(self)))):
+                images[row] = pixels
+        return images if dtype is None else images.astype(dtype)
+
+    def fingerprint(self) -> bytes:
+        """Names and sizes of the files: to read them all would take too long."""
+        sizes = (f"{p}:{(self._root / p).stat().st_size}" for p in self._paths)
+        return "\n".join(sizes).encode()

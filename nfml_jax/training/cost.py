@@ -1,0 +1,70 @@
+"""What a step costs: XLA's count of its floating-point operations.
+
+XLA counts a loop's body once, however often it runs; here all rounds of loops of fixed
+length (`lax.scan`: the layers of a flow, the parts of a batch) count. A loop that runs
+until something holds counts once.
+"""
+
+from collections.abc import Callable, Iterator
+
+import jax
+from jax.extend import core
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+
+class Counted:
+    """A dispatch (see `nfml_jax.training.step.make_dispatch`) and its step's cost.
+
+    It is traced for the arguments given here and compiled, once, at its first call.
+    `flops` are those of a step on all devices, 0 if XLA cannot tell.
+    """
+
+    def __init__(self, dispatch: Callable, mesh: Mesh, *arguments):
+        traced = dispatch.trace(*arguments)
+        self._lowered, self._compiled = traced.lower(), None
+        try:
+            further = (_further_rounds(*scan, mesh) for scan in _scans(traced.jaxpr))
+            self.flops = mesh.size * (_flops(self._lowered) + sum(further))
+        except Exception:  # a loop that JAX cannot take out of its program
+            self.flops = 0.0
+
+    def __call__(self, *arguments):
+        if self._compiled is None:
+            self._compiled, self._lowered = self._lowered.compile(), None
+        return self._compiled(*arguments)
+
+
+def _further_rounds(body: core.ClosedJaxpr, length: int, mesh: Mesh) -> float:
+    """A scan's operations on one device, but for those that XLA counts: once its body.
+
+    An inner scan's are those of all its rounds in all of this one's.
+    """
+    inner = sum(_further_rounds(*scan, mesh) for scan in _scans(body))
+    return (length - 1) * _flops(_on_each_device(body, mesh)) + length * inner
+
+
+def _on_each_device(body: core.ClosedJaxpr, mesh: Mesh) -> jax.stages.Lowered:
+    """A loop's body by itself; it may name the mesh's axis."""
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in body.in_avals]
+    mapped = jax.shard_map(
+        core.jaxpr_as_fun(body), mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False
+    )
+    return jax.jit(mapped).lower(*shapes)
+
+
+def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
+    """The outermost scans in a program: body and number of rounds."""
+    programs = core.Jaxpr | core.ClosedJaxpr
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        if equation.primitive.name == "scan":
+            yield equation.params["jaxpr"], equation.params["length"]
+            continue
+        values = list(equation.params.values())
+        for value in jax.tree.leaves(values, is_leaf=lambda x: isinstance(x, programs)):
+            if isinstance(value, programs):
+                yield from _scans(value)
+
+
+def _flops(lowered: jax.stages.Lowered) -> float:
+    return float((lowered.cost_analysis() or {}).get("flops", 0.0))

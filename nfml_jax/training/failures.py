@@ -1,0 +1,47 @@
+"""What ends a run that is nobody's mistake, in a sentence that says what to do."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from nfml_jax.errors import UserError
+from nfml_jax.training.integrity import first_line
+from nfml_jax.training.processes import alone
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = ("No space left on device", "Disk quota exceeded")
+
+# Of XLA's collectives and of JAX's runtime, when a process isn't there any more.
+GONE_WORDS = ("Connection reset", "Connection closed", "heartbeat", "remote process")
+
+
+def explained(problem: BaseException, run_dir: Path) -> BaseException:
+    """UserError for a full disk or a process that is gone; `problem` otherwise."""
+    causes = list(_causes(problem))
+    if any(_is_full(cause) for cause in causes):
+        return UserError(
+            f"the disk that holds {run_dir} is full; earlier checkpoints are whole: "
+            "free some space, and the same command goes on from the last one."
+        )
+    if not alone() and any(w in str(c) for c in causes for w in GONE_WORDS):
+        return UserError(
+            f"another process of this run is gone ({first_line(problem)}); start all "
+            "again with the same --workdir, and they go on from the last checkpoint."
+        )
+    return problem
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """The exception and those that it came of, or came while handling."""
+    seen = set()
+    while problem is not None and id(problem) not in seen:
+        seen.add(id(problem))
+        yield problem
+        yield from _causes(problem.__cause__)
+        problem = problem.__context__
+
+
+def _is_full(problem: BaseException) -> bool:
+    # Orbax and tensorstore wrap the system's error in one of their own.
+    code = getattr(problem, "errno", None)
+    return code in FULL or any(words in str(problem) for words in FULL_WORDS)

@@ -1,0 +1,188 @@
+"""Several processes that train one run: how they meet, agree and part.
+
+JAX's own runtime joins them; every process runs the same program, and a step is
+computed by the devices of all. Process 0 alone writes logs, figures and the result.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from nfml_jax.errors import UserError
+
+PyTree = Any
+
+# How long the first to end its work awaits the others, while process 0 evaluates.
+PARTING_SECONDS = 24 * 3600
+
+
+def join(
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    *,
+    timeout: int,
+) -> None:
+    """Meet the other processes, before JAX computes anything.
+
+    `coordinator` is the HOST:PORT of process 0. Without it JAX asks SLURM, the TPU's
+    runtime or MPI. Raises UserError if the others aren't there within `timeout`
+    seconds.
+    """
+    given = {
+        "--coordinator": coordinator,
+        "--num_processes": num_processes,
+        "--process_id": process_id,
+    }
+    lacking = [flag for flag, value in given.items() if value is None]
+    if 0 < len(lacking) < len(given):
+        raise UserError(
+            f"{' and '.join(lacking)} must be given, too: a process is told all of "
+            f"{', '.join(given)}, or none of them on SLURM, TPU and MPI."
+        )
+    if coordinator is not None:
+        _check(coordinator, num_processes, process_id)
+        if process_id:
+            _await(coordinator, timeout)
+    # The runtime's own service would take SIGTERM from us; `largest` does its work.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            cluster_detection_method="deactivate" if coordinator else None,
+            initialization_timeout=timeout,
+            shutdown_timeout_seconds=PARTING_SECONDS,
+        )
+    except ValueError as problem:
+        raise UserError(
+            f"no SLURM, TPU or MPI starts this process ({problem}); give --coordinator="
+            "HOST:PORT, --num_processes=N and --process_id=I."
+        ) from None
+    except RuntimeError as problem:
+        reason = str(problem).splitlines()[0][:120]
+        raise UserError(
+            f"the processes did not meet within {timeout} s ({reason}); start all of "
+            "them, or give a longer --coordinator_timeout."
+        ) from None
+    sys.excepthook = _leave_after(sys.excepthook)
+
+
+def _check(coordinator, num_processes, process_id):
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise UserError(
+            f"--coordinator={coordinator} is not HOST:PORT; write for example "
+            "--coordinator=node1:1234."
+        )
+    if not 0 <= process_id < num_processes:
+        raise UserError(
+            f"--process_id={process_id} must lie between 0 and --num_processes - 1 = "
+            f"{num_processes - 1}."
+        )
+
+
+def _await(coordinator: str, timeout: float) -> None:
+    """Until something answers there; the runtime itself would end the process."""
+    host, _, port = coordinator.rpartition(":")
+    end = time.monotonic() + timeout
+    while True:
+        left = end - time.monotonic()
+        try:
+            socket.create_connection(
+                (host.strip("[]"), int(port)), max(left, 1)
+            ).close()
+            return
+        except OSError as problem:
+            if left <= 0.2:
+                raise UserError(
+                    f"no coordinator answers at {coordinator} within {timeout} s "
+                    f"({problem.strerror or problem}); start process 0 there, or give "
+                    "a longer --coordinator_timeout."
+                ) from None
+        time.sleep(0.2)
+
+
+def leave(code: int) -> None:
+    """End this process; one of several at once, without awaiting the others.
+
+    They learn of it from the runtime.
+    """
+    if jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _leave_after(hook):
+    def leave_after(*problem):
+        hook(*problem)
+        leave(1)
+
+    return leave_after
+
+
+def alone() -> bool:
+    """Whether this is the only process."""
+    # Asked first, because to count processes JAX must have found its devices.
+    return not jax.distributed.is_initialized() or jax.process_count() == 1
+
+
+def is_first() -> bool:
+    """Whether this is process 0, or the only one."""
+    return alone() or jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def together():
+    """Around what may fail in one process: then it raises in all, and none waits."""
+    failure = None
+    try:
+        yield
+    except Exception as problem:
+        failure = problem
+    if not alone():
+        (last,) = largest(-1 if failure is None else jax.process_index())
+        if failure is None and last >= 0:
+            failure = UserError(
+                f"process {last:.0f} cannot take part, as it says itself; mend that "
+                "and start all again."
+            )
+    if failure is not None:
+        raise failure
+
+
+def own_devices(devices: Iterable[jax.Device]) -> list[jax.Device]:
+    """Those that are this process's."""
+    return [d for d in devices if d.process_index == jax.process_index()]
+
+
+def own(tree: PyTree) -> PyTree:
+    """Replicated arrays as this process's own, so that it may compute alone.
+
+    UserError for what is split over the devices of several processes.
+    """
+    if alone():
+        return tree
+    if not all(x.is_fully_replicated for x in jax.tree.leaves(tree)):
+        raise UserError(
+            "this model's parameters are split over devices, which several processes "
+            "cannot evaluate; train it in one process, or without splitting them."
+        )
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
+def largest(*values: float) -> list[float]:
+    """Of each value the largest of all processes; waits for them."""
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(np.array(values)).max(axis=0).tolist()

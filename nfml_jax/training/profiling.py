@@ -1,0 +1,91 @@
+"""A trace of some steps, which TensorBoard's profile page and Perfetto open.
+
+It lies in the run directory under `plugins/profile/`, where TensorBoard looks for it;
+ui.perfetto.dev opens its `perfetto_trace.json.gz`.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nfml_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from nfml_jax.training.run import Run
+
+
+@dataclass(frozen=True)
+class Span:
+    """Steps `first` to `last`: from when `first` are done until `last` are."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Span":
+        """From START:STOP; UserError for anything else."""
+        match = re.fullmatch(r"(\d+):(\d+)", text)
+        if not match or int(match[1]) >= int(match[2]):
+            raise UserError(
+                f"--profile={text} is not START:STOP with START below STOP; write for "
+                "example --profile=100:110."
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def check(self, total: int) -> None:
+        """UserError if a run of `total` steps is over before."""
+        if self.last > total:
+            raise UserError(
+                f"--profile={self.first}:{self.last} goes beyond the {total:,} steps "
+                "of this run; give steps up to that."
+            )
+
+
+class Tracer:
+    """Traces a span of a run's steps into its directory; a context manager.
+
+    None traces nothing, and so does a span that begins before the run does.
+    """
+
+    def __init__(self, span: Span | None, run: "Run"):
+        self._run, self._running = run, False
+        self._edges: tuple[int, ...] = ()
+        if span and span.first < run.first:
+            run.terminal.warning(
+                f"there will be no trace of steps {span.first} to {span.last}: the run "
+                f"goes on from step {run.first}."
+            )
+        elif span:
+            self._edges = span.first, span.last
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._running:
+            self._stop()
+
+    def due(self, step: int) -> bool:
+        """Whether at `step` a trace begins or ends: what is before must be done."""
+        return step in self._edges
+
+    def next(self, step: int, event: int) -> int:
+        """The next step at which a trace begins or ends, or the `event` before it."""
+        return min([edge for edge in self._edges if edge > step] + [event])
+
+    def turn(self, step: int) -> None:
+        """Begin or end the trace that is due at `step`."""
+        if self._running:
+            self._stop()
+        elif step == self._edges[0]:
+            import jax
+
+            folder = self._run.directory.path
+            jax.profiler.start_trace(folder, create_perfetto_trace=True)
+            self._running = True
+
+    def _stop(self):
+        import jax
+
+        self._running = False
+        jax.profiler.stop_trace()

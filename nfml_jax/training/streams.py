@@ -1,0 +1,140 @@
+"""Batches of data that stays on disk, read and decoded ahead of the steps by Grain."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from nfml_jax.data.samplers import Sampler
+from nfml_jax.errors import UserError
+from nfml_jax.training.feeds import rows_of, sampler_of
+from nfml_jax.training.processes import own_devices
+from nfml_jax.training.sharding import AXIS
+
+PyTree = Any
+
+# Batches go to the devices so much at a time, and as many are read ahead.
+CHUNK_BYTES = 2**27
+# That one pipeline reads: many, so that beginning another is rare.
+EXAMPLES = 2**22
+THREADS = 16
+
+
+class StreamedFeed:
+    """The batches that `nfml_jax.training.feeds.ResidentFeed` gives, in its order.
+
+    `arrays` is a pytree of what has rows, such as `nfml_jax.data.stored.StoredImages`;
+    the further arguments are that feed's. A step's batch depends on nothing but the
+    step, so the step is all the state that reading has. Each of several processes reads
+    its own rows alone; `workers` processes of its own may do it, or 0: threads.
+    """
+
+    resident = None
+    # How a chunk lies on the devices: its first step, and batches split by rows.
+    spec = (P(), P(None, AXIS))
+
+    def __init__(
+        self,
+        arrays: PyTree,
+        batch_size: int,
+        key: jax.Array,
+        mesh: Mesh,
+        *,
+        ahead: int = 1,
+        sampler: Callable[[int], Sampler] | None = None,
+        workers: int = 0,
+    ):
+        if importlib.util.find_spec("grain") is None:
+            raise UserError("data.stream needs the package grain; `pip install grain`.")
+        drawn = sampler_of(arrays, batch_size, sampler)
+        self.batch_size, self.steps_per_epoch = batch_size, drawn.steps
+        self.examples = drawn.steps * batch_size
+        order = jax.jit(lambda epoch: drawn.order(jax.random.fold_in(key, epoch)))
+        self._order = lambda epoch: np.asarray(order(epoch))[: self.examples]
+        self._arrays, self._workers = arrays, workers
+        self._placed = NamedSharding(mesh, self.spec[1])
+        devices = list(mesh.devices.flat)
+        shares = np.arange(batch_size).reshape(len(devices), -1)
+        own = [devices.index(device) for device in own_devices(devices)]
+        self._rows = shares[own].ravel()
+        rows = (
+            np.prod(a.shape[1:]) * a.dtype.itemsize for a in jax.tree.leaves(arrays)
+        )
+        batch_bytes = int(sum(rows)) * batch_size
+        # The steps of a chunk: no dispatch may cross from one into another.
+        self.window = min(ahead, max(1, CHUNK_BYTES // batch_bytes))
+        self._chunk: tuple[int, PyTree] = -1, None
+        self._batches, self._next = iter(()), -1
+
+    def together(self, keys):
+        raise UserError(
+            "data.stream reads one order of examples at a time; run the sweep with "
+            "--vmap=off."
+        )
+
+    def chunk(self, step: int) -> tuple[np.int32, PyTree]:
+        """What dispatches within the `window` of `step` need; waits for it."""
+        first = step - step % self.window
+        if self._chunk[0] != first:
+            batches = [self._batch(i) for i in range(step, first + self.window)]
+
+            def place(*parts):
+                chunk = np.zeros((self.window, *parts[0].shape), parts[0].dtype)
+                np.stack(parts, out=chunk[step - first :])
+                return jax.make_array_from_process_local_data(self._placed, chunk)
+
+            self._chunk = first, jax.tree.map(place, *batches)
+        return np.int32(first), self._chunk[1]
+
+    def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
+        """This device's share of the batch, and its rows' places in the global batch.
+
+        Called per device, inside the step.
+        """
+        first, batches = chunk
+        rows = rows_of(self.batch_size)
+        return jax.tree.map(lambda a: a[step - first], batches), rows
+
+    def _batch(self, step: int) -> PyTree:
+        """This process's rows of a step's batch."""
+        batch = next(self._batches, None) if step == self._next else None
+        if batch is None:
+            self._batches = self._read(step)
+            batch = next(self._batches)
+        self._next = step + 1
+        return batch
+
+    def _read(self, step: int) -> Iterator[PyTree]:
+        """This process's rows of the batches from `step` on, of some epochs."""
+        import grain
+
+        epoch, within = divmod(step, self.steps_per_epoch)
+        epochs = range(epoch, epoch + max(1, EXAMPLES // self.examples))
+        order = np.concatenate([self._order(epoch) for epoch in epochs])
+        order = order.reshape(-1, self.batch_size)[within:, self._rows]
+        rows = grain.MapDataset.source(_Ordered(self._arrays, order.ravel()))
+        count = len(self._rows)
+        if not self._workers:
+            ahead = grain.ReadOptions(THREADS, max(THREADS, self.window * count))
+            return iter(rows.to_iter_dataset(ahead).batch(count))
+        each = max(1, self.window // self._workers)
+        processes = grain.MultiprocessingOptions(self._workers, each)
+        return iter(rows.batch(count).to_iter_dataset().mp_prefetch(processes))
+
+
+class _Ordered:
+    """Rows of arrays in an order: a source of Grain's."""
+
+    def __init__(self, arrays: PyTree, order: np.ndarray):
+        self._arrays, self._order = arrays, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place) -> PyTree:
+        row = int(self._order[place])
+        return jax.tree.map(lambda a: a[row], self._arrays)

@@ -1,0 +1,37 @@
+"""The lists in configs/sweeps make runs that exist, of the configs they are for."""
+
+import pytest
+
+from configs import lfw, mnist_losses
+from configs.sweeps import lfw_folds, mnist_margins
+from nfml_jax.heads import make_head
+from nfml_jax.losses import make_loss
+from nfml_jax.training.sweeps import make_trials
+
+
+def trained_by(config):
+    if "head" in config:
+        return repr(make_head(10, 64, **config["head"]))
+    return repr(make_loss(10, 64, **config["objective"]))
+
+
+@pytest.mark.parametrize("name", mnist_margins.GRIDS)
+def test_every_loss_on_mnist_can_choose_its_margin_and_rate(name):
+    config = mnist_losses.get_config(name).to_dict()
+    trials = make_trials(config, mnist_margins.get_sweep(name))
+    found = [
+        (trained_by(t.config), t.config["optimizer"]["learning_rate"]) for t in trials
+    ]
+    margins = 3 if mnist_margins.GRIDS[name] else 1
+    assert len(set(found)) == len(found) == 3 * margins
+    # What the config has is one of the choices, and all else is as it has it.
+    assert (trained_by(config), config["optimizer"]["learning_rate"]) in found
+    for part in ("data", "augment", "encoder", "train", "seed"):
+        assert all(trial.config[part] == config[part] for trial in trials)
+
+
+def test_ten_folds_of_view_2():
+    trials = make_trials(lfw.get_config().to_dict(), lfw_folds.get_sweep())
+    data = [trial.config["data"] for trial in trials]
+    assert [part["fold"] for part in data] == list(range(1, 11))
+    assert {part["view"] for part in data} == {2}

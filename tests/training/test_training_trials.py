@@ -1,22 +1,17 @@
 """A sweep runs what is left to do, and no trial harms another, wherever they run."""
 
 import json
-import os
-import signal
-import threading
-import time
 from types import SimpleNamespace
 
 import pytest
-import regression
 
 from nfml_jax import results
 from nfml_jax.errors import UserError
 from nfml_jax.training import jobs as one
 from nfml_jax.training import loop
-from nfml_jax.training.executors import Options, make_executor, needs
+from nfml_jax.training.executors import Options, make_executor
 from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.run_directory import RunDirectory, read_json
+from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.sweeps import make_trials, param
 from nfml_jax.training.trials import listing, plan, run_trials
 
@@ -127,75 +122,3 @@ def test_the_list_says_what_is_left_and_in_which_program(sweep):
     words = [row.split()[1:] for row in rows]
     assert words == [["0.1", "done"], ["0.4", "pending", "1"], ["0.3", "failed", "2"]]
     assert total == "3 trials, 2 programs"
-
-
-CHILD = regression.config()
-
-
-def wrong(config):
-    """An experiment that ends its process, or is a mistake."""
-    if config["seed"] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    raise UserError(f"seed {config['seed']} is wrong")
-
-
-def endless(config):
-    time.sleep(600)
-
-
-def children(make_experiment, seeds, folder):
-    """The jobs of a sweep over seeds, ready for processes of their own."""
-    jobs = plan(make_experiment, make_trials(CHILD, param("seed", *seeds)), folder)
-    for job in jobs:
-        one.begin(job)
-    return jobs
-
-
-def test_a_process_that_dies_takes_its_own_trial_only(tmp_path):
-    jobs = children(wrong, (0, 1), tmp_path)
-    processes = make_executor("local", Options(jobs=2))
-    ended = list(processes.run(jobs, SimpleNamespace(wanted=None)))
-    assert sorted(job.name for job in ended) == sorted(job.name for job in jobs)
-    said = [read_json(job.paths[0] / "status.json") for job in jobs]
-    assert [s["status"] for s in said] == ["failed"] * 2
-    assert "SIGKILL" in said[0]["error"] and said[1]["error"] == "seed 1 is wrong"
-
-
-def test_a_wish_to_stop_ends_what_runs_and_begins_nothing_more(tmp_path):
-    jobs = children(endless, (0, 1), tmp_path)
-    wish = SimpleNamespace(wanted=None)
-    processes = make_executor("local", Options(jobs=1))
-    threading.Timer(0.5, setattr, (wish, "wanted", "Ctrl-C")).start()
-    assert list(processes.run(jobs, wish)) == jobs[:1]
-    assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
-
-
-def test_each_of_many_processes_has_a_device(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    assert devices(jobs=0) == ["3", "5"] and devices(jobs=4) == ["3", "5", "3", "5"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert devices(jobs=0) == [None]
-
-
-def devices(**options):
-    executor = make_executor("local", Options(**options))
-    return [s.environment.get("CUDA_VISIBLE_DEVICES") for s in executor.slots]
-
-
-@pytest.mark.parametrize(
-    "make, sentence",
-    [
-        (lambda: make_executor("locl", Options()), "did you mean 'local'"),
-        (lambda: Options(jobs=-1), "--jobs=-1"),
-        (lambda: Options(cpus=0), "--cpus=0"),
-        (
-            lambda: needs("no_such_package", "ray"),
-            "pip install -r requirements-cluster",
-        ),
-    ],
-)
-def test_mistakes_about_executors_get_a_sentence(make, sentence):
-    with pytest.raises(UserError, match=r"^[^\n]*$") as mistake:
-        make()
-    assert sentence in str(mistake.value)

@@ -8,6 +8,8 @@ run directory.
 """
 
 import importlib
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -54,6 +56,8 @@ class Executor(Protocol):
 EXECUTORS = {
     "here": "nfml_jax.training.executors.here:Here",
     "local": "nfml_jax.training.executors.processes:Processes",
+    "ray": "nfml_jax.training.executors.ray_cluster:Ray",
+    "slurm": "nfml_jax.training.executors.slurm:Slurm",
 }
 
 
@@ -72,3 +76,8 @@ def needs(package: str, executor: str):
             f"--executor={executor} needs the package {package!r}, which is not "
             f"installed here; pip install -r {CLUSTER}."
         ) from None
+
+
+def import_path() -> str:
+    """PYTHONPATH of a process that is to import what this one can."""
+    return os.pathsep.join(filter(None, sys.path))

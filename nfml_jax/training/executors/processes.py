@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 
-from nfml_jax.training.executors import Options
+from nfml_jax.training.executors import Options, import_path
 from nfml_jax.training.jobs import Job, settle
 
 POLL_SECONDS = 0.1
@@ -83,13 +83,12 @@ class _Slot:
 
 
 def _start(job: Job, slot: _Slot) -> subprocess.Popen:
-    paths = os.pathsep.join(filter(None, sys.path))
     process = subprocess.Popen(
         [sys.executable, "-m", "nfml_jax.training.jobs"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=(job.paths[0] / ERRORS).open("w"),
-        env=os.environ | {"PYTHONPATH": paths} | slot.environment,
+        env=os.environ | {"PYTHONPATH": import_path()} | slot.environment,
         start_new_session=True,  # Ctrl-C is ours to pass on
     )
     if slot.cores:

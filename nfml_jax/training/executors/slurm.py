@@ -1,0 +1,130 @@
+"""Jobs as an array of SLURM's, through submitit.
+
+A job that is preempted, or runs out of time, is put in the queue again and goes on from
+its last checkpoint. The machines must share the file system of the runs.
+"""
+
+import contextlib
+import math
+import os
+import time
+
+from nfml_jax.errors import UserError
+from nfml_jax.training.executors import Options, import_path, needs
+from nfml_jax.training.jobs import run_job, settle
+
+POLL_SECONDS = 1.0
+SAVE_SECONDS = 60.0  # at most, of a job that is cancelled; SLURM's own is half of it
+MOST = 256  # of an array at a time, unless the user says
+MINUTES = 24 * 60
+# What submitit knows by one name for every kind of cluster; all else is SLURM's own.
+SHARED = {"timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "name"}
+FOLDER = ".slurm"  # beside the trials: what was submitted and said
+
+
+class Task:
+    """`run_job`, as submitit wants it: able to be put in the queue again."""
+
+    def __call__(self, job):
+        run_job(job)
+
+    def checkpoint(self, job):
+        """Called when the job is about to be preempted, or out of time."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, job)
+
+
+class Slurm:
+    """`options.slurm` has SLURM's parameters, and "cluster": slurm, local or debug."""
+
+    def __init__(self, options: Options):
+        self._submitit = needs("submitit", "slurm")
+        given = dict(options.slurm)
+        self._cluster = str(given.pop("cluster", "slurm"))
+        self._parameters = {
+            "name": "nfml_jax",
+            "timeout_min": MINUTES,
+            "cpus_per_task": math.ceil(options.cpus),
+            "slurm_array_parallelism": options.jobs or MOST,
+        }
+        if options.gpus:
+            self._parameters["gpus_per_node"] = math.ceil(options.gpus)
+        for name, value in given.items():
+            name = name if name in SHARED else f"slurm_{name.removeprefix('slurm_')}"
+            self._parameters[name] = _number(value)
+        self._executor(FOLDER)  # what is wrong is said now
+
+    def _executor(self, folder):
+        try:
+            executor = self._submitit.AutoExecutor(folder, cluster=self._cluster)
+            executor.update_parameters(**self._parameters)
+            return executor
+        except RuntimeError:
+            raise UserError(
+                "--executor=slurm finds no SLURM on this machine (no srun); run it "
+                "where jobs are submitted, or choose another executor."
+            ) from None
+        except (TypeError, ValueError, NameError) as problem:
+            words = " ".join(str(problem).split())
+            raise UserError(f"--slurm holds a wrong parameter: {words}.") from None
+
+    def run(self, jobs, interrupts):
+        if not jobs:
+            return
+        executor = self._executor(jobs[0].paths[0].parent / FOLDER)
+        with _exported("PYTHONPATH", import_path()):
+            submitted = executor.map_array(Task(), jobs)
+        running, latest = dict(zip(submitted, jobs, strict=True)), None
+        while running:
+            if interrupts.wanted and latest is None:
+                latest = time.monotonic() + SAVE_SECONDS
+                for task in running:
+                    task.cancel(check=False)
+            for task in [t for t, job in running.items() if _ended(t, job, latest)]:
+                job = running.pop(task)
+                _bury(task, job, stopped=latest is not None)
+                if job.statuses() != ["pending"] * len(job.paths):
+                    yield job
+            time.sleep(POLL_SECONDS)
+
+
+def _ended(task, job, latest: float | None) -> bool:
+    """Whether a job has ended; once cancelled, a job that never ran says no more."""
+    if latest is None:
+        return task.done()
+    return "running" not in job.statuses() or time.monotonic() > latest
+
+
+def _bury(task, job, stopped: bool):
+    """A job that left no result leaves its trials failed, or interrupted."""
+    if stopped:
+        if "running" in job.statuses():
+            settle(job, "interrupted")
+        return
+    problem = task.exception()
+    if problem is not None:
+        last = str(problem).strip().splitlines()[-1:]
+        words = f"its job {task.job_id} ended as {task.state}"
+        settle(job, "failed", error=": ".join([words, *last]))
+
+
+@contextlib.contextmanager
+def _exported(name: str, value: str):
+    """A variable in the environment that the jobs inherit."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _number(value):
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return value

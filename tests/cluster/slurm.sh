@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# A sweep on a real SLURM of this machine alone, started here and taken down again.
+#
+#   apt-get install slurmctld slurmd slurm-client munge    # Debian's own packages
+#   pip install -r requirements-cluster.txt
+#   tests/cluster/slurm.sh                                 # as root, half a minute
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+place=$(mktemp -d)
+mkdir "$place/state" "$place/spool" "$place/munge"
+chmod 755 "$place" "$place/munge"
+finish() {
+    for daemon in slurmd slurmctld munged; do
+        [ -f "$place/$daemon.pid" ] && kill "$(cat "$place/$daemon.pid")" || true
+    done
+    sleep 1
+    rm -rf "$place"
+}
+trap finish EXIT
+
+head -c 1024 /dev/urandom > "$place/munge.key"
+chmod 400 "$place/munge.key"
+munged --force --key-file="$place/munge.key" --socket="$place/munge/socket" \
+    --pid-file="$place/munged.pid" --log-file="$place/munged.log" \
+    --seed-file="$place/munge.seed"
+
+host=$(hostname -s)
+cat > "$place/slurm.conf" <<CONF
+ClusterName=sweep
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+AuthInfo=socket=$place/munge/socket
+SlurmctldPort=26817
+SlurmdPort=26818
+StateSaveLocation=$place/state
+SlurmdSpoolDir=$place/spool
+SlurmctldPidFile=$place/slurmctld.pid
+SlurmdPidFile=$place/slurmd.pid
+SlurmctldLogFile=$place/slurmctld.log
+SlurmdLogFile=$place/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=requeue_setup_env_fail,sched_interval=1
+MessageTimeout=30
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+PartitionName=all Nodes=$host Default=YES MaxTime=60 State=UP
+CONF
+export SLURM_CONF="$place/slurm.conf"
+slurmctld
+slurmd
+for _ in $(seq 60); do
+    sinfo --noheader 2> /dev/null | grep -q idle && break
+    sleep 0.5
+done
+sinfo
+python -m pytest -n 0 -p no:cacheprovider tests/cluster/slurm_sweep.py || {
+    tail -n 20 "$place"/slurm*.log
+    exit 1
+}

@@ -8,24 +8,28 @@ overrides, and with `--dry_run` only lists them. `--jobs=4` runs four at a time,
 `--executor` says where.
 """
 
-import importlib.util
 import re
 import sys
 import time
 import warnings
-from itertools import pairwise
 from pathlib import Path
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
+from nfml_jax.command_line import (
+    check_overrides,
+    given,
+    read_config,
+    read_sweep,
+    refuse_without_sweep,
+    sweep_name,
+)
 from nfml_jax.errors import UserError
-from nfml_jax.names import did_you_mean, flatten
 from nfml_jax.training.executors import EXECUTORS, Options, make_executor
 from nfml_jax.training.groups import MODES
-from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
 from nfml_jax.training.profiling import Span
-from nfml_jax.training.sweeps import Sweep, make_trials, no_field
+from nfml_jax.training.sweeps import make_trials
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
 WORKDIR = flags.DEFINE_string(
@@ -64,7 +68,6 @@ RAY_ADDRESS = flags.DEFINE_string(
 SLURM = flags.DEFINE_list(
     "slurm", [], "Parameters of SLURM: partition=gpu,timeout_min=60."
 )
-
 PROFILE = flags.DEFINE_string(
     "profile", None, "START:STOP, the steps to trace for TensorBoard and Perfetto."
 )
@@ -161,14 +164,6 @@ def sweep(config: dict, text: str) -> int:
     return max(EXIT_CODES[status] for status in counts)
 
 
-def sweep_name(text: str, config: dict) -> str:
-    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates, "plane-seed" inline."""
-    if is_inline(text):
-        return "-".join([config["name"], *fields_of(text)])
-    path, *argument = text.split(":", 1)
-    return "-".join([Path(path).stem, *argument])
-
-
 def default_executor() -> str:
     return "local" if JOBS.value else "here"
 
@@ -201,73 +196,11 @@ def parse_flags(argv):
             if files:
                 fields = config.to_dict()
                 make_trials(fields, read_sweep(files[-1], fields))
-            elif any(re.match(r"--?dry_run", a) for a in argv):
-                raise UserError("--dry_run lists the runs of a --sweep; give one.")
+            else:
+                refuse_without_sweep(argv)
         return flags.FLAGS(argv)
     except flags.Error as problem:
         raise UserError(f"{problem}.") from None
-
-
-def read_config(argv) -> ConfigDict:
-    """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
-    files = given(argv, "config")
-    if not files:
-        raise UserError(
-            "no config is given; write --config=configs/X.py, for example "
-            "--config=configs/arcface_mnist.py."
-        )
-    return call_file(files[-1], "get_config", "config", Path("configs"))
-
-
-def read_sweep(text: str, config: dict) -> Sweep:
-    """The overrides written out, or those that FILE[:ARGUMENT]'s get_sweep gives."""
-    if is_inline(text):
-        return parse_sweep(text, config)
-    return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
-
-
-def given(argv, flag: str) -> list[str]:
-    """The values that the command line gives a flag, in either form."""
-    values = [a.split("=", 1)[1] for a in argv if re.match(rf"--?{flag}=", a)]
-    return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
-
-
-def call_file(file: str, function: str, kind: str, folder: Path):
-    """What `function` of a Python file gives, called with the file's :ARGUMENT."""
-    path, *argument = file.split(":", 1)
-    if not (path.endswith(".py") and Path(path).is_file()):
-        known = [str(p) for p in folder.rglob("*.py")]
-        raise UserError(
-            f"there is no {kind} file {path!r}{did_you_mean(path, known)}; {kind}s are "
-            f"the .py files in {folder}/."
-        )
-    spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, function):
-        raise UserError(f"{path} is not a {kind}: it has no function {function}.")
-    return getattr(module, function)(*argument)
-
-
-def check_overrides(argv, config: ConfigDict) -> None:
-    """Refuse `--config.X=V` with an unknown X, or a V of another type."""
-    fields = flatten(config.to_dict())
-    for item in argv:
-        match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)
-        if not match:
-            continue
-        name, text = match.group(2), match.group(3)
-        if name not in fields:
-            raise no_field(config.to_dict(), name)
-        kind = type(fields[name])
-        try:
-            if text is not None and kind in (int, float):
-                kind(text)
-        except ValueError:
-            expected = {int: "a whole number", float: "a number"}[kind]
-            raise UserError(
-                f"{name} = {text!r} is not {expected}; the config has {fields[name]!r}."
-            ) from None
 
 
 def run() -> None:

@@ -1,0 +1,91 @@
+"""What a command line says of configs and sweeps, and what is wrong with it."""
+
+import importlib.util
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from nfml_jax.errors import UserError
+from nfml_jax.names import did_you_mean, flatten
+from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
+from nfml_jax.training.sweeps import Sweep, no_field
+
+
+def read_config(argv) -> ConfigDict:
+    """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
+    files = given(argv, "config")
+    if not files:
+        raise UserError(
+            "no config is given; write --config=configs/X.py, for example "
+            "--config=configs/arcface_mnist.py."
+        )
+    return call_file(files[-1], "get_config", "config", Path("configs"))
+
+
+def read_sweep(text: str, config: dict) -> Sweep:
+    """The overrides written out, or those that FILE[:ARGUMENT]'s get_sweep gives."""
+    if is_inline(text):
+        return parse_sweep(text, config)
+    return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
+
+
+def sweep_name(text: str, config: dict) -> str:
+    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates, "plane-seed" inline."""
+    if is_inline(text):
+        return "-".join([config["name"], *fields_of(text)])
+    path, *argument = text.split(":", 1)
+    return "-".join([Path(path).stem, *argument])
+
+
+def given(argv, flag: str) -> list[str]:
+    """The values that the command line gives a flag, in either form."""
+    values = [a.split("=", 1)[1] for a in argv if re.match(rf"--?{flag}=", a)]
+    return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
+
+
+def call_file(file: str, function: str, kind: str, folder: Path):
+    """What `function` of a Python file gives, called with the file's :ARGUMENT."""
+    path, *argument = file.split(":", 1)
+    if not (path.endswith(".py") and Path(path).is_file()):
+        known = [str(p) for p in folder.rglob("*.py")]
+        raise UserError(
+            f"there is no {kind} file {path!r}{did_you_mean(path, known)}; {kind}s are "
+            f"the .py files in {folder}/."
+        )
+    spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, function):
+        raise UserError(f"{path} is not a {kind}: it has no function {function}.")
+    return getattr(module, function)(*argument)
+
+
+def check_overrides(argv, config: ConfigDict) -> None:
+    """Refuse `--config.X=V` with an unknown X, or a V of another type."""
+    fields = flatten(config.to_dict())
+    for item in argv:
+        match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)
+        if not match:
+            continue
+        name, text = match.group(2), match.group(3)
+        if name not in fields:
+            raise no_field(config.to_dict(), name)
+        kind = type(fields[name])
+        try:
+            if text is not None and kind in (int, float):
+                kind(text)
+        except ValueError:
+            expected = {int: "a whole number", float: "a number"}[kind]
+            raise UserError(
+                f"{name} = {text!r} is not {expected}; the config has {fields[name]!r}."
+            ) from None
+
+
+def refuse_without_sweep(argv) -> None:
+    """Refuse the flags that only a sweep has."""
+    for item in argv:
+        flag = re.match(r"--?(dry_run|retry|vmap|executor|jobs|ray_address)\b", item)
+        if flag:
+            raise UserError(f"--{flag[1]} is about the runs of a --sweep; give one.")

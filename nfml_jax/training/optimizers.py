@@ -47,7 +47,8 @@ def make_schedule(
 ) -> optax.Schedule:
     """Learning rate against step: a linear warm-up, then the named decay to `steps`.
 
-    The rate may be a traced scalar, as may `make_optimizer`'s weight decay.
+    The rate may be a traced scalar, as may `make_optimizer`'s momentum, weight decay
+    and clipping norm.
     """
     if is_known(learning_rate) and not learning_rate > 0:
         raise UserError(
@@ -86,22 +87,18 @@ def make_optimizer(
     weights often want ten times the encoder's rate.
     """
     parts = []
-    decays = not is_known(weight_decay) or weight_decay != 0
-    if (
-        clip_norm < 0
-        or (is_known(weight_decay) and weight_decay < 0)
-        or head_multiplier <= 0
-    ):
+    not_negative = [x for x in (clip_norm, weight_decay) if is_known(x)]
+    if min(not_negative, default=0) < 0 or head_multiplier <= 0:
         raise UserError(
             f"optimizer.clip_norm = {clip_norm} and weight_decay = {weight_decay} must "
             f"be at least 0 (0: off) and head_multiplier = {head_multiplier} positive."
         )
-    if not 0 <= momentum < 1:
+    if is_known(momentum) and not 0 <= momentum < 1:
         raise UserError(f"optimizer.momentum = {momentum} must lie in [0, 1).")
-    if clip_norm:
+    if _is_on(clip_norm):
         parts.append(_clip_by_norm(clip_norm))
     parts.append(look_up(OPTIMIZERS, name, "optimizer")(momentum))
-    if decays:
+    if _is_on(weight_decay):
         parts.append(optax.add_decayed_weights(weight_decay, mask=_is_matrix))
     parts.append(optax.scale_by_learning_rate(schedule))
     if head_multiplier != 1.0:
@@ -112,6 +109,11 @@ def make_optimizer(
 def is_known(number: float | jax.Array) -> bool:
     """Whether it can be checked: it is no array, which may be traced."""
     return not isinstance(number, jax.Array)
+
+
+def _is_on(number) -> bool:
+    """Whether it isn't 0; what isn't known is."""
+    return not is_known(number) or number != 0
 
 
 # These two are optax's with a norm that is of a whole parameter where devices have a

@@ -7,8 +7,6 @@ stops none of the others.
 """
 
 import contextlib
-import copy
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import flatten
 from nfml_jax.results import read_run, unfinished
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.interrupts import Interrupts
@@ -31,6 +28,7 @@ from nfml_jax.training.sharding import replicate
 from nfml_jax.training.step import TrainState, compile_dispatch
 from nfml_jax.training.sweeps import Trial
 from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.traced import Programs, differing, numbers_of, with_numbers
 from nfml_jax.training.trial_progress import TrialTerminal
 
 PyTree = Any
@@ -39,12 +37,16 @@ PyTree = Any
 class Group:
     """Setups that differ in numbers alone, offering to the loop what one offers.
 
-    State, orders of examples and metrics have a leading axis, a run each. `width` runs
-    are computed side by side, and such parts one after the other: 0 is all at once.
+    State, orders of examples and metrics have a leading axis, a run each; `names` are
+    the numbers' fields. The program takes a step of all runs `side_by_side`, or else
+    the steps of a dispatch run by run, with a run's own products: a CPU, which one run
+    keeps busy, is as fast or faster so.
     """
 
-    def __init__(self, setups: Sequence[Setup], names: Sequence[str], width: int):
-        self._first, self._size, self._width = setups[0], len(setups), width
+    def __init__(
+        self, setups: Sequence[Setup], names: Sequence[str], *, side_by_side: bool
+    ):
+        self._first, self._side_by_side = setups[0], side_by_side
         self.schedule, self.settings = self._first.schedule, self._first.settings
         keys = jnp.stack([setup.order_key() for setup in setups])
         self._feed = self._first.feed.together(keys)
@@ -71,48 +73,20 @@ class Group:
 
             numbers, chunk = chunk
             runs = numbers, state, chunk
-            if self._width == 1:
-                return jax.lax.map(one, runs)
-            return jax.vmap(one)(runs)
+            if self._side_by_side:
+                return jax.vmap(one)(runs)
+            return jax.lax.map(one, runs)
 
         first = self._first
         return compile_dispatch(steps_of, first.mesh, checked=first.checked)
 
     def data(self, step: int) -> tuple[PyTree, PyTree]:
+        """What a dispatch is given; see `Setup.data`."""
         return (self._numbers, self._feed.chunk(step)), self._feed.resident
 
     def part(self, state: PyTree, number: int) -> PyTree:
+        """The state of one run."""
         return self._take(state, number)
-
-
-class Programs:
-    """Compiles once what the experiments of several setups evaluate alike.
-
-    A method of an experiment becomes a program of its numbers and its arguments.
-    """
-
-    def __init__(self, setup: Setup):
-        self._setup = setup
-        self._compiled: dict[Callable, Callable] = {}
-
-    def of(self, numbers: dict) -> Callable[[Callable], Callable]:
-        """What compiles functions of the experiment with these numbers."""
-
-        def compiled(function):
-            method = getattr(function, "__func__", None)
-            if not isinstance(
-                getattr(function, "__self__", None), type(self._setup.experiment)
-            ):
-                return jax.jit(function)
-
-            def program(numbers, *arguments):
-                experiment = with_numbers(self._setup, numbers).experiment
-                return method(experiment, *arguments)
-
-            shared = self._compiled.setdefault(method, jax.jit(program))
-            return functools.partial(shared, numbers)
-
-        return compiled
 
 
 def run_group(
@@ -121,28 +95,29 @@ def run_group(
     paths: Sequence[Path],
     *,
     terminal: Terminal,
-    width: int | None = None,
+    side_by_side: bool | None = None,
 ) -> list[dict]:
     """Train trials whose configs differ in numbers alone; the record of each.
 
     Their run directories are `paths`, in the same order; in each, `terminal.txt` is
     what a single run would have said. Runs go on from where they stand, those at one
     step together. A wish to stop saves and ends them all. A mistake of one trial is
-    that trial's; what befalls all of them is raised. `width` is that of `Group`; None
-    is what suits the devices. Trials of an experiment that can't have its numbers
-    replaced run one after another.
+    that trial's; what befalls all of them is raised. `side_by_side` is `Group`'s; None
+    is what suits the devices. Trials run one after another where an experiment can't
+    have its numbers replaced, or parameters are split over devices.
     """
     paths = [Path(path) for path in paths]
     devices = find_devices(*(trials[0].config[k] for k in ("platform", "num_devices")))
-    if width is None:
-        width = 1 if devices[0].platform == "cpu" else 0
+    if side_by_side is None:
+        side_by_side = devices[0].platform != "cpu"
     with jax.default_device(devices[0]):
         setup = _any_setup(make_experiment, trials, devices)
-        if hasattr(setup.experiment, "with_config"):
+        if hasattr(setup.experiment, "with_config") and not setup.is_split:
             terminal.note(f"{len(trials)} runs in one program.")
-            _run_together(setup, trials, paths, width)
+            _run_together(setup, trials, paths, side_by_side)
         else:
             for trial, path in zip(trials, paths, strict=True):
+                path.mkdir(parents=True, exist_ok=True)
                 run_job(Job(make_experiment, (trial,), (path,)))
                 if read_status(path) == "interrupted":
                     break
@@ -160,7 +135,7 @@ def _any_setup(make_experiment, trials, devices) -> Setup:
                 raise mistake
 
 
-def _run_together(setup, trials, paths, width) -> None:
+def _run_together(setup, trials, paths, side_by_side) -> None:
     names = differing([trial.config for trial in trials])
     programs, clock = Programs(setup), Clock(setup.began)
     about = {"runs": len(trials), "differ_in": names}
@@ -188,34 +163,10 @@ def _run_together(setup, trials, paths, width) -> None:
                 at_step.setdefault(run.first, []).append((run, state))
         for members in at_step.values():
             runs, states = zip(*members, strict=True)
-            group = Group([run.setup for run in runs], names, width)
+            setups = [run.setup for run in runs]
+            group = Group(setups, names, side_by_side=side_by_side)
             to_the_end(group, runs, group.state(states), interrupts, clock)
 
 
 def _record(trial, path) -> dict:
     return read_run(path) or unfinished(trial.config, "failed")
-
-
-def differing(configs: Sequence[dict]) -> list[str]:
-    """The dotted fields in which configs differ."""
-    flat = [flatten(config) for config in configs]
-    return [n for n, v in flat[0].items() if any(other[n] != v for other in flat)]
-
-
-def numbers_of(config: dict, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """A config's numbers by dotted name, as a program takes them."""
-    fields = flatten(config)
-    kinds = {"seed": np.uint32}  # else as JAX takes a float
-    return {n: kinds.get(n, np.float32)(float(fields[n])) for n in names}
-
-
-def with_numbers(setup: Setup, numbers: dict) -> Setup:
-    """A setup with numbers of its config replaced, by traced ones for instance."""
-    config = copy.deepcopy(setup.config)
-    for name, value in numbers.items():
-        *path, last = name.split(".")
-        section = config
-        for part in path:
-            section = section[part]
-        section[last] = value
-    return setup.with_config(config)

@@ -31,19 +31,10 @@ def sweep_curves(panels: Mapping[str, Mapping[str, Series]], xlabel: str) -> Fig
         for (name, s), colour in zip(
             series.items(), style.colours(len(series)), strict=True
         ):
-            axes.errorbar(
-                s.x,
-                s.y,
-                yerr=s.half,
-                color=colour,
-                marker="o",
-                markersize=4,
-                linewidth=1.4,
-                capsize=3,
-                label=name,
-            )
+            axes.errorbar(s.x, s.y, yerr=s.half, color=colour, alpha=0.5, fmt="none")
+            axes.plot(s.x, s.y, color=colour, marker="o", markersize=4, label=name)
             # At the foot of the panel, whatever its scale.
-            axes.plot(
+            (crosses,) = axes.plot(
                 s.lost,
                 [0.02] * len(s.lost),
                 color=colour,
@@ -52,10 +43,17 @@ def sweep_curves(panels: Mapping[str, Mapping[str, Series]], xlabel: str) -> Fig
                 transform=axes.get_xaxis_transform(),
                 clip_on=False,
             )
+            crosses.set_in_layout(False)
         style.tidy(axes, xlabel, metric)
         points = [x for s in series.values() for x in (*s.x, *s.lost)]
         if min(points) > 0 and max(points) >= DECADES * min(points):
             axes.set_xscale("log")
-        if any(series):
-            axes.legend(fontsize=style.SMALL, frameon=False)
+    if any(series):
+        # One for all panels, beside them.
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside right upper",
+            fontsize=style.SMALL,
+            frameon=False,
+        )
     return figure

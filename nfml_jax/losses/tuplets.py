@@ -90,7 +90,7 @@ class Angular(PairLoss):
         check_number(self, 1.0, 89.0, angle=self.angle)
 
     def of(self, pairs, miner):
-        tangent = math.tan(math.radians(self.angle)) ** 2
+        tangent = jnp.tan(jnp.radians(self.angle)) ** 2
         positive, negative = miner.pairs(
             self.distance(pairs.values), pairs.positive, pairs.negative
         )

@@ -16,18 +16,36 @@ from nfml_jax.training.sweeps import Trial
 TRACED = (
     "seed",
     "optimizer.learning_rate",
+    "optimizer.momentum",
     "optimizer.weight_decay",
+    "optimizer.clip_norm",
     "head.margin",
     "head.scale",
+    "head.t",
+    "head.gamma",
+    "head.deviation",
+    "head.annealing.*",  # λ of L-Softmax and SphereFace
     "objective.margin",
+    "objective.margin_of_others",
+    "objective.positive_margin",
     "objective.temperature",
     "objective.scale",
     "objective.alpha",
     "objective.beta",
+    "objective.base",
+    "objective.gamma",
+    "objective.tau",
+    "objective.nu",
+    "objective.angle",
+    "objective.penalty",
     "objective.weight",
+    "objective.invariance",
+    "objective.variance",
+    "objective.covariance",
+    "objective.off_diagonal",
 )
 # At 0 the program lacks a part, and so is another.
-OFF_AT_ZERO = ("optimizer.weight_decay",)
+OFF_AT_ZERO = ("optimizer.weight_decay", "optimizer.clip_norm")
 WHOLE = ("seed",)  # what may be a whole number; elsewhere that is a kind, as in cos 4θ
 
 MODES = ("auto", "on", "off")

@@ -85,7 +85,8 @@ COORDINATOR_TIMEOUT = flags.DEFINE_integer(
 )
 
 # Of a sweep, the highest of its trials'.
-EXIT_CODES = {"done": 0, "pending": 0, "interrupted": 0, "failed": 1, "diverged": 3}
+EXIT_CODES = dict.fromkeys(("done", "pending", "running", "interrupted"), 0)
+EXIT_CODES |= {"failed": 1, "diverged": 3}
 MISTAKE = 2
 
 

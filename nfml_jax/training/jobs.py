@@ -51,10 +51,10 @@ def read_status(path: Path) -> str:
 
 
 def begin(job: Job) -> None:
-    """Give each trial that has none its run directory, pending."""
+    """Give each trial that isn't half done a run directory, pending."""
     for trial, path in zip(job.trials, job.paths, strict=True):
         path.mkdir(parents=True, exist_ok=True)
-        if not (path / "status.json").exists():
+        if read_status(path) not in ("running", "interrupted"):
             replace_json(path / "config.json", trial.config)
             write_status(path, "pending")
 

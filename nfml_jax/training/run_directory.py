@@ -136,7 +136,7 @@ def read_json(path: Path) -> Any:
     """The file's content, or None if it isn't there; UserError if it isn't JSON."""
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise UserError(

@@ -5,7 +5,6 @@ run would have said. `results.jsonl` beside them has a line for each trial: its 
 or how it stands. A trial that diverges or fails stops none of the others.
 """
 
-import importlib.util
 import json
 import shutil
 from collections import Counter
@@ -52,8 +51,6 @@ def plan(
         for trial in trials
         if (status := read_status(folder / trial.id)) not in ENDED or status in retry
     ]
-    if importlib.util.find_spec("nfml_jax.training.vmapped") is None:
-        vmap = "off"
     return [
         Job(make_experiment, tuple(group), tuple(folder / t.id for t in group))
         for group in grouped(left, vmap)
@@ -73,11 +70,16 @@ def run_trials(
     A wish to stop ends the sweep after saving what runs.
     """
     folder = Path(folder).expanduser().resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-        if "diverged" in job.statuses():
-            _start_anew(job)
-        begin(job)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for job in jobs:
+            _forget_divergence(job)
+            begin(job)
+    except OSError as problem:
+        raise UserError(
+            f"cannot write in {folder} ({problem.strerror}); give a --workdir that you "
+            "may write to."
+        ) from None
     paths = [folder / trial.id for trial in trials]
     records = {path: read_run(path) for path in paths}
     left = sum(len(job.trials) for job in jobs)
@@ -117,7 +119,7 @@ def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) ->
     return "\n".join([*lines, f"{len(trials)} trials, {len(jobs)} programs{together}"])
 
 
-def _start_anew(job: Job) -> None:
+def _forget_divergence(job: Job) -> None:
     """From its last checkpoint a run that diverged would only diverge again."""
     for path, status in zip(job.paths, job.statuses(), strict=True):
         if status == "diverged":

@@ -106,6 +106,21 @@ def test_what_failed_is_retried_when_told(sweep, tmp_path):
         sweep(0.1, retry=["done"])
 
 
+def test_what_is_to_be_retried_is_pending_until_then(sweep):
+    sweep(0.3)
+    sweep.how[0.5] = "interrupted"
+    counts = {"interrupted": 1, "pending": 1}
+    assert sweep(0.5, 0.3, retry=["failed"]) == counts
+    sweep.how |= {0.5: "done", 0.3: "done"}
+    assert sweep(0.5, 0.3) == {"done": 2}
+
+
+def test_a_folder_that_cannot_be_written_gets_a_sentence(sweep, tmp_path):
+    (tmp_path / make_trials(CONFIG, param("optimizer.rate", 0.1))[0].id).touch()
+    with pytest.raises(UserError, match="cannot write in"):
+        sweep(0.1)
+
+
 def test_a_trial_that_another_process_runs_is_left_alone(sweep, tmp_path):
     (trial,) = make_trials(CONFIG, param("optimizer.rate", 0.1))
     with RunDirectory(tmp_path / trial.id, trial.config) as directory:

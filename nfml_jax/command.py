@@ -1,7 +1,8 @@
-"""What the package's commands share: a mistake is answered by one sentence."""
+"""What the package's commands share: mistakes and warnings are one sentence each."""
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,14 +18,20 @@ def command(main: Callable[..., None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def answered(arguments=None) -> int:
-        try:
-            main(arguments)
-        except UserError as mistake:
-            print(f"error: {mistake}", file=sys.stderr)
-            return MISTAKE
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            try:
+                main(arguments)
+            except UserError as mistake:
+                print(f"error: {mistake}", file=sys.stderr)
+                return MISTAKE
         return 0
 
     return answered
+
+
+def _warn(message, *_) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 @contextmanager

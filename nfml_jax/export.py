@@ -14,8 +14,7 @@ import jax.numpy as jnp
 from jax import export
 
 from nfml_jax.command import command, writing
-from nfml_jax.errors import UserError
-from nfml_jax.trained import TrainedEmbedder, load
+from nfml_jax.trained import TrainedEmbedder, load_embedder
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -51,12 +50,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--output", type=Path, help="default: RUN/embed.jax")
     options = parser.parse_args(arguments)
     target = options.output or options.run / "embed.jax"
-    model = load(options.run, options.checkpoint)
-    if not isinstance(model, TrainedEmbedder):
-        raise UserError(
-            f"{options.run} holds a {type(model).__name__}, which embeds no images; "
-            "only encoders of images are exported."
-        )
+    model = load_embedder(options.run, options.checkpoint)
     with writing(target):
         target.write_bytes(serialise(model))
         note = json.dumps(describe(model), indent=2)

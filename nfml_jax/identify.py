@@ -2,6 +2,7 @@
 
 The gallery is a folder, zip or tar of `NAME/picture.jpg`, several for each name if
 there are, or of `NAME.jpg`. A probe less like everyone than the threshold is "unknown".
+Pictures should be such as were trained on: see `python -m nfml_jax.verify --help`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from nfml_jax.command import command
 from nfml_jax.data.pictures import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.enrolment import Gallery
-from nfml_jax.trained import TrainedEmbedder, load
+from nfml_jax.trained import TrainedEmbedder, load_embedder
 
 
 @command
@@ -31,7 +32,7 @@ def main(arguments=None) -> None:
         "--threshold", type=float, help="the least cosine; default: the run's own"
     )
     options = parser.parse_args(arguments)
-    model = load(options.run)
+    model = load_embedder(options.run)
     gallery = enrol(model, options.gallery, options.threshold)
     probes = np.stack([model.read(path) for path in options.probes])
     names, scores = gallery.identify(np.asarray(model.embed(probes)))

@@ -1,6 +1,7 @@
 """A trained model back from its run directory, as pure functions."""
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from nfml_jax.data import ImageData
 from nfml_jax.data import load as load_data
-from nfml_jax.data.pictures import Look, read_picture
+from nfml_jax.data.pictures import Look, picture_size, read_picture
 from nfml_jax.errors import UserError
 from nfml_jax.recognition import (
     Embedder,
@@ -63,9 +64,22 @@ class TrainedEmbedder:
     def read(self, path: Path | str) -> np.ndarray:
         """A picture file as this model takes it, uint8 `[H, W, C]`.
 
-        UserError if it is none.
+        Nothing is looked for in it: it must show what those trained on do, as large and
+        at the same place. Warns of other proportions and of too few pixels.
+        UserError if it is no picture.
         """
-        return read_picture(path, self.look)
+        image = read_picture(path, self.look)
+        height, width, _ = self.image_shape
+        across, down = (side * self.crop for side in picture_size(path))
+        squeezed = not 0.9 < (across / down) / (width / height) < 1 / 0.9
+        if squeezed or across < width / 2:
+            warnings.warn(
+                f"{path}, of which {across:.0f} by {down:.0f} pixels are looked at, is "
+                f"{'squeezed' if squeezed else 'blown up'} to {width} by {height}; "
+                "give a picture cut out as those trained on are.",
+                stacklevel=2,
+            )
+        return image
 
     @property
     def look(self) -> Look:
@@ -148,7 +162,7 @@ def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
     Raises UserError if the directory holds no run, or no such checkpoint yet.
     """
     run_dir = Path(run_dir).expanduser()
-    config = read_json(run_dir / "config.json")
+    config = read_json(run_dir / "config.json") if run_dir.is_dir() else None
     if config is None:
         raise UserError(
             f"{run_dir} holds no run: there is no config.json; give the run directory "
@@ -175,6 +189,17 @@ def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
     module, name = meta["model"]["loader"].split(":")
     loader = getattr(importlib.import_module(module), name)
     return loader(config, jax.tree.map(jnp.asarray, variables), meta, result)
+
+
+def load_embedder(run_dir: Path | str, checkpoint: str = "reported") -> TrainedEmbedder:
+    """As `load`, and UserError for a run that embeds no images."""
+    model = load(run_dir, checkpoint)
+    if not isinstance(model, TrainedEmbedder):
+        raise UserError(
+            f"{run_dir} holds a {type(model).__name__}, which embeds no images; give a "
+            "run of an encoder of images, such as those of configs/lfw.py."
+        )
+    return model
 
 
 def data_of(run_dir: Path | str) -> ImageData:

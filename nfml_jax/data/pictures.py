@@ -99,10 +99,26 @@ def read_picture(path: Path | str, look: Look) -> np.ndarray:
     try:
         return look.decode(Path(path).read_bytes())
     except Exception as error:  # PIL raises many kinds, by format
-        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{path} cannot be read as an image ({reason}); give another file."
+            f"{path} cannot be read as an image ({_reason(error)}); give another file."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "it has the format of none"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def picture_size(path: Path | str) -> tuple[int, int]:
+    """The width and height in pixels of a picture file that can be read, upright."""
+    from PIL import ExifTags, Image
+
+    with Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return image.size[::-1] if turned else image.size
 
 
 @dataclass(frozen=True)
@@ -131,7 +147,7 @@ class Tree:
             except Exception as error:  # PIL raises many kinds, by format
                 raise UserError(
                     f"{self.root} holds {path}, which cannot be read as an image "
-                    f"({error}); replace it or take it away."
+                    f"({_reason(error)}); replace it or take it away."
                 ) from error
 
         return _threaded(decode, paths, look)
@@ -160,7 +176,8 @@ def open_tree(root: Path) -> Iterator[Tree]:
         archive = zipfile.ZipFile(root)
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
-            f"{root} is not a zip that can be read ({error}); copy it again."
+            f"{root} is not a zip that can be read ({error}); copy it again, or give a "
+            "folder, zip or tar of pictures."
         ) from error
     with archive:
         entries = archive.infolist()

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from drawn_sets import write_characters, write_faces
+from PIL import Image
 
 import nfml_jax
 from experiments import make_experiment
@@ -80,8 +81,6 @@ def test_a_trained_metric_comes_back(run):
 @pytest.fixture(scope="module")
 def pictures(run, tmp_path_factory, manual_dir):
     """Test images as files, two of each class: class / number.png."""
-    from PIL import Image
-
     folder = tmp_path_factory.mktemp("pictures")
     test = load(name="mnist", source="manual", manual_dir=manual_dir).test
     for label in range(10):
@@ -91,7 +90,7 @@ def pictures(run, tmp_path_factory, manual_dir):
     return folder
 
 
-def test_two_pictures_are_verified(run, pictures, capsys):
+def test_two_pictures_are_verified(run, pictures, tmp_path, capsys):
     path = str(run[0])
     three = str(pictures / "3" / "0.png")
     assert verify.main([path, three, str(pictures / "3" / "1.png")]) == 0
@@ -100,6 +99,18 @@ def test_two_pictures_are_verified(run, pictures, capsys):
     assert capsys.readouterr().out.startswith("not the same")
     assert verify.main([path, three, "nothing.png"]) == 2
     assert "nothing.png cannot be read" in capsys.readouterr().err
+    wide = tmp_path / "wide.png"
+    Image.new("L", (90, 30)).save(wide)
+    assert verify.main([path, three, str(wide)]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("warning: ") and "90 by 30 pixels" in said
+    wide.write_text("no picture")
+    for arguments, sentence in (
+        ([path, three, str(wide)], "(it has the format of none)"),
+        ([three, three, three], "holds no run"),
+    ):
+        assert verify.main(arguments) == 2
+        assert sentence in capsys.readouterr().err
 
 
 def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):

@@ -108,7 +108,7 @@ def torch_side(side: str, classes: int, threads: int):
         x.grad = weights.grad = bias.grad = None
         loss = functional.cross_entropy(logits(), labels)
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     return run, version
 

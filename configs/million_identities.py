@@ -50,7 +50,8 @@ def get_config(arg=None):
     }
     config.report = {"identities": 1000, "probes": 2}
     config.optimizer.name = "sgd_bfloat16"
-    config.optimizer.learning_rate = 1.0
+    config.optimizer.learning_rate = 0.1
+    config.optimizer.head_multiplier = 10.0
     config.train.batch_size = 256 if few else 512
     config.train.total = "1500 steps" if few else "20000 steps"
     config.train.log_every = "50 steps" if few else "10 steps"

@@ -39,49 +39,29 @@ def weights_of(path):
     return variables["params"]["head"][SPLIT + "weights"]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run on two devices."""
-    path = tmp_path_factory.mktemp("whole")
-    outcome = train_and_evaluate(
-        IdentitiesExperiment,
-        config(**{"optimizer.clip_norm": 5.0, "optimizer.weight_decay": 1e-3}),
-        path,
-    )
-    return path, outcome.result
+class Stopped(IdentitiesExperiment):
+    def validate(self, variables, apply):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().validate(variables, apply)
 
 
-def test_one_device_does_the_same(whole, tmp_path):
-    path, result = whole
+def test_one_device_does_what_two_do_even_if_they_are_stopped_in_between(tmp_path):
     changes = {"optimizer.clip_norm": 5.0, "optimizer.weight_decay": 1e-3}
-    alone = train_and_evaluate(
-        IdentitiesExperiment, config(num_devices=1, **changes), tmp_path
-    )
-    np.testing.assert_allclose(weights_of(tmp_path), weights_of(path), atol=2e-3)
-    angle = "test/target_angle"
-    assert alone.result["metrics"][angle] == pytest.approx(
-        result["metrics"][angle], abs=0.1
-    )
-    norm = "train/grad_norm/head"
-    first, other = (
-        next(line[norm] for line in read_metrics(p / "metrics.jsonl") if norm in line)
-        for p in (path, tmp_path)
-    )
-    assert first == pytest.approx(other, rel=1e-3)
-
-
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(whole, tmp_path):
-    class Stopped(IdentitiesExperiment):
-        def validate(self, variables, apply):
-            os.kill(os.getpid(), signal.SIGTERM)
-            return super().validate(variables, apply)
-
-    changes = {"optimizer.clip_norm": 5.0, "optimizer.weight_decay": 1e-3}
-    first = train_and_evaluate(Stopped, config(**changes), tmp_path)
+    two, one = tmp_path / "two", tmp_path / "one"
+    first = train_and_evaluate(Stopped, config(**changes), two)
     assert first.status == "interrupted"
-    second = train_and_evaluate(IdentitiesExperiment, config(**changes), tmp_path)
-    assert second.result["metrics"] == whole[1]["metrics"]
-    np.testing.assert_array_equal(weights_of(tmp_path), weights_of(whole[0]))
+    second = train_and_evaluate(IdentitiesExperiment, config(**changes), two)
+    alone = train_and_evaluate(
+        IdentitiesExperiment, config(num_devices=1, **changes), one
+    )
+    np.testing.assert_allclose(weights_of(two), weights_of(one), atol=2e-3)
+    angles = (r.result["metrics"]["test/target_angle"] for r in (second, alone))
+    assert next(angles) == pytest.approx(next(angles), abs=0.1)
+    norms = (
+        [line["train/grad_norm/head"] for line in lines if "train/loss" in line]
+        for lines in (read_metrics(run / "metrics.jsonl") for run in (two, one))
+    )
+    np.testing.assert_allclose(*norms, rtol=1e-3)
 
 
 def test_weights_and_what_follows_them_lie_split():

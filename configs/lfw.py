@@ -1,16 +1,18 @@
 """Faces: Labeled Faces in the Wild, "unrestricted, no outside data".
 
-Trained on the people of View 1's training pairs and tested on the pairs of others
-(`data.view = 1`, for choosing); of View 2, for reporting, `data.fold` 1 to 10 are ten
-runs. The argument is a margin of `nfml_jax.heads.MARGINS` or a loss of
-`nfml_jax.losses.LOSSES`.
+Trained on View 1's people and tested on the pairs of others (`data.view = 1`, for
+choosing); of View 2, for reporting, `data.fold` 1 to 10 are ten runs, and their mean
+with its standard error is the result. The argument is a margin of
+`nfml_jax.heads.MARGINS` or a loss of `nfml_jax.losses.LOSSES`.
 
     python launch.py --config=configs/lfw.py
     python launch.py --config=configs/lfw.py:triplet
-    python launch.py --config=configs/lfw.py --config.data.view=2 --config.data.fold=1
+    python launch.py --config=configs/lfw.py:triplet \
+        --sweep=configs/sweeps/lfw_folds.py --workdir=runs/lfw_folds/triplet
 
 The pictures are found as `lfw/Name/Name_0001.jpg` or a zip or tar of these, with the
-pairs files beside them, in ~/nfml_data.
+pairs files beside them, in ~/nfml_data. With LFW's lists of people there too (people.txt
+and peopleDevTrain.txt) all on them are trained on, and not only those in pairs.
 """
 
 from configs import defaults

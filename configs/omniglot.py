@@ -8,10 +8,10 @@ argument is a loss of `nfml_jax.losses.LOSSES` or a head of `nfml_jax.heads.MARG
     python launch.py --config=configs/omniglot.py
     python launch.py --config=configs/omniglot.py:arcface
 
-The protocol of Vinyals et al. (2016), 1,200 characters of any alphabet with rotations
-as classes of their own, with a draw of its own:
+The protocol of Vinyals et al. (2016), with their 1,200 characters to train on and
+rotations as classes of their own; `data.split=characters` draws others by `data.seed`:
 
-    python launch.py --config=configs/omniglot.py --config.data.split=characters \
+    python launch.py --config=configs/omniglot.py --config.data.split=vinyals \
         --config.data.rotations=True
 """
 

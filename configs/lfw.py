@@ -11,8 +11,9 @@ with its standard error is the result. The argument is a margin of
         --sweep=configs/sweeps/lfw_folds.py --workdir=runs/lfw_folds/triplet
 
 The pictures are found as `lfw/Name/Name_0001.jpg` or a zip or tar of these, with the
-pairs files beside them, in ~/nfml_data. With LFW's lists of people there too (people.txt
-and peopleDevTrain.txt) all on them are trained on, and not only those in pairs.
+pairs files beside them, in ~/nfml_data. With LFW's lists of people there too,
+people.txt and peopleDevTrain.txt, all on them are trained on and not only those in
+pairs.
 """
 
 from configs import defaults

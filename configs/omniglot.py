@@ -37,7 +37,7 @@ def get_config(arg=None):
         "source": "auto",
         "manual_dir": "",
         "data_dir": "",
-        "split": "background",  # background, small1, small2 or characters
+        "split": "background",  # small1, small2, vinyals or characters
         "image_size": 28,
         "rotations": False,  # by 90, 180 and 270 degrees, as classes of their own
         "validation": 5,  # of the alphabets to train on

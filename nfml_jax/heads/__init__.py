@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads.head import HeadOutput, MarginHead
+from nfml_jax.heads.head import MarginHead
 from nfml_jax.heads.margins import (
     MARGINS,
     AdaCos,
@@ -38,6 +38,7 @@ from nfml_jax.heads.margins import (
     UniformFace,
 )
 from nfml_jax.heads.outliers import dominant_centres, outliers
+from nfml_jax.heads.output import HeadOutput
 from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.strength import Annealing, Warmup
 from nfml_jax.heads.summation import SUMMATIONS

@@ -83,14 +83,16 @@ def over_devices(found: Sums, axis_name: str | None) -> Sums:
     return Sums(top + jnp.log(total), rival)
 
 
-def share_of(count: int, axis_name: str | None) -> tuple[jax.Array, int]:
-    """This device's first of `count` classes, filled up to `SHARES`, and its number.
+def share_of(count: int, axis_name: str | None) -> jax.Array:
+    """The numbers of this device's share of `count` classes, filled up to `SHARES`.
 
     `axis_name` None is one device that has them all.
     """
     rows = -(-count // SHARES) * SHARES
+    number = jnp.arange(rows)
+    number = jnp.where(number < count, number, NO_CLASS)
     if axis_name is None:
-        return jnp.zeros((), jnp.int32), rows
+        return number
     parts = lax.axis_size(axis_name)
     if SHARES % parts:
         raise UserError(
@@ -98,4 +100,4 @@ def share_of(count: int, axis_name: str | None) -> tuple[jax.Array, int]:
             f"are a multiple of {SHARES}; take a number of devices that divides it, "
             "such as 2, 4 or 8."
         )
-    return lax.axis_index(axis_name) * (rows // parts), rows // parts
+    return number.reshape(parts, -1)[lax.axis_index(axis_name)]

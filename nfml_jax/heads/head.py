@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,40 +11,17 @@ import numpy as np
 
 from nfml_jax import devices
 from nfml_jax.errors import UserError
-from nfml_jax.heads import angles, wording
-from nfml_jax.heads.classes import (
-    NO_CLASS,
-    Classes,
-    of_labels,
-    over_devices,
-    share_of,
-)
+from nfml_jax.heads import wording
+from nfml_jax.heads.classes import Classes, of_labels, over_devices, share_of
 from nfml_jax.heads.logits import Logits, as_queries, similarities
 from nfml_jax.heads.margins import Margin, Rows
+from nfml_jax.heads.output import HeadOutput, watched
 from nfml_jax.heads.sampling import sampled
 from nfml_jax.heads.scale import TargetProbability, check_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
 
 # The collection of what follows the training beside the parameters.
 STATISTICS = "statistics"
-
-
-@flax.struct.dataclass
-class HeadOutput:
-    """What a head returns for a batch.
-
-    `loss` [B] float32; `cosine` [B], the target cosine before the margin;
-    `correct` [B], 1 where the margin-free logits' largest is the label; `logged`,
-    scalars worth watching, all of them means over the batch: `scale`, `strength`,
-    `target_angle` (degrees), `embedding_norm`, `weight_norm`, `ignored` (the
-    share of labels out of range), what is added to the cross entropy (`penalty`), and
-    the margin's statistics that are numbers.
-    """
-
-    loss: jax.Array
-    cosine: jax.Array
-    correct: jax.Array
-    logged: dict[str, jax.Array]
 
 
 class MarginHead(nn.Module):
@@ -59,12 +35,12 @@ class MarginHead(nn.Module):
     statistics are made of are gathered.
 
     `summation` names an entry of `SUMMATIONS`: "dense", "streamed" (`class_chunk`
-    classes at a time), "sharded" or "sharded_streamed". These call their parameters
-    `split_weights` and `split_bias` [C], which are a device's share of the whole within
-    the device axis; they are filled up to a multiple of `SHARES` rows, and so fit any
-    number of devices that divides it. With
-    `class_share` below 1 only that share of the classes, drawn from the stream
-    "classes" at each step, is summed over (Partial FC), where there is such a stream.
+    classes at a time), "sharded" or "sharded_streamed". The last two call their
+    parameters `split_weights` and `split_bias`; within the device axis these are a
+    device's share of the whole. They are filled up to a multiple of `SHARES` rows, and
+    so fit any number of devices that divides it. With `class_share` below 1 only that
+    share of the classes, drawn from the stream "classes" at each step, is summed over
+    (Partial FC), where there is such a stream.
 
     Parameters are `weights` [C, D], or [C, K, D] for K sub-centres, `bias` [C], or one
     number (where the margin has one) and `log_scale` (where it is learned), in float32.
@@ -135,20 +111,9 @@ class MarginHead(nn.Module):
         self._follow(
             margin, Rows(own.cosine, own.norm, found.others, labels, own.centre, valid)
         )
-        logged = {
-            "scale": scale,
-            "strength": strength,
-            "target_angle": jnp.degrees(angles.angle(cosine)),
-            "embedding_norm": own.norm,
-            "weight_norm": own.weight_norm,
-            "ignored": 1.0 - valid,
-            "penalty": None if penalty is None else jnp.where(valid, penalty, 0.0),
-        }
-        for name in margin.initial_statistics(self.num_classes):
-            if jnp.ndim(value := getattr(margin, name)) == 0:
-                logged.setdefault(name, value)
-        logged = {n: jnp.mean(v) for n, v in logged.items() if v is not None}
-        cosine, logged = jax.lax.stop_gradient((cosine, logged))
+        cosine, logged = jax.lax.stop_gradient(
+            (cosine, watched(logits, own, valid, penalty, self.num_classes))
+        )
         rows = (devices.mine(part, count, axis) for part in (loss, cosine, correct))
         return HeadOutput(*rows, logged)
 
@@ -178,15 +143,8 @@ class MarginHead(nn.Module):
 
     def words(self) -> str:
         """The loss in words, for a run's header."""
-        words = [wording.loss(self.margin, self._scale_shown(), self.num_classes)]
-        if isinstance(self.scale, str):
-            words.append("s is learned")
-        if self.class_share < 1.0:
-            words.append(f"over {self.class_share:.3g} of them, drawn at each step")
-        if self.strength is not None:
-            default = "margin of varying strength"
-            words.append(getattr(self.strength, "words", lambda: default)())
-        return "; ".join(words)
+        words = wording.loss(self.margin, self._scale_shown(), self.num_classes)
+        return "; ".join([words, *wording.changes(self)])
 
     @property
     def _split_axis(self):
@@ -200,9 +158,10 @@ class MarginHead(nn.Module):
     @nn.compact
     def _variables(self, embeddings):
         """The margin with its statistics, the classes that are here, and the scale."""
-        first, rows = 0, self.num_classes
+        number = jnp.arange(self.num_classes)
         if SUMMATIONS[self.summation].split:
-            first, rows = share_of(self.num_classes, self._split_axis)
+            number = share_of(self.num_classes, self._split_axis)
+        rows = len(number)
         several = self.margin.subcentres > 1
         shape = rows, *[self.margin.subcentres] * several, embeddings.shape[-1]
         init = nn.initializers.lecun_normal(-1, -2, batch_axis=range(len(shape) - 2))
@@ -223,8 +182,6 @@ class MarginHead(nn.Module):
             init = nn.initializers.constant(start)
             bias = self.param(name, init, shape, jnp.float32)
             bias = jnp.broadcast_to(bias, (rows,))
-        number = first + jnp.arange(rows)
-        number = jnp.where(number < self.num_classes, number, NO_CLASS)
         return margin, Classes(jnp.asarray(weights), bias, number), scale
 
     def _noise(self, count):

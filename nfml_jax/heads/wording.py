@@ -14,6 +14,19 @@ def loss(margin: Margin, scale: str, num_classes: int) -> str:
     return f"{words}; right class {right}{options}, others {others}"
 
 
+def changes(head) -> list[str]:
+    """What else there is to say of a `MarginHead`: what is learned, drawn or varies."""
+    words = []
+    if isinstance(head.scale, str):
+        words.append("s is learned")
+    if head.class_share < 1.0:
+        words.append(f"over {head.class_share:.3g} of them, drawn at each step")
+    if head.strength is not None:
+        default = "margin of varying strength"
+        words.append(getattr(head.strength, "words", lambda: default)())
+    return words
+
+
 def logit(margin: Margin, scale: str, phi: str) -> str:
     """A logit, from what stands in it for the cosine."""
     length = "" if margin.normalise_weights else "‖w‖·"

@@ -1,9 +1,9 @@
 """`python -m nfml_jax.results RUNS...`: what came out, as a table and as curves.
 
 Runs that differ in the seed alone are one row: the mean ± half its 95 % confidence
-interval. What else differs has columns; the best of a sweep is bold; what diverged,
-failed or has not run says so. `--plots FOLDER` draws the metrics against every number
-that was varied.
+interval. What else differs has columns; the best of a sweep is bold, ≈ marks what
+cannot be told from the best on its data; what diverged, failed or has not run says so.
+`--plots FOLDER` draws the metrics against every number that was varied.
 """
 
 import argparse

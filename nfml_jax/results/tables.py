@@ -14,8 +14,8 @@ from nfml_jax.training.terminal import format_metric
 ABSENT = "–"
 EVEN = "≈"
 EVEN_IN_WORDS = (
-    f"{EVEN}: cannot be told from the best on the same data at {100 * LEVEL:g} % (Welch's "
-    "t-test over seeds or folds, each by itself; one run alone is not tested)."
+    f"{EVEN}: cannot be told from the best on the same data at {100 * LEVEL:g} % "
+    "(Welch's t-test over seeds or folds, each by itself; one run alone is not tested)."
 )
 
 # What is better, by the words of a metric's last name; what says neither has no best.
@@ -76,7 +76,8 @@ def table(
     """A row for each group of records, a column for each metric.
 
     The mean over seeds, of a cross-validation over folds, ± half an interval. What
-    differs has columns of its own; the best of what differs in them is marked.
+    differs has columns of its own; the best of what differs in them is marked, and so
+    is what cannot be told from the best on its data.
     """
     groups = group(records)
     fields = list(dict.fromkeys(field for g in groups for field in g.fields))
@@ -124,7 +125,7 @@ def grid(
 ) -> Table:
     """A row for each run, a column for each data set, and one metric in the cells.
 
-    The best of a column is marked.
+    The best of a column is marked, and what cannot be told from it.
     """
     groups = {(g.label, g.data): g for g in group(records)}
     labels = dict.fromkeys(label for label, _ in groups)

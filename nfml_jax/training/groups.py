@@ -64,7 +64,8 @@ def grouped(trials: Sequence[Trial], mode: str = "auto") -> list[list[Trial]]:
         return [[trial] for trial in trials]
     alike: dict[str, list[Trial]] = {}
     for trial in trials:
-        alike.setdefault(_program(trial.config), []).append(trial)
+        key = trial.id if _is_split(trial.config) else _program(trial.config)
+        alike.setdefault(key, []).append(trial)
     groups = []
     for members in alike.values():
         size = LARGEST if mode == "on" or pays(members) else 1
@@ -92,6 +93,14 @@ def is_traced(field: str, value) -> bool:
     if field in WHOLE:
         return True
     return not isinstance(value, int) and not (field in OFF_AT_ZERO and number == 0)
+
+
+def _is_split(config: dict) -> bool:
+    """Whether devices share its classes: they divide the axis that a group's runs are.
+
+    See `nfml_jax.training.sharding`.
+    """
+    return str(config.get("head", {}).get("summation")).startswith("sharded")
 
 
 def _program(config: dict) -> str:

@@ -3,7 +3,7 @@
 import importlib
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nfml_jax.batches import in_batches
 from nfml_jax.data import ImageData
 from nfml_jax.data import load as load_data
 from nfml_jax.data.pictures import Look, picture_size, read_picture
@@ -103,26 +104,19 @@ class TrainedEmbedder:
         return Verification(cosine, cosine >= self.threshold)
 
     def _in_chunks(self, function, images):
-        images = self._images(images)
-        count = len(images)
-        if not count:  # the shape of a row is known only from one
-            images = jnp.zeros((1, *self.image_shape), jnp.uint8)
-        parts = [
-            function(self.variables, images[start : start + CHUNK])
-            for start in range(0, len(images), CHUNK)
-        ]
-        return jnp.concatenate(parts)[:count]
+        of_images = partial(function, self.variables)
+        return jnp.asarray(in_batches(of_images, CHUNK, self._images(images)))
 
     @cached_property
     def _embed(self):
         return jax.jit(lambda v, x: self.module.apply(v, x, method="embed"))
 
     def _images(self, images):
-        images = jnp.asarray(images)
+        images = np.asarray(images)
         height, width, channels = self.image_shape
         if channels == 1 and images.shape[1:] == (height, width):
             images = images[..., None]
-        if images.dtype != jnp.uint8 or images.shape[1:] != self.image_shape:
+        if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
             raise UserError(
                 f"images are {images.dtype} {list(images.shape)}; this model takes "
                 f"uint8 [N, {height}, {width}, {channels}] with values 0 to 255."

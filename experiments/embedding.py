@@ -1,24 +1,24 @@
 """What experiments on labelled images share: how their embeddings are evaluated."""
 
 import copy
+from functools import partial
 
 import numpy as np
 
+from experiments.one_shot import one_shot_accuracies
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
-from nfml_jax.data.omniglot import load_omniglot_runs
 from nfml_jax.evaluation import (
     classification,
     clustering,
     folds,
     geometry,
     neighbours,
-    one_shot,
     retrieval,
     verification,
 )
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Report, under
 from nfml_jax.training.sharding import AXIS
 
 NEIGHBOURS = 5
@@ -33,8 +33,9 @@ class EmbeddingExperiment:
     """An encoder of labelled images, by whatever it is trained.
 
     The contract is `nfml_jax.training.experiment.Experiment`; a subclass gives the
-    rest of it, `make_model` and `centres`. Where the test has classes that weren't
-    trained on, there is no accuracy to report, and embeddings are clustered instead.
+    rest of it, `make_model`, `class_centres` and `class_scores`. Where the test has
+    classes that weren't trained on, there is no accuracy to report, and embeddings are
+    clustered instead.
     """
 
     def __init__(self, config: dict, images: ImageData):
@@ -59,11 +60,12 @@ class EmbeddingExperiment:
         """The config's Flax module, with `embed(images)`; `axis_name` to train."""
         raise NotImplementedError
 
-    def centres(self, variables, apply, train_embeddings, embeddings):
-        """Class scores [N, C] of embeddings [N, D], and a vector [C, D] for each class.
+    def class_centres(self, variables, train_embeddings) -> np.ndarray:
+        """A vector [C, D] for each class, perhaps learnt from `train_embeddings`."""
+        raise NotImplementedError
 
-        `train_embeddings` are those of the training images, to learn from.
-        """
+    def class_scores(self, variables, apply, embeddings, centres) -> np.ndarray:
+        """Scores [N, C] of embeddings [N, D], given the classes' centres."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, str]:
@@ -94,10 +96,11 @@ class EmbeddingExperiment:
         train, test = self.images.train, self.images.test
         train_embeddings = apply(self._embed, variables, train.images)
         embeddings = apply(self._embed, variables, test.images)
-        scores, centres = self.centres(variables, apply, train_embeddings, embeddings)
+        centres = self.class_centres(variables, train_embeddings)
         if self.images.open_set:
             report = self._report_of_strangers(embeddings)
         else:
+            scores = self.class_scores(variables, apply, embeddings, centres)
             report = self._report_of_classes(embeddings, scores, centres)
             if KNN not in self._unmeasured:
                 report.metrics[KNN] = neighbours.knn_accuracy(
@@ -112,7 +115,9 @@ class EmbeddingExperiment:
             found = retrieval.metrics(embeddings, test.labels, names=RETRIEVAL)
             report.metrics |= under("retrieval", found)
         if "one_shot" in self.config:
-            report.metrics |= self._one_shot(variables, apply, embeddings)
+            embed = partial(apply, self._embed, variables)
+            found = one_shot_accuracies(self.config, embed, embeddings, test.labels)
+            report.metrics |= under("one_shot", found)
         report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:
             known = None if self.images.open_set else centres
@@ -186,37 +191,6 @@ class EmbeddingExperiment:
         }
         return under("verification", metrics), figures
 
-    def _one_shot(self, variables, apply, embeddings) -> dict[str, float]:
-        """Accuracies of episodes of test classes, and of the runs of Lake et al."""
-        metrics, settings = {}, self.config["one_shot"]
-        for ways in settings["ways"]:
-            for shots in settings["shots"]:
-                found = one_shot.episodes(
-                    embeddings,
-                    self.images.test.labels,
-                    ways,
-                    shots,
-                    settings["queries"],
-                    settings["episodes"],
-                )
-                metrics[f"{ways}_way_{shots}_shot"] = found["accuracy"]
-                metrics[f"{ways}_way_{shots}_shot_ci95"] = found["accuracy_ci95"]
-        if settings["runs"]:
-            data = self.config["data"]
-            places = {name: data[name] or None for name in ("manual_dir", "data_dir")}
-            given = load_omniglot_runs(**places, image_size=data["image_size"])
-            labels = np.arange(given.support.shape[1])
-            embed = lambda images: apply(self._embed, variables, images)  # noqa: E731
-            found = one_shot.runs(
-                (embed(support), labels, embed(query), answers)
-                for support, query, answers in zip(
-                    given.support, given.query, given.answers, strict=True
-                )
-            )
-            metrics["20_way_within_alphabets"] = found["accuracy"]
-            metrics["20_way_within_alphabets_error"] = found["accuracy_error"]
-        return under("one_shot", metrics)
-
     def _projected(self, embeddings):
         """Embeddings, class names and images of test examples of every class."""
         test = self.images.test
@@ -254,8 +228,3 @@ def histograms(section, embeddings, target_angles=None):
     if target_angles is not None:
         shown["target_angle"] = target_angles
     return under(section, shown)
-
-
-def under(section, values):
-    """`values` by name, with the section before each name."""
-    return {f"{section}/{name}": value for name, value in values.items()}

@@ -83,9 +83,11 @@ class MarginExperiment(EmbeddingExperiment):
             histograms=histograms("validation", embeddings, target),
         )
 
-    def centres(self, variables, apply, train_embeddings, embeddings):
-        logits = apply(self._classify, variables, embeddings)
-        return logits, self._class_weights(variables)
+    def class_centres(self, variables, train_embeddings):
+        return self._class_weights(variables)
+
+    def class_scores(self, variables, apply, embeddings, centres):
+        return apply(self._classify, variables, embeddings)
 
     def _classify(self, variables, embeddings):
         return self.classifier.apply(variables, embeddings, method="classify")

@@ -104,9 +104,11 @@ class PairsExperiment(EmbeddingExperiment):
             {self.best: found["map@r"]}, histograms=histograms("validation", embeddings)
         )
 
-    def centres(self, variables, apply, train_embeddings, embeddings):
-        means, _ = geometry.class_means(train_embeddings, self.images.train.labels)
-        return unit(embeddings) @ unit(means).T, means
+    def class_centres(self, variables, train_embeddings):
+        return geometry.class_means(train_embeddings, self.images.train.labels)[0]
+
+    def class_scores(self, variables, apply, embeddings, centres):
+        return unit(embeddings) @ unit(centres).T
 
     def _augmented(self, images, keys):
         return augment(to_float(images), keys, **self.config["augment"])

@@ -35,6 +35,11 @@ class Report:
     embeddings: Mapping[str, tuple] = field(default_factory=dict)
 
 
+def under(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` by name, with "section/" before each name."""
+    return {f"{section}/{name}": value for name, value in values.items()}
+
+
 class Experiment(Protocol):
     """The contract. `best` names the validation metric to choose by, or is None.
 

@@ -1,0 +1,48 @@
+"""One-shot classification by embeddings: episodes of the test, and Omniglot's runs."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nfml_jax.data.omniglot import load_omniglot_runs
+from nfml_jax.evaluation import one_shot
+
+
+def one_shot_accuracies(
+    config: dict, embed: Callable, embeddings, labels
+) -> dict[str, float]:
+    """What the section "one_shot" of a config asks for, by name.
+
+    `embeddings [N, D]` and `labels [N]` are those of the test; `embed` takes the images
+    of the 20 runs of Lake et al. (2015), which are found as the config's data were.
+    """
+    metrics, settings = {}, config["one_shot"]
+    for ways in settings["ways"]:
+        for shots in settings["shots"]:
+            found = one_shot.episodes(
+                embeddings,
+                labels,
+                ways,
+                shots,
+                settings["queries"],
+                settings["episodes"],
+            )
+            metrics[f"{ways}_way_{shots}_shot"] = found["accuracy"]
+            metrics[f"{ways}_way_{shots}_shot_ci95"] = found["accuracy_ci95"]
+    if settings["runs"]:
+        found = _runs(config["data"], embed)
+        metrics["20_way_within_alphabets"] = found["accuracy"]
+        metrics["20_way_within_alphabets_error"] = found["accuracy_error"]
+    return metrics
+
+
+def _runs(data: dict, embed: Callable) -> dict[str, float]:
+    places = {name: data[name] or None for name in ("manual_dir", "data_dir")}
+    given = load_omniglot_runs(**places, image_size=data["image_size"])
+    labels = np.arange(given.support.shape[1])
+    return one_shot.runs(
+        (embed(support), labels, embed(query), answers)
+        for support, query, answers in zip(
+            given.support, given.query, given.answers, strict=True
+        )
+    )

@@ -14,7 +14,6 @@ from jax.sharding import PartitionSpec as P
 
 from nfml_jax.devices import SPLIT
 from nfml_jax.heads import (
-    AdaCos,
     CosFace,
     CurricularFace,
     ElasticArcFace,
@@ -38,15 +37,16 @@ MARGINS = {
     "mv_arcface": MVArcFace(),
     "subcenter_arcface": SubCenterArcFace(subcentres=2),
     "uniformface": UniformFace(),
-    "adacos": AdaCos(),
     "elastic_arcface": ElasticArcFace(plus=True),
 }
-WAYS = [
-    ("streamed", 1),
-    ("sharded", 2),
-    ("sharded_streamed", 4),
-    ("sharded_streamed", 8),
-]
+ALL = tuple(MARGINS)
+# Compiling is what takes the time, so not every margin goes every way.
+WAYS = {
+    ("streamed", 1): ALL,
+    ("sharded", 2): ("softmax", "cosface", "elastic_arcface"),
+    ("sharded_streamed", 4): ("cosface", "subcenter_arcface"),
+    ("sharded_streamed", 8): ALL,
+}
 
 
 def head_of(margin, summation="dense", **fields):
@@ -95,6 +95,8 @@ def filled_up(params, summation):
 def run(summation, devices):
     """By margin: gradients of parameters, and then values and those of embeddings."""
 
+    margins = {name: MARGINS[name] for name in WAYS.get((summation, devices), ALL)}
+
     def of_one(margin, variables, state, x, labels, weight):
         head = head_of(margin, summation, axis_name=AXIS)
 
@@ -118,14 +120,14 @@ def run(summation, devices):
     def of_all(params, variables, x, labels, weight):
         found = {
             name: of_one(margin, variables[name], params[name], x, labels, weight)
-            for name, margin in MARGINS.items()
+            for name, margin in margins.items()
         }
         of_params = {name: grads[0] for name, (_, grads) in found.items()}
         rest = {name: (out, grads[1]) for name, (out, grads) in found.items()}
         return of_params, rest
 
     with jax.enable_x64():
-        variables = {name: variables_of(margin) for name, margin in MARGINS.items()}
+        variables = {name: variables_of(margin) for name, margin in margins.items()}
         params = {
             name: filled_up(v.pop("params"), summation) for name, v in variables.items()
         }
@@ -133,7 +135,7 @@ def run(summation, devices):
             of_all,
             sharding.make_mesh(jax.devices()[:devices]),
             (BY_NAME, P(), P(AXIS), P(AXIS), P(AXIS)),
-            (BY_NAME, {name: (P(), P(AXIS)) for name in MARGINS}),
+            (BY_NAME, {name: (P(), P(AXIS)) for name in margins}),
         )
         grads, rest = jax.device_get(mapped(params, variables, *example()))
     for of_params in grads.values():
@@ -141,11 +143,13 @@ def run(summation, devices):
             of_classes = of_params.pop(name)
             np.testing.assert_array_equal(of_classes[C:], 0.0)
             of_params[name.removeprefix(SPLIT)] = of_classes[:C]
-    return {name: (grads[name], rest[name]) for name in MARGINS}
+    return {name: (grads[name], rest[name]) for name in margins}
 
 
-@pytest.mark.parametrize("margin", MARGINS)
-@pytest.mark.parametrize(("summation", "devices"), WAYS)
+@pytest.mark.parametrize(
+    ("summation", "devices", "margin"),
+    [(*way, margin) for way, margins in WAYS.items() for margin in margins],
+)
 def test_every_way_is_dense(summation, devices, margin):
     expected, found = (
         run(*way)[margin] for way in (("dense", 1), (summation, devices))

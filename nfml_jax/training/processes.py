@@ -64,9 +64,9 @@ def join(
         )
     except ValueError as problem:
         raise UserError(
-            f"no SLURM, TPU or MPI starts this process ({problem}); give --coordinator="
-            "HOST:PORT, --num_processes=N and --process_id=I."
-        ) from None
+            "no SLURM, TPU or MPI started this process; give --coordinator=HOST:PORT, "
+            "--num_processes=N and --process_id=I."
+        ) from problem
     except RuntimeError as problem:
         reason = str(problem).splitlines()[0][:120]
         raise UserError(

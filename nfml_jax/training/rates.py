@@ -11,6 +11,13 @@ class Rates:
     def __init__(self, batch_size: int, flops: float = 0.0):
         self._batch_size, self._flops = batch_size, flops
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0
+        self._before = 0.0, 0.0
+
+    @property
+    def input_wait(self) -> float:
+        """The share of the time that data was awaited, of all steps so far."""
+        seconds, waited = self._before
+        return _share(waited + self._waited, seconds + self._seconds)
 
     def add(self, steps: int, seconds: float, waited: float = 0.0) -> None:
         """So many steps took so long, of which their data was awaited."""
@@ -23,9 +30,15 @@ class Rates:
         seconds = max(self._seconds, 1e-9)
         rates = {
             "pace/examples_per_second": self._steps * self._batch_size / seconds,
-            "pace/input_wait": min(self._waited / seconds, 1.0),
+            "pace/input_wait": _share(self._waited, self._seconds),
         }
         if self._flops:
             rates["pace/flops_per_second"] = self._steps * self._flops / seconds
+        before, waited = self._before
+        self._before = before + self._seconds, waited + self._waited
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0
         return rates
+
+
+def _share(waited: float, seconds: float) -> float:
+    return min(waited / seconds, 1.0) if seconds else 0.0

@@ -26,6 +26,9 @@ from nfml_jax.training.step import TrainState
 from nfml_jax.training.terminal import Terminal, format_flops
 from nfml_jax.training.writers import NoWriter, RunWriter
 
+# From this share of the time on, waiting for data is worth a word.
+INPUT_BOUND = 0.1
+
 
 @dataclass
 class Outcome:
@@ -207,6 +210,11 @@ class Run:
             with Checkpoints(self.saved.directory, best=self.experiment.best) as saved:
                 variables, meta = saved.restore_model("best")
             reported = {"checkpoint": "best", "step": meta["step"]}
+        if self.rates.input_wait > INPUT_BOUND:
+            self.terminal.note(
+                f"Steps awaited their data {self.rates.input_wait:.0%} of the time: "
+                "raise data.workers, or keep smaller pictures on the disk."
+            )
         self.terminal.note("Evaluating.")
         variables = place(own(variables), self.setup.own_mesh)
         report = self.experiment.report(variables, self.apply)
@@ -222,6 +230,8 @@ class Run:
             steps=total,
             group=self.group,
         )
+        if self.setup.feed.window:
+            result["input_wait"] = round(self.rates.input_wait, 4)
         self.directory.write("result.json", result)
         self.directory.status("done", total)
         self.terminal.summary("Result", report.metrics)

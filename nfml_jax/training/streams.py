@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import flags
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -122,6 +123,8 @@ class StreamedFeed:
             ahead = grain.ReadOptions(THREADS, max(THREADS, self.window * count))
             return iter(rows.to_iter_dataset(ahead).batch(count))
         each = max(1, self.window // self._workers)
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain's processes look at its own
         processes = grain.MultiprocessingOptions(self._workers, each)
         return iter(rows.batch(count).to_iter_dataset().mp_prefetch(processes))
 

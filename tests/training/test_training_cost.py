@@ -71,6 +71,7 @@ def test_rates_start_anew():
     }
     rates.add(1, 1.0)
     assert rates.since()["pace/input_wait"] == 0.0
+    assert rates.input_wait == 0.2
 
 
 def test_operations_in_words():

@@ -51,7 +51,9 @@ def test_stored_images_are_the_images(root):
 
 
 @pytest.mark.skipif(find_spec("grain") is None, reason="grain is not installed")
-@pytest.mark.parametrize("per_class, workers", [(0, 0), (2, 0)])
+@pytest.mark.parametrize(
+    "per_class, workers", [(0, 0), (2, 0), pytest.param(2, 1, marks=pytest.mark.slow)]
+)
 def test_streamed_batches_are_those_in_memory(root, monkeypatch, per_class, workers):
     # So few examples a pipeline that several are begun.
     monkeypatch.setattr(streams, "EXAMPLES", 40)

@@ -1,4 +1,4 @@
-"""Experiments are tested without drawing: how figures look is tests/plots' business."""
+"""Experiments are tested without drawing, but where a test asks for it."""
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -7,14 +7,11 @@ DRAW = FigureCanvasAgg.draw
 
 
 @pytest.fixture(scope="module", autouse=True)
-def undrawn():
-    """Figures stay white."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
-        yield
+def white(undrawn):
+    """Every figure."""
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """But here they are drawn."""
+    """But here figures are drawn."""
     monkeypatch.setattr(FigureCanvasAgg, "draw", DRAW)

@@ -21,6 +21,8 @@ from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.writers import read_metrics
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def run(path, make=Regression, /, **changes):
     return train_and_evaluate(make, config(**changes), path)

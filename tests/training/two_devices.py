@@ -39,6 +39,7 @@ def step(state, batch, accumulate=1):
     return (params, collections), {"loss": value, **metrics}
 
 
+@functools.cache
 def run(devices, step=step, checked=True):
     mesh = sharding.make_mesh(jax.devices()[:devices])
     mapped = sharding.per_device(step, mesh, (P(), P(AXIS)), checked=checked)
@@ -181,7 +182,12 @@ def test_a_run_on_one_device_is_the_run_on_two(tmp_path):
         one, two = (
             train_and_evaluate(
                 Placed,
-                config(num_devices=n, train__accumulate=2, train__average_decay=0.9),
+                config(
+                    num_devices=n,
+                    train__accumulate=2,
+                    train__average_decay=0.9,
+                    train__checkpoint_every="never",
+                ),
                 tmp_path / f"{n}",
             ).result
             for n in (1, 2)

@@ -65,17 +65,17 @@ def test_spheres_obey_the_laws_of_vectors_too(size, conditional):
 
 
 def test_a_sphere_stays_one_with_a_density_that_integrates_to_one():
-    size, area = 4, 2 * np.pi**2
+    size, count, area = 4, 10_000, 2 * np.pi**2
     layer = Sphere(conditioner=MLP(hidden=(8,)))
     flow = Flow(layer, UniformSphere(size), size)
-    x = np.float32(sphere(size, 40_000))
+    x = np.float32(sphere(size, count))
 
     @jax.jit
     def run(key):
         variables = flow.init(key, x)
         variables = {"params": perturb(variables["params"], key, 0.3)}
         return flow.apply(variables, x), *flow.apply(
-            variables, key, (40_000,), method="sample_and_log_prob"
+            variables, key, (count,), method="sample_and_log_prob"
         )
 
     log_prob, samples, log_prob_of_samples = run(jax.random.key(0))

@@ -31,7 +31,11 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Every example once in random order, but for the last incomplete batch."""
+    """Every example once in random order, but for the last incomplete batch.
+
+    A batch of them all has no order, and drawing one would take as long as a step of a
+    small model.
+    """
 
     examples: int
     batch_size: int
@@ -41,6 +45,8 @@ class Shuffled:
         return self.examples // self.batch_size
 
     def order(self, key):
+        if self.batch_size == self.examples:
+            return jnp.arange(self.examples)
         return jax.random.permutation(key, self.examples)
 
 

@@ -57,8 +57,27 @@ def _with_gradient_in_memory(raw: Array) -> Array:
 
 @_with_gradient_in_memory.defjvp
 def _(primals, tangents):
-    row_major = Layout(tuple(range(primals[0].ndim)))
-    return primals[0], with_layout_constraint(tangents[0], row_major)
+    return primals[0], _written(tangents[0])
+
+
+def _written(x: Array) -> Array:
+    """The tangent `x`, whose transpose, the gradient, is written to memory here.
+
+    XLA would fuse all that leads to it with what follows, masks over bins, and compute
+    it anew for each bin.
+    """
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+
+
+def _of_each_point(values: Array, index: Array) -> Array:
+    """`values [K, ...]` for each point, where all of them share one spline.
+
+    Its gradient then adds up what there is for a point before it sums over points.
+    """
+    shape = len(values), *index.shape
+    if values.shape == shape:
+        return values
+    return _written(jnp.broadcast_to(values, shape))
 
 
 def exponentials(logits: Array) -> Array:
@@ -126,8 +145,8 @@ def _(primals, tangents):
 
 @recomputed
 def _ends_tangent(d_values, index):
-    lower, upper = _at_ends(d_values, index)
-    return lower.sum(0), upper.sum(0)
+    lower, upper = _at_ends(_of_each_point(d_values, index), index)
+    return _written(lower.sum(0)), _written(upper.sum(0))
 
 
 def _inner_knots(sizes, bound, least):
@@ -148,16 +167,16 @@ def _nearest(knots, below, bound):
 def _edges_tangent(bound, least, sizes, d_sizes, index, lower, upper):
     """How both edges move: edge = 2B (least·k + (1 - K least) Σ_{j<k} size_j / Σ) - B.
 
-    The division comes last: XLA then computes the gradient that goes through it once
-    for a point, not anew for each of its bins.
+    The division comes last: the gradient is divided and then written, once for a point.
     """
+    d_sizes = _of_each_point(d_sizes, index)
     total, d_total = sizes.sum(0), d_sizes.sum(0)
     free = 1 - len(sizes) * least
 
     def move(edge, number):
         d_below = jnp.where(_numbers(sizes) < number, d_sizes, 0).sum(0)
         share = (edge + bound) / (2 * bound) - least * number
-        return 2 * bound * ((free * d_below - share * d_total) / total)
+        return 2 * bound * (_written(free * d_below - share * d_total) / total)
 
     return move(lower, index), move(upper, index + 1)
 

@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.embedding import under
 from nfml_jax import plots
 from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import geometry, identification
 from nfml_jax.recognition import make_classifier
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Report, under
 from nfml_jax.training.randomness import purpose_key, root_key, shared_keys
 from nfml_jax.training.sharding import AXIS
 

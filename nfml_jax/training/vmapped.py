@@ -103,8 +103,7 @@ def run_group(
     what a single run would have said. Runs go on from where they stand, those at one
     step together. A wish to stop saves and ends them all. A mistake of one trial is
     that trial's; what befalls all of them is raised. `side_by_side` is `Group`'s; None
-    is what suits the devices. Trials run one after another where an experiment can't
-    have its numbers replaced, or parameters are split over devices.
+    is what suits the devices. Trials that can't share a program run one after another.
     """
     paths = [Path(path) for path in paths]
     devices = find_devices(*(trials[0].config[k] for k in ("platform", "num_devices")))
@@ -112,7 +111,7 @@ def run_group(
         side_by_side = devices[0].platform != "cpu"
     with jax.default_device(devices[0]):
         setup = _any_setup(make_experiment, trials, devices)
-        if hasattr(setup.experiment, "with_config") and not setup.is_split:
+        if _may_join(setup):
             terminal.note(f"{len(trials)} runs in one program.")
             _run_together(setup, trials, paths, side_by_side)
         else:
@@ -122,6 +121,15 @@ def run_group(
                 if read_status(path) == "interrupted":
                     break
     return [_record(trial, path) for trial, path in zip(trials, paths, strict=True)]
+
+
+def _may_join(setup: Setup) -> bool:
+    """Whether numbers of the experiment can be replaced, and its data lie in memory.
+
+    And no device has a share of a parameter: it would divide the axis of the runs.
+    """
+    together = hasattr(setup.experiment, "with_config"), hasattr(setup.feed, "together")
+    return all(together) and not setup.is_split
 
 
 def _any_setup(make_experiment, trials, devices) -> Setup:
@@ -161,11 +169,14 @@ def _run_together(setup, trials, paths, side_by_side) -> None:
                 directory.status("failed", error=str(mistake))
             else:
                 at_step.setdefault(run.first, []).append((run, state))
-        for members in at_step.values():
+        while at_step:
+            _, members = at_step.popitem()
             runs, states = zip(*members, strict=True)
             setups = [run.setup for run in runs]
             group = Group(setups, names, side_by_side=side_by_side)
-            to_the_end(group, runs, group.state(states), interrupts, clock)
+            state = group.state(states)
+            del members, states  # a group's memory is needed once
+            to_the_end(group, runs, state, interrupts, clock)
 
 
 def _record(trial, path) -> dict:

@@ -7,11 +7,13 @@ With embeddings of 512, weights and gradient take 2 GB each in float32 and the m
 in bfloat16, 1 GB::
 
     python launch.py --config=configs/million_identities.py \
-        --config.train.total="5 steps"
+        --config.train.total="5 steps" --config.optimizer.warmup=never
 
-is what a CPU does in minutes; an epoch, each identity seen once, is 2,000 steps. On
-fewer identities and a smaller scale of things the same training is seen to learn on a
-CPU, where strangers' rank-1 rises above that of the views::
+is what a CPU does in minutes; an epoch, each identity seen once, is 2,000 steps. With
+fewer identities a smaller network learns on a CPU in a minute. Of 2,000 strangers'
+views, looked up among 1,000, 4.4 % are found by the views themselves and 93.8 % by the
+embeddings (1,500 steps, seed 0, 35 seconds of an AMD EPYC's CPU); the angle to the own
+weight is 33 degrees after 500 steps and 31 at the end::
 
     python launch.py --config=configs/million_identities.py:2000
 """

@@ -15,7 +15,7 @@ from experiments.embedded_rows import load_embedded_rows
 from nfml_jax.data.vectors import prepare_vectors
 from nfml_jax.evaluation import geometry, identification, llr
 from nfml_jax.evaluation.arrays import unit
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Report, under
 
 # Pairs of either kind on which log-likelihood ratios are judged.
 PAIRS = 20_000
@@ -69,8 +69,8 @@ class BridgeExperiment(ConditionalExperiment):
                 np.concatenate([parts["test"], parts["outside"]]),
                 np.concatenate([self.vectors.given["test"], strangers]),
             )
-            for name, value in identification.metrics(found, (1,), FPIRS).items():
-                metrics[f"identification/{method}/{name}"] = value
+            rates = identification.metrics(found, (1,), FPIRS)
+            metrics |= under(f"identification/{method}", rates)
         return metrics
 
     def _verify(self, joint):
@@ -91,8 +91,7 @@ class BridgeExperiment(ConditionalExperiment):
         )
         metrics = {}
         for method, kinds in weighed.items():
-            for name, value in llr.metrics(*kinds).items():
-                metrics[f"verification/{method}/{name}"] = value
+            metrics |= under(f"verification/{method}", llr.metrics(*kinds))
         return metrics
 
     def _cosines_of_pairs(self, rows, kinds):

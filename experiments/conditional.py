@@ -16,7 +16,7 @@ from nfml_jax.evaluation import anomaly, calibration, classification
 from nfml_jax.evaluation.neighbours import knn_accuracy
 from nfml_jax.evaluation.verification import roc
 from nfml_jax.flows.trained import class_log_probs
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Report, under
 
 NEIGHBOURS = 5
 
@@ -84,7 +84,7 @@ class ConditionalExperiment(DensityExperiment):
         metrics = {"test/marginal_log_likelihood": likelihood}
         for method, parts in joint.items():
             found = _classified(parts["test"], labels["test"])
-            metrics |= _under(SECTIONS.get(method, method), found)
+            metrics |= under(SECTIONS.get(method, method), found)
         metrics["knn/accuracy"] = knn_accuracy(
             train, labels["train"], test, labels["test"], NEIGHBOURS, "euclidean"
         )
@@ -133,7 +133,7 @@ def _detected(scores):
     metrics = {}
     for method, parts in scores.items():
         found = anomaly.out_of_distribution(parts["test"], parts["outside"])
-        metrics |= _under(SECTIONS.get(method, method), found)
+        metrics |= under(SECTIONS.get(method, method), found)
     return metrics
 
 
@@ -143,7 +143,3 @@ def _drawn(scores):
     }
     title = "accepted as strange: held-out classes, and wrongly the others"
     return plots.roc_curve(curves, title)
-
-
-def _under(section, values):
-    return {f"{section}/{name}": value for name, value in values.items()}

@@ -92,16 +92,22 @@ def finite_gradients(map_, variables, x, context=None):
     `map_(variables, x, context) -> (y, log_det)`; the tree has "params", "x" and, if
     given, "context".
     """
+    return _value_and_finite_gradients(map_, variables, x, context)[1]
+
+
+def _value_and_finite_gradients(map_, variables, x, context):
+    """`map_`'s result, and `finite_gradients`, traced together."""
 
     def total(given):
         rest = {**variables, "params": given["params"]}
         y, log_det = map_(rest, given["x"], given.get("context"))
-        return y.sum() + log_det.sum()
+        return y.sum() + log_det.sum(), (y, log_det)
 
     given = {"params": variables.get("params", {}), "x": x}
     if context is not None:
         given["context"] = context
-    return jax.tree.map(lambda g: jnp.isfinite(g).all(), jax.grad(total)(given))
+    gradients, found = jax.grad(total, has_aux=True)(given)
+    return found, jax.tree.map(lambda g: jnp.isfinite(g).all(), gradients)
 
 
 def perturb(params, key: Array, spread: float):
@@ -131,13 +137,13 @@ def _measure(map_, variables, x, context):
 
     axes = (0, None if context is None else 0)
     jacobian, singles = jax.vmap(jax.jacfwd(alone, has_aux=True), axes)(x, context)
-    y, log_det = map_(variables, x, context)
+    (y, log_det), finite = _value_and_finite_gradients(map_, variables, x, context)
     return {
         "event": y,
         "log_det": log_det,
         "jacobian": jacobian,
         "alone": singles,
-        "finite": finite_gradients(map_, variables, x, context),
+        "finite": finite,
     }
 
 

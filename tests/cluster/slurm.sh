@@ -3,7 +3,7 @@
 #
 #   apt-get install slurmctld slurmd slurm-client munge    # Debian's own packages
 #   pip install -r requirements-cluster.txt
-#   tests/cluster/slurm.sh                                 # as root, half a minute
+#   tests/cluster/slurm.sh                                 # as root, three minutes: SLURM holds a requeued job for two
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -44,7 +44,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 MpiDefault=none
 ReturnToService=2
-SchedulerParameters=requeue_setup_env_fail,sched_interval=1
+SchedulerParameters=sched_interval=1
 MessageTimeout=30
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=60 State=UP

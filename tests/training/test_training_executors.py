@@ -20,6 +20,7 @@ from nfml_jax.training.sweeps import make_trials, param
 from nfml_jax.training.trials import plan
 
 CHILD = regression.config()
+HEAD = {"num_cpus": 1, "include_dashboard": False}
 GO_ON = SimpleNamespace(wanted=None)
 
 
@@ -115,7 +116,7 @@ def cluster():
     pytest.importorskip("ray", reason="pip install -r requirements-cluster.txt")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(initialize_head=True, head_node_args=HEAD)
     cluster.add_node(num_cpus=1)
     yield cluster.address
     cluster.shutdown()

@@ -8,6 +8,7 @@ until something holds counts once.
 from collections.abc import Callable, Iterator
 
 import jax
+from jax import lax
 from jax.extend import core
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -47,8 +48,22 @@ def _further_rounds(body: core.ClosedJaxpr, length: int, mesh: Mesh) -> float:
 def _on_each_device(body: core.ClosedJaxpr, mesh: Mesh) -> jax.stages.Lowered:
     """A loop's body by itself; it may name the mesh's axis."""
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in body.in_avals]
+    axes = [tuple(_axes(a)) for a in body.in_avals]
+
+    def rounds(*args):
+        # What varies between devices in the program must do so here, too.
+        args = [
+            lax.pcast(x, names, to="varying") if names else x
+            for x, names in zip(args, axes, strict=True)
+        ]
+        return [x[None] for x in core.jaxpr_as_fun(body)(*args)]
+
     mapped = jax.shard_map(
-        core.jaxpr_as_fun(body), mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False
+        rounds,
+        mesh=mesh,
+        in_specs=P(),
+        out_specs=P(*mesh.axis_names),
+        check_vma=any(axes),
     )
     return jax.jit(mapped).lower(*shapes)
 
@@ -64,6 +79,12 @@ def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
         for value in jax.tree.leaves(values, is_leaf=lambda x: isinstance(x, programs)):
             if isinstance(value, programs):
                 yield from _scans(value)
+
+
+def _axes(aval) -> frozenset:
+    # As `nfml_jax.loops.axes_of`, which takes arrays.
+    kind = getattr(aval, "manual_axis_type", None)
+    return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()
 
 
 def _flops(lowered: jax.stages.Lowered) -> float:

@@ -90,7 +90,6 @@ class Angular(PairLoss):
         check_number(self, 1.0, 89.0, angle=self.angle)
 
     def of(self, pairs, miner):
-        tangent = jnp.tan(jnp.radians(self.angle)) ** 2
         positive, negative = miner.pairs(
             self.distance(pairs.values), pairs.positive, pairs.negative
         )
@@ -99,6 +98,7 @@ class Angular(PairLoss):
             values, references = operands
             chosen = miner.triplets(self.distance(values), column, number, *constants)
             of_positive = inner(references[column], references)
+            tangent = jnp.tan(jnp.radians(self.angle)) ** 2
             towards = 4.0 * tangent * (values + of_positive)
             apart = 2.0 * (1.0 + tangent) * at_column(values, column)
             lost = jax.nn.softplus(masked_logsumexp(towards, chosen) - apart)

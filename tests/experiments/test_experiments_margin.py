@@ -214,7 +214,7 @@ def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsy
 
 
 def test_what_embeds_no_images_is_not_exported(monkeypatch, capsys):
-    monkeypatch.setattr(export, "load", lambda *_: object())
+    monkeypatch.setattr(trained_model, "load", lambda *_: object())
     assert export.main(["a_flow"]) == 2
     assert "embeds no images" in capsys.readouterr().err
 

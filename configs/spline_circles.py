@@ -6,9 +6,9 @@ configs/coupling_circles.py for what does better.
 
     python launch.py --config=configs/spline_circles.py
 
-Seeds 0 to 2 took 17 to 19 seconds each on one core: on two, some 4 of them go into the
-steps with their compilation, the rest to import, evaluate and draw. On 10,000 other points NLL is 2.524 nats for all three, 0.815 more
-than the truth's 1.709.
+Seeds 0 to 2 took 17 to 19 seconds each on one core; on two, some 4 of them go into the
+steps with their compilation, the rest to import, evaluate and draw. On 10,000 other
+points NLL is 2.524 nats for all three, 0.815 more than the truth's 1.709.
 """
 
 from configs import defaults

@@ -9,7 +9,8 @@ saw ("rest") or another data set, such as fashion_mnist.
     python launch.py --config=configs/bridge.py --config.data.run=runs/eight
 
 Two minutes of CPU time for the encoder and a minute and a half for the flow. The cosine
-finds the digits 8 and 9 with an AUROC of 0.959, the flow with 0.886 (results/bridge_rest).
+finds the digits 8 and 9 with an AUROC of 0.959, the flow with 0.886
+(results/bridge_rest).
 """
 
 from configs import defaults

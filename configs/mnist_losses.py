@@ -15,9 +15,9 @@ trained on 0 to 5 and tested on 6 to 9:
         --config.data.classes="('0','1','2','3','4','5')" \
         --config.data.held_out="('6','7','8','9')"
 
-Three epochs, about two minutes of CPU time a run. In two dimensions, seed 0, the nearest
-mean is right for 93.7 % of the test with the center loss, 94.4 % with the contrastive
-and 95.9 % with the triplet loss (results/mnist_2d_center and so on).
+Three epochs, about two minutes of CPU time a run. In two dimensions, seed 0, the
+nearest mean is right for 93.7 % of the test with the center loss, 94.4 % with the
+contrastive and 95.9 % with the triplet loss (results/mnist_2d_center and so on).
 """
 
 from configs import defaults

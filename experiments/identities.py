@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.margin import loss_of_rows
 from nfml_jax import plots
 from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import geometry, identification
 from nfml_jax.recognition import make_classifier
 from nfml_jax.training.experiment import Report, under
-from nfml_jax.training.randomness import purpose_key, root_key, shared_keys
+from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS
 
 
@@ -88,16 +89,13 @@ class IdentitiesExperiment:
         labels = jax.vmap(lambda key: jax.random.randint(key, (), 0, self.count))(
             of_identity
         )
-        out, collections = self._training_classifier.apply(
+        return loss_of_rows(
+            self._training_classifier,
             {"params": params, **collections},
-            self.drawn.views(labels, of_view),
-            labels,
+            (self.drawn.views(labels, of_view), labels),
             step,
-            mutable=list(collections),
-            rngs=shared_keys(self.config["seed"], step, "margin", "classes"),
+            seed=self.config["seed"],
         )
-        metrics = {"accuracy": out.correct.mean(), **out.logged}
-        return out.loss.mean(), (collections, metrics)
 
     def validate(self, variables, apply) -> Report:
         metrics, angles = self._measured("validation", variables, apply)

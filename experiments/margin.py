@@ -52,16 +52,13 @@ class MarginExperiment(EmbeddingExperiment):
     def loss(self, params, collections, batch_and_keys, step):
         batch, keys = batch_and_keys
         images = augment(to_float(batch["image"]), keys, **self.config["augment"])
-        out, collections = self._training_model.apply(
+        return loss_of_rows(
+            self._training_model,
             {"params": params, **collections},
-            images,
-            batch["label"],
+            (images, batch["label"]),
             step,
-            mutable=list(collections),
-            rngs=shared_keys(self.config["seed"], step, "margin", "classes"),
+            seed=self.config["seed"],
         )
-        metrics = {"accuracy": out.correct.mean(), **out.logged}
-        return out.loss.mean(), (collections, metrics)
 
     def validate(self, variables, apply) -> Report:
         held_out = self.images.validation
@@ -94,3 +91,18 @@ class MarginExperiment(EmbeddingExperiment):
 
     def _class_weights(self, variables):
         return np.asarray(self.classifier.apply(variables, method="class_weights"))
+
+
+def loss_of_rows(classifier: EmbeddingClassifier, variables, rows, step, *, seed):
+    """The mean loss of a device's rows (inputs, labels); collections and metrics."""
+    inputs, labels = rows
+    out, collections = classifier.apply(
+        variables,
+        inputs,
+        labels,
+        step,
+        mutable=[name for name in variables if name != "params"],
+        rngs=shared_keys(seed, step, "margin", "classes"),
+    )
+    metrics = {"accuracy": out.correct.mean(), **out.logged}
+    return out.loss.mean(), (collections, metrics)

@@ -45,48 +45,29 @@ VECTOR_DATASETS = {
 }
 
 
-def load_vectors(
-    name: str,
-    *,
-    manual_dir=None,
-    seed: int = 0,
-    standardise: bool = True,
-    held_out: Sequence[str] = (),
-    components: int = 0,
-    max_train: int | None = None,
-    max_test: int | None = None,
-    **options,
-) -> VectorData:
+def load_vectors(name: str, *, manual_dir=None, seed: int = 0, **options) -> VectorData:
     """A data set of vectors by name, whole in memory.
 
     Args:
         name: one of `VECTOR_DATASETS`.
         manual_dir: folder of files put there by hand (default `~/nfml_data`).
         seed: of everything drawn here: samples, splits, patches, shrinking.
-        standardise: and the next four, see `prepare_vectors`.
-        **options: of the data set itself, such as `path` of `vectors`; those that are
-            "" or () are not given.
+        **options: of `prepare_vectors`, and of the data set itself, such as `path` of
+            `vectors`; of these, what is "" or () is not given.
 
     Raises:
         UserError: if the data set is unknown, not to be had, or unfit for a density.
     """
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
+    prepared = {key: options.pop(key) for key in PREPARATION & set(options)}
     empty = {key for key, v in options.items() if isinstance(v, str | tuple) and not v}
     options = {key: value for key, value in options.items() if key not in empty}
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
     common = {"manual_dir": manual_dir, "seed": seed}
     common = {key: value for key, value in common.items() if key in known}
-    return prepare_vectors(
-        loader(**common, **options),
-        seed=seed,
-        standardise=standardise,
-        held_out=held_out,
-        components=components,
-        max_train=max_train,
-        max_test=max_test,
-    )
+    return prepare_vectors(loader(**common, **options), seed=seed, **prepared)
 
 
 def prepare_vectors(
@@ -122,3 +103,7 @@ def prepare_vectors(
         test=shrink_rows(loaded.test, max_test, seed, "max_test"),
     )
     return make_vector_data(principal_components(loaded, components), standardise)
+
+
+# What of a config is the preparation's.
+PREPARATION = set(inspect.signature(prepare_vectors).parameters) - {"loaded", "seed"}

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from turns import KINDS, pin, ratios, require, save, serve, spread, take_turns
+from turns import KINDS, parser, pin, ratios, require, save, serve, spread, take_turns
 
 ROWS, SIZE, MARGIN, SCALE = 512, 512, 0.5, 64.0
 TASK = "value and gradients"
@@ -166,15 +166,10 @@ def report(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--peer-python", default=sys.executable)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--classes", type=int, default=100_000)
-    parser.add_argument("--chunk", type=int, default=2048)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    arguments = parser(__doc__, repeats=7)
+    arguments.add_argument("--classes", type=int, default=100_000)
+    arguments.add_argument("--chunk", type=int, default=2048)
+    args = arguments.parse_args()
     if args.side:
         return work(args)
     require(args.peer_python, "torch", "--peer-python")

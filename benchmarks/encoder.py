@@ -20,6 +20,7 @@ from turns import (
     KINDS,
     fastest,
     in_units,
+    parser,
     pin,
     ratios,
     require,
@@ -170,15 +171,10 @@ def report(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--torch-python", default=sys.executable)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=40, help="steps in one repeat")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    arguments = parser(__doc__, SIDES, peer="--torch-python", repeats=5)
+    arguments.add_argument("--batch", type=int, default=128)
+    arguments.add_argument("--steps", type=int, default=40, help="steps in one repeat")
+    args = arguments.parse_args()
     if args.side:
         return work(args)
     require(args.torch_python, "torch", "--torch-python")

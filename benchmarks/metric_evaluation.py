@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from turns import KINDS, clock, pin, ratios, require, save, since, spread
+from turns import KINDS, clock, parser, pin, ratios, require, save, since, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT, DIMENSIONS, PAIRS = 20_000, 128, 6_000
@@ -253,16 +253,11 @@ def report(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--peer-python", default=sys.executable)
-    parser.add_argument("--sides", default=",".join(SIDES))
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    arguments = parser(__doc__, SIDES, repeats=3)
+    arguments.add_argument("--sides", default=",".join(SIDES))
+    arguments.add_argument("--cases", default=",".join(CASES))
+    arguments.add_argument("--case", help=argparse.SUPPRESS)
+    args = arguments.parse_args()
     if args.side:
         return work(args)
     for side in args.sides.split(","):

@@ -21,6 +21,7 @@ import numpy as np
 from turns import (
     KINDS,
     clock,
+    parser,
     pin,
     ratios,
     require,
@@ -171,13 +172,7 @@ def report(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--peer-python", default=sys.executable)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser(__doc__, SIDES, repeats=7).parse_args()
     if args.side:
         return work(args)
     require(args.peer_python, "pytorch_metric_learning", "--peer-python")

@@ -4,6 +4,7 @@ A script calls `take_turns`, which starts it again with `--side NAME` for each s
 that process calls `serve` with what it can be told to do.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -79,6 +80,17 @@ def take_turns(
         worker.stdin.close()
         worker.wait()
     return seconds, facts
+
+
+def parser(doc: str, sides=None, *, peer="--peer-python", repeats):
+    """The command line that benchmarks have in common."""
+    made = argparse.ArgumentParser(description=doc.split("\n\n")[0])
+    made.add_argument(peer, default=sys.executable, help="an interpreter with the peer")
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--repeats", type=int, default=repeats)
+    made.add_argument("--json", type=Path, help="write the figures to this file")
+    made.add_argument("--side", choices=sides, help=argparse.SUPPRESS)
+    return made
 
 
 def require(python: str, modules: str, flag: str) -> None:

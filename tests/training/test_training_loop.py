@@ -4,14 +4,12 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from regression import Regression, config
+from scripts import run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nfml_jax.errors import UserError
@@ -146,18 +144,7 @@ def test_interrupted_then_resumed_is_uninterrupted(tmp_path, capsys):
 def test_killed_then_resumed_is_uninterrupted(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     long = {"train__total": "30 epochs"}
-    here = Path(__file__).parent
-    mortal = subprocess.run(
-        [
-            *(sys.executable, str(here / "killed.py")),
-            *(str(killed), json.dumps(config(**long)), "3"),
-        ],
-        env=os.environ | {"PYTHONPATH": f"{here}:{here.parents[1]}"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert mortal.returncode == 0, mortal.stdout + mortal.stderr
+    run_script("killed.py", str(killed), json.dumps(config(**long)), "3", timeout=200)
     assert 0 < status(killed)["step"] < 180
     for path in (killed, whole):
         assert run(path, **long).status == "done"

@@ -1,18 +1,15 @@
 """Several processes are one run: the same numbers, stopped and killed, too."""
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from regression import config
+from scripts import run_script
 
 from nfml_jax.errors import UserError
 from nfml_jax.training import processes
@@ -35,19 +32,9 @@ def losses(path):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
-    here = Path(__file__).parent
-    run = subprocess.run(
-        [
-            *(sys.executable, str(here / "several_processes.py")),
-            *(str(folder), json.dumps(config(**SETTINGS))),
-        ],
-        env=os.environ | {"PYTHONPATH": f"{here}:{here.parents[1]}"},
-        capture_output=True,
-        text=True,
-        timeout=150,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    (folder / "said.json").write_text(run.stdout.strip().splitlines()[-1])
+    settings = json.dumps(config(**SETTINGS))
+    said = run_script("several_processes.py", str(folder), settings, timeout=150)
+    (folder / "said.json").write_text(said.strip().splitlines()[-1])
     return folder
 
 

@@ -10,8 +10,10 @@ from nfml_jax.training.sweeps import make_trials
 
 
 def trained_by(config):
+    """A head or loss with its options, but for the steps of its warm-up."""
     if "head" in config:
-        return repr(make_head(10, 64, **config["head"]))
+        head = {k: v for k, v in config["head"].items() if k != "warmup_steps"}
+        return repr(make_head(10, 64, **head))
     return repr(make_loss(10, 64, **config["objective"]))
 
 

@@ -57,7 +57,7 @@ def get_config(arg=None):
     name, size, smoke = defaults.read_argument(arg, "triplet", 64)
     recipes = RECIPES | (ON_A_CIRCLE if size == 2 else ROOMY)
     config = defaults.named(f"mnist_{size}d", name, recipes, per_class=12)
-    config.encoder.features = (8, 16, 64)
+    config.encoder.features = (16, 32, 64)
     config.encoder.embedding_size = size
     config.train.batch_size = 120  # ten classes with twelve images each
     config.train.total = "3 epochs, at least 600 steps"

@@ -26,7 +26,7 @@ def test_every_loss_on_mnist_can_choose_its_margin(name, size):
     assert len(set(found)) == len(found) == 3
     # What the config has is one of the choices, and all else is as it has it.
     assert trained_by(config) in found
-    for part in ("data", "augment", "encoder", "optimizer"):
+    for part in ("data", "augment", "optimizer"):
         assert all(trial.config[part] == config[part] for trial in trials)
 
 

@@ -15,12 +15,23 @@ coordinates), which writes its weights and says how well it fits, then time thos
 The peers take the same time whatever the weights: D passes.
 """
 
-import argparse
 import sys
-import time
 from pathlib import Path
 
-from turns import fastest, in_units, pin, ratios, save, serve, spread, take_turns
+from turns import (
+    compiled,
+    fastest,
+    in_units,
+    parser,
+    pin,
+    ratios,
+    record,
+    save,
+    serve,
+    spread,
+    take_turns,
+    torch_on,
+)
 
 LAYERS, HIDDEN = 5, (256, 256)
 OURS = {
@@ -81,11 +92,10 @@ def our_side(solver: str, args):
     def draw(variables, key):
         return flow.apply(variables, key, (args.batch,), method="sample")
 
-    start = time.perf_counter()
-    draw = jax.jit(draw).lower(variables, jax.random.key(0)).compile()
-    version = f"jax {jax.__version__}, compiled in {time.perf_counter() - start:.1f} s"
+    draw, seconds = compiled(jax.jit(draw), variables, jax.random.key(0))
     keys = iter(jax.random.split(jax.random.key(1), 10_000))
-    return lambda: jax.block_until_ready(draw(variables, next(keys))), version
+    run = lambda: jax.block_until_ready(draw(variables, next(keys)))  # noqa: E731
+    return run, f"jax {jax.__version__}", seconds
 
 
 def flowjax_side(args):
@@ -104,49 +114,65 @@ def flowjax_side(args):
         nn_depth=len(HIDDEN),
     )
     draw = eqx.filter_jit(lambda flow, key: flow.sample(key, (args.batch,)))
+    draw, seconds = compiled(draw, flow, jax.random.key(0))
     keys = iter(jax.random.split(jax.random.key(1), 10_000))
-    version = f"flowjax {flowjax.__version__}"
-    return lambda: jax.block_until_ready(draw(flow, next(keys))), version
+    run = lambda: jax.block_until_ready(draw(flow, next(keys)))  # noqa: E731
+    return run, f"flowjax {flowjax.__version__}, jax {jax.__version__}", seconds
 
 
 def zuko_side(args):
     import torch
     import zuko
 
-    torch.set_num_threads(1)
+    torch_on(args)
     flow = zuko.flows.MAF(args.dim, transforms=LAYERS, hidden_features=HIDDEN)
 
     def draw():
         with torch.no_grad():
             flow().sample((args.batch,))
 
-    return draw, f"zuko {zuko.__version__}, torch {torch.__version__}"
+    return draw, f"zuko {zuko.__version__}, torch {torch.__version__}", None
 
 
 def work(args) -> None:
     """One side: draws so many batches whenever it is told to."""
-    pin(1)
+    pin(args.threads)
     if args.side in OURS:
-        run, version = our_side(OURS[args.side], args)
+        run, version, seconds = our_side(OURS[args.side], args)
     else:
-        run, version = {"flowjax": flowjax_side, "zuko": zuko_side}[args.side](args)
+        side = {"flowjax": flowjax_side, "zuko": zuko_side}[args.side]
+        run, version, seconds = side(args)
 
     def draw():
         for _ in range(args.draws):
             run()
 
-    serve({"draw": draw}, {"version": version})
+    serve({"draw": draw}, version, args, {"draw": seconds})
 
 
 def measure(args) -> dict:
-    """Milliseconds a batch of every turn, for each side."""
+    """Every side's share of the records, seconds of a batch."""
     pythons = dict.fromkeys(OURS, sys.executable)
     if args.peer_python:
         pythons |= dict.fromkeys(PEERS, args.peer_python)
-    seconds, facts = take_turns(pythons, ["draw"], args.repeats)
-    times = in_units(seconds["draw"], 1e-3 * args.draws)
-    versions = {side: of_side["version"] for side, of_side in facts.items()}
-    return {"milliseconds": times, "versions": versions}
+    return in_units(take_turns(pythons, ["draw"], args)["draw"], args.draws)
+
+
+def records(sides: dict, examined: dict, args) -> list[dict]:
+    """A record of each solver beside the peers."""
+    unit, peers = f"{args.batch} events", [side for side in PEERS if side in sides]
+    return [
+        record(
+            f"autoregressive {solver}",
+            unit,
+            ours,
+            {side: sides[side] for side in (ours, *peers)},
+            args,
+            dim=args.dim,
+            examined=examined,
+        )
+        for ours, solver in OURS.items()
+    ]
 
 
 def examine(args) -> dict:
@@ -265,47 +291,45 @@ def train(args) -> None:
     np.savez(args.train, **{jax.tree_util.keystr(p): leaf for p, leaf in leaves})
 
 
-def report(result: dict, args) -> str:
+def report(sides: dict, examined: dict, args) -> str:
     lines = [
-        f"Milliseconds to draw {args.batch} events of {args.dim} coordinates, one "
-        "thread; median (least-most) of the turns.",
+        f"Milliseconds to draw {args.batch} events of {args.dim} coordinates, "
+        f"{args.threads} thread(s); median (least-most) of the turns.",
         f"{'':22}{'CPU':>22}{'wall':>22}",
     ]
-    times = result["milliseconds"]
-    for side, seconds in times.items():
-        cpu, wall = spread(seconds["cpu"]), spread(seconds["wall"])
-        lines.append(f"{side:22}{cpu:>22}{wall:>22}  {result['versions'][side]}")
+    for side, facts in sides.items():
+        cpu, wall = (spread(facts[kind], 1, 1e3) for kind in ("cpu", "wall"))
+        made = (
+            f", compiled in {sum(facts['compile']):.1f} s" if facts["compile"] else ""
+        )
+        lines.append(f"{side:22}{cpu:>22}{wall:>22}  {facts['version']}{made}")
     if args.peer_python:
-        peer = fastest(PEERS, times)
+        peer = fastest(PEERS, sides)
         for side in OURS:
-            ratio = spread(ratios(times, peer, side))
-            lines.append(f"CPU of {peer} / {side}: {ratio}")
-    lines += [f"{what}: {value}" for what, value in result["examined"].items()]
+            lines.append(f"CPU of {peer} / {side}: {spread(ratios(sides, peer, side))}")
+    lines += [f"{what}: {value}" for what, value in examined.items()]
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--peer-python", help="an interpreter with flowjax and zuko")
-    parser.add_argument("--dim", type=int, default=43)
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--draws", type=int, default=3, help="batches in one turn")
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--weights", help="time the flow of this file")
-    parser.add_argument("--train", type=Path, help="fit a flow and write this file")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--data", type=Path, help=".npy or .npz of events [N, D]")
-    parser.add_argument("--key", default="train", help="the array in an .npz")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--side", choices=[*OURS, *PEERS], help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    arguments = parser(__doc__, [*OURS, *PEERS], repeats=9, threads=1)
+    arguments.set_defaults(peer_python=None)  # without them, our solvers alone
+    arguments.add_argument("--dim", type=int, default=43)
+    arguments.add_argument("--batch", type=int, default=512)
+    arguments.add_argument("--draws", type=int, default=3, help="batches in one turn")
+    arguments.add_argument("--weights", help="time the flow of this file")
+    arguments.add_argument("--train", type=Path, help="fit a flow, write this file")
+    arguments.add_argument("--steps", type=int, default=3000)
+    arguments.add_argument("--data", type=Path, help=".npy or .npz of events [N, D]")
+    arguments.add_argument("--key", default="train", help="the array in an .npz")
+    args = arguments.parse_args()
     if args.side:
         return work(args)
     if args.train:
         return train(args)
-    result = measure(args) | {"examined": examine(args)}
-    print(report(result, args))
-    save(result, args.json)
+    sides, examined = measure(args), examine(args)
+    print(report(sides, examined, args))
+    save(records(sides, examined, args), args.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Softmax and ArcFace over very many classes, value and gradients, on the CPU.
+"""Softmax and ArcFace over very many classes, value and gradients.
 
 B = D = 512 and C = 100,000 in float32; every side runs in a process of its own, and
 they take turns. "torch ArcFace" is written as insightface writes it::
@@ -16,13 +16,34 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from turns import KINDS, parser, pin, ratios, require, save, serve, spread, take_turns
+from turns import (
+    KINDS,
+    compiled,
+    fastest,
+    parser,
+    pin,
+    ratios,
+    record,
+    require,
+    save,
+    serve,
+    spread,
+    take_turns,
+    torch_on,
+)
 
 ROWS, SIZE, MARGIN, SCALE = 512, 512, 0.5, 64.0
 TASK = "value and gradients"
 JAX_SIDES = {"jax products": None, "streamed": "arcface", "dense": "arcface"}
 JAX_SIDES |= {"streamed softmax": "softmax"}
 TORCH_SIDES = ("torch products", "torch softmax", "torch ArcFace")
+# Who does the same task, this project first.
+CASES = {
+    "ArcFace streamed": ("streamed", "torch ArcFace"),
+    "ArcFace dense": ("dense", "torch ArcFace"),
+    "softmax streamed": ("streamed softmax", "torch softmax"),
+    "products": ("jax products", "torch products"),
+}
 
 
 def given(classes: int):
@@ -34,7 +55,7 @@ def given(classes: int):
 
 
 def jax_side(side: str, classes: int, chunk: int):
-    """What the side runs, and the version of its library."""
+    """What the side runs, its library's version, and seconds to compile."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import jax
     import jax.numpy as jnp
@@ -44,14 +65,14 @@ def jax_side(side: str, classes: int, chunk: int):
     x, weights, labels = jax.device_put(given(classes))
     version = f"jax {jax.__version__}"
     if side == "jax products":
-        product = jax.jit(jnp.matmul)
+        product = jax.jit(jnp.matmul)  # for several shapes, when they first come
         slopes = jax.block_until_ready(product(x, weights.T))
 
         def run():
             done = product(x, weights.T), product(slopes, weights), product(slopes.T, x)
             jax.block_until_ready(done)
 
-        return run, version
+        return run, version, None
     options = {"name": JAX_SIDES[side], "summation": side.split()[0]}
     if options["name"] == "arcface":
         options |= {"margin": MARGIN, "scale": SCALE}
@@ -63,26 +84,29 @@ def jax_side(side: str, classes: int, chunk: int):
     def loss(params, x):
         return head.apply({"params": params}, x, labels).loss.mean()
 
-    program = jax.jit(jax.value_and_grad(loss, (0, 1))).lower(params, x).compile()
-    return lambda: float(jax.block_until_ready(program(params, x))[0]), version
+    program = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    program, seconds = compiled(program, params, x)
+    run = lambda: float(jax.block_until_ready(program(params, x))[0])  # noqa: E731
+    return run, version, seconds
 
 
-def torch_side(side: str, classes: int, threads: int):
+def torch_side(side: str, args: argparse.Namespace):
     """The same by PyTorch."""
     import torch
     from torch.nn import functional
 
-    torch.set_num_threads(threads)
-    x, weights, labels = map(torch.as_tensor, given(classes))
+    wait = torch_on(args)
+    x, weights, labels = map(torch.as_tensor, given(args.classes))
     version = f"torch {torch.__version__}"
     if side == "torch products":
         slopes = x @ weights.T
 
         def run():
             _ = x @ weights.T, slopes @ weights, slopes.T @ x
+            wait()
 
-        return run, version
-    bias = torch.zeros(classes, requires_grad=True)
+        return run, version, None
+    bias = torch.zeros(args.classes, requires_grad=True)
     x.requires_grad_()
     weights.requires_grad_()
 
@@ -108,78 +132,68 @@ def torch_side(side: str, classes: int, threads: int):
         x.grad = weights.grad = bias.grad = None
         loss = functional.cross_entropy(logits(), labels)
         loss.backward()
+        wait()
         return float(loss.detach())
 
-    return run, version
-
-
-def memory_of(run) -> float:
-    """The most megabytes that a run adds to what the process has before (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before = _status("VmRSS")
-    run()
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(x.split()[1]) / 1024 for x in lines if x.startswith(name))
+    return run, version, None
 
 
 def work(args: argparse.Namespace) -> None:
     """One side: does what it is told to."""
     pin(args.threads)
     if args.side in JAX_SIDES:
-        run, version = jax_side(args.side, args.classes, args.chunk)
+        run, version, seconds = jax_side(args.side, args.classes, args.chunk)
     else:
-        run, version = torch_side(args.side, args.classes, args.threads)
-    megabytes = memory_of(run)
-    loss = run()
-    serve({TASK: run}, {"version": version, "megabytes": megabytes, "loss": loss})
+        run, version, seconds = torch_side(args.side, args)
+    serve({TASK: run}, version, args, {TASK: seconds})
 
 
-def report(result: dict) -> str:
-    times, facts = result["seconds"][TASK], result["facts"]
-    flops = 6 * ROWS * SIZE * result["classes"]
-    products = min(
-        (side for side in times if side.endswith("products")),
-        key=lambda side: statistics.median(times[side]["cpu"]),
-    )
+def report(sides: dict, args: argparse.Namespace) -> str:
+    flops = 6 * ROWS * SIZE * args.classes
+    products = fastest([side for side in sides if side.endswith("products")], sides)
     lines = [
-        f"Seconds, {TASK}, {result['classes']:,} classes, {result['threads']} threads; "
+        f"Seconds, {TASK}, {args.classes:,} classes, {args.threads} threads; "
         "median (least-most) of the repeats.",
-        f"{'':18}{'wall':>19}{'CPU':>19}{'of the rate':>19}{'MB more':>9}{'loss':>9}",
+        f"{'':18}{'wall':>19}{'CPU':>19}{'of the rate':>19}{'MiB more':>9}{'loss':>9}",
     ]
-    for side, seconds in times.items():
-        shown = [spread(seconds[kind], 2) for kind in KINDS]
-        share = spread(ratios(times, products, side), 2)
-        loss = facts[side]["loss"]
-        value = "" if loss is None else f"{loss:.4f}"
-        memory = facts[side]["megabytes"]
+    for side, facts in sides.items():
+        shown = [spread(facts[kind], 2) for kind in KINDS]
+        share = spread(ratios(sides, products, side), 2)
+        value = "" if facts["value"] is None else f"{facts['value']:.4f}"
+        memory = f"{(facts['memory'] or math.nan) / 2**20:.0f}"
         lines.append(
-            f"{side:18}{shown[0]:>19}{shown[1]:>19}{share:>19}{memory:9.0f}{value:>9}"
+            f"{side:18}{shown[0]:>19}{shown[1]:>19}{share:>19}{memory:>9}{value:>9}"
         )
-    rate = flops / statistics.median(times[products]["wall"]) / 1e9
+    rate = flops / statistics.median(sides[products]["wall"]) / 1e9
     lines.append(f"The rate is that of {products}: {rate:.0f} GFLOP/s.")
-    lines.append(", ".join(sorted({fact["version"] for fact in facts.values()})))
+    lines.append(", ".join(sorted({facts["version"] for facts in sides.values()})))
     return "\n".join(lines)
 
 
 def main() -> None:
-    arguments = parser(__doc__, repeats=7)
+    arguments = parser(__doc__, [*JAX_SIDES, *TORCH_SIDES], repeats=7)
     arguments.add_argument("--classes", type=int, default=100_000)
     arguments.add_argument("--chunk", type=int, default=2048)
     args = arguments.parse_args()
     if args.side:
         return work(args)
-    require(args.peer_python, "torch", "--peer-python")
+    require(args.peer_python, "torch")
     pythons = dict.fromkeys(JAX_SIDES, sys.executable)
     pythons |= dict.fromkeys(TORCH_SIDES, args.peer_python)
-    seconds, facts = take_turns(pythons, [TASK], args.repeats, threads=args.threads)
-    result = {"seconds": seconds, "facts": facts, "threads": args.threads}
-    result["classes"] = args.classes
-    print(report(result))
-    save(result, args.json)
+    sides = take_turns(pythons, [TASK], args)[TASK]
+    print(report(sides, args))
+    records = [
+        record(
+            f"classes {case}",
+            f"{ROWS} rows",
+            pair[0],
+            {side: sides[side] for side in pair},
+            args,
+            classes=args.classes,
+        )
+        for case, pair in CASES.items()
+    ]
+    save(records, args.json)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""One training step of the small CNN: this project beside PyTorch, on the CPU.
+"""One training step of the small CNN: this project beside PyTorch.
 
 The same network (conv 32-3×3, pool, conv 64-3×3, pool, 128, 64, 10 classes), batch,
 optimiser (Adam) and number of threads, in separate processes that take turns::
 
-    python benchmarks/encoder.py --torch-python=/path/to/python/with/torch
+    python benchmarks/encoder.py --peer-python=/path/to/python/with/torch
 
 PyTorch runs in its default memory format and in ``channels_last``; the ratio is taken
 to the faster of the two. An "epoch" is 469 steps (MNIST at batch 128), scaled up from
@@ -11,23 +11,24 @@ to the faster of the two. An "epoch" is 469 steps (MNIST at batch 128), scaled u
 """
 
 import argparse
-import platform
 import sys
 from functools import partial
 from pathlib import Path
 
 from turns import (
     KINDS,
-    fastest,
+    compiled,
     in_units,
     parser,
     pin,
     ratios,
+    record,
     require,
     save,
     serve,
     spread,
     take_turns,
+    torch_on,
 )
 
 EPOCH = 469
@@ -36,7 +37,10 @@ SIDES = ("nfml_jax", "torch", "torch channels_last")
 
 
 def jax_side(batch: int, steps: int):
-    """A function that trains for ``steps`` steps in one dispatch, as the loop does."""
+    """What trains for ``steps`` steps in one dispatch, as the loop does.
+
+    With the version of its library, and the seconds that it took to compile.
+    """
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import flax.linen as nn
     import jax
@@ -83,19 +87,22 @@ def jax_side(batch: int, steps: int):
         body = partial(step, images=images, labels=labels)
         return lax.fori_loop(0, count, body, state)
 
+    count = jnp.int32(steps)
+    train, seconds = compiled(train, state, images, labels, count)
+
     def run():
         nonlocal state
-        state = jax.block_until_ready(train(state, images, labels, jnp.int32(steps)))
+        state = jax.block_until_ready(train(state, images, labels, count))
 
-    return run, f"jax {jax.__version__}"
+    return run, f"jax {jax.__version__}", seconds
 
 
-def torch_side(batch: int, steps: int, threads: int, memory_format: str):
-    """The same in PyTorch."""
+def torch_side(args: argparse.Namespace, memory_format: str):
+    """The same in PyTorch, which compiles nothing."""
     import torch
     from torch import nn
 
-    torch.set_num_threads(threads)
+    wait = torch_on(args)
     memory_format = getattr(torch, memory_format)
     model = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1),
@@ -111,8 +118,8 @@ def torch_side(batch: int, steps: int, threads: int, memory_format: str):
         nn.Linear(64, CLASSES),
     ).to(memory_format=memory_format)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    images = torch.randn(steps, batch, 1, 28, 28)
-    labels = torch.randint(0, CLASSES, (steps, batch))
+    images = torch.randn(args.steps, args.batch, 1, 28, 28)
+    labels = torch.randint(0, CLASSES, (args.steps, args.batch))
 
     def run():
         for x, y in zip(images, labels, strict=True):
@@ -120,67 +127,60 @@ def torch_side(batch: int, steps: int, threads: int, memory_format: str):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x), y).backward()
             optimizer.step()
+        wait()
 
-    return run, f"torch {torch.__version__}"
+    return run, f"torch {torch.__version__}", None
 
 
 def work(args: argparse.Namespace) -> None:
     """One side: trains for so many steps whenever it is told to."""
     pin(args.threads)
     if args.side == "nfml_jax":
-        run, version = jax_side(args.batch, args.steps)
+        run, version, seconds = jax_side(args.batch, args.steps)
     else:
         last = "channels_last" in args.side
         format = "channels_last" if last else "contiguous_format"
-        run, version = torch_side(args.batch, args.steps, args.threads, format)
-    serve({"train": run}, {"version": version})
+        run, version, seconds = torch_side(args, format)
+    serve({"train": run}, version, args, {"train": seconds})
 
 
 def measure(args: argparse.Namespace) -> dict:
-    """Wall and CPU seconds of every repeat, the sides taking turns."""
-    pythons = dict.fromkeys(SIDES, args.torch_python) | {SIDES[0]: sys.executable}
-    seconds, facts = take_turns(pythons, ["train"], args.repeats, threads=args.threads)
-    epochs = in_units(seconds["train"], args.steps / EPOCH)
-    peer = fastest(SIDES[1:], epochs, "wall")
-    return {
-        "seconds_per_epoch": epochs,
-        "peer": peer,
-        "ratio": {kind: ratios(epochs, SIDES[0], peer, kind) for kind in KINDS},
-        "versions": {side: of_side["version"] for side, of_side in facts.items()},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "batch": args.batch,
-        "threads": args.threads,
-        "steps": args.steps,
-    }
+    """The record of an epoch, the sides taking turns."""
+    pythons = dict.fromkeys(SIDES, args.peer_python) | {SIDES[0]: sys.executable}
+    sides = take_turns(pythons, ["train"], args)["train"]
+    sides = in_units(sides, args.steps / EPOCH)
+    given = {"batch": args.batch, "steps": args.steps}
+    unit = f"an epoch of {EPOCH} steps"
+    return record("encoder", unit, SIDES[0], sides, args, **given)
 
 
 def report(result: dict) -> str:
     lines = [
-        f"Seconds per epoch of {EPOCH} steps, scaled from {result['steps']}; "
+        f"Seconds for {result['unit']}, scaled from {result['steps']}; "
         f"batch {result['batch']}, {result['threads']} threads; "
         "median (least-most) of the repeats.",
         f"{'':22}{'wall':>20}{'CPU':>22}",
     ]
-    for side, seconds in result["seconds_per_epoch"].items():
-        wall, cpu = spread(seconds["wall"]), spread(seconds["cpu"])
-        lines.append(f"{side:22}{wall:>20}{cpu:>22}  {result['versions'][side]}")
-    wall, cpu = (spread(result["ratio"][kind], 2) for kind in KINDS)
-    lines.append(f"{'ratio to ' + result['peer']:22}{wall:>20}{cpu:>22}")
+    sides, peer = result["sides"], result["peer"]
+    for side, facts in sides.items():
+        wall, cpu = spread(facts["wall"]), spread(facts["cpu"])
+        lines.append(f"{side:22}{wall:>20}{cpu:>22}  {facts['version']}")
+    wall, cpu = (spread(ratios(sides, SIDES[0], peer, kind), 2) for kind in KINDS)
+    lines.append(f"{'ratio to ' + peer:22}{wall:>20}{cpu:>22}")
     return "\n".join(lines)
 
 
 def main() -> None:
-    arguments = parser(__doc__, SIDES, peer="--torch-python", repeats=5)
+    arguments = parser(__doc__, SIDES, repeats=5)
     arguments.add_argument("--batch", type=int, default=128)
     arguments.add_argument("--steps", type=int, default=40, help="steps in one repeat")
     args = arguments.parse_args()
     if args.side:
         return work(args)
-    require(args.torch_python, "torch", "--torch-python")
+    require(args.peer_python, "torch")
     result = measure(args)
     print(report(result))
-    save(result, args.json)
+    save([result], args.json)
 
 
 if __name__ == "__main__":

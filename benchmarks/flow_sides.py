@@ -3,12 +3,13 @@
 Couplings of halves after random permutations, rational-quadratic splines of 8 bins on
 [-3, 3], and a network of one layer in, four of `hidden` by `hidden`, and one out: two
 residual blocks, or where a library has none (flowjax, zuko) five plain layers. Each
-side gives its tasks, functions that run to the end, and facts about itself.
+side gives its tasks, functions that run to the end, and what `serve` tells of it.
 """
 
 import sys
-import time
 from pathlib import Path
+
+from turns import compiled, torch_on
 
 BINS, BOUND, RATE = 8, 3.0, 1e-4
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,15 +31,11 @@ def jax_tasks(params, log_prob, sample, args):
         return (optax.apply_updates(params, updates), moments), loss
 
     def build(name, function, *inputs, **options):
-        start = time.perf_counter()
-        lowered = jax.jit(function, **options).lower(*inputs)
-        middle = time.perf_counter()
-        compiled = lowered.compile()
-        times = middle - start, time.perf_counter() - middle
-        facts["trace and compile"][name] = times
-        return compiled
+        program = jax.jit(function, **options)
+        ready, facts["compile"][name] = compiled(program, *inputs)
+        return ready
 
-    facts = {"jax": jax.__version__, "trace and compile": {}}
+    facts = {"version": f"jax {jax.__version__}", "compile": {}}
     state = params, optimizer.init(params)
     facts["parameters"] = sum(p.size for p in jax.tree.leaves(params))
     train = build("train", step, state, x, donate_argnums=0)
@@ -53,11 +50,13 @@ def jax_tasks(params, log_prob, sample, args):
         state, loss = train(state, x)
         loss.block_until_ready()
 
-    tasks = {
-        "train": train_step,
-        "log_prob": lambda: density(params, x).block_until_ready(),
-        "sample": lambda: draw(params, next(keys)).block_until_ready(),
-    }
+    def log_probs():
+        density(params, x).block_until_ready()
+
+    def samples():
+        draw(params, next(keys)).block_until_ready()
+
+    tasks = {"train": train_step, "log_prob": log_probs, "sample": samples}
     return tasks, facts
 
 
@@ -140,7 +139,7 @@ def distrax(args):
         return flow(params).sample(seed=key, sample_shape=(n,))
 
     tasks, facts = jax_tasks(params, log_prob, sample, args)
-    return tasks, {"distrax": distrax.__version__, **facts}
+    return tasks, _of("distrax", distrax.__version__, facts)
 
 
 def flowjax(args):
@@ -174,13 +173,12 @@ def flowjax(args):
         return whole(params).sample(key, (n,))
 
     tasks, facts = jax_tasks(params, log_prob, sample, args)
-    return tasks, {"flowjax": flowjax.__version__, **facts}
+    return tasks, _of("flowjax", flowjax.__version__, facts)
 
 
-def torch_tasks(module, log_prob, sample, args):
+def torch_tasks(module, log_prob, sample, args, wait):
     import torch
 
-    torch.set_num_threads(args.threads)
     optimizer = torch.optim.Adam(module.parameters(), RATE)
     x = torch.randn(args.batch, args.dim)
 
@@ -188,14 +186,21 @@ def torch_tasks(module, log_prob, sample, args):
         optimizer.zero_grad()
         (-log_prob(x).mean()).backward()
         optimizer.step()
+        wait()
 
-    tasks = {
-        "train": train,
-        "log_prob": torch.no_grad()(lambda: log_prob(x)),
-        "sample": torch.no_grad()(lambda: sample(args.batch)),
-    }
+    @torch.no_grad()
+    def log_probs():
+        log_prob(x)
+        wait()
+
+    @torch.no_grad()
+    def samples():
+        sample(args.batch)
+        wait()
+
+    tasks = {"train": train, "log_prob": log_probs, "sample": samples}
     parameters = sum(p.numel() for p in module.parameters())
-    return tasks, {"torch": torch.__version__, "parameters": parameters}
+    return tasks, {"version": f"torch {torch.__version__}", "parameters": parameters}
 
 
 def zuko(args):
@@ -206,7 +211,7 @@ def zuko(args):
     from zuko.flows.coupling import GeneralCouplingTransform
     from zuko.transforms import MonotonicRQSTransform, PermutationTransform
 
-    layers = []
+    layers, wait = [], torch_on(args)
     for _ in range(args.layers):
         order = torch.randperm(args.dim)
         coupling = GeneralCouplingTransform(
@@ -228,9 +233,9 @@ def zuko(args):
     )
     flow = zuko.lazy.Flow(layers, base)
     tasks, facts = torch_tasks(
-        flow, lambda x: flow().log_prob(x), lambda n: flow().sample((n,)), args
+        flow, lambda x: flow().log_prob(x), lambda n: flow().sample((n,)), args, wait
     )
-    return tasks, {"zuko": zuko.__version__, **facts}
+    return tasks, _of("zuko", zuko.__version__, facts)
 
 
 def nflows(args):
@@ -249,7 +254,7 @@ def nflows(args):
     def network(inputs, outputs):
         return ResidualNet(inputs, outputs, args.hidden, num_blocks=2)
 
-    layers = []
+    layers, wait = [], torch_on(args)
     for _ in range(args.layers):
         coupling = PiecewiseRationalQuadraticCouplingTransform(
             (torch.arange(args.dim) >= args.dim // 2).int(),
@@ -260,8 +265,12 @@ def nflows(args):
         )
         layers += [RandomPermutation(args.dim), coupling]
     flow = Flow(CompositeTransform(layers), StandardNormal([args.dim]))
-    tasks, facts = torch_tasks(flow, flow.log_prob, flow.sample, args)
-    return tasks, {"nflows": version("nflows"), **facts}
+    tasks, facts = torch_tasks(flow, flow.log_prob, flow.sample, args, wait)
+    return tasks, _of("nflows", version("nflows"), facts)
+
+
+def _of(name, version, facts):
+    return facts | {"version": f"{name} {version}, {facts['version']}"}
 
 
 # normflows is not timed: its spline and network are nflows' own files.

@@ -5,10 +5,10 @@ same cores; one task at a time goes round the sides, turn by turn::
 
     python benchmarks/flows.py --peer-python=/path/to/python/with/peers
 
-With `--turns=0` only the times to compile are reported; a case is coordinates x layers
-x width of the network::
+With `--repeats=0` only the times to compile are reported; a case is coordinates x
+layers x width of the network::
 
-    python benchmarks/flows.py --turns=0 --sides=nfml_jax --cases=6x10x256,6x40x256
+    python benchmarks/flows.py --repeats=0 --sides=nfml_jax --cases=6x10x256,6x40x256
 
 Two further measurements, of this project alone: the first article's run, by its command
 and as a bare loop; and the memory that a density of very many points takes::
@@ -30,10 +30,11 @@ from flow_sides import AT_HOME, ROOT, SIDES
 from turns import (
     KINDS,
     clock,
-    fastest,
     in_units,
+    parser,
     pin,
     ratios,
+    record,
     save,
     serve,
     since,
@@ -58,48 +59,57 @@ def work(args) -> None:
 
         return run
 
-    serve({name: several(task) for name, task in tasks.items()}, facts)
+    serve({name: several(task) for name, task in tasks.items()}, args=args, **facts)
 
 
-def measure(case: str, args) -> dict:
-    """Milliseconds of every turn, for each task and side of a case."""
+def measure(case: str, args) -> list[dict]:
+    """The records of a case's tasks."""
     pythons = {
         side: sys.executable if side in AT_HOME else args.peer_python
         for side in args.sides
     }
-    where = ["--case", case]
-    seconds, facts = take_turns(
-        pythons, TASKS, args.turns, threads=args.threads, arguments=where
-    )
-    unit = 1e-3 * args.runs
-    times = {task: in_units(of_task, unit) for task, of_task in seconds.items()}
-    return {"milliseconds": times, "facts": facts}
+    turns = take_turns(pythons, TASKS, args, ["--case", case])
+    unit, given = f"{args.batch} rows", {"batch": args.batch, "runs": args.runs}
+    return [
+        record(
+            f"flows {case} {task}",
+            unit,
+            "nfml_jax",
+            in_units(sides, args.runs),
+            args,
+            **given,
+        )
+        for task, sides in turns.items()
+    ]
 
 
-def report(case: str, result: dict, args) -> str:
+def report(case: str, results: list[dict], args) -> str:
     dim, layers, hidden = case.split("x")
     lines = [
         f"{dim} coordinates, {layers} layers of width {hidden}, batch {args.batch}, "
         f"{args.threads} thread(s); median (least-most) of the turns."
     ]
-    for side, facts in result["facts"].items():
-        seconds = facts.get("trace and compile", {})
-        words = [f"{k} {v}" for k, v in facts.items() if v is not seconds]
-        for task, (trace, compile) in seconds.items():
-            words.append(f"{task} traced + compiled in {trace:.1f} + {compile:.1f} s")
+    for side, facts in results[0]["sides"].items():
+        words = [facts["version"], f"parameters {facts['parameters']}"]
+        for task, result in zip(TASKS, results, strict=True):
+            if seconds := result["sides"][side]["compile"]:
+                trace, compile = seconds
+                words.append(
+                    f"{task} traced + compiled in {trace:.1f} + {compile:.1f} s"
+                )
         lines.append(f"{side}: {', '.join(words)}")
-    peers = [side for side in args.sides if side != "nfml_jax"]
-    for task, times in result["milliseconds"].items() if args.turns else ():
+    for task, result in zip(TASKS, results, strict=True) if args.repeats else ():
         lines.append(f"{task + ', ms':16}{'wall':>24}{'CPU':>24}")
-        rows = {side: [times[side][kind] for kind in KINDS] for side in args.sides}
-        if peers and len(peers) < len(args.sides):
-            peer = fastest(peers, times)
-            rows |= {
-                f"to {peer}": [ratios(times, "nfml_jax", peer, kind) for kind in KINDS]
-            }
+        sides, peer = result["sides"], result["peer"]
+        rows = {
+            side: [spread(facts[kind], 1, 1e3) for kind in KINDS]
+            for side, facts in sides.items()
+        }
+        if peer:
+            rows[f"to {peer}"] = [
+                spread(ratios(sides, "nfml_jax", peer, kind), 2) for kind in KINDS
+            ]
         for name, (wall, cpu) in rows.items():
-            digits = 2 if name.startswith("to ") else 1
-            wall, cpu = spread(wall, digits), spread(cpu, digits)
             lines.append(f"  {name:14}{wall:>24}{cpu:>24}")
     return "\n".join(lines)
 
@@ -207,36 +217,34 @@ def memory(points: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--peer-python", help="an interpreter with the peers")
-    parser.add_argument("--cases", default=CASES, help="coordinates x layers x width")
-    parser.add_argument("--sides", default=",".join(SIDES))
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=4, help="runs in one turn")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--article", action="store_true", help="time the article's run")
-    parser.add_argument("--memory", type=int, help="points to take the density of")
-    parser.add_argument("--side", choices=[*SIDES, "article"], help=argparse.SUPPRESS)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    arguments = parser(__doc__, [*SIDES, "article"], repeats=5, threads=1)
+    arguments.set_defaults(peer_python=None)  # without them, what is at home
+    arguments.add_argument(
+        "--cases", default=CASES, help="coordinates x layers x width"
+    )
+    arguments.add_argument("--sides", default=",".join(SIDES))
+    arguments.add_argument("--batch", type=int, default=512)
+    arguments.add_argument("--runs", type=int, default=4, help="runs in one turn")
+    arguments.add_argument("--article", action="store_true", help="time that run")
+    arguments.add_argument("--memory", type=int, help="points to take the density of")
+    arguments.add_argument("--case", help=argparse.SUPPRESS)
+    args = arguments.parse_args()
     if args.side == "article":
         return bare_article()
     if args.side:
         return work(args)
     if args.article:
-        return article(args.turns)
+        return article(args.repeats)
     if args.memory:
         return memory(args.memory)
     args.sides = args.sides.split(",")
     if not args.peer_python:
         args.sides = [side for side in args.sides if side in AT_HOME]
-    results = {}
+    records = []
     for case in args.cases.split(","):
-        results[case] = measure(case, args)
-        print(report(case, results[case], args), flush=True)
-    save(results, args.json)
+        records += measure(case, args)
+        print(report(case, records[-len(TASKS) :], args), flush=True)
+    save(records, args.json)
 
 
 if __name__ == "__main__":

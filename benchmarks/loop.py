@@ -11,7 +11,6 @@ only, as it reads /proc.
     python -m benchmarks.loop --steps=256 --repeats=7
 """
 
-import argparse
 import contextlib
 import importlib
 import io
@@ -25,6 +24,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from benchmarks.turns import KINDS, parser, record, save
 from experiments import make_experiment
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.feeds import ResidentFeed
@@ -95,33 +95,33 @@ def through_the_loop(experiment, config, steps: int) -> np.ndarray:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="arcface_mnist")
-    parser.add_argument("--steps", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
+    arguments = parser(__doc__, repeats=7)
+    arguments.set_defaults(threads=len(os.sched_getaffinity(0)))
+    arguments.set_defaults(platform=jax.default_backend())
+    arguments.add_argument("--config", default="arcface_mnist")
+    arguments.add_argument("--steps", type=int, default=256)
+    options = arguments.parse_args()
     config = importlib.import_module(f"configs.{options.config}").get_config().to_dict()
     most = config["train"]["steps_per_dispatch"]
     steps = -(-options.steps // most) * most
     experiment = make_experiment(config)
-    ratios, shares = [], []
+    ways, turns = {"bare steps": bare, "the loop": through_the_loop}, []
     for _ in range(options.repeats):
-        alone = bare(experiment, config, steps)
-        loop = through_the_loop(experiment, config, steps)
-        ratios.append((loop / alone)[:2])
-        shares.append(100 * loop[2] / loop[1])
-        for name, seconds in (("bare", alone), ("loop", loop)):
+        turns.append({way: run(experiment, config, steps) for way, run in ways.items()})
+        for way, seconds in turns[-1].items():
             wall, cpu, host = 1e3 * seconds / steps
             print(
-                f"{name}: {wall:.2f} ms wall, {cpu:.2f} ms CPU a step, "
+                f"{way}: {wall:.2f} ms wall, {cpu:.2f} ms CPU a step, "
                 f"{host:.2f} of it outside XLA's threads",
                 flush=True,
             )
-    wall, cpu = (100 * (np.array(ratios) - 1)).T
+    wall, cpu, _ = (
+        100 * (np.array([turn["the loop"] / turn["bare steps"] for turn in turns]) - 1)
+    ).T
+    shares = [100 * turn["the loop"][2] / turn["the loop"][1] for turn in turns]
     summary = {
         "config": options.config,
         "data": experiment.data()["name"],
-        "device": jax.devices()[0].device_kind,
         "steps": steps,
         "overhead_wall_percent": [round(x, 1) for x in wall],
         "overhead_cpu_percent": [round(x, 1) for x in cpu],
@@ -129,7 +129,14 @@ def main():
         "median_wall_percent": round(statistics.median(wall), 1),
         "median_cpu_percent": round(statistics.median(cpu), 1),
     }
-    print(json.dumps(summary))
+    told, sides = {"version": f"jax {jax.__version__}"}, {}
+    told |= {"compile": None, "memory": None, "value": None}
+    for way in ways:
+        seconds = np.array([turn[way][: len(KINDS)] / steps for turn in turns]).T
+        sides[way] = told | dict(zip(KINDS, seconds.tolist(), strict=True))
+    made = record("loop", "a step", "the loop", sides, options, **summary)
+    print(json.dumps({"device": made["device"], **summary}))
+    save([made], options.json)
 
 
 if __name__ == "__main__":

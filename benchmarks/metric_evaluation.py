@@ -16,14 +16,26 @@ libraries loaded and the data made, and so includes what warming up leaves. Linu
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from turns import KINDS, clock, parser, pin, ratios, require, save, since, spread
+from turns import (
+    KINDS,
+    clock,
+    environment,
+    memory,
+    parser,
+    pin,
+    ratios,
+    record,
+    require,
+    save,
+    since,
+    spread,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT, DIMENSIONS, PAIRS = 20_000, 128, 6_000
@@ -60,6 +72,12 @@ class NfmlJax:
 
         jax.devices()
         self._modules = clustering, folds, retrieval
+        self.compile = [0.0, 0.0]  # seconds to trace and to compile
+        jax.monitoring.register_event_duration_secs_listener(self._compiles)
+
+    def _compiles(self, event, seconds, **_):
+        if event.startswith("/jax/core/compile/"):
+            self.compile["backend" in event] += seconds
 
     def retrieval(self, x, labels, warm):
         _, _, retrieval = self._modules
@@ -165,13 +183,6 @@ class ScikitLearn:
 SIDES = {"nfml_jax": NfmlJax, "pml": Pml, "scikit-learn": ScikitLearn}
 
 
-def memory(field: str) -> float:
-    """MiB of this process: VmRSS that it holds, VmHWM that it held at its peak."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    line = next(line for line in lines if line.startswith(field))
-    return int(line.split()[1]) / 1024
-
-
 def work(args) -> None:
     """One side, one case, once."""
     pin(args.threads)
@@ -184,71 +195,59 @@ def work(args) -> None:
     start = clock()
     result = task(*data, warm=False)
     wall, cpu = since(start)
-    versions = {package: version(package) for package in side.packages}
-    print(
-        json.dumps(
-            {
-                "wall": wall,
-                "cpu": cpu,
-                "memory": memory("VmHWM") - before,
-                "result": [float(value) for value in result],
-                "versions": versions,
-            }
+    versions = (f"{package} {version(package)}" for package in side.packages)
+    told = {
+        "version": ", ".join(versions),
+        "wall": wall,
+        "cpu": cpu,
+        "compile": getattr(side, "compile", None),
+        "memory": memory("VmHWM") - before,
+        "value": [float(value) for value in result],
+    }
+    print(json.dumps(told))
+
+
+def measure(case: str, args) -> dict:
+    """The record of a case, each turn of each side in a process of its own."""
+    task = case.partition("-")[0]
+    sides = [side for side in args.sides.split(",") if hasattr(SIDES[side], task)]
+    turns = {side: [] for side in sides}
+    for _ in range(args.repeats):
+        for side in sides:
+            python = sys.executable if side == "nfml_jax" else args.peer_python
+            command = [python, *sys.argv, "--side", side, "--case", case]
+            done = subprocess.run(
+                command, env=environment(args), stdout=subprocess.PIPE
+            )
+            if done.returncode:
+                sys.exit(f"{side} did not finish {case}; its message is above.")
+            turns[side].append(json.loads(done.stdout.splitlines()[-1]))
+    merged = {}
+    for side, told in turns.items():
+        times = {kind: [turn[kind] for turn in told] for kind in KINDS}
+        most = max(turn["memory"] for turn in told)
+        merged[side] = told[0] | times | {"memory": most}
+    return record(f"metric_evaluation {case}", "the case", "nfml_jax", merged, args)
+
+
+def report(case: str, result: dict) -> str:
+    digits, unit = (1, 1e3) if case == "folds" else (2, 1)
+    lines = [
+        f"\n{case}, {'ms' if unit > 1 else 's'} and MiB",
+        f"{'':14}{'wall':>22}{'CPU':>22}{'memory':>8}  result",
+    ]
+    sides = result["sides"]
+    for side, facts in sides.items():
+        wall, cpu = (spread(facts[kind], digits, unit) for kind in KINDS)
+        values = ", ".join(f"{value:.4f}" for value in facts["value"])
+        lines.append(
+            f"{side:14}{wall:>22}{cpu:>22}{facts['memory'] / 2**20:8.0f}  {values}  "
+            f"({facts['version']})"
         )
-    )
-
-
-def measure(args) -> dict:
-    """What every turn of every side took, by case."""
-    # One pool of threads for each process: a library's own threading is compared.
-    env = os.environ | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(args.threads)}
-    cases = {}
-    for case in args.cases.split(","):
-        task = case.partition("-")[0]
-        sides = [side for side in args.sides.split(",") if hasattr(SIDES[side], task)]
-        cases[case] = {side: [] for side in sides}
-        for _ in range(args.repeats):
-            for side in sides:
-                python = sys.executable if side == "nfml_jax" else args.peer_python
-                command = [python, *sys.argv, "--side", side, "--case", case]
-                done = subprocess.run(command, env=env, stdout=subprocess.PIPE)
-                if done.returncode:
-                    sys.exit(f"{side} did not finish {case}; its message is above.")
-                cases[case][side].append(json.loads(done.stdout.splitlines()[-1]))
-    return {
-        "cases": cases,
-        "threads": args.threads,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
-
-
-def report(result: dict) -> str:
-    lines = [f"{result['threads']} threads; median (least-most) of the turns."]
-    for case, sides in result["cases"].items():
-        digits, unit = (1, 1e3) if case == "folds" else (2, 1)
-        lines.append(f"\n{case}, {'ms' if unit > 1 else 's'} and MiB")
-        lines.append(f"{'':14}{'wall':>22}{'CPU':>22}{'memory':>20}  result")
-        times = {}
-        for side, turns in sides.items():
-            times[side] = {
-                kind: [unit * turn[kind] for turn in turns] for kind in KINDS
-            }
-            wall, cpu = (spread(times[side][kind], digits) for kind in KINDS)
-            most = spread([turn["memory"] for turn in turns], 0)
-            values = ", ".join(f"{value:.4f}" for value in turns[0]["result"])
-            lines.append(f"{side:14}{wall:>22}{cpu:>22}{most:>20}  {values}")
-        for peer in list(sides)[1:]:
-            shares = (ratios(times, next(iter(sides)), peer, kind) for kind in KINDS)
-            wall, cpu = (spread(share, 2) for share in shares)
-            lines.append(f"{'of ' + peer:14}{wall:>22}{cpu:>22}")
-    versions = {
-        package: number
-        for sides in result["cases"].values()
-        for turns in sides.values()
-        for package, number in turns[0]["versions"].items()
-    }
-    lines.append("\n" + ", ".join(f"{name} {v}" for name, v in versions.items()))
+    first, *peers = sides
+    for peer in peers:
+        wall, cpu = (spread(ratios(sides, first, peer, kind), 2) for kind in KINDS)
+        lines.append(f"{'of ' + peer:14}{wall:>22}{cpu:>22}")
     return "\n".join(lines)
 
 
@@ -262,10 +261,13 @@ def main() -> None:
         return work(args)
     for side in args.sides.split(","):
         if side != "nfml_jax":
-            require(args.peer_python, SIDES[side].modules, "--peer-python")
-    result = measure(args)
-    print(report(result))
-    save(result, args.json)
+            require(args.peer_python, SIDES[side].modules)
+    print(f"{args.threads} threads; median (least-most) of the turns; most memory.")
+    records = []
+    for case in args.cases.split(","):
+        records.append(measure(case, args))
+        print(report(case, records[-1]), flush=True)
+    save(records, args.json)
 
 
 if __name__ == "__main__":

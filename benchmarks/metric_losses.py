@@ -1,58 +1,53 @@
 """Pair and triplet losses with gradients beside pytorch-metric-learning, on the CPU.
 
-Each task is a loss's value and its gradient with respect to a batch of embeddings of
-128 dimensions; every side runs in a process of its own, and they take turns::
+Each case is a loss's value and its gradient with respect to a batch of embeddings of
+128 dimensions; every side of it is a process of its own, and they take turns::
 
     python benchmarks/metric_losses.py --peer-python=/path/to/python/with/the/peer
 
 "band" mines the same triplets on both sides, all that are semi-hard; "semi_hard" is one
 negative for each positive here, as FaceNet has it, which the peer's miner has not. The
-peer needs over 15 GB for NT-Xent at this size, so its memory is given for this
-project alone.
+peer needs over 15 GB for NT-Xent at this size, so this project is alone in it.
 """
 
 import argparse
-import resource
-import statistics
 import sys
 from pathlib import Path
 
 import numpy as np
 from turns import (
     KINDS,
-    clock,
+    compiled,
+    memory,
     parser,
     pin,
     ratios,
+    record,
     require,
     save,
     serve,
-    since,
     spread,
     take_turns,
+    torch_on,
 )
 
 SIDES = ("nfml_jax", "pytorch-metric-learning")
 SIZE, MARGIN, TEMPERATURE = 128, 0.2, 0.1
+TASK = "value and gradient"
 # Rows of a batch and its classes; the loss here, and its options.
 BAND = {"name": "triplet", "miner": "semi_hard_band", "margin": MARGIN}
-TASKS = {
-    "band, 512 rows, 128 classes": (512, 128, BAND),
-    "band, 512 rows, 10 classes": (512, 10, BAND),
-    "semi_hard, 512 rows, 128 classes": (512, 128, BAND | {"miner": "semi_hard"}),
-    "semi_hard, 512 rows, 10 classes": (512, 10, BAND | {"miner": "semi_hard"}),
-    "multi_similarity, 1024 rows, 256 classes": (
-        1024,
-        256,
-        {"name": "multi_similarity", "miner": "all", "base": 0.5},
-    ),
-    "sup_con, 1024 rows, 256 classes": (
-        1024,
-        256,
-        {"name": "sup_con", "temperature": TEMPERATURE},
-    ),
+SEMI_HARD = BAND | {"miner": "semi_hard"}
+MULTI = {"name": "multi_similarity", "miner": "all", "base": 0.5}
+CASES = {
+    "band-128": (512, 128, BAND),
+    "band-10": (512, 10, BAND),
+    "semi_hard-128": (512, 128, SEMI_HARD),
+    "semi_hard-10": (512, 10, SEMI_HARD),
+    "multi_similarity": (1024, 256, MULTI),
+    "sup_con": (1024, 256, {"name": "sup_con", "temperature": TEMPERATURE}),
+    "nt_xent": (1024, 512, {"name": "nt_xent", "temperature": TEMPERATURE}),
 }
-NT_XENT = (1024, 512, {"name": "nt_xent", "temperature": TEMPERATURE})
+ALONE = ("nt_xent",)
 
 
 def batch(rows: int, classes: int):
@@ -64,123 +59,115 @@ def batch(rows: int, classes: int):
     return embeddings.astype(np.float32), labels
 
 
-def jax_side(threads: int):
-    """The tasks, the values they end in, and the memory of NT-Xent."""
+def jax_side(rows: int, classes: int, options: dict, args: argparse.Namespace):
+    """The case, and what there is to tell of it."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import jax
 
     from nfml_jax.losses import make_loss
 
-    def compiled(rows, classes, options):
-        objective = make_loss(classes, SIZE, **options)
+    objective = make_loss(classes, SIZE, **options)
 
-        def loss(x, labels):
-            return objective.apply({}, x, labels).loss
+    def loss(x, labels):
+        return objective.apply({}, x, labels).loss
 
-        given = jax.device_put(batch(rows, classes))
-        program = jax.jit(jax.value_and_grad(loss)).lower(*given).compile()
-        return program, lambda: jax.block_until_ready(program(*given))
-
-    before = _peak_megabytes()
-    program, run = compiled(*NT_XENT)
-    compiled_at = _peak_megabytes()
-    run()
-    memory = {
-        "of the program": program.memory_analysis().temp_size_in_bytes / 1e6,
-        "to compile": compiled_at - before,
-        "to run": _peak_megabytes() - compiled_at,
+    given, before = jax.device_put(batch(rows, classes)), memory("VmHWM")
+    program, seconds = compiled(jax.jit(jax.value_and_grad(loss)), *given)
+    facts = {
+        "version": f"jax {jax.__version__}",
+        "compile": {TASK: seconds},
+        "compile_memory": memory("VmHWM") - before,
+        "program_memory": program.memory_analysis().temp_size_in_bytes,
     }
-    turns = []
-    for _ in range(5):
-        start = clock()
-        run()
-        turns.append(since(start)[1])
-    tasks = {name: compiled(*task)[1] for name, task in TASKS.items()}
-    values = {name: float(task()[0]) for name, task in tasks.items()}
-    nt_xent = {"megabytes": memory, "milliseconds": 1e3 * statistics.median(turns)}
-    facts = {"version": f"jax {jax.__version__}", "values": values, "nt_xent": nt_xent}
-    return tasks, facts
+    return lambda: float(jax.block_until_ready(program(*given))[0]), facts
 
 
-def peer_side(threads: int):
+def peer_side(rows: int, classes: int, options: dict, args: argparse.Namespace):
     """The same, by the library's losses and miners of the same definitions."""
     import pytorch_metric_learning
     import torch
     from pytorch_metric_learning import losses, miners
 
-    torch.set_num_threads(threads)
+    torch_on(args)
+    embeddings, labels = map(torch.as_tensor, batch(rows, classes))
+    embeddings.requires_grad_()
+    if options["name"] == "multi_similarity":
+        loss, mine = losses.MultiSimilarityLoss(2.0, 50.0, 0.5), None
+    elif options["name"] == "sup_con":
+        loss, mine = losses.SupConLoss(TEMPERATURE), None
+    else:
+        loss = losses.TripletMarginLoss(MARGIN)
+        mine = miners.TripletMarginMiner(MARGIN, "semihard")
 
-    def prepared(rows, classes, options):
-        embeddings, labels = map(torch.as_tensor, batch(rows, classes))
-        embeddings.requires_grad_()
-        if options["name"] == "multi_similarity":
-            loss, mine = losses.MultiSimilarityLoss(2.0, 50.0, 0.5), None
-        elif options["name"] == "sup_con":
-            loss, mine = losses.SupConLoss(TEMPERATURE), None
-        else:
-            loss = losses.TripletMarginLoss(MARGIN)
-            mine = miners.TripletMarginMiner(MARGIN, "semihard")
+    def run():
+        embeddings.grad = None
+        value = loss(embeddings, labels, mine and mine(embeddings, labels))
+        value.backward()
+        return float(value.detach())
 
-        def run():
-            embeddings.grad = None
-            value = loss(embeddings, labels, mine and mine(embeddings, labels))
-            value.backward()
-            return value.detach()
-
-        return run
-
-    tasks = {name: prepared(*task) for name, task in TASKS.items()}
-    values = {name: float(task()) for name, task in tasks.items()}
-    version = f"{pytorch_metric_learning.__version__}, torch {torch.__version__}"
-    return tasks, {"version": version, "values": values}
-
-
-def _peak_megabytes() -> float:
-    """The most memory that this process has had (Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    version = f"{SIDES[1]} {pytorch_metric_learning.__version__}"
+    return run, {"version": f"{version}, torch {torch.__version__}"}
 
 
 def work(args: argparse.Namespace) -> None:
-    """One side: does what it is told to."""
+    """One side of a case: does what it is told to."""
     pin(args.threads)
     side = jax_side if args.side == SIDES[0] else peer_side
-    serve(*side(args.threads))
+    run, facts = side(*CASES[args.case], args)
+    serve({TASK: run}, args=args, **facts)
 
 
-def report(result: dict) -> str:
-    lines = [
-        f"Milliseconds, value and gradient, {result['threads']} threads; median "
-        "(least-most) of the repeats; ratios turn by turn; the loss.",
-        f"{'':42}{'wall':>20}{'CPU':>20}{'loss':>9}",
-    ]
-    for task, times in result["seconds"].items():
-        lines.append(task)
-        for side, seconds in times.items():
-            shown = [spread([1e3 * s for s in seconds[kind]]) for kind in KINDS]
-            value = result["facts"][side]["values"][task]
-            lines.append(f"  {side:40}{shown[0]:>20}{shown[1]:>20}{value:9.4f}")
-        shown = [spread(ratios(times, *SIDES, kind), 2) for kind in KINDS]
-        lines.append(f"  {'ratio':40}{shown[0]:>20}{shown[1]:>20}")
-    nt_xent = result["facts"][SIDES[0]]["nt_xent"]
-    memory = (f"{value:.0f} MB {what}" for what, value in nt_xent["megabytes"].items())
-    lines.append(
-        f"nt_xent, 1024 rows, 512 pairs: {nt_xent['milliseconds']:.1f} ms of CPU, "
-        + ", ".join(memory)
+def measure(case: str, args: argparse.Namespace) -> dict:
+    """The record of a case, the sides taking turns."""
+    pythons = {SIDES[0]: sys.executable}
+    if case not in ALONE:
+        pythons[SIDES[1]] = args.peer_python
+    sides = take_turns(pythons, [TASK], args, ["--case", case])[TASK]
+    return record(f"metric_losses {case}", TASK, SIDES[0], sides, args)
+
+
+def report(case: str, result: dict) -> str:
+    rows, classes, _ = CASES[case]
+    lines, sides = [f"{case}, {rows} rows, {classes} classes"], result["sides"]
+    for side, facts in sides.items():
+        wall, cpu = (spread(facts[kind], 1, 1e3) for kind in KINDS)
+        more = f"{(facts['memory'] or 0) / 2**20:.0f}"
+        lines.append(
+            f"  {side:24}{wall:>22}{cpu:>22}{more:>6}{facts['value']:9.4f}"
+            f"  {facts['version']}"
+        )
+    if result["peer"]:
+        wall, cpu = (spread(ratios(sides, *SIDES, kind), 2) for kind in KINDS)
+        lines.append(f"  {'ratio':24}{wall:>22}{cpu:>22}")
+    ours = sides[SIDES[0]]
+    program, making = (
+        ours[f"{what}_memory"] / 2**20 for what in ("program", "compile")
     )
-    lines += [f"{side}: {result['facts'][side]['version']}" for side in SIDES]
+    lines.append(
+        f"  {program:.0f} MiB of the program, {making:.0f} MiB and "
+        f"{sum(ours['compile']):.1f} s to compile it"
+    )
     return "\n".join(lines)
 
 
 def main() -> None:
-    args = parser(__doc__, SIDES, repeats=7).parse_args()
+    arguments = parser(__doc__, SIDES, repeats=7)
+    arguments.add_argument("--cases", default=",".join(CASES))
+    arguments.add_argument("--case", help=argparse.SUPPRESS)
+    args = arguments.parse_args()
     if args.side:
         return work(args)
-    require(args.peer_python, "pytorch_metric_learning", "--peer-python")
-    pythons = {SIDES[0]: sys.executable, SIDES[1]: args.peer_python}
-    seconds, facts = take_turns(pythons, TASKS, args.repeats, threads=args.threads)
-    result = {"seconds": seconds, "facts": facts, "threads": args.threads}
-    print(report(result))
-    save(result, args.json)
+    require(args.peer_python, "pytorch_metric_learning")
+    print(
+        f"Milliseconds, {TASK}, {args.threads} threads; median (least-most) of the "
+        "repeats; ratios turn by turn; MiB that the first run adds; the loss.\n"
+        f"{'':26}{'wall':>22}{'CPU':>22}{'MiB':>6}{'loss':>9}"
+    )
+    records = []
+    for case in args.cases.split(","):
+        records.append(measure(case, args))
+        print(report(case, records[-1]), flush=True)
+    save(records, args.json)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,12 @@ from configs import defaults
 # Two thousand people with three pictures each: a small scale, and margins smaller than
 # the published ones. What has no recipe here takes its published numbers.
 SMALL = {"scale": "20", "warmup_steps": 100}
+ANNEALED = {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 5.0}
 RECIPES = {
     "l2_softmax": {"scale": "20"},
     "normface": {"scale": "20"},
+    "l_softmax": {"margin": 2, "annealing": ANNEALED},
+    "sphereface": {"margin": 2, "annealing": ANNEALED},
     "sphereface_r": {"margin": 1.4} | SMALL,
     "cosface": {"margin": 0.2} | SMALL,
     "arcface": {"margin": 0.3} | SMALL,

@@ -22,40 +22,48 @@ contrastive and 95.9 % with the triplet loss (results/mnist_2d_center and so on)
 
 from configs import defaults
 
-# In two dimensions ten classes must share a circle: margins that fit there.
-ON_A_CIRCLE = {
+ANNEALED = {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 0.0}
+WARMED = {"warmup_steps": 400}
+
+# Chosen by configs/sweeps/mnist_margins.py: in two or three dimensions ten classes
+# leave little room between them,
+TIGHT = {
     "l2_softmax": {"scale": "24"},
-    "normface": {"scale": "24"},
-    "cosface": {"margin": 0.1, "scale": "24", "warmup_steps": 400},
-    "arcface": {"margin": 0.2, "scale": "24", "warmup_steps": 400},
-    "sphereface_r": {"margin": 1.4, "scale": "24", "warmup_steps": 400},
-    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24", "warmup_steps": 400},
+    "normface": {"scale": "16"},
+    "l_softmax": {"margin": 2, "annealing": ANNEALED},
+    "sphereface": {"margin": 2, "annealing": ANNEALED | {"minimum": 5.0}},
+    "sphereface_r": {"margin": 1.4, "scale": "24"} | WARMED,
+    "cosface": {"margin": 0.2, "scale": "24"} | WARMED,
+    "arcface": {"margin": 0.2, "scale": "24"} | WARMED,
+    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24"} | WARMED,
+    "contrastive": {"margin": 1.4},
+    "triplet": {"margin": 0.5, "miner": "semi_hard"},
+    "center": {"weight": 0.01},
+    "multi_similarity": {"base": 1.0},
+    "sup_con": {"temperature": 0.1},
 }
 
-# With more dimensions: the papers' margins, at a scale for ten classes.
+# and with more dimensions there is enough. The scale is one for ten classes.
 ROOMY = {
     "l2_softmax": {"scale": "30"},
     "normface": {"scale": "30"},
-    "cosface": {"margin": 0.35, "scale": "30", "warmup_steps": 400},
-    "arcface": {"margin": 0.5, "scale": "30", "warmup_steps": 400},
-    "sphereface_r": {"margin": 1.7, "scale": "30", "warmup_steps": 400},
-    "combined": {"margin": (1.0, 0.3, 0.2), "scale": "30", "warmup_steps": 400},
-}
-
-ANNEALED = {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 0.0}
-RECIPES = {
     "l_softmax": {"margin": 2, "annealing": ANNEALED},
     "sphereface": {"margin": 4, "annealing": ANNEALED | {"minimum": 5.0}},
+    "sphereface_r": {"margin": 1.7, "scale": "30"} | WARMED,
+    "cosface": {"margin": 0.35, "scale": "30"} | WARMED,
+    "arcface": {"margin": 0.5, "scale": "30"} | WARMED,
+    "combined": {"margin": (1.0, 0.3, 0.2), "scale": "30"} | WARMED,
     "contrastive": {"margin": 1.0},
     "triplet": {"margin": 0.2, "miner": "semi_hard"},
     "center": {"weight": 0.01},
+    "multi_similarity": {},
     "sup_con": {"temperature": 0.1},
 }
 
 
 def get_config(arg=None):
     name, size, smoke = defaults.read_argument(arg, "triplet", 64)
-    recipes = RECIPES | (ON_A_CIRCLE if size == 2 else ROOMY)
+    recipes = TIGHT if size < 4 else ROOMY
     config = defaults.named(f"mnist_{size}d", name, recipes, per_class=12)
     config.encoder.features = (16, 32, 64)
     config.encoder.embedding_size = size

@@ -30,7 +30,7 @@ cat > "$place/slurm.conf" <<CONF
 ClusterName=sweep
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
-AuthInfo=socket=$place/munge/socket
+AuthInfo=socket=$place/munge/socket,cred_expire=10
 SlurmctldPort=26817
 SlurmdPort=26818
 StateSaveLocation=$place/state

@@ -70,11 +70,10 @@ class IdentitiesExperiment:
         }
 
     def model(self) -> dict:
-        share = self.config["head"].get("class_share", 1.0)
         return {
             "best": self.best,
             "num_classes": self.count,
-            "softmax": "all classes" if share == 1.0 else f"Partial FC, {share:g}",
+            "softmax": self.classifier.head.summed_over(),
         }
 
     def init(self, key):

@@ -43,7 +43,11 @@ class MarginExperiment(EmbeddingExperiment):
         return super().warnings() + ([infeasible] if infeasible else [])
 
     def model(self) -> dict:
-        return {"loader": "nfml_jax.trained:load_classifier", **super().model()}
+        return {
+            "loader": "nfml_jax.trained:load_classifier",
+            "softmax": self.classifier.head.summed_over(),
+            **super().model(),
+        }
 
     def init(self, key):
         images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)

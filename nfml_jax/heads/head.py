@@ -146,6 +146,11 @@ class MarginHead(nn.Module):
         words = wording.loss(self.margin, self._scale_shown(), self.num_classes)
         return "; ".join([words, *wording.changes(self)])
 
+    def summed_over(self) -> str:
+        """Which classes a training step's softmax sums over, for a run's result."""
+        share = self.class_share
+        return "all classes" if share == 1.0 else f"Partial FC, {share:g}"
+
     @property
     def _split_axis(self):
         """The axis whose devices have a share of the classes each, if any."""

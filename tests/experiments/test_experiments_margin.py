@@ -135,6 +135,7 @@ def test_it_learns(trained):
     _, outcome = trained
     assert outcome.result["metrics"]["test/accuracy"] > 0.9
     assert outcome.result["data"]["name"] == "mnist_custom"
+    assert outcome.result["model"]["softmax"] == "all classes"
 
 
 @pytest.fixture

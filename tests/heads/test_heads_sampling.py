@@ -45,6 +45,7 @@ def test_a_head_sums_over_the_sample_alone():
     x = rng.normal(size=(4, 5)).astype(np.float32)
     labels = np.array([1, 5, 5, 30])
     head = MarginHead(C, CosFace(), class_share=0.25)
+    assert head.summed_over() == "Partial FC, 0.25"
 
     @jax.jit
     def losses(weights):

@@ -40,7 +40,7 @@ TIGHT = {
     "triplet": {"margin": 0.5, "miner": "semi_hard"},
     "center": {"weight": 0.01},
     "multi_similarity": {"base": 1.0},
-    "sup_con": {"temperature": 0.1},
+    "sup_con": {"temperature": 0.2},
 }
 
 # and with more dimensions there is enough. The scale is one for ten classes.

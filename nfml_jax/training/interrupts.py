@@ -24,6 +24,9 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in self.signals:
                 self._earlier[number] = signal.signal(number, self._note)
+                around = getattr(self._earlier[number], "__self__", None)
+                if isinstance(around, Interrupts):
+                    self.wanted = around.wanted  # a sweep's, before this trial began
         return self
 
     def __exit__(self, *_):

@@ -1,13 +1,16 @@
 """Executors: what crashes, stops or moves harms no other trial."""
 
+import concurrent.futures
+import contextlib
+import io
 import os
 import signal
 import socket
 import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
+import patience
 import pytest
 import regression
 
@@ -15,9 +18,11 @@ from nfml_jax.errors import UserError
 from nfml_jax.training import jobs as one
 from nfml_jax.training.executors import Options, make_executor, needs
 from nfml_jax.training.executors.ray_cluster import answers
+from nfml_jax.training.interrupts import Interrupts
 from nfml_jax.training.run_directory import read_json
 from nfml_jax.training.sweeps import make_trials, param
-from nfml_jax.training.trials import plan
+from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.trials import plan, run_trials
 
 CHILD = regression.config()
 HEAD = {"num_cpus": 1, "include_dashboard": False}
@@ -35,20 +40,10 @@ def endless(config):
     time.sleep(600)
 
 
-def late(config):
-    """A regression; of seed 0 only when it is begun the second time."""
-    marker = Path(config["name"])
-    if config["seed"] == 0 and not marker.exists():
-        marker.write_text(str(os.getpid()))
-        time.sleep(600)
+def interrupted(config):
+    """A regression; while it is made, someone presses Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
     return regression.Regression(config)
-
-
-def kill_once(marker):
-    """Kills the process that `late` has begun in."""
-    while not (marker.exists() and marker.read_text()):
-        time.sleep(0.05)
-    os.kill(int(marker.read_text()), signal.SIGKILL)
 
 
 def children(make_experiment, seeds, folder, name="regression"):
@@ -76,6 +71,14 @@ def test_a_wish_to_stop_ends_what_runs_and_begins_nothing_more(tmp_path):
     processes = make_executor("local", Options(jobs=1))
     threading.Timer(0.5, setattr, (wish, "wanted", "Ctrl-C")).start()
     assert list(processes.run(jobs, wish)) == jobs[:1]
+    assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
+
+
+def test_a_wish_to_stop_holds_for_a_trial_that_is_not_training_yet(tmp_path):
+    jobs = children(interrupted, (0, 1), tmp_path)
+    here = make_executor("here", Options())
+    with Interrupts() as wish:
+        assert list(here.run(jobs, wish)) == jobs[:1]
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 
@@ -116,21 +119,70 @@ def cluster():
     pytest.importorskip("ray", reason="pip install -r requirements-cluster.txt")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args=HEAD)
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray's workers are nice, and starve beside anything else that computes.
+        patch.setenv("RAY_worker_niceness", "0")
+        cluster = Cluster(initialize_head=True, head_node_args=HEAD)
+        cluster.add_node(num_cpus=1)
+        yield cluster.address
+        cluster.shutdown()
 
 
-def test_ray_runs_a_job_again_whose_worker_was_killed(cluster, tmp_path):
-    marker = tmp_path / "marker"
-    jobs = children(late, (0, 1, 2), tmp_path / "sweep", str(marker))
-    killer = threading.Thread(target=kill_once, args=[marker], daemon=True)
-    killer.start()
-    ray = make_executor("ray", Options(ray_address=cluster))
-    assert len(list(ray.run(jobs, GO_ON))) == 3
-    killer.join(timeout=1)
-    assert [job.statuses() for job in jobs] == [["done"]] * 3 and marker.exists()
+@contextlib.contextmanager
+def beside(work):
+    """`work` in a thread; what it fails by is told."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        task = pool.submit(work)
+        yield
+        task.result(timeout=10)
+
+
+@pytest.fixture
+def sweep(cluster, tmp_path):
+    """A patient sweep over four seeds on Ray, and where its trials are."""
+    notes, folder = tmp_path / "notes", tmp_path / "sweep"
+    trials = make_trials(patience.config(notes), param("seed", 0, 1, 2, patience.WRONG))
+    jobs = plan(patience.make, trials, folder, vmap="off")
+    terminal = Terminal(stream=io.StringIO(), interactive=False)
+
+    def run():
+        ray = make_executor("ray", Options(ray_address=cluster))
+        with patience.within(150):
+            return run_trials(jobs, trials, folder, executor=ray, terminal=terminal)
+
+    return SimpleNamespace(run=run, notes=notes, paths=[job.paths[0] for job in jobs])
+
+
+def test_a_sweep_on_ray_survives_the_death_of_a_worker_and_a_mistake(sweep):
+    def kill():
+        patience.await_checkpoint(sweep.paths[0])
+        os.kill(int(patience.begun(sweep.notes, 0)[0][0]), signal.SIGKILL)
+        patience.hurry(sweep.notes)
+
+    with beside(kill):
+        assert sweep.run() == {"done": 3, "failed": 1}
+    said = [read_json(path / "status.json") for path in sweep.paths]
+    assert [s["status"] for s in said] == ["done"] * 3 + ["failed"]
+    assert said[3]["error"] == "seed 3 is wrong"
+    begun = [patience.begun(sweep.notes, seed) for seed in range(3)]
+    assert [len(times) for times in begun] == [2, 1, 1]
+    machines = {parent for times in begun for _, parent, _ in times}
+    assert len(machines) == 2  # each worker's parent is its machine's raylet
+    resumed = [patience.RESUMED in (p / one.LOG).read_text() for p in sweep.paths]
+    assert resumed == [True, False, False, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_a_sweep_on_ray_saves_what_runs(sweep, number):
+    def stop():
+        for path in sweep.paths[:2]:
+            patience.await_checkpoint(path)
+        os.kill(os.getpid(), number)
+
+    with beside(stop):
+        assert sweep.run() == {"interrupted": 2, "pending": 2}
+    said = [read_json(path / "status.json") for path in sweep.paths]
+    assert all(s["status"] == "interrupted" and s["step"] > 0 for s in said[:2])
 
 
 def test_ray_lets_a_job_go_that_is_to_stop(cluster, tmp_path):
@@ -139,12 +191,11 @@ def test_ray_lets_a_job_go_that_is_to_stop(cluster, tmp_path):
     ray = make_executor("ray", Options(ray_address=cluster, jobs=1))
 
     def stop():
-        while not (tmp_path / jobs[0].name / "terminal.txt").exists():
-            time.sleep(0.05)
+        patience.until((jobs[0].paths[0] / one.LOG).exists)
         wish.wanted = "Ctrl-C"
 
-    threading.Thread(target=stop, daemon=True).start()
-    assert list(ray.run(jobs, wish)) == jobs[:1]
+    with beside(stop), patience.within(90):
+        assert list(ray.run(jobs, wish)) == jobs[:1]
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 

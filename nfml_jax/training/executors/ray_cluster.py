@@ -4,12 +4,16 @@ Ray places a job where its cores and GPUs are free, and starts it again, from it
 checkpoint, when the worker or the machine that had it is gone.
 """
 
+import contextlib
 import os
+import signal
 import socket
+import threading
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.executors import Options, import_path, needs
-from nfml_jax.training.jobs import run_job, settle
+from nfml_jax.training.interrupts import Interrupts
+from nfml_jax.training.jobs import Job, run_job, settle
 
 RETRIES = 3  # of a job whose worker died
 WAIT_SECONDS = 0.5
@@ -40,7 +44,7 @@ class Ray:
                 max_calls=1,  # JAX's settings are a process's: each job has its own
                 max_retries=RETRIES,
                 retry_exceptions=False,
-            )(run_job)
+            )(run_or_leave)
             waiting, running, stopping = list(jobs), {}, False
             while waiting or running:
                 if interrupts.wanted and not stopping:
@@ -62,13 +66,14 @@ class Ray:
 
     def _connect(self):
         try:
-            self._ray.init(
-                address=self._options.ray_address or "local",
-                runtime_env={"env_vars": {"PYTHONPATH": import_path()}},
-                include_dashboard=None if self._options.ray_address else False,
-                log_to_driver=False,
-                logging_level="ERROR",
-            )
+            with _own_signals():
+                self._ray.init(
+                    address=self._options.ray_address or "local",
+                    runtime_env={"env_vars": {"PYTHONPATH": import_path()}},
+                    include_dashboard=None if self._options.ray_address else False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
         except (ConnectionError, ValueError):
             raise no_cluster(self._options.ray_address) from None
 
@@ -84,6 +89,32 @@ class Ray:
             else:
                 words = str(problem).strip().splitlines() or [type(problem).__name__]
                 settle(job, "failed", error=f"Ray gave it up: {words[-1].strip()}")
+
+
+@contextlib.contextmanager
+def _own_signals():
+    """Within, Ray may let SIGTERM end this process at once; afterwards it doesn't."""
+    ours = {number: signal.getsignal(number) for number in Interrupts.signals}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in ours.items():
+                signal.signal(number, handler)
+
+
+def run_or_leave(job: Job) -> None:
+    """`run_job`, in a worker: a wish to stop ends at once what isn't training yet.
+
+    Ray makes it one KeyboardInterrupt, and Python drops one that comes in a callback.
+    """
+
+    def leave(*_):
+        settle(job, "interrupted")
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, leave)
+    run_job(job)
 
 
 def no_cluster(address: str) -> UserError:

@@ -24,7 +24,7 @@ class EventWriter:
 
     def __init__(self, run_dir: Path, *, first_step: int = 0):
         self._run_dir = Path(run_dir)
-        self._has_hparams = False
+        self._done = False
         self._events = _EventFile(self._run_dir, first_step + 1 if first_step else 0)
 
     def __enter__(self):
@@ -33,7 +33,7 @@ class EventWriter:
     def __exit__(self, exception_type, exception, traceback):
         # TensorBoard keeps the first end it reads, so a run that failed and may be
         # resumed must not write one.
-        if exception_type is None and self._has_hparams:
+        if exception_type is None and self._done:
             self._events.add(0, _session_end())
         self.close()
 
@@ -74,16 +74,18 @@ class EventWriter:
         proto = make_image(rgb)
         self._events.add(step, Summary(value=[Summary.Value(tag=name, image=proto)]))
 
-    def hparams(self, hparams: dict, metrics: list[str] | None = None):
+    def hparams(
+        self, hparams: dict, metrics: list[str] | None = None, *, done: bool = True
+    ):
         """Makes this run a row of TensorBoard's HParams page.
 
         `hparams` is flat; what is neither a number, a bool nor a string is shown as
         its `str`. `metrics` names the scalars shown by their last value. Without, as
         for a run of many, TensorBoard shows all, and of the hyperparameters those first
-        in which the runs differ.
+        in which the runs differ. A run that is not `done` is shown without an end.
         """
         self._events.add(0, _session_start(hparams, metrics))
-        self._has_hparams = True
+        self._done = done
 
     def close(self):
         """Closes the file; a second call does nothing."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import flatten
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.finish import make_result, write_report
 from nfml_jax.training.inference import BatchedApply
@@ -278,6 +279,7 @@ class Run:
             diverged_at=divergence.step,
             culprits=list(divergence.values),
         )
+        self.writer.hparams(flatten(self.setup.config), done=False)
         self.terminal.warning(sentence)
         self.outcome = Outcome("diverged", divergence.step)
 

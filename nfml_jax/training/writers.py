@@ -61,7 +61,7 @@ class NoWriter:
     def __exit__(self, *_):
         pass
 
-    def _ignore(self, *_):
+    def _ignore(self, *_, **__):
         pass
 
     scalars = rates = histogram = image = hparams = _ignore

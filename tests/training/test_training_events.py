@@ -123,6 +123,17 @@ def test_hparams_are_a_row_with_final_metrics_in_the_same_run(tmp_path, below):
     assert 0 < session["startTimeSecs"] <= session["endTimeSecs"]
 
 
+def test_a_run_that_diverged_is_a_row_until_a_retry_ends_it(tmp_path):
+    with EventWriter(tmp_path) as writer:
+        writer.scalars(1, {"train/loss": 2.0})
+        writer.hparams(HPARAMS, done=False)
+    assert statuses(tmp_path) in (["STATUS_UNKNOWN"], [None])
+    with EventWriter(tmp_path) as writer:
+        writer.scalars(1, {"train/loss": 1.0})
+        writer.hparams(HPARAMS)
+    assert statuses(tmp_path) == ["STATUS_SUCCESS"]
+
+
 def test_two_runs_of_equal_hparams_stay_two_rows(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -1,0 +1,92 @@
+"""The peers' environments: made by pip when first needed, kept in the user's cache."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from nfml_jax.errors import UserError
+from nfml_jax.names import look_up
+
+ENVIRONMENTS = {
+    file.stem: file for file in sorted((Path(__file__).parent / "peers").glob("*.txt"))
+}
+"""What pip installs into each, in the versions last timed."""
+
+
+def cache() -> Path:
+    """Where environments are kept: the user's folder for what can be made again."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "nfml_jax" / "benchmarks"
+
+
+def named_pythons(values: Iterable[str]) -> dict[str, str]:
+    """Interpreters by environment, from `NAME=PATH`, or `PATH` for all of them.
+
+    Raises UserError for an unknown name, and for a path that can't be run.
+    """
+    pythons = {}
+    for value in values:
+        name, _, path = value.rpartition("=")
+        names = ENVIRONMENTS
+        if name:
+            look_up(ENVIRONMENTS, name, "environment of peers")
+            names = (name,)
+        if shutil.which(path) is None:
+            raise UserError(
+                f"--peer-python={value} is no program that can be run; name a Python "
+                "interpreter, or leave it out to have an environment made."
+            )
+        pythons |= dict.fromkeys(names, os.path.abspath(shutil.which(path)))
+    return pythons
+
+
+def environment(name: str, folder: Path) -> str:
+    """The interpreter of an environment below `folder`, made where it isn't yet.
+
+    Raises UserError if that fails, and then leaves nothing of it.
+    """
+    file, place = ENVIRONMENTS[name], folder / name
+    python, made = place / "bin" / "python", place / "made_of.txt"
+    wanted = file.read_text()
+    if python.exists() and made.is_file() and made.read_text() == wanted:
+        return str(python)
+    packages = [line for line in wanted.splitlines() if not line.startswith("#")]
+    print(
+        f"Making the environment {name} in {place}, once: pip installs "
+        f"{', '.join(packages)}, up to some gigabytes. This takes minutes.",
+        flush=True,
+    )
+    try:
+        shutil.rmtree(place, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _run(sys.executable, "-m", "venv", str(place))
+        _run(str(python), "-m", "pip", "install", "--quiet", "-r", str(file))
+        made.write_text(wanted)
+    except BaseException as problem:
+        shutil.rmtree(place, ignore_errors=True)
+        if not isinstance(problem, OSError | subprocess.CalledProcessError):
+            raise
+        raise UserError(
+            f"the environment {name} could not be made in {folder} "
+            f"({_reason(problem)}); mend that, name another folder with "
+            f"--environments, or an interpreter with --peer-python={name}=PATH."
+        ) from None
+    return str(python)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def _reason(problem: OSError | subprocess.CalledProcessError) -> str:
+    """What went wrong, in the last words of who noticed."""
+    if isinstance(problem, OSError):
+        return problem.strerror or str(problem)
+    lines = (problem.stderr or problem.stdout or "").strip().splitlines()
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines
+    return (
+        errors[-1].removeprefix("ERROR:").strip(" .") if errors else "no reason given"
+    )

@@ -78,7 +78,7 @@ def run_job(job: Job) -> None:
             _train(job, streams[0])
         except InUse as problem:
             print(problem, file=streams[0])  # how it stands is that process's to say
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # that one is submitit's
             settle(job, "interrupted")
             raise
         except Exception as problem:

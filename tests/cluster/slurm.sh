@@ -3,7 +3,7 @@
 #
 #   apt-get install slurmctld slurmd slurm-client munge    # Debian's own packages
 #   pip install -r requirements-cluster.txt
-#   tests/cluster/slurm.sh                                 # as root, three minutes: SLURM holds a requeued job for two
+#   tests/cluster/slurm.sh                                 # as root, a few minutes
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -26,6 +26,7 @@ munged --force --key-file="$place/munge.key" --socket="$place/munge/socket" \
     --seed-file="$place/munge.seed"
 
 host=$(hostname -s)
+# A job that is queued again waits until its credentials expire, or for two minutes.
 cat > "$place/slurm.conf" <<CONF
 ClusterName=sweep
 SlurmctldHost=$host(127.0.0.1)
@@ -42,12 +43,17 @@ SlurmdLogFile=$place/slurmd.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+KillWait=10
 MpiDefault=none
 ReturnToService=2
 SchedulerParameters=sched_interval=1
 MessageTimeout=30
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
-PartitionName=all Nodes=$host Default=YES MaxTime=60 State=UP
+PartitionName=all Nodes=$host Default=YES MaxTime=60 State=UP PriorityTier=1
+PartitionName=urgent Nodes=$host MaxTime=60 State=UP PriorityTier=2
 CONF
 export SLURM_CONF="$place/slurm.conf"
 slurmctld

@@ -1,68 +1,98 @@
-"""A sweep on SLURM, one of whose jobs is preempted; run by slurm.sh beside it."""
+"""Sweeps on SLURM whose jobs run out of time, make room, die and are cancelled.
 
+Run by slurm.sh beside it, on a partition `all` whose jobs make room for `urgent` ones.
+"""
+
+import io
 import os
+import signal
 import subprocess
 import sys
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from nfml_jax.training.executors import Options, make_executor
-from nfml_jax.training.jobs import begin
+from nfml_jax.training.jobs import LOG, read_status
+from nfml_jax.training.run_directory import read_json
 from nfml_jax.training.sweeps import make_trials, param
-from nfml_jax.training.trials import plan
+from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.trials import plan, run_trials
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
-import regression
+import patience
 
 
-def late(config):
-    """A regression; of seed 0 only when it is begun the second time."""
-    marker = Path(config["name"])
-    if config["seed"] == 0 and not marker.exists():
-        marker.write_text(os.environ["SLURM_ARRAY_JOB_ID"])
-        time.sleep(600)
-    return regression.Regression(config)
+@pytest.fixture
+def sweep(tmp_path):
+    """A patient sweep over four seeds on SLURM, and where its trials are."""
+    notes, folder = tmp_path / "notes", tmp_path / "sweep"
+    trials = make_trials(patience.config(notes), param("seed", 0, 1, 2, patience.WRONG))
+    jobs = plan(patience.make, trials, folder, vmap="off")
+    terminal = Terminal(stream=io.StringIO(), interactive=False)
+
+    def run(beside):
+        slurm = make_executor("slurm", Options(slurm={"timeout_min": 10}))
+        with ThreadPoolExecutor(1) as pool, patience.within(240):
+            task = pool.submit(beside)
+            counts = run_trials(jobs, trials, folder, executor=slurm, terminal=terminal)
+            task.result(timeout=10)
+        return counts
+
+    return SimpleNamespace(run=run, notes=notes, paths=[job.paths[0] for job in jobs])
 
 
-def preempt(marker):
-    """What SLURM does to a job that must make room: a signal, some time before."""
-    while not (marker.exists() and marker.read_text()):
-        time.sleep(0.1)
-    subprocess.run(["scancel", "--signal=USR2", f"{marker.read_text()}_0"], check=True)
+def send(sweep, number):
+    """A signal to the process that first began seed 0."""
+    os.kill(int(patience.begun(sweep.notes, 0)[0][0]), number)
 
 
-def test_a_preempted_job_is_queued_again_and_the_sweep_completes(tmp_path):
-    marker = tmp_path / "marker"
-    config = regression.config() | {"name": str(marker)}
-    trials = make_trials(config, param("seed", 0, 1, 2))
-    jobs = plan(late, trials, tmp_path / "sweep", vmap="off")
-    for job in jobs:
-        begin(job)
-    threading.Thread(target=preempt, args=[marker], daemon=True).start()
-    slurm = make_executor("slurm", Options(slurm={"timeout_min": 10}))
-    assert len(list(slurm.run(jobs, SimpleNamespace(wanted=None)))) == 3
-    assert [job.statuses() for job in jobs] == [["done"]] * 3 and marker.exists()
-    logs = (tmp_path / "sweep" / ".slurm").glob("*_0_log.err")
-    assert any("requeue" in log.read_text().lower() for log in logs)
+def shell(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_a_wish_to_stop_takes_the_jobs_out_of_the_queue(tmp_path):
-    marker = tmp_path / "marker"
-    config = regression.config() | {"name": str(marker)}
-    jobs = plan(late, make_trials(config, param("seed", 0, 1)), tmp_path, vmap="off")
-    for job in jobs:
-        begin(job)
-    wish = SimpleNamespace(wanted=None)
+def test_jobs_that_are_out_of_time_or_make_room_go_on_from_their_checkpoints(sweep):
+    first, second, *_ = sweep.paths
 
+    def disturb():
+        for path in (first, second):
+            patience.await_checkpoint(path)
+        send(sweep, signal.SIGUSR2)  # as SLURM does before a time-out
+        patience.until(lambda: read_status(first) == "interrupted")
+        shell("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null",
+              "--wrap=true")  # fmt: skip
+        patience.until(lambda: read_status(second) == "interrupted")
+        patience.hurry(sweep.notes)
+
+    assert sweep.run(disturb) == {"done": 3, "failed": 1}
+    said = [read_json(path / "status.json") for path in sweep.paths]
+    assert [s["status"] for s in said] == ["done"] * 3 + ["failed"]
+    assert said[3]["error"] == "seed 3 is wrong"
+    assert all(len(patience.begun(sweep.notes, seed)) > 1 for seed in (0, 1))
+    assert all(patience.RESUMED in (p / LOG).read_text() for p in (first, second))
+
+
+def test_a_job_that_dies_is_missed_without_accounting(sweep):
+    def kill():
+        patience.await_checkpoint(sweep.paths[0])
+        send(sweep, signal.SIGKILL)
+        patience.hurry(sweep.notes)
+
+    assert sweep.run(kill) == {"done": 2, "failed": 2}
+    said = read_json(sweep.paths[0] / "status.json")
+    assert "ended without a result" in said["error"]
+
+
+def test_a_wish_to_stop_saves_and_takes_the_jobs_out_of_the_queue(sweep):
     def stop():
-        while not marker.exists():
-            time.sleep(0.1)
-        wish.wanted = "Ctrl-C"
+        for path in sweep.paths[:2]:
+            patience.await_checkpoint(path)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=stop, daemon=True).start()
-    slurm = make_executor("slurm", Options(jobs=1))
-    list(slurm.run(jobs, wish))
-    queue = ["squeue", "--noheader"]
-    assert not subprocess.run(queue, capture_output=True, text=True).stdout.strip()
+    counts = sweep.run(stop)
+    assert counts["interrupted"] == 2 and "running" not in counts
+    said = [read_json(path / "status.json") for path in sweep.paths[:2]]
+    assert all(s["step"] > 0 for s in said)
+    patience.until(lambda: not shell("squeue", "--noheader"))

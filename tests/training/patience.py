@@ -26,7 +26,7 @@ def make(config):
     if config["seed"] == WRONG:
         raise UserError(f"seed {WRONG} is wrong")
     with _begun(config["name"], config["seed"]).open("a") as file:
-        file.write(f"{os.getpid()} {os.getppid()} {os.environ.get('SLURM_JOB_ID')}\n")
+        file.write(f"{os.getpid()} {os.getppid()}\n")
     return _Patient(config)
 
 
@@ -43,7 +43,7 @@ def hurry(notes):
 
 
 def begun(notes, seed):
-    """For each time that it was begun: process, parent, and SLURM's job."""
+    """The process, and its parent, of each time that this seed was begun."""
     return [line.split() for line in _begun(notes, seed).read_text().splitlines()]
 
 

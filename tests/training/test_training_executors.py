@@ -166,7 +166,7 @@ def test_a_sweep_on_ray_survives_the_death_of_a_worker_and_a_mistake(sweep):
     assert said[3]["error"] == "seed 3 is wrong"
     begun = [patience.begun(sweep.notes, seed) for seed in range(3)]
     assert [len(times) for times in begun] == [2, 1, 1]
-    machines = {parent for times in begun for _, parent, _ in times}
+    machines = {parent for times in begun for _, parent in times}
     assert len(machines) == 2  # each worker's parent is its machine's raylet
     resumed = [patience.RESUMED in (p / one.LOG).read_text() for p in sweep.paths]
     assert resumed == [True, False, False, False]

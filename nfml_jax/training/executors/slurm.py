@@ -7,6 +7,8 @@ its last checkpoint. The machines must share the file system of the runs.
 import contextlib
 import math
 import os
+import subprocess
+import sys
 import time
 
 from nfml_jax.errors import UserError
@@ -14,7 +16,9 @@ from nfml_jax.training.executors import Options, import_path, needs
 from nfml_jax.training.jobs import run_job, settle
 
 POLL_SECONDS = 1.0
+QUEUE_SECONDS = 10.0  # between two looks at the queue
 SAVE_SECONDS = 60.0  # at most, of a job that is cancelled; SLURM's own is half of it
+END_SECONDS = 600.0  # at most, from SIGTERM to the job's end
 MOST = 256  # of an array at a time, unless the user says
 MINUTES = 24 * 60
 # What submitit knows by one name for every kind of cluster; all else is SLURM's own.
@@ -23,13 +27,21 @@ FOLDER = ".slurm"  # beside the trials: what was submitted and said
 
 
 class Task:
-    """`run_job`, as submitit wants it: able to be put in the queue again."""
+    """`run_job`, as submitit wants it: able to be put in the queue again.
+
+    To a job that is out of time SLURM sends the signal that submitit answers by
+    `checkpoint`. To one that is preempted or cancelled it sends SIGTERM, and training
+    saves itself; then it is SLURM's to put the job in the queue, or to end it.
+    """
 
     def __call__(self, job):
         run_job(job)
+        if "interrupted" in job.statuses():
+            time.sleep(END_SECONDS)
+            sys.exit("SLURM has not ended this job, which saved itself.")
 
     def checkpoint(self, job):
-        """Called when the job is about to be preempted, or out of time."""
+        """Called when the job is out of time, or about to be."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, job)
@@ -76,37 +88,69 @@ class Slurm:
         with _exported("PYTHONPATH", import_path()):
             submitted = executor.map_array(Task(), jobs)
         running, latest = dict(zip(submitted, jobs, strict=True)), None
+        queue = _Queue() if self._cluster == "slurm" else None
         while running:
             if interrupts.wanted and latest is None:
                 latest = time.monotonic() + SAVE_SECONDS
                 for task in running:
                     task.cancel(check=False)
-            for task in [t for t, job in running.items() if _ended(t, job, latest)]:
+            ended = {t for t, job in running.items() if _ended(t, job, latest, queue)}
+            lost = queue.lost(running) - ended if queue else set()
+            for task in ended | lost:
                 job = running.pop(task)
-                _bury(task, job, stopped=latest is not None)
+                _bury(task, job, stopped=latest is not None, lost=task in lost)
                 if job.statuses() != ["pending"] * len(job.paths):
                     yield job
             time.sleep(POLL_SECONDS)
 
 
-def _ended(task, job, latest: float | None) -> bool:
+def _ended(task, job, latest: float | None, queue) -> bool:
     """Whether a job has ended; once cancelled, a job that never ran says no more."""
-    if latest is None:
-        return task.done()
-    return "running" not in job.statuses() or time.monotonic() > latest
+    if latest is not None:
+        return "running" not in job.statuses() or time.monotonic() > latest
+    return task.paths.result_pickle.exists() if queue else task.done()
 
 
-def _bury(task, job, stopped: bool):
+def _bury(task, job, stopped: bool, lost: bool):
     """A job that left no result leaves its trials failed, or interrupted."""
     if stopped:
         if "running" in job.statuses():
             settle(job, "interrupted")
         return
-    problem = task.exception()
-    if problem is not None:
-        last = str(problem).strip().splitlines()[-1:]
-        words = f"its job {task.job_id} ended as {task.state}"
-        settle(job, "failed", error=": ".join([words, *last]))
+    if "interrupted" in job.statuses():
+        return  # it was cancelled, and had saved itself
+    if lost or task.exception() is not None:
+        said = (task.stderr() or "").strip().splitlines()[-1:]
+        words = f"its job {task.job_id} ended without a result"
+        settle(job, "failed", error=": ".join([words, *said]))
+
+
+class _Queue:
+    """SLURM's queue, looked at now and then.
+
+    submitit asks its accounting instead, which not every SLURM has.
+    """
+
+    command = ("squeue", "--me", "--array", "--noheader", "--format=%i")
+
+    def __init__(self):
+        self._looked, self._missing = time.monotonic(), set()
+
+    def lost(self, tasks) -> set:
+        """Those that were in the queue neither now nor the time before.
+
+        Once is not enough: a result may be seen after its job's end.
+        """
+        if time.monotonic() < self._looked + QUEUE_SECONDS:
+            return set()
+        self._looked = time.monotonic()
+        said = subprocess.run(self.command, capture_output=True, text=True)
+        if said.returncode:
+            return set()  # SLURM has no time for us
+        queued = set(said.stdout.split())
+        before = self._missing
+        self._missing = {task for task in tasks if task.job_id not in queued}
+        return before & self._missing
 
 
 @contextlib.contextmanager

@@ -98,26 +98,24 @@ class Verdict:
 
     def __str__(self) -> str:
         verdict = "WORSE" if self.worse else "no worse"
-        shown = f"{spread(self.then, 2):19} recorded, {spread(self.now, 2):19} now"
+        shown = f"{spread(self.then, 3):22} recorded, {spread(self.now, 3):22} now"
         return f"{self.what:60} {shown}: {verdict}"
 
 
 def is_worse(then: Sequence[float], now: Sequence[float]) -> bool:
     """Whether a ratio's median has grown by more than the joint spread, and a tenth.
 
-    The joint spread is what lies between the medians and the turns that come nearest
-    to the other side: beyond it no turn of now is as good as any of then, for which
-    chance has one in 252 with five turns and five.
+    The joint spread is what lies between each median and the turn nearest to the other
+    median: beyond it no turn now is as good as any of then, of which the chance is one
+    in 252 if five turns and five are alike.
     """
-    grown = median(now) - median(then)
-    joint = (max(then) - median(then)) + (median(now) - min(now))
-    return grown > joint and grown > A_TENTH * median(then)
+    return min(now) > max(then) and median(now) > (1 + A_TENTH) * median(then)
 
 
-def compare(recorded: Records, now: Iterable[Mapping]) -> list[Verdict | str]:
-    """Every ratio to the peer that was the fastest, or why it can't be compared."""
+def compare(recorded: Records, measured: Iterable[Mapping]) -> list[Verdict | str]:
+    """Every ratio to the peer that was the fastest, and what stands in the way."""
     found = []
-    for record in now:
+    for record in measured:
         case, then = record["case"], recorded.get(record["case"])
         peer = then and then["peer"]
         if not peer:
@@ -125,6 +123,10 @@ def compare(recorded: Records, now: Iterable[Mapping]) -> list[Verdict | str]:
         elif peer not in record["sides"]:
             found.append(f"{case}: recorded beside {peer}, which was not run now.")
         else:
+            for side in record["ours"], peer:
+                old, new = (of["sides"][side]["version"] for of in (then, record))
+                if old != new:
+                    found.append(f"{case}: {side} was {old} and is {new}.")
             found += [
                 Verdict(
                     f"{case} beside {peer}, {NAMES[kind]}",

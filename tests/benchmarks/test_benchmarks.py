@@ -77,6 +77,8 @@ def test_ratios_are_compared_beside_the_recorded_peer():
     assert [verdict.worse for verdict in verdicts] == [False, False]
     slower = made(ours=(2.0, 4.0, 6.0), quick=(2.0, 4.0, 5.0))
     assert all(verdict.worse for verdict in compare({"flows a": RECORD}, [slower]))
+    slower["sides"]["quick"]["version"] = "2"
+    assert "quick was 1 and is 2" in compare({"flows a": RECORD}, [slower])[0]
     alone = made(ours=(1.0,) * 3, slow=(1.0,) * 3)
     new = made("flows b", ours=(1.0,) * 3, quick=(1.0,) * 3)
     said = compare({"flows a": RECORD}, [alone, new])

@@ -147,7 +147,7 @@ def sweep(cluster, tmp_path):
 
     def run():
         ray = make_executor("ray", Options(ray_address=cluster))
-        with patience.within(150):
+        with patience.within(240):
             return run_trials(jobs, trials, folder, executor=ray, terminal=terminal)
 
     return SimpleNamespace(run=run, notes=notes, paths=[job.paths[0] for job in jobs])

@@ -53,10 +53,13 @@ def tables(
     metrics: Sequence[str] | None = None,
     digits: int | None = None,
 ) -> list[str]:
-    """One table for each kind of experiment and shape; see above."""
+    """One table for each kind of experiment and shape; see above.
+
+    With `metrics` every kind has these, and shares a table.
+    """
     kinds: dict[str, list[dict]] = {}
     for record in records:
-        kind = record.get("config", {}).get("experiment", "")
+        kind = "" if metrics else record.get("config", {}).get("experiment", "")
         kinds.setdefault(kind, []).append(record)
     made = []
     for kind, members in kinds.items():

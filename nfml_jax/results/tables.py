@@ -76,8 +76,8 @@ def table(
     """A row for each group of records, a column for each metric.
 
     The mean over seeds, of a cross-validation over folds, ± half an interval. What
-    differs has columns of its own; the best of what differs in them is marked, and so
-    is what cannot be told from the best on its data.
+    differs has columns of its own; the best on its data is marked, and so is what
+    cannot be told from it.
     """
     groups = group(records)
     fields = list(dict.fromkeys(field for g in groups for field in g.fields))
@@ -95,13 +95,13 @@ def table(
 
 
 def _marked(groups: Sequence[Group], cells: Sequence[Cell], metric: str) -> list[Cell]:
-    """The best of each sweep marked: of those groups that share name and data."""
+    """The best of those groups that share data is marked."""
     found = {}
     for g, shown in zip(groups, cells, strict=True):
-        found.setdefault((g.name, g.data), []).append(shown)
-    best = {key: _best(members, metric) for key, members in found.items()}
+        found.setdefault(g.data, []).append(shown)
+    best = {data: _best(members, metric) for data, members in found.items()}
     return [
-        replace(c, best=c.mean is not None and c.mean == best[g.name, g.data], even=e)
+        replace(c, best=c.mean is not None and c.mean == best[g.data], even=e)
         for g, c, e in zip(groups, cells, _even(groups, metric), strict=True)
     ]
 

@@ -47,9 +47,11 @@ def test_a_row_for_each_run_and_a_mean_over_its_seeds(tmp_path, capsys):
     assert lines[0] == f"{head} | absent |" and len(lines) == 4
     data = "mnist (57,000 / 10,000)"
     assert lines[2] == (
-        f"| a | {data} | 2 | 51.00% ± 1.00% | 0.5100 ± 0.0100 | 12 ± 0 | – |"
+        f"| a | {data} | 2 | 51.00% ± 1.00% | **0.5100 ± 0.0100** | 12 ± 0 | – |"
     )
-    assert lines[3] == f"| b | {data} | 1 | 98.76% | 0.9876 | 12 | – |"
+    # The best of what shares data stands out: it has the highest accuracy here, and
+    # the first has the lowest negative log-likelihood.
+    assert lines[3] == f"| b | {data} | 1 | **98.76%** | 0.9876 | 12 | – |"
 
 
 def test_folds_are_averaged_over_and_their_seeds_are_no_more_folds(tmp_path, capsys):

@@ -15,10 +15,10 @@ from nfml_jax.training.loop import train_and_evaluate
 
 
 class Mortal(Regression):
-    """Lives for up to half a second from its first validation on."""
+    """Lives for up to half a second from its second validation on, so saves once."""
 
     def validate(self, variables, apply):
-        if not self.validations:
+        if self.validations == 1:
             kill = threading.Timer(0.5 * random.random(), os.kill, (os.getpid(), 9))
             kill.daemon = True
             kill.start()

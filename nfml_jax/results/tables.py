@@ -21,7 +21,7 @@ EVEN_IN_WORDS = (
 # What is better, by the words of a metric's last name; what says neither has no best.
 HIGHER = {
     *("accuracy", "likelihood", "tar", "auc", "auroc", "recall", "map", "ess"),
-    *("ndcg", "nmi", "ami", "ari", "purity", "precision", "elbo", "fit"),
+    *("ndcg", "nmi", "ami", "ari", "purity", "precision", "rank", "elbo", "fit"),
 }
 LOWER = {"nll", "kl", "loss", "eer", "error", "bits", "ks", "ece"}
 NEITHER = {"se", "classifier", "threshold"}

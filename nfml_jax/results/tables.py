@@ -184,7 +184,12 @@ def cell(
         return format_metric(metric, value)
 
     mean, half = float(np.mean(values)), half_width(values, spread)
-    number = form(mean) if half is None else f"{form(mean)} ± {form(half)}"
+    number = form(mean)
+    if half is not None:
+        width = form(half)
+        if width == "0" or ("e" in width and "e" not in number):
+            width = f"{half:.{len(number.partition('.')[2])}f}"  # as fine as the mean
+        number = f"{number} ± {width}"
     return Cell(mean, half, len(values), words, number)
 
 

@@ -54,6 +54,16 @@ def test_a_row_for_each_run_and_a_mean_over_its_seeds(tmp_path, capsys):
     assert lines[3] == f"| b | {data} | 1 | **98.76%** | 0.9876 | 12 | – |"
 
 
+def test_an_interval_has_the_decimals_of_its_mean(tmp_path, capsys):
+    for name, half in (("a", 2e-4), ("b", 0.0)):
+        runs = [result(name, 0.5, seed=seed) for seed in (0, 1)]
+        for run, nll in zip(runs, (0.98 - half, 0.98 + half), strict=True):
+            run["metrics"]["test/nll"] = nll
+        keep(tmp_path / name, *runs)
+    rows = printed(capsys, tmp_path, "--metrics=test/nll")[2:4]
+    assert "0.9800 ± 0.0002" in rows[0] and "0.9800 ± 0.0000" in rows[1]
+
+
 def test_folds_are_averaged_over_and_their_seeds_are_no_more_folds(tmp_path, capsys):
     found = [
         result("a", value, seed=seed) | {"wall_s": float(fold)}

@@ -14,6 +14,10 @@ The pictures are found as `lfw/Name/Name_0001.jpg` or a zip or tar of these, wit
 pairs files beside them, in ~/nfml_data. With LFW's lists of people there too,
 people.txt and peopleDevTrain.txt, all on them are trained on and not only those in
 pairs.
+
+A run takes two minutes of CPU time. Of eleven losses SupCon was best on View 1's
+validation people (results/lfw_view1); over View 2's ten folds it tells 80.75 ± 0.54 %
+of the pairs (results/lfw_folds).
 """
 
 from configs import defaults
@@ -21,12 +25,11 @@ from configs import defaults
 # Two thousand people with three pictures each: a small scale, and margins smaller than
 # the published ones. What has no recipe here takes its published numbers.
 SMALL = {"scale": "20", "warmup_steps": 100}
-ANNEALED = {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 5.0}
 RECIPES = {
     "l2_softmax": {"scale": "20"},
     "normface": {"scale": "20"},
-    "l_softmax": {"margin": 2, "annealing": ANNEALED},
-    "sphereface": {"margin": 2, "annealing": ANNEALED},
+    "l_softmax": {"margin": 2, "annealing": defaults.annealing(minimum=5.0)},
+    "sphereface": {"margin": 2, "annealing": defaults.annealing(minimum=5.0)},
     "sphereface_r": {"margin": 1.4} | SMALL,
     "cosface": {"margin": 0.2} | SMALL,
     "arcface": {"margin": 0.3} | SMALL,

@@ -21,34 +21,16 @@ results/mnist_losses.
 
 from configs import defaults
 
-ANNEALED = {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 0.0}
 WARMED = {"warmup_steps": 400}
 
-# Chosen by configs/sweeps/mnist_margins.py: in two or three dimensions ten classes
-# leave little room between them,
-TIGHT = {
-    "l2_softmax": {"scale": "24"},
-    "normface": {"scale": "16"},
-    "l_softmax": {"margin": 2, "annealing": ANNEALED},
-    "sphereface": {"margin": 2, "annealing": ANNEALED | {"minimum": 5.0}},
-    "sphereface_r": {"margin": 1.4, "scale": "24"} | WARMED,
-    "cosface": {"margin": 0.2, "scale": "24"} | WARMED,
-    "arcface": {"margin": 0.2, "scale": "24"} | WARMED,
-    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24"} | WARMED,
-    "contrastive": {"margin": 1.4},
-    "triplet": {"margin": 0.5, "miner": "semi_hard"},
-    "center": {"weight": 0.01},
-    "multi_similarity": {"base": 1.0},
-    "sup_con": {"temperature": 0.2},
-}
-
-# and with more there is enough; here the heads that stand between softmax and CosFace
-# keep what they were published with, at a scale for ten classes.
+# With room for ten classes, and a scale for so many. Chosen among three values by
+# configs/sweeps/mnist_margins.py: CosFace, ArcFace, the contrastive and triplet losses,
+# multi-similarity and SupCon.
 ROOMY = {
     "l2_softmax": {"scale": "30"},
     "normface": {"scale": "30"},
-    "l_softmax": {"margin": 2, "annealing": ANNEALED},
-    "sphereface": {"margin": 4, "annealing": ANNEALED | {"minimum": 5.0}},
+    "l_softmax": {"margin": 2, "annealing": defaults.annealing()},
+    "sphereface": {"margin": 4, "annealing": defaults.annealing(minimum=5.0)},
     "sphereface_r": {"margin": 1.7, "scale": "30"} | WARMED,
     "cosface": {"margin": 0.35, "scale": "30"} | WARMED,
     "arcface": {"margin": 0.5, "scale": "30"} | WARMED,
@@ -60,10 +42,30 @@ ROOMY = {
     "sup_con": {"temperature": 0.2},
 }
 
+# In two or three dimensions there is little between them. Chosen likewise, in two, but
+# for l2_softmax, sphereface_r and combined; center, L-Softmax and SupCon as above.
+TIGHT = ROOMY | {
+    "l2_softmax": {"scale": "24"},
+    "normface": {"scale": "16"},
+    "sphereface": ROOMY["sphereface"] | {"margin": 2},
+    "sphereface_r": {"margin": 1.4, "scale": "24"} | WARMED,
+    "cosface": {"margin": 0.2, "scale": "24"} | WARMED,
+    "arcface": {"margin": 0.2, "scale": "24"} | WARMED,
+    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24"} | WARMED,
+    "contrastive": {"margin": 1.4},
+    "triplet": {"margin": 0.5, "miner": "semi_hard"},
+    "multi_similarity": {"base": 1.0},
+}
+
+
+def for_size(size: int, roomy: dict, tight: dict) -> dict:
+    """What is meant for embeddings of this size."""
+    return tight if size < 4 else roomy
+
 
 def get_config(arg=None):
     name, size, smoke = defaults.read_argument(arg, "triplet", 64)
-    recipes = TIGHT if size < 4 else ROOMY
+    recipes = for_size(size, ROOMY, TIGHT)
     config = defaults.named(f"mnist_{size}d", name, recipes, per_class=12)
     config.encoder.features = (16, 32, 64)
     config.encoder.embedding_size = size

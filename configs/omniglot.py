@@ -13,6 +13,9 @@ rotations as classes of their own; `data.split=characters` draws others by `data
 
     python launch.py --config=configs/omniglot.py --config.data.split=vinyals \
         --config.data.rotations=True
+
+Fifteen minutes of CPU time. 91.0 ± 2.4 % in the 20 runs with SupCon, seed 0
+(results/omniglot); the split of Vinyals has not been run whole.
 """
 
 from configs import defaults

@@ -7,12 +7,20 @@ hold by `read_argument`.
 
 from configs.defaults.argument import read_argument
 from configs.defaults.density import density, two_circles, variational
-from configs.defaults.images import angular_head, margin, mnist_2d, named, pairs
+from configs.defaults.images import (
+    angular_head,
+    annealing,
+    margin,
+    mnist_2d,
+    named,
+    pairs,
+)
 from configs.defaults.tables import any_table, digits, maf, nsf, patches
 from configs.defaults.training import finish, training
 
 __all__ = [
     "angular_head",
+    "annealing",
     "any_table",
     "density",
     "digits",

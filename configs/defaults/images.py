@@ -94,6 +94,14 @@ def mnist_2d(name: str) -> ConfigDict:
     return config
 
 
+def annealing(base: float = 100.0, minimum: float = 0.0) -> dict[str, float]:
+    """λ = max(minimum, base/(1 + 0.12 step)): the margin's share is 1/(1 + λ).
+
+    As SphereFace was released, which has 1000 and 5.
+    """
+    return {"base": base, "gamma": 0.12, "power": 1.0, "minimum": minimum}
+
+
 def angular_head(
     name: str, *, margin, scale: float, warmup_steps: int = 0
 ) -> ConfigDict:

@@ -17,6 +17,6 @@ def get_config(arg=None):
         "margin": 2,
         "grad": "exact",
         # λ: from 100, when the margin hardly counts, to 0.2 after 4,000 steps.
-        "annealing": {"base": 100.0, "gamma": 0.12, "power": 1.0, "minimum": 0.0},
+        "annealing": defaults.annealing(),
     }
     return defaults.finish(config, arg)

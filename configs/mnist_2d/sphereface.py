@@ -17,6 +17,6 @@ def get_config(arg=None):
         "margin": 4,
         "grad": "exact",
         # λ of the released training: from 1000 to 5, after 1,660 steps.
-        "annealing": {"base": 1000.0, "gamma": 0.12, "power": 1.0, "minimum": 5.0},
+        "annealing": defaults.annealing(1000.0, minimum=5.0),
     }
     return defaults.finish(config, arg)

@@ -48,7 +48,7 @@ TIGHT = ROOMY | {
 
 def get_sweep(arg="triplet"):
     name, size, _ = defaults.read_argument(arg, "triplet", 64)
-    grid = look_up(TIGHT if size < 4 else ROOMY, name, "loss here")
+    grid = look_up(mnist_losses.for_size(size, ROOMY, TIGHT), name, "loss here")
     config = mnist_losses.get_config(arg).to_dict()
     section = "head" if "head" in config else "objective"
     if config[section].get("warmup_steps"):  # a third, too

@@ -8,7 +8,7 @@ The argument names the loss as that of the config does, with the embedding size:
         --metrics validation/accuracy,validation/map@r
 
 Three values each, with the rate and the validation images of
-`configs/mnist_losses.py`, half the channels, a third of the steps, and the seed 100,
+`configs/mnist_losses.py`, fewer channels, a third of the steps, and the seed 100,
 which no table has. Chosen by validation alone, which is validation/accuracy of heads
 and validation/map@r of other losses; the choice is written into that config. Three runs
 take about a minute and a half of CPU time.

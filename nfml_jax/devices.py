@@ -29,16 +29,16 @@ def gather_shared(x: jax.Array, axis_name: str | None) -> jax.Array:
     return lax.psum(mine, axis_name).reshape(-1, *x.shape[1:])
 
 
-def first_row(rows: int, axis_name: str | None) -> jax.Array | int:
-    """The place of this device's first of `rows` rows in the gathered batch."""
-    return 0 if axis_name is None else rows * lax.axis_index(axis_name)
+def places(rows: int, axis_name: str | None) -> jax.Array:
+    """The places [rows] of this device's rows in the gathered batch."""
+    return _first_place(rows, axis_name) + jnp.arange(rows)
 
 
 def mine(x: jax.Array, rows: int, axis_name: str | None) -> jax.Array:
     """This device's `rows` of x [N·rows, ...], which all devices' batch is."""
     if axis_name is None:
         return x
-    return lax.dynamic_slice_in_dim(x, first_row(rows, axis_name), rows)
+    return lax.dynamic_slice_in_dim(x, _first_place(rows, axis_name), rows)
 
 
 def total(x: jax.Array, axis_name: str | None) -> jax.Array:
@@ -59,3 +59,7 @@ def weighted_mean(values: jax.Array, weights: jax.Array, axis_name: str | None):
     # What weighs nothing may be anything, though finite.
     summed = jnp.sum(jnp.where(weights > 0.0, weights * values, 0.0), axis=-1)
     return devices * summed / jnp.where(weight > 0.0, weight, 1.0)
+
+
+def _first_place(rows, axis_name):
+    return 0 if axis_name is None else rows * lax.axis_index(axis_name)

@@ -100,8 +100,11 @@ class GaussianClasses:
 
 
 def knn_distance(train, x, k: int = 5) -> np.ndarray:
-    """The distance `[N]` of rows `[N, D]` to their k-th nearest training row."""
-    similarity, _ = top_k(x, train, min(k, len(train)), "euclidean")
+    """The distance `[N]` of rows `[N, D]` to their k-th nearest training row.
+
+    Errors of `neighbours.top_k`.
+    """
+    similarity, _ = top_k(x, train, k, "euclidean")
     return np.sqrt(np.maximum(-similarity[:, -1], 0))
 
 

@@ -1,11 +1,14 @@
 """What all measures share: checked input, one normalisation, and fixed-size blocks."""
 
+import warnings
 from collections.abc import Iterator
 
 import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
+
+INT32 = np.iinfo(np.int32)
 
 TILE = 1024
 """Rows and columns of the score tiles that measures hold at a time (4 MiB each)."""
@@ -86,7 +89,8 @@ def check_labels(
 ) -> np.ndarray:
     """`labels` as int32 [count]; UserError when they are of another shape or type.
 
-    Or, with `num_classes`, when one of them is not in [0, num_classes).
+    Or when one of them doesn't fit in 32 bits, or with `num_classes` is not in
+    [0, num_classes).
     """
     labels = np.asarray(labels)
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
@@ -94,11 +98,33 @@ def check_labels(
             f"{name} have shape {labels.shape} and type {labels.dtype}; expected one "
             f"integer for each of the {count} examples."
         )
-    if num_classes is not None and count:
-        low, high = labels.min(), labels.max()
-        if not 0 <= low <= high < num_classes:
-            raise UserError(
-                f"{name} range from {low} to {high}; expected 0 to {num_classes - 1}: "
-                "mend them, or set the number of classes."
-            )
+    if not count:
+        return labels.astype(np.int32)
+    low, high = labels.min(), labels.max()
+    if num_classes is not None and not 0 <= low <= high < num_classes:
+        raise UserError(
+            f"{name} range from {low} to {high}; expected 0 to {num_classes - 1}: "
+            "mend them, or set the number of classes."
+        )
+    # Cut down to 32 bits, two classes could become one.
+    if not INT32.min <= low <= high <= INT32.max:
+        raise UserError(
+            f"{name} range from {low} to {high}; expected numbers of 32 bits: number "
+            "the classes anew, with numpy.unique(labels, return_inverse=True)."
+        )
     return labels.astype(np.int32)
+
+
+def check_rate(rate: float, count: int, what: str, those: str) -> None:
+    """UserError for a `rate` outside (0, 1]; a warning where `count` can't measure it.
+
+    A rate below one of `count` ("impostor pairs") is only ever seen as 0.
+    """
+    if not 0 < rate <= 1:
+        raise UserError(f"{what} {rate}: expected a rate above 0 and at most 1.")
+    if rate < 1 / count:
+        warnings.warn(
+            f"{what} {rate:g} is not measurable with {count} {those}; it needs at "
+            f"least {np.ceil(1 / rate):.0f}.",
+            stacklevel=4,
+        )

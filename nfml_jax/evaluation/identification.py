@@ -11,7 +11,6 @@ rank 1 with a score of at least the threshold; 1 − DIR is FNIR at rank 1.
 """
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 
 import jax
@@ -23,6 +22,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
     blocks,
     check_labels,
+    check_rate,
     check_same_dimensions,
     check_vectors,
     unit,
@@ -166,14 +166,20 @@ def search_scores(scores, place) -> Search:
     """What became of probes whose scores [P, I] for each identity are known.
 
     `place` [P] is the column of a probe's own identity, or -1 for a non-mated probe.
+    UserError for other shapes, a score that is NaN, or a place beyond the columns.
     """
     scores, place = np.asarray(scores), np.asarray(place)
-    if scores.ndim != 2 or place.shape != scores.shape[:1]:
+    if scores.ndim != 2 or not scores.size or place.shape != scores.shape[:1]:
         raise UserError(
             f"scores and places have shapes {scores.shape} and {place.shape}; expected "
-            "[probes, identities] and [probes]."
+            "[probes, identities] and [probes], one of each or more."
         )
-    best, found, rank, own = _judge(scores, np.maximum(place, 0), place >= 0)
+    if np.isnan(scores).any():
+        raise UserError(f"{np.isnan(scores).sum()} of {scores.size} scores are NaN.")
+    mated = place >= 0
+    place = np.where(mated, place, 0)
+    place = check_labels(place, len(place), scores.shape[1], "places")
+    best, found, rank, own = _judge(scores, place, mated)
     return Search(best, found, rank, own, scores.shape[1])
 
 
@@ -201,27 +207,36 @@ class OpenSet:
 
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
         """FPIR and the largest DIR with it [S + 1], from no false alarm to all."""
-        count = len(self.strangers)
-        # With m false alarms the threshold lies just above the next stranger's score.
-        next_score = np.concatenate([[-np.inf], self.strangers])[::-1]
-        alarms = count - np.searchsorted(self.strangers, next_score, side="right")
-        missed = np.searchsorted(self.identified, next_score, side="right")
+        count, beaten = len(self.strangers), self._beaten
+        alarms = count - np.searchsorted(self.strangers, beaten, side="right")
+        missed = np.searchsorted(self.identified, beaten, side="right")
         return alarms / count, (len(self.identified) - missed) / self.mated
 
     def dir_at_fpir(self, fpir: float) -> float:
         """The largest DIR of all thresholds whose FPIR is at most `fpir`.
 
-        Warns when one non-mated probe alone exceeds `fpir`.
+        Warns when one non-mated probe alone exceeds `fpir`. UserError for an `fpir`
+        outside (0, 1].
         """
-        count = len(self.strangers)
-        if count * fpir < 1:
-            warnings.warn(
-                f"DIR at FPIR {fpir:g} is not measurable with {count} non-mated "
-                f"probes; it needs at least {np.ceil(1 / fpir):.0f}.",
-                stacklevel=2,
-            )
-        fpirs, dirs = self.rates()
-        return float(dirs[np.searchsorted(fpirs, fpir, side="right") - 1])
+        return float(self.rates()[1][self._place_of(fpir)])
+
+    def threshold_at_fpir(self, fpir: float) -> float:
+        """The least score that `dir_at_fpir` accepts: what a `Gallery` can be given.
+
+        Choose it on other probes than those to judge. Warnings and errors likewise.
+        """
+        return float(np.nextafter(self._beaten[self._place_of(fpir)], np.inf))
+
+    @property
+    def _beaten(self):
+        """The score [S + 1] just above which the threshold lies, by false alarms."""
+        # In the scores' own precision, in which a gallery compares.
+        least = np.full_like(self.strangers, -np.inf, shape=1)
+        return np.concatenate([least, self.strangers])[::-1]
+
+    def _place_of(self, fpir):
+        check_rate(fpir, len(self.strangers), "DIR at FPIR", "non-mated probes")
+        return np.searchsorted(self.rates()[0], fpir, side="right") - 1
 
 
 def metrics(

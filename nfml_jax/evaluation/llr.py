@@ -20,18 +20,8 @@ def cllr(genuine_llrs, impostor_llrs) -> float:
     impostor pairs [I]. Infinite for one sure and wrong. UserError when one of
     them is empty or holds a NaN.
     """
-    costs = []
-    for name, llrs, sign in (
-        ("genuine", genuine_llrs, -1),
-        ("impostor", impostor_llrs, 1),
-    ):
-        llrs = np.ravel(np.asarray(llrs, np.float64))
-        if not llrs.size or np.isnan(llrs).any():
-            raise UserError(
-                f"{np.isnan(llrs).sum()} of {llrs.size} {name} LLRs are NaN; expected "
-                "one or more numbers."
-            )
-        costs.append(np.logaddexp(0, sign * llrs).mean())
+    genuine, impostor = _numbers(genuine_llrs, impostor_llrs, "LLRs")
+    costs = np.logaddexp(0, -genuine).mean(), np.logaddexp(0, impostor).mean()
     return float(np.mean(costs) / np.log(2))
 
 
@@ -79,12 +69,10 @@ def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
     """Scores as LLRs: a straight line that is logistic regression's on those to fit.
 
     All are scores [N] of pairs; gives the last two as LLRs. Of the pairs to fit either
-    kind weighs the same.
+    kind weighs the same. UserError when scores of a kind are missing or hold a NaN.
     """
-    scores = [np.ravel(np.asarray(s, np.float64)) for s in (genuine, impostor)]
-    given = [
-        np.ravel(np.asarray(s, np.float64)) for s in (genuine_to_fit, impostor_to_fit)
-    ]
+    scores = _numbers(genuine, impostor, "scores")
+    given = _numbers(genuine_to_fit, impostor_to_fit, "scores to fit")
     centre, width = np.mean(given[0]), np.std(np.concatenate(given)) or 1.0
 
     def cost(line):
@@ -97,8 +85,18 @@ def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
 
 def metrics(genuine_llrs, impostor_llrs) -> dict[str, float]:
     """`cllr`, `min_cllr`, and `calibration_cllr`, the first less the second."""
-    actual, least = (
-        cllr(genuine_llrs, impostor_llrs),
-        min_cllr(genuine_llrs, impostor_llrs),
-    )
+    actual = cllr(genuine_llrs, impostor_llrs)
+    least = min_cllr(genuine_llrs, impostor_llrs)
     return {"cllr": actual, "min_cllr": least, "calibration_cllr": actual - least}
+
+
+def _numbers(genuine, impostor, what: str) -> list[np.ndarray]:
+    """Both as float64 [N]; UserError for one that is empty or holds a NaN."""
+    kinds = [np.ravel(np.asarray(x, np.float64)) for x in (genuine, impostor)]
+    for name, values in zip(("genuine", "impostor"), kinds, strict=True):
+        if not values.size or np.isnan(values).any():
+            raise UserError(
+                f"{np.isnan(values).sum()} of {values.size} {name} {what} are NaN; "
+                "expected one or more numbers."
+            )
+    return kinds

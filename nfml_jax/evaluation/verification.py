@@ -7,7 +7,6 @@ genuine pairs. Rates are exact: counts at every distinct score, ties included.
 
 import dataclasses
 import functools
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +17,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
     TILE,
     check_labels,
+    check_rate,
     check_vectors,
     pair_tiles,
     unit,
@@ -76,15 +76,20 @@ class Roc:
         """The largest TAR of all thresholds whose FAR is at most `far`.
 
         Conservative: never read off between two thresholds. Warns when one impostor
-        pair alone exceeds `far`, because the set is then too small to measure it.
+        pair alone exceeds `far`; UserError for one outside (0, 1].
         """
-        if self.impostor[-1] * far < 1:
-            warnings.warn(
-                f"TAR at FAR {far:g} is not measurable with {self.impostor[-1]} "
-                f"impostor pairs; it needs at least {np.ceil(1 / far):.0f}.",
-                stacklevel=2,
-            )
-        return float(self.tar[np.searchsorted(self.far, far, side="right") - 1])
+        return float(self.tar[self._place_of(far)])
+
+    def threshold_at_far(self, far: float) -> float:
+        """The score from which `tar_at_far` accepts; inf where it accepts none.
+
+        Choose it on other pairs than those to judge. Warnings and errors likewise.
+        """
+        return float(self.thresholds[self._place_of(far)])
+
+    def _place_of(self, far):
+        check_rate(far, self.impostor[-1], "TAR at FAR", "impostor pairs")
+        return np.searchsorted(self.far, far, side="right") - 1
 
     def accuracy_at(self, threshold: float) -> float:
         """Balanced accuracy (TAR + 1 − FAR) / 2 of the decision score ≥ `threshold`.
@@ -190,11 +195,8 @@ def _count_tile(rows, columns, bins):
     bin_ += bins * (a_labels[:, None] == b_labels).astype(jnp.int32)
     counted = (i[:, None] >= 0) & (i[:, None] < j)
     # Pairs not counted fall out of range, which mode="drop" passes over.
-    return (
-        jnp.zeros(2 * bins, jnp.int32)
-        .at[jnp.where(counted, bin_, 2 * bins)]
-        .add(1, mode="drop")
-    )
+    bin_ = jnp.where(counted, bin_, 2 * bins)
+    return jnp.zeros(2 * bins, jnp.int32).at[bin_].add(1, mode="drop")
 
 
 def all_pairs(
@@ -211,8 +213,8 @@ def all_pairs(
     embeddings = check_vectors(embeddings)
     labels = check_labels(labels, len(embeddings))
     counts = np.zeros(2 * bins, np.int64)
-    for rows, later in pair_tiles(unit(embeddings), labels, size=chunk):
-        counts += np.asarray(_count_tile(rows, later, bins))
+    for two in pair_tiles(unit(embeddings), labels, size=chunk):
+        counts += np.asarray(_count_tile(*two, bins))
     return PairHistograms(genuine=counts[bins:], impostor=counts[:bins])
 
 

@@ -70,6 +70,10 @@ def test_ranks_and_rates_are_those_of_the_definitions(template, ties, monkeypatc
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert open_set.dir_at_fpir(fpir) == pytest.approx(expected)
+            least = open_set.threshold_at_fpir(fpir)
+        accepted = found.best >= least
+        assert np.mean(accepted[~mated]) <= fpir
+        assert np.mean(accepted[mated] & (ranks[mated] == 1)) == pytest.approx(expected)
     fpir, rate = open_set.rates()
     assert fpir[0] == 0 and fpir[-1] == 1 and rate[-1] == pytest.approx(cmc[0])
     assert (np.diff(fpir) >= 0).all() and (np.diff(rate) >= 0).all()
@@ -113,6 +117,17 @@ def test_a_gallery_knows_whom_it_enrolled_and_nobody_else(template, tmp_path):
     assert (gallery.identify(people["b"])[0] == "d").all()
 
 
+def test_a_gallery_keeps_the_false_alarms_that_its_threshold_was_chosen_for():
+    probes, labels, rows, names = example()
+    open_set = search(probes, labels, rows, names).open_set()
+    gallery = Gallery(open_set.threshold_at_fpir(0.1))
+    for row, name in zip(rows, names, strict=True):
+        gallery.enrol(str(name), row)
+    strangers = ~np.isin(labels, ENROLLED)
+    known, _ = gallery.identify(probes[strangers])
+    assert np.sum(known != UNKNOWN) == int(0.1 * strangers.sum())
+
+
 def test_an_empty_gallery_can_be_kept_but_not_asked(tmp_path):
     Gallery(0.5).save(tmp_path / "empty.npz")
     empty = Gallery.load(tmp_path / "empty.npz")
@@ -136,6 +151,7 @@ KNOWN = search(ROWS, LABELS, ROWS, LABELS)
     [
         (lambda: KNOWN.rank_accuracy(4), "rank 4 of 3"),
         (lambda: KNOWN.open_set(), "strangers"),
+        (lambda: search(*example()).open_set().dir_at_fpir(0), "FPIR 0: expected"),
         (lambda: search(ROWS, LABELS + 3, ROWS, LABELS).cmc(), "None of the 3 probes"),
         (lambda: search(ROWS[:0], [], ROWS, LABELS), "labels|probes are empty"),
         (lambda: search(ROWS[:0], LABELS[:0], ROWS, LABELS), "probes are empty"),
@@ -170,5 +186,17 @@ def test_given_scores_are_searched_like_embeddings():
     np.testing.assert_array_equal(given.rank, found.rank)
     np.testing.assert_allclose(given.best, found.best, atol=1e-6)
     assert given.rank_accuracy(2) == found.rank_accuracy(2)
-    with pytest.raises(UserError, match="expected"):
-        identification.search_scores(np.zeros(3), place)
+
+
+@pytest.mark.parametrize(
+    ("scores", "place", "says"),
+    [
+        (np.zeros(3), [0, 0, 0], r"shapes \(3,\) and"),
+        (np.zeros((3, 0)), [-1, -1, -1], "one of each or more"),
+        (np.full((1, 2), np.nan), [0], "2 of 2 scores are NaN"),
+        (np.zeros((1, 2)), [2], "places range from 2 to 2; expected 0 to 1"),
+    ],
+)
+def test_scores_and_places_that_do_not_fit_are_named(scores, place, says):
+    with pytest.raises(UserError, match=says):
+        identification.search_scores(scores, place)

@@ -71,6 +71,7 @@ def test_tar_at_far_is_the_best_threshold_that_keeps_the_far(ties):
     for far in (1 / 331, 0.01, 0.1, 0.5, 1.0):
         kept = [t for t in candidates if np.mean(impostor >= t) <= far]
         assert curve.tar_at_far(far) == max(np.mean(genuine >= t) for t in kept)
+        assert curve.threshold_at_far(far) == min(kept)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -211,6 +212,7 @@ def test_too_few_impostors_for_a_far_are_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         v.roc([1, 2], np.zeros(1000)).tar_at_far(1e-3)
+        v.roc([1, 2], np.zeros(49)).tar_at_far(1 / 49)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,9 @@ def test_too_few_impostors_for_a_far_are_warned_of():
         (lambda: v.all_pairs(np.eye(3), [0, 1, 1], bins=1000), "power of two"),
         (lambda: v.roc([np.nan], [0.5]), "NaN"),
         (lambda: v.pair_scores(np.eye(2), np.eye(3)), "equal"),
+        (lambda: v.roc([1], [0]).tar_at_far(0), "TAR at FAR 0: expected a rate above"),
+        (lambda: v.roc([1], [0]).tar_at_far(1.5), "at most 1"),
+        (lambda: v.all_pairs(np.eye(3), [0, 1, 2**32]), "of 32 bits: number .* anew"),
     ],
 )
 def test_bad_input_is_named(call, says):

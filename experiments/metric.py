@@ -17,6 +17,7 @@ from nfml_jax.metrics.learner import check_neighbours, start
 from nfml_jax.metrics.trained import make_metric_model
 from nfml_jax.names import look_up
 from nfml_jax.training.experiment import Report
+from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
 
 NEIGHBOURS = 3
@@ -101,13 +102,13 @@ class MetricExperiment:
         return {**variables, "params": params}
 
     def loss(self, params, collections, batch_and_keys, step):
-        batch, keys = batch_and_keys
+        batch, _ = batch_and_keys
         out, changed = self._training_model.apply(
             {"params": params, **collections},
             batch["row"],
             batch["label"],
             step,
-            rngs={"mining": keys[0]},
+            rngs=shared_keys(self.config["seed"], step, "mining"),
             mutable=list(collections),
         )
         return out.loss, ({**collections, **changed}, out.logged)

@@ -2,17 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from experiments.embedding import EmbeddingExperiment, histograms
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler
 from nfml_jax.evaluation import geometry, retrieval
 from nfml_jax.evaluation.arrays import unit
-from nfml_jax.losses import MINERS
+from nfml_jax.losses import MINERS, two_views
 from nfml_jax.recognition import EmbeddingLearner, make_learner
 from nfml_jax.training.experiment import Report
-from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
 
 
@@ -77,20 +76,16 @@ class PairsExperiment(EmbeddingExperiment):
         labels = batch["label"]
         images = self._augmented(batch["image"], keys)
         if self._two_views:
-            count = len(labels)
-            place = lax.axis_index(AXIS) * count + jnp.arange(count)
-            labels = jnp.concatenate([place, place])
             again = jax.vmap(jax.random.fold_in, (0, None))(keys, 1)
-            images = jnp.concatenate([images, self._augmented(batch["image"], again)])
-        mining = purpose_key(root_key(self.config["seed"]), "mining")
+            views = images, self._augmented(batch["image"], again)
+            images, labels = two_views(*views, AXIS)
         out, collections = self._training_model.apply(
             {"params": params, **collections},
             images,
             labels,
             step,
             mutable=list(collections),
-            # The same on every device: what is drawn for a row depends on its place.
-            rngs={"mining": jax.random.fold_in(mining, step)},
+            rngs=shared_keys(self.config["seed"], step, "mining"),
         )
         return out.loss, (collections, out.logged)
 

@@ -17,7 +17,7 @@ from nfml_jax.heads.logits import Logits, as_queries, similarities
 from nfml_jax.heads.margins import Margin, Rows
 from nfml_jax.heads.output import HeadOutput, watched
 from nfml_jax.heads.sampling import sampled
-from nfml_jax.heads.scale import TargetProbability, check_scale
+from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
 
 # The collection of what follows the training beside the parameters.
@@ -139,12 +139,11 @@ class MarginHead(nn.Module):
 
     def formula(self) -> str:
         """The right class's logit, with the head's numbers in it."""
-        return wording.logit(self.margin, self._scale_shown(), self.margin.formula())
+        return wording.right_logit(self)
 
     def words(self) -> str:
         """The loss in words, for a run's header."""
-        words = wording.loss(self.margin, self._scale_shown(), self.num_classes)
-        return "; ".join([words, *wording.changes(self)])
+        return "; ".join([wording.loss(self), *wording.changes(self)])
 
     def summed_over(self) -> str:
         """Which classes a training step's softmax sums over, for a run's result."""
@@ -193,9 +192,8 @@ class MarginHead(nn.Module):
         """A normal draw [B] for each row by its place in the whole batch, or 0."""
         if not (self.margin.random and self.has_rng("margin")):
             return jnp.zeros(count)
-        place = devices.first_row(count, self.axis_name) + jnp.arange(count)
-        key = self.make_rng("margin")
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, place)
+        place = devices.places(count, self.axis_name)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng("margin"), place)
         return jax.vmap(jax.random.normal)(keys)
 
     def _drawn(self, classes, labels):
@@ -242,20 +240,8 @@ class MarginHead(nn.Module):
 
     def _scale(self, margin):
         """The scale, or None where embeddings keep their norm."""
-        if isinstance(self.scale, str):
-            log_start = nn.initializers.constant(
-                np.log(margin.own_scale(self.num_classes))
-            )
-            return jnp.exp(self.param("log_scale", log_start, (), jnp.float32))
-        if isinstance(self.scale, TargetProbability):
-            return self.scale.scale(margin, self.num_classes)
-        return margin.own_scale(self.num_classes) if self.scale is None else self.scale
-
-    def _scale_shown(self) -> str:
-        """The scale as formulae show it, "s" where it isn't a known number."""
-        if isinstance(self.scale, str) or self.margin.finds_scale:
-            return "s"
-        scale = self._scale(self.margin)
-        if scale is None:
-            return ""
-        return f"{float(scale):g}" if jnp.ndim(scale) == 0 else "s"
+        if not isinstance(self.scale, str):
+            return fixed_scale(self.scale, margin, self.num_classes)
+        own = np.log(margin.own_scale(self.num_classes))
+        init = nn.initializers.constant(own)
+        return jnp.exp(self.param("log_scale", init, (), jnp.float32))

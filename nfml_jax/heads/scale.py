@@ -73,3 +73,13 @@ def check_scale(scale, margin, num_classes: int) -> None:
         scale.scale(margin, num_classes)
     else:
         margin.own_scale(num_classes)
+
+
+def fixed_scale(scale, margin, num_classes: int) -> float | jax.Array | None:
+    """The scale of a head that doesn't learn it; None where embeddings keep their norm.
+
+    A number, of a `TargetProbability` its own, of None the margin's.
+    """
+    if isinstance(scale, TargetProbability):
+        return scale.scale(margin, num_classes)
+    return margin.own_scale(num_classes) if scale is None else scale

@@ -1,13 +1,23 @@
-"""A head's loss and logits in words, for the header of a run."""
+"""A head's loss and logits in words, for the header of a run.
 
-from nfml_jax.heads.margins import Margin
+`head` is a `MarginHead`.
+"""
+
+import jax.numpy as jnp
+
+from nfml_jax.heads.scale import fixed_scale
 
 
-def loss(margin: Margin, scale: str, num_classes: int) -> str:
-    """The loss with its logits; `scale` is the scale as it is to be shown."""
-    right = logit(margin, scale, margin.formula())
-    others = logit(margin, scale, margin.others_formula())
-    words = f"{margin.loss_words()} over {num_classes:,} classes"
+def right_logit(head) -> str:
+    """The logit of the right class."""
+    return _logit(head, head.margin.formula())
+
+
+def loss(head) -> str:
+    """The loss with its logits."""
+    margin = head.margin
+    right, others = right_logit(head), _logit(head, margin.others_formula())
+    words = f"{margin.loss_words()} over {head.num_classes:,} classes"
     options = f" ({options})" if (options := margin.options()) else ""
     if right == others:
         return f"{words}; logits {others}{options}"
@@ -15,7 +25,7 @@ def loss(margin: Margin, scale: str, num_classes: int) -> str:
 
 
 def changes(head) -> list[str]:
-    """What else there is to say of a `MarginHead`: what is learned, drawn or varies."""
+    """What else there is to say: what is learned, drawn or varies."""
     words = []
     if isinstance(head.scale, str):
         words.append("s is learned")
@@ -27,9 +37,18 @@ def changes(head) -> list[str]:
     return words
 
 
-def logit(margin: Margin, scale: str, phi: str) -> str:
+def _logit(head, phi: str) -> str:
     """A logit, from what stands in it for the cosine."""
+    margin = head.margin
     length = "" if margin.normalise_weights else "‖w‖·"
-    size = f"{scale}·" if margin.normalise_embeddings else "‖x‖·"
+    size = f"{_scale(head)}·" if margin.normalise_embeddings else "‖x‖·"
     plain = phi == "cos θ" or (phi.startswith("cos(") and phi.find(")") == len(phi) - 1)
     return f"{length}{size}{phi if plain else f'({phi})'}{' + b' * margin.bias}"
+
+
+def _scale(head) -> str:
+    """The scale as formulae show it, "s" where it isn't a known number."""
+    if isinstance(head.scale, str) or head.margin.finds_scale:
+        return "s"
+    scale = fixed_scale(head.scale, head.margin, head.num_classes)
+    return f"{float(scale):g}" if jnp.ndim(scale) == 0 else "s"

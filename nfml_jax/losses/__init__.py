@@ -114,6 +114,11 @@ def make_loss(
 
 def _miner(value: str | Mapping) -> Miner:
     options = {"name": value} if isinstance(value, str) else dict(value)
+    if "name" not in options:
+        raise UserError(
+            f"The loss got miner={value!r} without a name; give it 'name', one of "
+            f"{', '.join(MINERS)}."
+        )
     kind = look_up(MINERS, name := options.pop("name"), "Miner")
     _check_options(f"Miner {name!r}", options, _fields(kind))
     return kind(**options)

@@ -15,6 +15,7 @@ from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.watched import watched
 
 
 class CenterLoss(nn.Module):
@@ -54,24 +55,24 @@ class CenterLoss(nn.Module):
         """The loss of embeddings [B, D] with whole-number labels [B].
 
         The centres are those from before this batch, which then moves them where their
-        collection is mutable. Logged are `accuracy`, `embedding_norm` and
-        `center_distance`, the mean of ‖x - c_y‖², all of this device's examples.
+        collection is mutable. Logged are `accuracy`, `center_distance`, the mean of
+        ‖x - c_y‖², and what is `watched`, all of this device's examples.
         """
         embeddings, labels = check_batch(embeddings, labels)
         out = self.head(embeddings, labels, step)
         own = jax.nn.one_hot(labels, self.num_classes, dtype=embeddings.dtype)
-        known = jnp.sum(own, axis=-1)
+        known = (labels >= 0) & (labels < self.num_classes)
         # A row of padding has some class's centre, and weighs nothing.
         apart = jnp.sum((embeddings - self.centres.value[labels]) ** 2, axis=-1)
         if self.is_mutable_collection("centres") and not self.is_initializing():
             self._move(embeddings, own)
         lost = out.loss + self.weight / 2.0 * apart
         logged = {
-            "accuracy": masked_mean(out.correct, known > 0.0),
-            "embedding_norm": out.logged["embedding_norm"],
-            "center_distance": masked_mean(apart, known > 0.0),
+            "accuracy": masked_mean(out.correct, known),
+            "center_distance": masked_mean(apart, known),
+            **watched(embeddings, known),
         }
-        loss = devices.weighted_mean(lost, known, self.axis_name)
+        loss = devices.weighted_mean(lost, known.astype(lost.dtype), self.axis_name)
         return LossOutput(loss, jax.lax.stop_gradient(logged))
 
     def logits(self, embeddings: jax.Array) -> jax.Array:

@@ -44,3 +44,9 @@ def check_whole(owner, least: int, **values) -> None:
                 f"{type(owner).__name__} got {name}={value!r}; expected a whole number "
                 f"of at least {least}."
             )
+
+
+def check_chunk(owner) -> None:
+    """Raises `UserError` for an owner's `chunk` that is neither None nor 1 or more."""
+    if owner.chunk is not None:
+        check_whole(owner, 1, chunk=owner.chunk)

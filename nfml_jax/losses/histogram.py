@@ -11,28 +11,32 @@ import jax.numpy as jnp
 
 from nfml_jax import devices
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_whole
-from nfml_jax.losses.inputs import check_batch
-from nfml_jax.losses.masked import masked_mean
+from nfml_jax.losses.checks import check_chunk, check_whole
+from nfml_jax.losses.chunks import by_chunks
+from nfml_jax.losses.inputs import check_batch, pair_masks
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.soft_histogram import soft_histogram
+from nfml_jax.losses.watched import watched
 
 
 class Histogram(nn.Module):
     """Σ_r h₋(r) H₊(r): histograms of all pairs' cosines, H₊ summed up to r (eq. 4).
 
-    `bins` divide [-1, 1]. The pairs are those of the whole batch; without positives, or
-    without negatives, there is no loss. A negative label takes no part.
+    `bins` divide [-1, 1]. The pairs are those of the whole batch, `chunk` anchors'
+    at a time (None: all at once); without positives, or without negatives, there is no
+    loss. A negative label takes no part.
     """
 
     bins: int = 100
+    chunk: int | None = None
     axis_name: str | None = None
     paper: ClassVar[str] = "Ustinova and Lempitsky 2016"
     needs: ClassVar[str] = "labels"
 
     def __post_init__(self):
         check_whole(self, 1, bins=self.bins)
+        check_chunk(self)
         super().__post_init__()
 
     def __call__(
@@ -40,27 +44,17 @@ class Histogram(nn.Module):
     ) -> LossOutput:
         """The loss of embeddings [B, D] with whole-number labels [B].
 
-        Logged are `embedding_norm`, and `positive_distance` and `negative_distance`,
-        the means of 1 - cos θ over the batch's pairs.
+        Logged are `positive_distance` and `negative_distance`, the means of 1 - cos θ
+        over the batch's pairs, and of this device's rows what is `watched`.
         """
         embeddings, labels = check_batch(embeddings, labels)
-        directions, norms = direction_and_norm(embeddings)
-        references = devices.gather(directions, self.axis_name)
-        reference_labels = devices.gather(labels, self.axis_name)
-        place = devices.first_row(len(labels), self.axis_name) + jnp.arange(len(labels))
-
-        known = (labels >= 0)[:, None] & (reference_labels >= 0)
-        same = labels[:, None] == reference_labels
-        itself = place[:, None] == jnp.arange(len(reference_labels))
-        masks = known & same & ~itself, known & ~same
-        cosines = inner(directions, references)
-        counts = soft_histogram(cosines, masks, -1.0, 1.0, self.bins).sum(axis=1)
+        counts = self._counts(direction_and_norm(embeddings)[0], labels)
         counts = devices.gather(counts[None], self.axis_name).sum(axis=0)
         # Shared between nodes, the pairs are still as many.
         pairs = jnp.round(jax.lax.stop_gradient(counts.sum(axis=-1)))
         positives, negatives = counts / jnp.maximum(pairs, 1.0)[:, None]
         loss = jnp.sum(negatives * jnp.cumsum(positives))
-        logged = {"embedding_norm": masked_mean(norms, labels >= 0)}
+        logged = watched(embeddings, labels >= 0)
         nodes = jnp.linspace(2.0, 0.0, self.bins + 1)
         for sign, shares in (("positive", positives), ("negative", negatives)):
             logged[f"{sign}_distance"] = jnp.sum(shares * nodes)
@@ -69,3 +63,17 @@ class Histogram(nn.Module):
     def formula(self) -> str:
         """The batch's loss as a person writes it, with its numbers in it."""
         return f"Σ_r h₋(r) Σ_{{q≤r}} h₊(q), {self.bins:g} bins of s"
+
+    def _counts(self, directions, labels):
+        """Positive and negative pairs at each node [2, bins + 1], of these anchors."""
+        references = devices.gather(directions, self.axis_name)
+        reference_labels = devices.gather(labels, self.axis_name)
+
+        def block(anchors, labels, place):
+            masks = pair_masks(labels, place, reference_labels)
+            cosines = inner(anchors, references)
+            counts = soft_histogram(cosines, masks, -1.0, 1.0, self.bins)
+            return jnp.moveaxis(counts, 1, -1)
+
+        place = devices.places(len(labels), self.axis_name)
+        return by_chunks(block, (directions, labels, place), self.chunk).sum(axis=-1)

@@ -24,3 +24,15 @@ def check_batch(embeddings, labels) -> tuple[jax.Array, jax.Array]:
         )
     kind = jnp.promote_types(embeddings.dtype, jnp.float32)
     return embeddings.astype(kind), labels.astype(jnp.int32)
+
+
+def pair_masks(labels, place, reference_labels) -> tuple[jax.Array, jax.Array]:
+    """Which pairs [A, R] of anchors and references are of one class, and of two.
+
+    labels and place [A] are the anchors', place where they are among the references;
+    neither is true for an anchor with itself, nor where a label is negative.
+    """
+    known = (labels >= 0)[:, None] & (reference_labels >= 0)
+    same = labels[:, None] == reference_labels
+    itself = place[:, None] == jnp.arange(len(reference_labels))
+    return known & same & ~itself, known & ~same

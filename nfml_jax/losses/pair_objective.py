@@ -4,16 +4,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import devices, loops
+from nfml_jax import devices
+from nfml_jax.errors import UserError
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_whole
-from nfml_jax.losses.inputs import check_batch
+from nfml_jax.losses.checks import check_chunk, check_whole
+from nfml_jax.losses.chunks import by_chunks
+from nfml_jax.losses.inputs import check_batch, pair_masks
 from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.memory import Memory
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
+from nfml_jax.losses.watched import watched
 
 
 class PairObjective(nn.Module):
@@ -41,9 +44,9 @@ class PairObjective(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self):
+        check_whole(self, 1, num_classes=self.num_classes)
         check_whole(self, 0, memory=self.memory, memory_start=self.memory_start)
-        if self.chunk is not None:
-            check_whole(self, 1, chunk=self.chunk)
+        check_chunk(self)
         # Raises where the two don't go together.
         self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()
@@ -56,34 +59,26 @@ class PairObjective(nn.Module):
 
         Examples with a negative label take no part. Without a step the memory is used
         from the start. Logged are `active`, the share of pairs or triplets that still
-        move; `embedding_norm`; `spread`, from 0 where all embeddings have one direction
-        to 1 where their directions cancel; and `positive_distance` and
-        `negative_distance`, the means over pairs. They are of this device's anchors.
+        move; `positive_distance` and `negative_distance`, the means over pairs; and
+        what is `watched`. They are of this device's anchors.
         """
         embeddings, labels = check_batch(embeddings, labels)
-        directions, norms = direction_and_norm(embeddings)
         normalise = self.loss.normalise if self.normalise is None else self.normalise
-        points = directions if normalise else embeddings
+        points = direction_and_norm(embeddings)[0] if normalise else embeddings
         parameters = {
             name: self.param(name, lambda _, start=start: jnp.asarray(start))
             for name, start in self.loss.parameters(self.num_classes).items()
         }
         references, reference_labels = self._references(points, labels, step)
-        place = devices.first_row(len(labels), self.axis_name) + jnp.arange(len(labels))
-        keys = None
-        if self.miner.random:
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(
-                self.make_rng("mining"), place
-            )
+        place = devices.places(len(labels), self.axis_name)
+        keys = self._keys(place) if self.miner.random else None
 
         def block(anchors, labels, place, keys):
-            known = (labels >= 0)[:, None] & (reference_labels >= 0)
-            same = labels[:, None] == reference_labels
-            itself = place[:, None] == jnp.arange(len(reference_labels))
+            positive, negative = pair_masks(labels, place, reference_labels)
             pairs = Pairs(
                 values=METRICS[self.loss.metric].values(anchors, references),
-                positive=known & same & ~itself,
-                negative=known & ~same,
+                positive=positive,
+                negative=negative,
                 anchors=anchors,
                 references=references,
                 anchor_labels=labels,
@@ -92,13 +87,11 @@ class PairObjective(nn.Module):
             )
             return self._lost(pairs, parameters)
 
-        row, seen = _by_chunks(block, (points, labels, place, keys), self.chunk)
+        row, seen = by_chunks(block, (points, labels, place, keys), self.chunk)
         terms = devices.weighted_mean(row.loss, row.weight, self.axis_name)
-        known = labels >= 0
-        logged = {
-            "embedding_norm": masked_mean(norms, known),
-            "spread": _spread(directions, known),
-            **{name: masked_mean(value, some) for name, (value, some) in seen.items()},
+        logged = watched(embeddings, labels >= 0)
+        logged |= {
+            name: masked_mean(value, some) for name, (value, some) in seen.items()
         }
         return LossOutput(jnp.sum(terms), jax.lax.stop_gradient(logged))
 
@@ -119,6 +112,18 @@ class PairObjective(nn.Module):
             jnp.concatenate([reference_labels, past_labels]),
         )
 
+    def _keys(self, place):
+        """A random key [B] for each row, by its place in the whole batch."""
+        # While Flax initialises, any stream may stand for it.
+        if not (self.has_rng("mining") or self.has_rng("params")):
+            raise UserError(
+                f"Miner {type(self.miner).__name__} draws at random, but has nothing "
+                "to draw from; call apply with rngs={'mining': key}, another key at "
+                "each step, or take another miner, such as 'semi_hard'."
+            )
+        key = self.make_rng("mining")
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, place)
+
     def _lost(self, pairs, parameters):
         """The `Row` of a block, and [A] values to log with where they are any."""
         of_anchors = {
@@ -136,32 +141,3 @@ class PairObjective(nn.Module):
             mean = masked_mean(distance, mask)
             seen[f"{sign}_distance"] = mean, jnp.any(mask, axis=-1)
         return Row(row.loss, row.weight), seen
-
-
-def _by_chunks(block, rows, chunk):
-    """`block` of rows [B, ...], chunk after chunk; its results are [..., B]."""
-    count = len(rows[0])
-    if chunk is None or chunk >= count:
-        return block(*rows)
-    chunks = -(-count // chunk)
-
-    def split(x):
-        # Padding repeats the first row: what comes of it is cut off again.
-        padded = jnp.concatenate([x, x[jnp.zeros(chunks * chunk - count, int)]])
-        return padded.reshape(chunks, chunk, *x.shape[1:])
-
-    def join(x):
-        return jnp.moveaxis(x, 0, -2).reshape(*x.shape[1:-1], -1)[..., :count]
-
-    def step(_, rows):
-        return (), jax.checkpoint(block)(*rows)
-
-    _, results = loops.scan(step, (), jax.tree.map(split, rows))
-    return jax.tree.map(join, results)
-
-
-def _spread(directions, known):
-    """The root of the summed variance of unit vectors [B, D] where known [B]."""
-    mean = masked_mean(directions.T, known)
-    from_mean = jnp.sum((directions - mean) ** 2, axis=-1)
-    return jnp.sqrt(masked_mean(from_mean, known))

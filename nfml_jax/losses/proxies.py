@@ -17,6 +17,7 @@ from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_logsumexp, masked_mean
 from nfml_jax.losses.metrics import cosine
 from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.watched import watched
 
 
 class ProxyObjective(nn.Module):
@@ -42,8 +43,8 @@ class ProxyObjective(nn.Module):
         """The loss of embeddings [B, D] with whole-number labels [B].
 
         Logged are `accuracy`, by the largest logit; `positive_logit` and
-        `negative_logit`, the means for the own and for other classes;
-        `embedding_norm` and `proxy_norm`. They are of this device's examples.
+        `negative_logit`, the means for the own and for other classes; `proxy_norm`; and
+        what is `watched`. They are of this device's examples.
         """
         embeddings, labels = check_batch(embeddings, labels)
         proxies = self._proxies(embeddings.shape[-1])
@@ -56,8 +57,8 @@ class ProxyObjective(nn.Module):
             "accuracy": masked_mean(correct.astype(logits.dtype), known),
             "positive_logit": masked_mean(masked_mean(logits, own), known),
             "negative_logit": masked_mean(masked_mean(logits, ~own), known),
-            "embedding_norm": masked_mean(direction_and_norm(embeddings)[1], known),
             "proxy_norm": jnp.mean(direction_and_norm(proxies)[1]),
+            **watched(embeddings, known),
         }
         return LossOutput(loss, jax.lax.stop_gradient(logged))
 

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax import devices
-from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.watched import watched
 
 
 def two_views(
@@ -26,8 +26,7 @@ def two_views(
     A label is its pair's number in the batch of all devices: the labels for losses that
     need two views.
     """
-    count = len(first)
-    pair = devices.first_row(count, axis_name) + jnp.arange(count)
+    pair = devices.places(len(first), axis_name)
     return jnp.concatenate([first, second]), jnp.concatenate([pair, pair])
 
 
@@ -65,10 +64,10 @@ class TwoViews(nn.Module):
         """The loss of embeddings [B, D] with whole-number labels [B].
 
         Logged are the loss's terms before their weights; `paired`, the share of rows
-        that have a partner; and `embedding_norm`.
+        that have a partner; and of this device's rows what is `watched`.
         """
         embeddings, labels = check_batch(embeddings, labels)
-        norms = masked_mean(direction_and_norm(embeddings)[1], labels >= 0)
+        seen = watched(embeddings, labels >= 0)
         embeddings = devices.gather(embeddings, self.axis_name)
         labels = devices.gather(labels, self.axis_name)
         first, second, paired = pair_up(labels)
@@ -76,11 +75,7 @@ class TwoViews(nn.Module):
         terms = self.terms(embeddings[first], embeddings[second], paired)
         some = jnp.any(paired > 0.0)
         loss = sum(weight * terms[name] for name, weight in self.weights().items())
-        logged = {
-            **terms,
-            "paired": 2.0 * jnp.sum(paired) / len(labels),
-            "embedding_norm": norms,
-        }
+        logged = {**terms, "paired": 2.0 * jnp.sum(paired) / len(labels), **seen}
         return LossOutput(jnp.where(some, loss, 0.0), jax.lax.stop_gradient(logged))
 
     def terms(

@@ -100,6 +100,10 @@ def check_against(name, reference, **options):
     value, (rows, of_params), _, logged = run(name, **options)
     np.testing.assert_allclose(value, of(0.0, (x, params)), rtol=2e-5)
     assert all(np.shape(v) == () and np.isfinite(v) for v in logged.values())
+    norms = np.linalg.norm(x, axis=1)
+    mean = np.mean(x / norms[:, None], axis=0)
+    np.testing.assert_allclose(logged["embedding_norm"], norms.mean(), rtol=1e-5)
+    np.testing.assert_allclose(logged["spread"] ** 2, 1 - mean @ mean, rtol=1e-4)
     np.testing.assert_array_equal(rows[~known], 0.0)
     rng = np.random.default_rng(2)
     for _ in range(3):
@@ -115,6 +119,13 @@ def check_devices(name, **options):
     one, two = run(name, **options), run(name, devices=2, **options)
     for a, b in zip(jax.tree.leaves(one[:3]), jax.tree.leaves(two[:3]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def check_chunks(name, **options):
+    """Rows three at a time give what they give at once."""
+    at_once, in_chunks = run(name, **options), run(name, chunk=3, **options)
+    for a, b in zip(*map(jax.tree.leaves, (at_once, in_chunks)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def check_permutation(name, order, **options):
@@ -136,4 +147,6 @@ def check_edges(name, **options):
             value, grads, collections, logged = run(name, x, labels, **options)
             for leaf in jax.tree.leaves((value, grads, collections, logged)):
                 assert np.isfinite(leaf).all()
+            if x is same:  # a collapse is seen
+                assert logged["spread"] < 1e-3
     np.testing.assert_array_equal(run(name, labels=none, **options)[1][0], 0.0)

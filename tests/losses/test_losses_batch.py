@@ -37,6 +37,11 @@ def test_several_devices_are_one(name):
     laws.check_devices(name)
 
 
+@pytest.mark.parametrize("name", ["smooth_ap", "histogram"])
+def test_rows_in_chunks_are_rows_at_once(name):
+    laws.check_chunks(name)
+
+
 @pytest.mark.parametrize("name", BATCH)
 def test_the_order_of_rows_is_nothing(name):
     rng = np.random.default_rng(3)

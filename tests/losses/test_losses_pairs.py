@@ -44,6 +44,33 @@ def test_a_soft_margin_of_cosines():
     laws.check_against("triplet", reference.soft_triplet, **options)
 
 
+def test_what_is_logged_is_of_the_pairs_and_of_what_still_moves():
+    known, x = laws.LABELS[KNOWN], laws.EMBEDDINGS[KNOWN]
+    d = reference.euclidean(reference.unit(x))
+    positive, negative = masks(known)
+    logged = laws.run("contrastive")[3]
+    for sign, mask in (("positive", positive), ("negative", negative)):
+        mean = np.mean([row[of].mean() for row, of in zip(d, mask, strict=True)])
+        np.testing.assert_allclose(logged[f"{sign}_distance"], mean, rtol=1e-5)
+    near = np.mean((positive & (d > 0)).sum(1) / positive.sum(1))
+    far = np.mean((negative & (d < 1)).sum(1) / negative.sum(1))
+    np.testing.assert_allclose(logged["active"], (near + far) / 2, rtol=1e-5)
+
+    of_triplets = []
+    for a in range(len(d)):
+        positives, choose = reference.semi_hard(d[a], *reference.others(known, a))
+        lost = [d[a, p] - d[a, n] + 0.2 > 0 for p in positives for n in choose(p)]
+        of_triplets.append(np.mean(lost))
+    active = laws.run("triplet")[3]["active"]
+    np.testing.assert_allclose(active, np.mean(of_triplets), rtol=1e-5)
+
+
+def test_a_miner_that_draws_says_where_it_has_nothing_to_draw_from():
+    objective, given = laws.objective("margin"), laws.variables("margin")
+    with pytest.raises(UserError, match=r"DistanceWeighted draws at random.*'mining'"):
+        objective.apply(given, laws.EMBEDDINGS, laws.LABELS)
+
+
 @named
 def test_the_order_of_rows_is_nothing(name):
     order = np.random.default_rng(3).permutation(len(laws.LABELS))
@@ -185,6 +212,8 @@ def test_the_table_says_what_a_loss_is(name):
         ({"name": "triplet", "metric": "cosin"}, "expected one of 'cosine'"),
         ({"name": "triplet", "miner": "semihard"}, "did you mean 'semi_hard'"),
         ({"name": "triplet", "miner": {"name": "easy", "margins": 1}}, "'margin'"),
+        ({"name": "triplet", "miner": {"margin": 1}}, "without a name; give it"),
+        ({"name": "margin", "num_classes": 0}, "num_classes=0"),
         ({"name": "n_pair", "miner": "easy"}, "NPair has no margin to take"),
         ({"name": "n_pair", "miner": "distance_weighted"}, "metric='inner'"),
         ({"name": "proxy_anchor", "miner": "hard"}, "has no pairs to mine"),
@@ -193,8 +222,9 @@ def test_the_table_says_what_a_loss_is(name):
     ],
 )
 def test_what_does_not_fit_is_named(given, sentence):
+    given = {"num_classes": laws.CLASSES} | given
     with pytest.raises(UserError, match=sentence):
-        make_loss(laws.CLASSES, laws.SIZE, **given)
+        make_loss(embedding_size=laws.SIZE, **given)
 
 
 def test_labels_and_embeddings_have_to_fit():

@@ -33,6 +33,7 @@ class AdaFace(Margin):
     beyond_pi: str = "clamp"
     norm_mean: Any = dataclasses.field(default=20.0, metadata=STATISTIC)
     norm_deviation: Any = dataclasses.field(default=100.0, metadata=STATISTIC)
+    paper: ClassVar[str] = "Kim et al. 2022"
 
     def __post_init__(self):
         check_radians(self, "margin")
@@ -86,6 +87,7 @@ class MagFace(Margin):
     grad: str = "exact"
     easy: bool = False
     beyond_pi: str = "linear"
+    paper: ClassVar[str] = "Meng et al. 2021"
 
     def __post_init__(self):
         check_radians(self, "lower")
@@ -161,6 +163,7 @@ class ElasticArcFace(_Elastic, ArcFace):
 
     deviation: float = 0.05
     plus: bool = False
+    paper: ClassVar[str] = "Boutros et al. 2022"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,3 +172,4 @@ class ElasticCosFace(_Elastic, CosFace):
 
     deviation: float = 0.05
     plus: bool = False
+    paper: ClassVar[str] = "Boutros et al. 2022"

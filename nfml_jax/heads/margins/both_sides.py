@@ -23,6 +23,7 @@ class CircleLoss(Margin):
 
     margin: Any = dataclasses.field(default=0.25, metadata=NUMBER)
     default_scale: ClassVar[float | None] = 256.0
+    paper: ClassVar[str] = "Sun et al. 2020"
 
     def __post_init__(self):
         check_number(self, "margin", 0.0, 2.0)
@@ -64,6 +65,7 @@ class SphereFace2(Margin):
     bias: ClassVar[bool] = True
     shared_bias: ClassVar[bool] = True
     default_scale: ClassVar[float | None] = 40.0
+    paper: ClassVar[str] = "Wen et al. 2022"
 
     def __post_init__(self):
         check_number(self, "margin", 0.0, 2.0)

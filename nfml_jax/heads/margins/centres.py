@@ -1,7 +1,7 @@
 """Margins that ask something of the class centres: several of them, or to spread."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ class SubCenterArcFace(ArcFace):
     sharpness: float = 10.0
     momentum: float = 0.99
     wins: Any = dataclasses.field(default=None, metadata=STATISTIC)
+    paper: ClassVar[str] = "Deng et al. 2020"
 
     def __post_init__(self):
         super().__post_init__()
@@ -65,6 +66,7 @@ class UniformFace(CosFace):
     """
 
     repulsion: float = 1.0
+    paper: ClassVar[str] = "Duan et al. 2019"
 
     def __post_init__(self):
         super().__post_init__()

@@ -35,11 +35,14 @@ class L2Softmax(Margin):
     normalise_weights: ClassVar[bool] = False
     bias: ClassVar[bool] = True
     default_scale: ClassVar[float | None] = 16.0
+    paper: ClassVar[str] = "Ranjan et al. 2017"
 
 
 @dataclasses.dataclass(frozen=True)
 class NormFace(Margin):
     """No margin; embeddings and weights normalised: Wang et al. 2017 (1704.06369)."""
+
+    paper: ClassVar[str] = "Wang et al. 2017"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +75,7 @@ class LSoftmax(_MultipleAngle):
     normalise_weights: ClassVar[bool] = False
     default_scale: ClassVar[float | None] = None
     default_strength: ClassVar[Annealing | None] = Annealing(1000.0, 2.5e-5, 35.0, 0.0)
+    paper: ClassVar[str] = "Liu et al. 2016"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +88,7 @@ class SphereFace(_MultipleAngle):
     normalise_embeddings: ClassVar[bool] = False
     default_scale: ClassVar[float | None] = None
     default_strength: ClassVar[Annealing | None] = Annealing()
+    paper: ClassVar[str] = "Liu et al. 2017"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +101,7 @@ class SphereFaceR(_MultipleAngle):
     margin: Any = dataclasses.field(default=1.7, metadata=NUMBER)
     default_scale: ClassVar[float | None] = 30.0
     whole: ClassVar[bool] = False
+    paper: ClassVar[str] = "Liu et al. 2022"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +110,7 @@ class CosFace(Margin):
 
     margin: Any = dataclasses.field(default=0.35, metadata=NUMBER)
     grad: str = "exact"
+    paper: ClassVar[str] = "Wang et al. 2018"
 
     def __post_init__(self):
         check_number(self, "margin", 0.0, 2.0)
@@ -135,6 +142,7 @@ class CombinedMargin(Margin):
     grad: str = "exact"
     easy: bool = False
     beyond_pi: str = "linear"
+    paper: ClassVar[str] = "Deng et al. 2019, eq. 4"
 
     def __post_init__(self):
         check_number(self, "m1", 0.0, math.inf)
@@ -167,6 +175,7 @@ class ArcFace(Margin):
     grad: str = "exact"
     easy: bool = False
     beyond_pi: str = "linear"
+    paper: ClassVar[str] = "Deng et al. 2019"
 
     def __post_init__(self):
         check_radians(self, "margin")

@@ -5,7 +5,7 @@ wrong ones. Which classes are hard has no gradient.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ class CurricularFace(ArcFace):
 
     momentum: float = 0.99
     t: Any = dataclasses.field(default=0.0, metadata=STATISTIC)
+    paper: ClassVar[str] = "Huang et al. 2020"
 
     def __post_init__(self):
         super().__post_init__()
@@ -70,6 +71,7 @@ class MVArcFace(_MisclassifiedVectors, ArcFace):
 
     t: float = 0.12
     reweighting: str = "adaptive"
+    paper: ClassVar[str] = "Wang et al. 2020"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,7 @@ class MVCosFace(_MisclassifiedVectors, CosFace):
 
     t: float = 0.12
     reweighting: str = "adaptive"
+    paper: ClassVar[str] = "Wang et al. 2020"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,7 @@ class ArcNegFace(ArcFace):
 
     peak: float = 1.2
     width: float = 2.0
+    paper: ClassVar[str] = "Liu et al. 2019"
 
     def __post_init__(self):
         super().__post_init__()

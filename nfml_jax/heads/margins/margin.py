@@ -55,7 +55,8 @@ class Margin:
     with, None for full strength from the start. A class has `subcentres` weights, and
     its `bias`, if any, is one number for all classes if `shared_bias`. A margin that
     is `random` draws a normal number for each example; one with a `repulsion` pushes
-    the class centres apart; one that `finds_scale` is given none.
+    the class centres apart; one that `finds_scale` is given none. `paper` is for the
+    table of heads.
     """
 
     normalise_embeddings: ClassVar[bool] = True
@@ -66,6 +67,7 @@ class Margin:
     default_strength: ClassVar[Annealing | None] = None
     random: ClassVar[bool] = False
     finds_scale: ClassVar[bool] = False
+    paper: ClassVar[str] = "–"
     # Fields of some margins; an annotation here would make them their first ones.
     subcentres = 1
     repulsion = 0.0

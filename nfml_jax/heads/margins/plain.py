@@ -23,6 +23,7 @@ class FocalLoss(Softmax):
     """(1 - p)^γ times softmax's cross entropy -log p: Lin et al. 2017 (1708.02002)."""
 
     gamma: float = 2.0
+    paper: ClassVar[str] = "Lin et al. 2017"
 
     def __post_init__(self):
         check_number(self, "gamma", 0.0)
@@ -43,6 +44,8 @@ class CocoLoss(NormFace):
     its own centre and opposite to all others.
     """
 
+    paper: ClassVar[str] = "Liu et al. 2017"
+
     def own_scale(self, num_classes):
         return 0.5 * math.log(num_classes - 1) + 3.0
 
@@ -60,6 +63,7 @@ class AdaCos(NormFace):
     dynamic: bool = True
     scale: Any = dataclasses.field(default=None, metadata=STATISTIC)
     finds_scale: ClassVar[bool] = True
+    paper: ClassVar[str] = "Zhang et al. 2019"
 
     def own_scale(self, num_classes):
         if num_classes < 3:

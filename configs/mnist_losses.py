@@ -24,11 +24,10 @@ from configs import defaults
 WARMED = {"warmup_steps": 400}
 
 # With room for ten classes, and a scale for so many. Chosen among three values by
-# configs/sweeps/mnist_margins.py: CosFace, ArcFace, the contrastive and triplet losses,
-# multi-similarity and SupCon.
+# configs/sweeps/mnist_margins.py, but for l2_softmax, sphereface_r and combined.
 ROOMY = {
     "l2_softmax": {"scale": "30"},
-    "normface": {"scale": "30"},
+    "normface": {"scale": "16"},
     "l_softmax": {"margin": 2, "annealing": defaults.annealing()},
     "sphereface": {"margin": 4, "annealing": defaults.annealing(minimum=5.0)},
     "sphereface_r": {"margin": 1.7, "scale": "30"} | WARMED,
@@ -37,16 +36,15 @@ ROOMY = {
     "combined": {"margin": (1.0, 0.3, 0.2), "scale": "30"} | WARMED,
     "contrastive": {"margin": 1.0},
     "triplet": {"margin": 0.2, "miner": "semi_hard"},
-    "center": {"weight": 0.01},
+    "center": {"weight": 0.1},
     "multi_similarity": {"base": 0.75},
     "sup_con": {"temperature": 0.2},
 }
 
-# In two or three dimensions there is little between them. Chosen likewise, in two, but
-# for l2_softmax, sphereface_r and combined; center, L-Softmax and SupCon as above.
+# In two or three dimensions there is little between them. Chosen likewise, in two;
+# NormFace, L-Softmax and SupCon as above.
 TIGHT = ROOMY | {
     "l2_softmax": {"scale": "24"},
-    "normface": {"scale": "16"},
     "sphereface": ROOMY["sphereface"] | {"margin": 2},
     "sphereface_r": {"margin": 1.4, "scale": "24"} | WARMED,
     "cosface": {"margin": 0.2, "scale": "24"} | WARMED,
@@ -54,6 +52,7 @@ TIGHT = ROOMY | {
     "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24"} | WARMED,
     "contrastive": {"margin": 1.4},
     "triplet": {"margin": 0.5, "miner": "semi_hard"},
+    "center": {"weight": 0.01},
     "multi_similarity": {"base": 1.0},
 }
 

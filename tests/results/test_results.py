@@ -1,5 +1,6 @@
 """Tables from result files, the README's promises, and the gallery's manners."""
 
+import glob
 import json
 import re
 import shlex
@@ -150,19 +151,38 @@ def test_a_gallery_of_flows_is_of_flows_alone(tmp_path, capsys, monkeypatch):
     assert "different kinds (density, margin)" in capsys.readouterr().err
 
 
-COMMANDS = re.findall(
-    r"`python -m experiments\.tables ([^`]+)`", (ROOT / "README.md").read_text()
-)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "results").rglob("README.md"))]
+COMMANDS = [
+    (page, command)
+    for page in PAGES
+    for command in re.findall(
+        r"`python -m experiments\.tables\s+([^`]+)`", page.read_text()
+    )
+]
 
 
-@pytest.mark.parametrize("arguments", COMMANDS)
-def test_the_readme_s_tables_are_made_by_the_commands_beside_them(
-    arguments, capsys, monkeypatch
+@pytest.mark.parametrize("page, command", COMMANDS)
+def test_tables_are_made_by_the_commands_before_them(
+    page, command, capsys, monkeypatch
 ):
     monkeypatch.chdir(ROOT)
-    assert tables.main(shlex.split(arguments)) == 0
+    arguments = []
+    for word in shlex.split(command):  # a shell gives files for stars
+        arguments += sorted(glob.glob(word)) if "*" in word else [word]
+    assert tables.main(arguments) == 0
     for table in capsys.readouterr().out.strip().split("\n\n"):
-        assert table in (ROOT / "README.md").read_text()
+        assert table in page.read_text()
+
+
+def test_the_pages_link_to_each_other():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            file, _, heading = link.partition("#")
+            there = page.parent / file if file else page
+            assert "://" in link or there.exists(), link
+            if heading:
+                titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
+                assert heading in [t.lower().replace(" ", "-") for t in titles], link
 
 
 def test_the_readme_lists_every_head_with_its_formula():

@@ -49,6 +49,9 @@ class CocoLoss(NormFace):
     def own_scale(self, num_classes):
         return 0.5 * math.log(num_classes - 1) + 3.0
 
+    def options(self):
+        return "s = ln(C - 1)/2 + 3 unless given"
+
 
 @dataclasses.dataclass(frozen=True)
 class AdaCos(NormFace):

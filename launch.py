@@ -12,22 +12,24 @@ import re
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from nfml_jax.command_line import (
+    check_flags,
     check_overrides,
     given,
     read_config,
     read_sweep,
-    refuse_without_sweep,
     sweep_name,
 )
 from nfml_jax.errors import UserError
 from nfml_jax.training.executors import EXECUTORS, Options, make_executor
 from nfml_jax.training.groups import MODES
+from nfml_jax.training.guard import guard
 from nfml_jax.training.profiling import Span
 from nfml_jax.training.sweeps import make_trials
 
@@ -84,7 +86,6 @@ COORDINATOR_TIMEOUT = flags.DEFINE_integer(
     "coordinator_timeout", 60, "Seconds in which all processes must have started."
 )
 
-# Of a sweep, the highest of its trials'.
 EXIT_CODES = dict.fromkeys(("done", "pending", "running", "interrupted"), 0)
 EXIT_CODES |= {"failed": 1, "diverged": 3}
 MISTAKE = 2
@@ -97,6 +98,8 @@ def main(argv) -> int:
         )
     if SWEEP.value:
         return sweep(CONFIG.value.to_dict(), SWEEP.value)
+    if DISTRIBUTED.value:
+        guard()
     terminal = start()
     from experiments import make_experiment
     from nfml_jax.training.loop import train_and_evaluate
@@ -159,10 +162,16 @@ def sweep(config: dict, text: str) -> int:
     if DRY_RUN.value:
         print(listing(trials, jobs, folder))
         return 0
-    counts = run_trials(jobs, trials, folder, executor=executor, terminal=terminal)
+    records = run_trials(jobs, trials, folder, executor=executor, terminal=terminal)
+    counts = Counter(record["status"] for record in records)
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
     terminal.note(f"{words}; `python -m nfml_jax.results {folder}` makes a table.")
-    return max(EXIT_CODES[status] for status in counts)
+    return max(map(exit_code, records))
+
+
+def exit_code(record: dict) -> int:
+    """Of a sweep's trial; it may have been interrupted by no wish, but by its death."""
+    return EXIT_CODES[record["status"]] or int("error" in record)
 
 
 def default_executor() -> str:
@@ -197,8 +206,7 @@ def parse_flags(argv):
             if files:
                 fields = config.to_dict()
                 make_trials(fields, read_sweep(files[-1], fields))
-            else:
-                refuse_without_sweep(argv)
+            check_flags(argv)
         return flags.FLAGS(argv)
     except flags.Error as problem:
         raise UserError(f"{problem}.") from None

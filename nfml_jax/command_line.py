@@ -12,6 +12,17 @@ from nfml_jax.names import did_you_mean, flatten
 from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
 from nfml_jax.training.sweeps import Sweep, no_field
 
+OF_SEVERAL = ("coordinator", "num_processes", "process_id", "coordinator_timeout")
+# The flags that only a sweep has, and the executors that they are about, if not all;
+# "" is that of a sweep that names none.
+OF_A_SWEEP = {
+    **dict.fromkeys(("dry_run", "retry", "vmap", "executor"), ()),
+    "jobs": ("", "local", "ray", "slurm"),
+    **dict.fromkeys(("cpus", "gpus"), ("ray", "slurm")),
+    "ray_address": ("ray",),
+    "slurm": ("slurm",),
+}
+
 
 def read_config(argv) -> ConfigDict:
     """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
@@ -83,9 +94,22 @@ def check_overrides(argv, config: ConfigDict) -> None:
             ) from None
 
 
-def refuse_without_sweep(argv) -> None:
-    """Refuse the flags that only a sweep has."""
-    for item in argv:
-        flag = re.match(r"--?(dry_run|retry|vmap|executor|jobs|ray_address)\b", item)
-        if flag:
-            raise UserError(f"--{flag[1]} is about the runs of a --sweep; give one.")
+def check_flags(argv) -> None:
+    """Refuse flags that mean nothing without, or with, another one."""
+
+    def has(flag):
+        return any(re.match(rf"--?(no)?{flag}(=|$)", item) for item in argv)
+
+    for flag in filter(has, OF_SEVERAL):
+        if not has("distributed"):
+            raise UserError(
+                f"--{flag} is about one of several processes; give --distributed, too."
+            )
+    executor = (given(argv, "executor") or [""])[-1]
+    for flag in filter(has, OF_A_SWEEP):
+        executors = OF_A_SWEEP[flag]
+        if not has("sweep"):
+            raise UserError(f"--{flag} is about the runs of a --sweep; give one.")
+        if executors and executor not in executors:
+            names = " or ".join(f"--executor={name}" for name in executors if name)
+            raise UserError(f"--{flag} is about {names}; give that, or leave it out.")

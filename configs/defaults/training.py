@@ -35,6 +35,7 @@ def training(name: str, experiment: str) -> ConfigDict:
                 "accumulate": 1,  # parts a device's batch is taken in
                 "average_decay": 0.0,  # of the parameters' moving average; 0: off
                 "report": "last",  # evaluate the last or the best checkpoint
+                "patience": "",  # stop if validation is no better for "30 epochs"
             },
         }
     )

@@ -61,6 +61,7 @@ class Schedule:
     log: int
     evaluate: int
     checkpoint: int
+    patience: int = 0  # stop after so many without a better validation
     window: int = 0  # so many steps' data come at a time
 
     @classmethod
@@ -82,6 +83,7 @@ class Schedule:
             log=steps("log_every"),
             evaluate=steps("evaluate_every"),
             checkpoint=steps("checkpoint_every"),
+            patience=steps("patience") if settings["patience"] else 0,
         )
         if not schedule.total:
             raise UserError("train.total = 'never' trains nothing; give a duration.")

@@ -16,6 +16,7 @@ from pathlib import Path
 from nfml_jax.errors import UserError
 from nfml_jax.training.run_directory import (
     InUse,
+    in_use,
     read_json,
     replace_json,
     write_status,
@@ -50,11 +51,20 @@ def read_status(path: Path) -> str:
     return (read_json(path / "status.json") or {"status": "pending"})["status"]
 
 
+def status_before(path: Path) -> str:
+    """`read_status` before a sweep: a run that died without a word is interrupted."""
+    status = read_status(path)
+    return "interrupted" if status == "running" and not in_use(path) else status
+
+
 def begin(job: Job) -> None:
     """Give each trial that isn't half done a run directory, pending."""
     for trial, path in zip(job.trials, job.paths, strict=True):
         path.mkdir(parents=True, exist_ok=True)
-        if read_status(path) not in ("running", "interrupted"):
+        status = status_before(path)
+        if status == "interrupted":
+            write_status(path, status)
+        elif status != "running":
             replace_json(path / "config.json", trial.config)
             write_status(path, "pending")
 
@@ -64,6 +74,18 @@ def settle(job: Job, status: str, **more) -> None:
     for path, there in zip(job.paths, job.statuses(), strict=True):
         if there not in ("done", "diverged"):
             write_status(path, status, **more)
+
+
+def bury(job: Job, error: str) -> None:
+    """The job's program is gone without a word.
+
+    What it was at is half done, and goes on another time; what it never came to begin
+    has failed.
+    """
+    ends = {"running": "interrupted", "pending": "failed"}
+    for path, there in zip(job.paths, job.statuses(), strict=True):
+        if there in ends:
+            write_status(path, ends[there], error=error)
 
 
 def run_job(job: Job) -> None:

@@ -137,10 +137,17 @@ def _train(program, dispatch, runs, state, interrupts, clock, tracer) -> TrainSt
             run.attempt(run.pause, program.part(state, number), step, **what)
             clock.charge(run)
 
+    def stop_early():
+        for number, run in going():
+            if step < schedule.total and run.is_enough(step):
+                run.attempt(run.stop_early, program.part(state, number))
+                clock.charge(run)
+
     most = program.settings["steps_per_dispatch"]
     wanted = lambda: bool(interrupts.wanted)  # noqa: E731
     agree = None if alone() else largest
     dispatches = Dispatches(dispatch, most, harvest, wanted, agree)
+    stop_early()  # resumed, it may have ended before its result was written
     while step < schedule.total and going() and not dispatches.stop:
         if tracer.due(step):
             dispatches.drain()
@@ -157,6 +164,7 @@ def _train(program, dispatch, runs, state, interrupts, clock, tracer) -> TrainSt
         save = schedule.due(schedule.checkpoint, step)
         if evaluate or save:
             pause(evaluate=evaluate, save=save)
+            stop_early()
     dispatches.drain()
     if dispatches.stop and not interrupts.wanted:
         interrupts.wanted = "another process"

@@ -18,7 +18,7 @@ from nfml_jax.training.finish import make_result, write_report
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.interrupts import Interrupted, Interrupts
 from nfml_jax.training.meter import Diverged, Meter, check_finite
-from nfml_jax.training.processes import is_first, own
+from nfml_jax.training.processes import is_first, largest, own
 from nfml_jax.training.rates import Rates
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
@@ -195,18 +195,35 @@ class Run:
         self.kept = step
         self.directory.status("running", step)
 
+    def is_enough(self, step: int) -> bool:
+        """Whether validation was no better for as long as the schedule has patience."""
+        patience, best = self.schedule.patience, self.saved.best_step()
+        if not patience or best is None:
+            return False
+        (enough,) = largest(step - best >= patience)  # of several processes, all stop
+        return bool(enough)
+
+    def stop_early(self, state: TrainState) -> None:
+        """`finish` before the last step."""
+        self.end()
+        self.terminal.note(
+            f"Training ends at step {int(state.step):,} of {self.schedule.total:,}: "
+            f"validation was best at step {self.saved.best_step():,}."
+        )
+        self.finish(state)
+
     def finish(self, state: TrainState) -> None:
         """Evaluate, draw, and write the result, unless a stop is wanted."""
         self.interrupts.check()
-        total, path = self.schedule.total, self.directory.path
+        step, path = int(state.step), self.directory.path
         self.saved.wait()
         if not is_first():
-            self.outcome = Outcome("done", total)
+            self.outcome = Outcome("done", step)
             return
         # Training is safe on disk, so from here on a wish to stop is granted at once.
         self.apply.interrupted = self.interrupts.check
         variables = state.variables()
-        reported = {"checkpoint": "last", "step": total}
+        reported = {"checkpoint": "last", "step": step}
         if self.setup.settings["report"] == "best":
             with Checkpoints(self.saved.directory, best=self.experiment.best) as saved:
                 variables, meta = saved.restore_model("best")
@@ -219,7 +236,7 @@ class Run:
         self.terminal.note("Evaluating.")
         variables = place(own(variables), self.setup.own_mesh)
         report = self.experiment.report(variables, self.apply)
-        write_report(report, path, self.writer, total, self.setup.config)
+        write_report(report, path, self.writer, step, self.setup.config)
         self.clock.charge(self)
         result = make_result(
             report,
@@ -228,13 +245,13 @@ class Run:
             device=self.setup.devices(),
             reported=reported,
             spent=self.spent,
-            steps=total,
+            steps=step,
             group=self.group,
         )
         if self.setup.feed.window:
             result["input_wait"] = round(self.rates.input_wait, 4)
         self.directory.write("result.json", result)
-        self.directory.status("done", total)
+        self.directory.status("done", step)
         self.terminal.summary("Result", report.metrics)
         self.terminal.results(
             {
@@ -243,7 +260,7 @@ class Run:
                 "run directory": path,
             }
         )
-        self.outcome = Outcome("done", total, result)
+        self.outcome = Outcome("done", step, result)
 
     def _interrupted(self, wish):
         self.saved.wait()

@@ -116,6 +116,18 @@ class RunDirectory:
         return read_json(self.path / "result.json")
 
 
+def in_use(path: Path) -> bool:
+    """Whether a process works in the run directory of a run that has begun.
+
+    One that may not be written is taken to be in use.
+    """
+    try:
+        with filelock.FileLock(path / ".lock", timeout=0):
+            return False
+    except OSError:  # among them filelock's
+        return True
+
+
 def write_status(path: Path, status: str, step: int | None = None, **more) -> None:
     """Say how the run in `path` stands, as one of `STATUSES`.
 

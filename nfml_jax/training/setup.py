@@ -65,6 +65,12 @@ class Setup:
             "examples": self.feed.examples,
         }
         schedule = Schedule.from_settings(self.settings, **self._size)
+        if schedule.patience and not (self.experiment.best and schedule.evaluate):
+            raise UserError(
+                f"train.patience = {self.settings['patience']!r} needs validations to "
+                "judge by; set data.validation and train.evaluate_every, or "
+                "train.patience = ''."
+            )
         self.schedule = dataclasses.replace(schedule, window=self.feed.window)
         self._optimise()
 

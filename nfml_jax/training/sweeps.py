@@ -107,9 +107,10 @@ def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
     for number, override in enumerate(sweep, start=1):
         trial = Trial(dict(override), overlay(config, override))
         if trial.digest in trials:
+            earlier = list(trials).index(trial.digest) + 1
             raise UserError(
-                f"trial {number} of the sweep ({trial.words()}) is the same run as an "
-                "earlier one; leave one of them out."
+                f"trial {number} of the sweep ({trial.words()}) is the same run as "
+                f"trial {earlier}; leave one of them out."
             )
         trials[trial.digest] = trial
     return list(trials.values())

@@ -7,16 +7,16 @@ or how it stands. A trial that diverges or fails stops none of the others.
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nfml_jax.errors import UserError
 from nfml_jax.results import RESULTS_FILE, read_run
 from nfml_jax.training.executors import Executor
+from nfml_jax.training.failures import explained
 from nfml_jax.training.groups import grouped
 from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.jobs import ENDED, Job, begin, read_status
+from nfml_jax.training.jobs import ENDED, Job, begin, read_status, status_before
 from nfml_jax.training.run_directory import replace_text
 from nfml_jax.training.sweep_view import SweepView
 from nfml_jax.training.sweeps import Trial
@@ -64,8 +64,8 @@ def run_trials(
     *,
     executor: Executor,
     terminal: Terminal,
-) -> Counter:
-    """Run the jobs that `plan` made of the trials in `folder`; counts all statuses.
+) -> list[dict]:
+    """Run the jobs that `plan` made of the trials in `folder`; the trials' records.
 
     A wish to stop ends the sweep after saving what runs.
     """
@@ -85,17 +85,19 @@ def run_trials(
     left = sum(len(job.trials) for job in jobs)
     before = f", {len(trials) - left} of them before" if left < len(trials) else ""
     terminal.note(f"{len(trials)} trials in {folder}{before}")
-    with Interrupts() as interrupts, SweepView(terminal, paths) as view:
-        _keep(folder, records)
-        for job in executor.run(jobs, interrupts):
-            for path in job.paths:
-                records[path] = read_run(path)
-                view.ended(path, records[path])
+    try:
+        with Interrupts() as interrupts, SweepView(terminal, paths) as view:
             _keep(folder, records)
-    counts = Counter(record["status"] for record in records.values())
-    if counts["interrupted"] or counts["pending"]:
+            for job in executor.run(jobs, interrupts):
+                for path in job.paths:
+                    records[path] = read_run(path)
+                    view.ended(path, records[path])
+                _keep(folder, records)
+    except OSError as problem:
+        raise explained(problem, folder) from problem
+    if any(r["status"] in ("interrupted", "pending") for r in records.values()):
         terminal.note("The same command goes on with the rest.")
-    return counts
+    return list(records.values())
 
 
 def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) -> str:
@@ -107,7 +109,7 @@ def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) ->
         values = [
             repr(trial.override[f]) if f in trial.override else "" for f in fields
         ]
-        status = read_status(Path(folder).expanduser() / trial.id)
+        status = status_before(Path(folder).expanduser() / trial.id)
         rows.append([trial.id, *values, status, str(places.get(trial.id, ""))])
     widths = [min(max(map(len, column)), WIDEST) for column in zip(*rows, strict=True)]
     lines = [

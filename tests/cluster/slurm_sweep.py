@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,18 +31,19 @@ def sweep(tmp_path):
     """A patient sweep over four seeds on SLURM, and where its trials are."""
     notes, folder = tmp_path / "notes", tmp_path / "sweep"
     trials = make_trials(patience.config(notes), param("seed", 0, 1, 2, patience.WRONG))
-    jobs = plan(patience.make, trials, folder, vmap="off")
     terminal = Terminal(stream=io.StringIO(), interactive=False)
 
     def run(beside):
+        jobs = plan(patience.make, trials, folder, vmap="off")
         slurm = make_executor("slurm", Options(slurm={"timeout_min": 10}))
         with ThreadPoolExecutor(1) as pool, patience.within(240):
             task = pool.submit(beside)
-            counts = run_trials(jobs, trials, folder, executor=slurm, terminal=terminal)
+            done = run_trials(jobs, trials, folder, executor=slurm, terminal=terminal)
             task.result(timeout=10)
-        return counts
+        return Counter(record["status"] for record in done)
 
-    return SimpleNamespace(run=run, notes=notes, paths=[job.paths[0] for job in jobs])
+    paths = [folder / trial.id for trial in trials]
+    return SimpleNamespace(run=run, notes=notes, paths=paths)
 
 
 def send(sweep, number):
@@ -74,15 +76,17 @@ def test_jobs_that_are_out_of_time_or_make_room_go_on_from_their_checkpoints(swe
     assert all(patience.RESUMED in (p / LOG).read_text() for p in (first, second))
 
 
-def test_a_job_that_dies_is_missed_without_accounting(sweep):
+def test_a_job_that_dies_is_missed_without_accounting_and_goes_on(sweep):
     def kill():
         patience.await_checkpoint(sweep.paths[0])
         send(sweep, signal.SIGKILL)
         patience.hurry(sweep.notes)
 
-    assert sweep.run(kill) == {"done": 2, "failed": 2}
+    assert sweep.run(kill) == {"done": 2, "interrupted": 1, "failed": 1}
     said = read_json(sweep.paths[0] / "status.json")
     assert "ended without a result" in said["error"]
+    assert sweep.run(lambda: None) == {"done": 3, "failed": 1}
+    assert patience.RESUMED in (sweep.paths[0] / LOG).read_text()
 
 
 def test_a_wish_to_stop_saves_and_takes_the_jobs_out_of_the_queue(sweep):

@@ -37,6 +37,7 @@ def config(**changes):
             "accumulate": 1,
             "average_decay": 0.0,
             "report": "last",
+            "patience": "",
         },
     }
     for name, value in changes.items():

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import patience
@@ -40,6 +41,11 @@ def endless(config):
     time.sleep(600)
 
 
+def dying(config):
+    """A regression; in its second validation it is killed."""
+    return regression.Regression(config, signal_at=2, how=signal.SIGKILL)
+
+
 def interrupted(config):
     """A regression; while it is made, someone presses Ctrl-C."""
     os.kill(os.getpid(), signal.SIGINT)
@@ -63,6 +69,14 @@ def test_a_process_that_dies_takes_its_own_trial_only(tmp_path):
     said = [read_json(job.paths[0] / "status.json") for job in jobs]
     assert [s["status"] for s in said] == ["failed"] * 2
     assert "SIGKILL" in said[0]["error"] and said[1]["error"] == "seed 1 is wrong"
+
+
+def test_a_process_that_is_killed_at_work_leaves_its_trial_half_done(tmp_path):
+    (job,) = children(dying, (0,), tmp_path)
+    list(make_executor("local", Options()).run([job], GO_ON))
+    said = read_json(job.paths[0] / "status.json")
+    assert said["status"] == "interrupted" and said["step"] == 6
+    assert said["error"] == "its process ended with signal SIGKILL"
 
 
 def test_a_wish_to_stop_ends_what_runs_and_begins_nothing_more(tmp_path):
@@ -148,7 +162,8 @@ def sweep(cluster, tmp_path):
     def run():
         ray = make_executor("ray", Options(ray_address=cluster))
         with patience.within(240):
-            return run_trials(jobs, trials, folder, executor=ray, terminal=terminal)
+            done = run_trials(jobs, trials, folder, executor=ray, terminal=terminal)
+        return Counter(record["status"] for record in done)
 
     return SimpleNamespace(run=run, notes=notes, paths=[job.paths[0] for job in jobs])
 

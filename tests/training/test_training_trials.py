@@ -1,6 +1,9 @@
 """A sweep runs what is left to do, and no trial harms another, wherever they run."""
 
+import errno
 import json
+import os
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +12,7 @@ from nfml_jax import results
 from nfml_jax.errors import UserError
 from nfml_jax.training import jobs as one
 from nfml_jax.training import loop
+from nfml_jax.training import trials as trials_of_a_sweep
 from nfml_jax.training.executors import Options, make_executor
 from nfml_jax.training.interrupts import Interrupts
 from nfml_jax.training.run_directory import RunDirectory
@@ -42,7 +46,10 @@ def pretend(make_experiment, config, workdir, *, terminal):
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
-    """Runs a sweep over rates; what ran and what was said are its fields."""
+    """Runs a sweep over rates, and counts how its trials stand.
+
+    What ran and what was said are its fields.
+    """
     monkeypatch.setattr(loop, "train_and_evaluate", pretend)
     monkeypatch.setattr(one, "keep_compiled", lambda folder: None)
 
@@ -54,7 +61,7 @@ def sweep(tmp_path, monkeypatch):
         trials = make_trials(CONFIG, param("optimizer.rate", *rates))
         jobs = plan(make_experiment, trials, tmp_path, **options)
         run.listed = listing(trials, jobs, tmp_path)
-        return run_trials(
+        records = run_trials(
             jobs,
             trials,
             tmp_path,
@@ -65,6 +72,7 @@ def sweep(tmp_path, monkeypatch):
                 live=lambda render: Interrupts(),
             ),
         )
+        return Counter(record["status"] for record in records)
 
     run.ran, run.said, run.how = [], [], dict(HOW)
     return run
@@ -127,6 +135,26 @@ def test_a_trial_that_another_process_runs_is_left_alone(sweep, tmp_path):
         directory.begin()
         assert sweep(0.1) == {"running": 1}
     assert sweep(0.1) == {"done": 1}
+
+
+def test_what_died_at_work_is_half_done_and_goes_on(sweep, tmp_path):
+    (trial,) = make_trials(CONFIG, param("optimizer.rate", 0.1))
+    with RunDirectory(tmp_path / trial.id, trial.config) as directory:
+        directory.begin()
+    job = one.Job(None, (trial,), (tmp_path / trial.id,))
+    assert job.statuses() == ["running"]  # as one that was killed leaves it
+    one.begin(job)
+    assert job.statuses() == ["interrupted"]
+    assert sweep(0.1) == {"done": 1} and "interrupted" in sweep.listed
+
+
+def test_a_disk_that_is_full_gets_a_sentence(sweep, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(trials_of_a_sweep, "replace_text", full)
+    with pytest.raises(UserError, match=r"^the disk that holds [^\n]* is full"):
+        sweep(0.1)
 
 
 def test_the_list_says_what_is_left_and_in_which_program(sweep):

@@ -13,7 +13,7 @@ import time
 from collections import deque
 
 from nfml_jax.training.executors import Options, import_path
-from nfml_jax.training.jobs import Job, settle
+from nfml_jax.training.jobs import Job, bury, settle
 
 POLL_SECONDS = 0.1
 ERRORS = "stderr.txt"
@@ -100,7 +100,7 @@ def _start(job: Job, slot: _Slot) -> subprocess.Popen:
 
 
 def _bury(job: Job, code: int, stopped: bool) -> None:
-    """A process that died without a word leaves its trials failed, or interrupted."""
+    """What becomes of the trials of a process that died."""
     if not code:
         return
     if stopped:
@@ -109,6 +109,4 @@ def _bury(job: Job, code: int, stopped: bool) -> None:
     ending = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     said = (job.paths[0] / ERRORS).read_text(errors="replace").split("\n")
     last = next((line for line in reversed(said) if line.strip()), "")
-    settle(
-        job, "failed", error=f"its process ended with {ending}{last and f': {last}'}"
-    )
+    bury(job, f"its process ended with {ending}{last and f': {last}'}")

@@ -13,7 +13,7 @@ import threading
 from nfml_jax.errors import UserError
 from nfml_jax.training.executors import Options, import_path, needs
 from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.jobs import Job, run_job, settle
+from nfml_jax.training.jobs import Job, bury, run_job, settle
 
 RETRIES = 3  # of a job whose worker died
 WAIT_SECONDS = 0.5
@@ -78,17 +78,16 @@ class Ray:
             raise no_cluster(self._options.ray_address) from None
 
     def _bury(self, ref, job, stopping):
-        """A job that Ray gave up leaves its trials failed, or interrupted."""
+        """What becomes of the trials of a job that Ray gave up."""
         try:
             self._ray.get(ref)
         except self._ray.exceptions.RayError as problem:
-            lost = [s == "running" for s in job.statuses()]
             if stopping:
-                if any(lost):
+                if "running" in job.statuses():
                     settle(job, "interrupted")
             else:
                 words = str(problem).strip().splitlines() or [type(problem).__name__]
-                settle(job, "failed", error=f"Ray gave it up: {words[-1].strip()}")
+                bury(job, f"Ray gave it up: {words[-1].strip()}")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import time
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.executors import Options, import_path, needs
-from nfml_jax.training.jobs import run_job, settle
+from nfml_jax.training.jobs import bury, run_job, settle
 
 POLL_SECONDS = 1.0
 QUEUE_SECONDS = 10.0  # between two looks at the queue
@@ -112,7 +112,7 @@ def _ended(task, job, latest: float | None, queue) -> bool:
 
 
 def _bury(task, job, stopped: bool, lost: bool):
-    """A job that left no result leaves its trials failed, or interrupted."""
+    """What becomes of the trials of a job that left no result."""
     if stopped:
         if "running" in job.statuses():
             settle(job, "interrupted")
@@ -122,7 +122,7 @@ def _bury(task, job, stopped: bool, lost: bool):
     if lost or task.exception() is not None:
         said = (task.stderr() or "").strip().splitlines()[-1:]
         words = f"its job {task.job_id} ended without a result"
-        settle(job, "failed", error=": ".join([words, *said]))
+        bury(job, ": ".join([words, *said]))
 
 
 class _Queue:

@@ -7,12 +7,10 @@ side gives its tasks, functions that run to the end, and what `serve` tells of i
 """
 
 import sys
-from pathlib import Path
 
-from turns import compiled, torch_on
-
-BINS, BOUND, RATE = 8, 3.0, 1e-4
-ROOT = Path(__file__).resolve().parents[1]
+from flow_setting import BINS, BOUND, RATE, ROOT, named
+from flow_sides_torch import nflows, zuko
+from turns import compiled
 
 
 def jax_tasks(params, log_prob, sample, args):
@@ -139,7 +137,7 @@ def distrax(args):
         return flow(params).sample(seed=key, sample_shape=(n,))
 
     tasks, facts = jax_tasks(params, log_prob, sample, args)
-    return tasks, _of("distrax", distrax.__version__, facts)
+    return tasks, named("distrax", distrax.__version__, facts)
 
 
 def flowjax(args):
@@ -173,104 +171,7 @@ def flowjax(args):
         return whole(params).sample(key, (n,))
 
     tasks, facts = jax_tasks(params, log_prob, sample, args)
-    return tasks, _of("flowjax", flowjax.__version__, facts)
-
-
-def torch_tasks(module, log_prob, sample, args, wait):
-    import torch
-
-    optimizer = torch.optim.Adam(module.parameters(), RATE)
-    x = torch.randn(args.batch, args.dim)
-
-    def train():
-        optimizer.zero_grad()
-        (-log_prob(x).mean()).backward()
-        optimizer.step()
-        wait()
-
-    @torch.no_grad()
-    def log_probs():
-        log_prob(x)
-        wait()
-
-    @torch.no_grad()
-    def samples():
-        sample(args.batch)
-        wait()
-
-    tasks = {"train": train, "log_prob": log_probs, "sample": samples}
-    parameters = sum(p.numel() for p in module.parameters())
-    return tasks, {"version": f"torch {torch.__version__}", "parameters": parameters}
-
-
-def zuko(args):
-    from functools import partial
-
-    import torch
-    import zuko
-    from zuko.flows.coupling import GeneralCouplingTransform
-    from zuko.transforms import MonotonicRQSTransform, PermutationTransform
-
-    layers, wait = [], torch_on(args)
-    for _ in range(args.layers):
-        order = torch.randperm(args.dim)
-        coupling = GeneralCouplingTransform(
-            args.dim,
-            mask=torch.arange(args.dim) < args.dim // 2,
-            univariate=partial(MonotonicRQSTransform, bound=BOUND),
-            shapes=[(BINS,), (BINS,), (BINS - 1,)],
-            hidden_features=(args.hidden,) * 5,
-        )
-        shuffle = zuko.lazy.UnconditionalTransform(
-            PermutationTransform, order, buffer=True
-        )
-        layers += [shuffle, coupling]
-    base = zuko.lazy.UnconditionalDistribution(
-        zuko.distributions.DiagNormal,
-        torch.zeros(args.dim),
-        torch.ones(args.dim),
-        buffer=True,
-    )
-    flow = zuko.lazy.Flow(layers, base)
-    tasks, facts = torch_tasks(
-        flow, lambda x: flow().log_prob(x), lambda n: flow().sample((n,)), args, wait
-    )
-    return tasks, _of("zuko", zuko.__version__, facts)
-
-
-def nflows(args):
-    from importlib.metadata import version
-
-    import torch
-    from nflows.distributions import StandardNormal
-    from nflows.flows import Flow
-    from nflows.nn.nets import ResidualNet
-    from nflows.transforms import (
-        CompositeTransform,
-        PiecewiseRationalQuadraticCouplingTransform,
-        RandomPermutation,
-    )
-
-    def network(inputs, outputs):
-        return ResidualNet(inputs, outputs, args.hidden, num_blocks=2)
-
-    layers, wait = [], torch_on(args)
-    for _ in range(args.layers):
-        coupling = PiecewiseRationalQuadraticCouplingTransform(
-            (torch.arange(args.dim) >= args.dim // 2).int(),
-            network,
-            num_bins=BINS,
-            tails="linear",
-            tail_bound=BOUND,
-        )
-        layers += [RandomPermutation(args.dim), coupling]
-    flow = Flow(CompositeTransform(layers), StandardNormal([args.dim]))
-    tasks, facts = torch_tasks(flow, flow.log_prob, flow.sample, args, wait)
-    return tasks, _of("nflows", version("nflows"), facts)
-
-
-def _of(name, version, facts):
-    return facts | {"version": f"{name} {version}, {facts['version']}"}
+    return tasks, named("flowjax", flowjax.__version__, facts)
 
 
 # normflows is not timed: its spline and network are nflows' own files.

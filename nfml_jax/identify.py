@@ -1,13 +1,14 @@
 """`python -m nfml_jax.identify RUN GALLERY PROBES...`: who is on a picture.
 
-The gallery is a folder, zip or tar of `NAME/picture.jpg`, several for each name if
-there are, or of `NAME.jpg`. A probe less like everyone than the threshold is "unknown".
+The gallery is a folder of `NAME/picture.jpg`, several for each name if there are, or of
+`NAME.jpg`, or a zip or tar of these, or of a folder that is called like it. A probe
+less like everyone than the threshold is "unknown".
 Pictures should be such as were trained on: see `python -m nfml_jax.verify --help`.
 """
 
 import argparse
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -36,10 +37,10 @@ def main(arguments=None) -> None:
     gallery = enrol(model, options.gallery, options.threshold)
     probes = np.stack([model.read(path) for path in options.probes])
     names, scores = gallery.identify(np.asarray(model.embed(probes)))
-    width = max(len(str(path)) for path in options.probes)
+    wide = max(len(str(path)) for path in options.probes), max(map(len, names))
     for path, name, score in zip(options.probes, names, scores, strict=True):
-        print(f"{path!s:{width}}  {name}  {score:.4f}")
-    print(f"{len(gallery.names)} names, threshold {gallery.threshold:.4f}")
+        print(f"{path!s:{wide[0]}}  {name:{wide[1]}}  cosine {score:.4f}")
+    print(f"{len(gallery.names)} names enrolled, threshold {gallery.threshold:.4f}")
 
 
 def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Gallery:
@@ -59,9 +60,15 @@ def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Galler
             )
         embeddings = np.asarray(model.embed(tree.images(paths, model.look)))
     for path, embedding in zip(paths, embeddings, strict=True):
-        name = path.parent.name if len(path.parts) > 1 else path.stem
-        gallery.enrol(name, embedding)
+        gallery.enrol(_name_of(path, root), embedding)
     return gallery
+
+
+def _name_of(path: PurePosixPath, root: Path) -> str:
+    """The name of a picture's folder, or its own where it lies in none."""
+    # The folder that was packed is nobody's.
+    packed = root.is_file() and path.parent.parts == (root.name.split(".")[0],)
+    return path.stem if packed or path.parent.parts == () else path.parent.name
 
 
 if __name__ == "__main__":

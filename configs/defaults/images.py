@@ -22,6 +22,7 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "max_test": 0,
                 "classes": (),  # names of those to train on; (): all
                 "held_out": (),  # names of those to validate and test on instead
+                "without": "",  # a file of `python -m nfml_jax.outliers`
             },
             "augment": {  # each image anew at every step
                 "shift": 2.0,  # up to so many pixels along either axis

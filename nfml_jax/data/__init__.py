@@ -10,6 +10,7 @@ from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.class_splits import choose_classes
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
+from nfml_jax.data.left_out import leave_out
 from nfml_jax.data.lfw import load_lfw
 from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
@@ -39,6 +40,7 @@ def load(
     max_test=None,
     classes=(),
     held_out=(),
+    without=None,
     **options,
 ) -> ImageData:
     """A data set by name, whole in memory: one of `DATASETS`, or `tfds:NAME`.
@@ -56,8 +58,9 @@ def load(
     set, shrinking, a folder's split.
 
     `classes` names those to train on, `held_out` those to test on instead; see
-    `nfml_jax.data.class_splits.choose_classes`. `options` are the data set's own, such
-    as `root` of "image_folder".
+    `nfml_jax.data.class_splits.choose_classes`. `without` is a file that lists training
+    images to leave out (None or "": none); see `nfml_jax.data.left_out`. `options` are
+    the data set's own, such as `root` of "image_folder".
 
     Raises UserError if the data set is unknown, not to be had, or damaged.
     """
@@ -85,7 +88,8 @@ def load(
             train, aside = set_aside(train, validation, seed)
         test = shrink(loaded.test, max_test or None, seed, "max_test")
         loaded = replace(loaded, train=train, validation=aside, test=test)
-    return make_image_data(**vars(loaded))
+    data = make_image_data(**vars(loaded))
+    return leave_out(data, without) if without else data
 
 
 def _loader(name):

@@ -15,10 +15,12 @@ from ml_collections import config_flags
 import nfml_jax
 from experiments import make_experiment
 from experiments.margin import MarginExperiment
-from nfml_jax import export, gallery, plots
+from nfml_jax import export, gallery, outliers, plots
 from nfml_jax import trained as trained_model
+from nfml_jax.data import load
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
+from nfml_jax.evaluation import geometry
 from nfml_jax.heads import TargetProbability, make_head
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.writers import read_metrics
@@ -128,6 +130,22 @@ def trained(tmp_path_factory, manual_dir):
         **{"data.max_train": 0, "data.max_test": 0, "head.warmup_steps": 100},
     )
     return path / "run", outcome
+
+
+@few_pairs
+def test_outliers_are_listed_and_left_out(trained, tmp_path, capsys):
+    path, outcome = trained
+    listed = tmp_path / "odd.json"
+    arguments = [str(path), "--degrees", "5", "--output", str(listed)]
+    assert outliers.main(arguments) == 0
+    model, data = nfml_jax.load(path), trained_model.data_of(path)
+    embeddings, labels = model.embed(data.train.images), data.train.labels
+    far = geometry.target_angles(embeddings, model.class_weights, labels) > 5
+    assert 0 < far.sum() < len(far)
+    said = f"{far.sum():,} of {len(far):,} training images lie more than 5°"
+    assert capsys.readouterr().out.startswith(said)
+    fewer = load(**outcome.result["config"]["data"] | {"without": str(listed)})
+    np.testing.assert_array_equal(fewer.train.labels, labels[~far])
 
 
 @few_pairs

@@ -12,7 +12,7 @@ from PIL import Image
 
 import nfml_jax
 from experiments import make_experiment
-from nfml_jax import identify, verify
+from nfml_jax import identify, outliers, verify
 from nfml_jax.data import load
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS
@@ -70,12 +70,14 @@ def test_triplets_gather_classes(run):
         assert f'"train/{name}"' in logged
 
 
-def test_a_trained_metric_comes_back(run):
+def test_a_trained_metric_comes_back(run, capsys):
     model = nfml_jax.load(run[0])
     images = np.zeros((3, 28, 28, 1), np.uint8)
     assert model.embed(images).shape == (3, 8)
     assert model.verify(images, images).same.all()
     assert not hasattr(model, "logits")
+    assert outliers.main([str(run[0])]) == 2
+    assert "has no class weights to be far from" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,7 @@ def test_two_pictures_are_verified(run, pictures, tmp_path, capsys):
 
 def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
     gallery = tmp_path / "gallery"
+    (tmp_path / "flat").mkdir()
     for name in "0123":
         (gallery / name).mkdir(parents=True)
         shutil.copy(pictures / name / "0.png", gallery / name)
@@ -122,6 +125,13 @@ def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
     assert identify.main([str(run[0]), str(gallery), *probes]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[:3]] == ["0", "3", "unknown"]
+    assert lines[3].startswith("4 names enrolled, threshold ")
+    for name in "03":
+        shutil.copy(pictures / name / "0.png", tmp_path / "flat" / f"{name}.png")
+    packed = shutil.make_archive(tmp_path / "flat", "zip", tmp_path, "flat")
+    assert identify.main([str(run[0]), packed, *probes]) == 0
+    flat = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in flat[:2]] == ["0", "3"]
     assert identify.main([str(run[0]), str(tmp_path / "none"), *probes]) == 2
     (tmp_path / "empty").mkdir()
     assert identify.main([str(run[0]), str(tmp_path / "empty"), *probes]) == 2

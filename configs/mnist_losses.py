@@ -13,7 +13,7 @@ trained on 0 to 5 and tested on 6 to 9:
 
     python launch.py --config=configs/mnist_losses.py:triplet \
         --config.data.classes="('0','1','2','3','4','5')" \
-        --config.data.held_out="('6','7','8','9')"
+        --config.data.held_out="('6','7','8','9')" --config.sampler.per_class=20
 
 Three epochs, about two minutes of CPU time a run; what came out is in
 results/mnist_losses.

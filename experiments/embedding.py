@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from experiments.one_shot import one_shot_accuracies
+from experiments import one_shot
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
@@ -43,7 +43,7 @@ class EmbeddingExperiment:
         self._configure(config)
         train = images.train
         self.train_arrays = {"image": train.images, "label": train.labels}
-        self._unmeasured = _unmeasured(images)
+        self._unmeasured = _unmeasured(images) | one_shot.unmeasured(config)
 
     def with_config(self, config: dict) -> "EmbeddingExperiment":
         """The same images under a config that differs in numbers, traced or not."""
@@ -116,7 +116,7 @@ class EmbeddingExperiment:
             report.metrics |= under("retrieval", found)
         if "one_shot" in self.config:
             embed = partial(apply, self._embed, variables)
-            found = one_shot_accuracies(self.config, embed, embeddings, test.labels)
+            found = one_shot.accuracies(self.config, embed, embeddings, test.labels)
             report.metrics |= under("one_shot", found)
         report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:

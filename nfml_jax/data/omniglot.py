@@ -26,6 +26,8 @@ SPLITS = {
     "characters": ("images_background", 964),
 }
 EVALUATION = ("images_evaluation", 659)
+# Splits that also train on characters of the evaluation set, of which the 20 runs are.
+MIXED = ("vinyals", "characters")
 
 # Of the 1,623 characters, so many are trained on by Vinyals et al. (2016).
 TRAINED_CHARACTERS = 1200

@@ -149,7 +149,7 @@ def sweep(config: dict, text: str) -> int:
     """Run, or list, the trials of a sweep over `config`."""
     for flag in ("distributed", "profile"):
         if flags.FLAGS[flag].value:
-            raise UserError(f"--{flag} is of one run; leave out --sweep.")
+            raise UserError(f"--{flag} is about one run; leave it out, or --sweep.")
     trials = make_trials(config, read_sweep(text, config))
     folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
     executor = make_executor(EXECUTOR.value or default_executor(), options())

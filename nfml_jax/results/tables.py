@@ -9,7 +9,7 @@ import numpy as np
 
 from nfml_jax.results.groups import Group, group, half_width
 from nfml_jax.results.significance import LEVEL, even_with_best
-from nfml_jax.training.terminal import format_metric
+from nfml_jax.training.units import format_metric
 
 ABSENT = "–"
 EVEN = "≈"

@@ -6,17 +6,14 @@ read, too little memory) is never taken for it.
 """
 
 import contextlib
-import logging
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
-from orbax.checkpoint import checkpoint_managers
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.integrity import (
@@ -27,13 +24,12 @@ from nfml_jax.training.integrity import (
     leaf_types,
     verify,
 )
-from nfml_jax.training.processes import alone, is_first, together
+from nfml_jax.training.orbax_options import keeping, reading, without_absl_warnings
+from nfml_jax.training.processes import is_first, together
 from nfml_jax.training.run_directory import differences
 from nfml_jax.training.step import TrainState
 
 PyTree = Any
-
-KEEP_LATEST = 2
 
 
 class Checkpoints:
@@ -48,30 +44,18 @@ class Checkpoints:
         self, directory: Path, *, best: str | None = None, write: bool = False
     ):
         self.directory = Path(directory).resolve()
-        self._best = best
+        self.best = best
         self._ranks: dict[int, float | None] = {}
-        if not write:
-            # `create` and `save_interval_steps` as orbax would set them, with a warning
-            # each. Who reads, reads alone.
-            options = ocp.CheckpointManagerOptions(
-                read_only=True,
-                create=False,
-                save_interval_steps=0,
-                multiprocessing_options=by_itself(),
-            )
-        else:
-            options = ocp.CheckpointManagerOptions(
-                cleanup_tmp_directories=True,
-                preservation_policy=_LatestAndBest(self._best_of),
-            )
-        with _without_absl_warnings():
+        options = keeping(self._best_of) if write else reading()
+        with without_absl_warnings():
             self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.close()
+        self.wait()
+        self._manager.close()
 
     def save(
         self, step: int, state: TrainState, meta: dict, metrics: dict | None = None
@@ -81,7 +65,7 @@ class Checkpoints:
         `metrics` make the checkpoint a candidate for the best one.
         """
         model, optimizer = _parts(state)
-        rank = self._ranks[step] = (metrics or {}).get(self._best)
+        rank = self._ranks[step] = (metrics or {}).get(self.best)
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -151,10 +135,6 @@ class Checkpoints:
     def wait(self) -> None:
         """Return once pending saves are on disk."""
         self._manager.wait_until_finished()
-
-    def close(self) -> None:
-        self.wait()
-        self._manager.close()
 
     def _best_of(self, steps: Iterable[int]) -> int | None:
         """Of equals the earliest."""
@@ -250,40 +230,6 @@ class Checkpoints:
                 (self.directory / str(step)).rename(target)
         self._manager.reload()
         return target
-
-
-def by_itself() -> ocp.options.MultiprocessingOptions:
-    """Of several processes this one alone, without awaiting the others."""
-    if alone():
-        return ocp.options.MultiprocessingOptions()
-    this = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"{this}"
-    )
-
-
-@dataclass
-class _LatestAndBest(checkpoint_managers.PreservationPolicy):
-    """Orbax's own forgets, in a resumed run, the metrics of earlier processes."""
-
-    best_of: Callable[[Iterable[int]], int | None]
-
-    def should_preserve(self, checkpoints, *, context):
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        kept = {*sorted(steps)[-KEEP_LATEST:], self.best_of(steps)}
-        return [step in kept for step in steps]
-
-
-@contextlib.contextmanager
-def _without_absl_warnings():
-    """Orbax warns that a folder opened for reading is opened for reading."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _parts(state: TrainState):

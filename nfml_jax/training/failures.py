@@ -1,11 +1,13 @@
 """What ends a run that is nobody's mistake, in a sentence that says what to do."""
 
 import errno
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.integrity import first_line
+from nfml_jax.training.meter import Diverged
 from nfml_jax.training.processes import alone
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -13,6 +15,28 @@ FULL_WORDS = ("No space left on device", "Disk quota exceeded")
 
 # Of XLA's collectives and of JAX's runtime, when a process isn't there any more.
 GONE_WORDS = ("Connection reset", "Connection closed", "heartbeat", "remote process")
+
+
+def interruption_in_words(wish: str, kept: int, total: int, run_dir: Path) -> str:
+    """Of a run that was stopped by a `wish`, when step `kept` was safe on disk."""
+    where = f"at step {kept:,} of {total:,}, saved" if kept else "before the first step"
+    return (
+        f"Stopped by {wish} {where}; the same command with "
+        f"--workdir={shlex.quote(str(run_dir))} resumes."
+    )
+
+
+def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
+    """Of a run at this learning rate, when step `kept` was safe on disk."""
+    last = (
+        f"the last good checkpoint is that of step {kept:,}"
+        if kept
+        else "there is no checkpoint before it"
+    )
+    return (
+        f"The run diverged at step {divergence.step:,}: {divergence}; the learning "
+        f"rate was {rate:.3g}, and {last}."
+    )
 
 
 def explained(problem: BaseException, run_dir: Path) -> BaseException:

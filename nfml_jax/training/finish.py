@@ -1,14 +1,28 @@
 """What a finished run leaves: its figures, its last log entries, and the result."""
 
 from pathlib import Path
+from typing import Any
 
 from nfml_jax import plots
 from nfml_jax.names import flatten
 from nfml_jax.results import RESULTS_FILE
+from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.experiment import Experiment, Report
 from nfml_jax.training.projector import write_embedding
 from nfml_jax.training.provenance import revision, versions
+from nfml_jax.training.step import TrainState
 from nfml_jax.training.writers import METRICS_FILE, RunWriter, read_metrics
+
+PyTree = Any
+
+
+def choose(state: TrainState, saved: Checkpoints, which: str) -> tuple[PyTree, dict]:
+    """The variables of the "last" state or the "best" saved, and which these are."""
+    if which == "last":
+        return state.variables(), {"checkpoint": "last", "step": int(state.step)}
+    with Checkpoints(saved.directory, best=saved.best) as reader:
+        variables, meta = reader.restore_model("best")
+    return variables, {"checkpoint": "best", "step": meta["step"]}
 
 
 def write_report(

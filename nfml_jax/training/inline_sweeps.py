@@ -59,7 +59,8 @@ def _values(name: str, text: str, there: Any) -> list:
             values.append(_value(name, word, there))
     if not values:
         raise UserError(
-            f"the sweep gives {name} no value in {text!r}; a range a:b ends below b."
+            f"the sweep gives {name} no value in {text!r}; write {name}=VALUE,VALUE or "
+            "a range a:b, which ends below b."
         )
     return values
 

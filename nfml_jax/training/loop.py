@@ -22,13 +22,15 @@ from nfml_jax.training.interrupts import Interrupts
 from nfml_jax.training.pace import Dispatches
 from nfml_jax.training.processes import (
     alone,
+    check_same,
     is_first,
     largest,
     own_devices,
     together,
 )
 from nfml_jax.training.profiling import Span, Tracer
-from nfml_jax.training.run import Clock, Outcome, Run
+from nfml_jax.training.rates import Clock
+from nfml_jax.training.run import Outcome, Run
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
@@ -52,6 +54,7 @@ def train_and_evaluate(
     """
     terminal = (terminal or Terminal()) if is_first() else silent()
     check_config(config)
+    check_same(config)
     with together():
         directory = RunDirectory(workdir, config, writes=is_first())
     with directory:
@@ -158,7 +161,8 @@ def _train(program, dispatch, runs, state, interrupts, clock, tracer) -> TrainSt
         began = time.monotonic()
         data = program.data(step)
         waited = time.monotonic() - began
-        state = dispatches.run(state, step, steps, *data, waited=waited)
+        with tracer.step(step):
+            state = dispatches.run(state, step, steps, *data, waited=waited)
         step += steps
         evaluate = schedule.due(schedule.evaluate, step)
         save = schedule.due(schedule.checkpoint, step)

@@ -5,10 +5,12 @@ computed by the devices of all. Process 0 alone writes logs, figures and the res
 """
 
 import contextlib
+import json
 import os
 import socket
 import sys
 import time
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -159,6 +161,20 @@ def together():
             )
     if failure is not None:
         raise failure
+
+
+def check_same(config: dict) -> None:
+    """UserError, in all processes, unless they have the same config."""
+    if alone():
+        return
+    text = json.dumps(config, sort_keys=True)
+    number = zlib.crc32(text.encode()) % 2**24  # which a float32 can hold
+    high, low = largest(number, -number)
+    if high + low:
+        raise UserError(
+            "the processes of this run have different configs; start all of them with "
+            "the same flags, but for --process_id."
+        )
 
 
 def own_devices(devices: Iterable[jax.Device]) -> list[jax.Device]:

@@ -1,10 +1,12 @@
 """A trace of some steps, which TensorBoard's profile page and Perfetto open.
 
 It lies in the run directory under `plugins/profile/`, where TensorBoard looks for it;
-ui.perfetto.dev opens its `perfetto_trace.json.gz`.
+ui.perfetto.dev opens its `perfetto_trace.json.gz`. A step that is traced is a dispatch
+of its own, so that both pages know where it begins.
 """
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from nfml_jax.errors import UserError
 
 if TYPE_CHECKING:
     from nfml_jax.training.run import Run
+
+STEP = "train"  # what a step is called in a trace
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,18 @@ class Tracer:
         return step in self._edges
 
     def next(self, step: int, event: int) -> int:
-        """The next step at which a trace begins or ends, or the `event` before it."""
+        """The next step that must begin a dispatch, if there is one before `event`."""
+        if self._running:
+            return step + 1
         return min([edge for edge in self._edges if edge > step] + [event])
+
+    def step(self, number: int) -> AbstractContextManager:
+        """Around a dispatch: names its step in the trace."""
+        if not self._running:
+            return nullcontext()
+        from jax.profiler import StepTraceAnnotation
+
+        return StepTraceAnnotation(STEP, step_num=number)
 
     def turn(self, step: int) -> None:
         """Begin or end the trace that is due at `step`."""
@@ -80,8 +94,14 @@ class Tracer:
         elif step == self._edges[0]:
             import jax
 
-            folder = self._run.directory.path
-            jax.profiler.start_trace(folder, create_perfetto_trace=True)
+            # A million events are kept, and each of Python's calls would be one.
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0
+            jax.profiler.start_trace(
+                self._run.directory.path,
+                create_perfetto_trace=True,
+                profiler_options=options,
+            )
             self._running = True
 
     def _stop(self):
@@ -89,3 +109,5 @@ class Tracer:
 
         self._running = False
         jax.profiler.stop_trace()
+        folder = self._run.directory.path / "plugins" / "profile"
+        self._run.terminal.note(f"The trace is in {folder}.")

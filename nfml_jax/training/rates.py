@@ -1,4 +1,21 @@
-"""How fast a run is: what a clock says of the steps since the last line of the log."""
+"""What a clock says of a run: how fast its steps are, and what it has cost."""
+
+import time
+
+
+class Clock:
+    """Wall and CPU seconds, charged in equal parts to the runs that they were for."""
+
+    def __init__(self, began: tuple[float, float]):
+        self._last = began
+
+    def charge(self, *runs) -> None:
+        """The time since the last call was spent on these runs: it adds to `spent`."""
+        now = time.time(), time.process_time()
+        for run in runs:
+            passed = zip(run.spent, now, self._last, strict=True)
+            run.spent = tuple(s + (n - last) / len(runs) for s, n, last in passed)
+        self._last = now
 
 
 class Rates:

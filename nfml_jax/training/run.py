@@ -5,8 +5,6 @@ its state; what it leaves on disk is the same.
 """
 
 import contextlib
-import shlex
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +12,19 @@ from dataclasses import dataclass
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.finish import make_result, write_report
+from nfml_jax.training.failures import divergence_in_words, interruption_in_words
+from nfml_jax.training.finish import choose, make_result, write_report
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.interrupts import Interrupted, Interrupts
 from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.processes import is_first, largest, own
-from nfml_jax.training.rates import Rates
+from nfml_jax.training.rates import Clock, Rates
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import place
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.terminal import Terminal, format_flops
+from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.units import format_flops
 from nfml_jax.training.writers import NoWriter, RunWriter
 
 # From this share of the time on, waiting for data is worth a word.
@@ -42,21 +42,6 @@ class Outcome:
     status: str
     step: int
     result: dict | None = None
-
-
-class Clock:
-    """Wall and CPU seconds, charged in equal parts to the runs that they were for."""
-
-    def __init__(self, began: tuple[float, float]):
-        self._last = began
-
-    def charge(self, *runs: "Run") -> None:
-        """The time since the last call was spent on these runs."""
-        now = time.time(), time.process_time()
-        for run in runs:
-            passed = zip(run.spent, now, self._last, strict=True)
-            run.spent = tuple(s + (n - last) / len(runs) for s, n, last in passed)
-        self._last = now
 
 
 class Run:
@@ -197,8 +182,9 @@ class Run:
 
     def is_enough(self, step: int) -> bool:
         """Whether validation was no better for as long as the schedule has patience."""
-        patience, best = self.schedule.patience, self.saved.best_step()
-        if not patience or best is None:
+        patience = self.schedule.patience
+        best = self.saved.best_step() if patience else None
+        if best is None:
             return False
         (enough,) = largest(step - best >= patience)  # of several processes, all stop
         return bool(enough)
@@ -222,12 +208,7 @@ class Run:
             return
         # Training is safe on disk, so from here on a wish to stop is granted at once.
         self.apply.interrupted = self.interrupts.check
-        variables = state.variables()
-        reported = {"checkpoint": "last", "step": step}
-        if self.setup.settings["report"] == "best":
-            with Checkpoints(self.saved.directory, best=self.experiment.best) as saved:
-                variables, meta = saved.restore_model("best")
-            reported = {"checkpoint": "best", "step": meta["step"]}
+        variables, reported = choose(state, self.saved, self.setup.settings["report"])
         if self.rates.input_wait > INPUT_BOUND:
             self.terminal.note(
                 f"Steps awaited their data {self.rates.input_wait:.0%} of the time: "
@@ -265,30 +246,15 @@ class Run:
     def _interrupted(self, wish):
         self.saved.wait()
         self.directory.status("interrupted", self.kept)
-        where = (
-            f"at step {self.kept:,} of {self.schedule.total:,}, saved"
-            if self.kept
-            else "before the first step"
-        )
-        self.terminal.note(
-            f"Stopped by {wish} {where}; the same command with "
-            f"--workdir={shlex.quote(str(self.directory.path))} resumes."
-        )
+        path, total = self.directory.path, self.schedule.total
+        self.terminal.note(interruption_in_words(wish, self.kept, total, path))
         self.outcome = Outcome("interrupted", self.kept)
 
     def _diverged(self, divergence):
         self.end()
         self.saved.wait()
-        last = (
-            f"the last good checkpoint is that of step {self.kept:,}"
-            if self.kept
-            else "there is no checkpoint before it"
-        )
         rate = float(self.setup.learning_rate(divergence.step))
-        sentence = (
-            f"The run diverged at step {divergence.step:,}: {divergence}; the learning "
-            f"rate was {rate:.3g}, and {last}."
-        )
+        sentence = divergence_in_words(divergence, rate, self.kept)
         self.directory.status(
             "diverged",
             self.kept,

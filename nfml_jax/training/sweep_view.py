@@ -16,8 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nfml_jax.training.terminal import Terminal, format_metric, format_seconds
+from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.trial_progress import PROGRESS_FILE, Standing, standing
+from nfml_jax.training.units import format_metric, format_seconds
 
 # In the order in which a full screen shows them.
 STYLES = {
@@ -28,6 +29,8 @@ STYLES = {
     "done": "green",
     "pending": "dim",
 }
+# Of the totals; what is done stands before them.
+NOTED = [status for status in STYLES if status not in ("done", "pending")]
 BAR_COLUMNS = 16
 WIDE = 72  # columns of a screen that has room for bars
 SPARE_LINES = 3  # of the screen, below the trials
@@ -81,14 +84,16 @@ class SweepView:
         return Group(table, self._totals(counts, len(rows) - room))
 
     def _totals(self, counts: Counter, hidden: int) -> Text:
-        words = [f"{counts[s]} {s}" for s in STYLES if counts[s]]
+        """The most important first: a narrow screen leaves out the last."""
+        words = [f"{counts['done']} of {counts.total()} done"]
         spent = time.monotonic() - self._began
-        words.append(f"{format_seconds(spent)} so far")
         left = counts["running"] + counts["pending"]
         if self._ended and left:
-            words.append(f"about {format_seconds(spent / self._ended * left)} left")
+            words.append(f"{format_seconds(spent / self._ended * left)} left")
+        words += [f"{counts[s]} {s}" for s in NOTED if counts[s]]
+        words.append(f"{format_seconds(spent)} so far")
         if hidden > 0:
-            words.insert(0, f"{hidden} more trials are not shown")
+            words.append(f"{hidden} not shown")
         return Text(", ".join(words), "bold", no_wrap=True, overflow="ellipsis")
 
     def _standing(self, path: Path) -> Standing:
@@ -102,10 +107,17 @@ class SweepView:
 def _cells(at: Standing, bar: bool) -> list:
     """Status, bar, steps and loss of a trial."""
     known = at.total > 0
-    drawn = ProgressBar(total=at.total, completed=at.step, width=BAR_COLUMNS)
+    style = STYLES[at.status]
+    drawn = ProgressBar(
+        total=at.total,
+        completed=at.step,
+        width=BAR_COLUMNS,
+        complete_style=style,
+        finished_style=style,
+    )
     loss = "" if at.loss is None else f"loss {format_metric('loss', at.loss)}"
     return [
-        Text(at.status, STYLES[at.status]),
+        Text(at.status, style),
         drawn if known and bar else "",
         f"{math.floor(100 * at.step / at.total)}%" if known else "",
         loss,

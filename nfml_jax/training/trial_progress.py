@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nfml_jax.training.progress import PlainProgress
 from nfml_jax.training.run_directory import read_json, replace_json
-from nfml_jax.training.terminal import PlainProgress, Terminal
+from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.writers import METRICS_FILE
 
 PROGRESS_FILE = "progress.json"

@@ -84,7 +84,7 @@ def run_trials(
     records = {path: read_run(path) for path in paths}
     left = sum(len(job.trials) for job in jobs)
     before = f", {len(trials) - left} of them before" if left < len(trials) else ""
-    terminal.note(f"{len(trials)} trials in {folder}{before}")
+    terminal.note(f"{_count(len(trials), 'trial')} in {folder}{before}")
     try:
         with Interrupts() as interrupts, SweepView(terminal, paths) as view:
             _keep(folder, records)
@@ -116,9 +116,14 @@ def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) ->
         "  ".join(c[:w].ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    sizes = ", ".join(str(len(job.trials)) for job in jobs)
-    together = f" ({sizes} trials)" if len(jobs) < len(places) else ""
-    return "\n".join([*lines, f"{len(trials)} trials, {len(jobs)} programs{together}"])
+    total = f"{_count(len(trials), 'trial')}, {_count(len(jobs), 'program')}"
+    if len(jobs) < len(places):
+        total += " of " + ", ".join(str(len(job.trials)) for job in jobs)
+    return "\n".join([*lines, total])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _forget_divergence(job: Job) -> None:

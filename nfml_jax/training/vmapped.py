@@ -21,7 +21,8 @@ from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.interrupts import Interrupts
 from nfml_jax.training.jobs import LOG, Job, read_status, run_job
 from nfml_jax.training.loop import to_the_end
-from nfml_jax.training.run import Clock, Run
+from nfml_jax.training.rates import Clock
+from nfml_jax.training.run import Run
 from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import replicate

@@ -104,6 +104,20 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
+    "record, code",
+    [
+        ({"status": "done"}, 0),
+        ({"status": "interrupted"}, 0),
+        ({"status": "interrupted", "error": "it was killed"}, 1),
+        ({"status": "failed", "error": "a reason"}, 1),
+        ({"status": "diverged", "error": "a culprit"}, 3),
+    ],
+)
+def test_a_trial_has_the_exit_code_of_how_it_ended(record, code):
+    assert command.exit_code(record) == code
+
+
+@pytest.mark.parametrize(
     "arguments, sentence",
     [
         ([], "no config is given"),
@@ -120,6 +134,13 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
         ([SMOKE, "--config.head=1"], "no field 'head'"),
         ([SMOKE, "--dry_run"], "--dry_run is about the runs of a --sweep; give one"),
         ([SMOKE, "--jobs=2"], "--jobs is about"),
+        ([SMOKE, "--slurm=partition=gpu"], "--slurm is about the runs of a --sweep"),
+        (
+            [SMOKE, "--sweep=seed=0:2", "--ray_address=a:1"],
+            "about --executor=ray; give",
+        ),
+        ([SMOKE, "--sweep=seed=0:2", "--executor=here", "--jobs=2"], "=local or"),
+        ([SMOKE, "--process_id=1"], "one of several processes; give --distributed"),
         ([SMOKE, "--profile=9:3"], "--profile=9:3 is not START:STOP"),
         ([SMOKE, "--sweep=configs/sweeps/plan_zoo.py"], "plane_zoo.py'"),
         ([SMOKE, "--sweep=configs/plane.py"], "it has no function get_sweep"),
@@ -198,7 +219,7 @@ def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, caps
 
     monkeypatch.chdir(ROOT)
     listed = sweep(dry_run=True)
-    assert "1 trials" in listed and not (tmp_path / "runs").exists()
+    assert "1 trial, 1 program" in listed and not (tmp_path / "runs").exists()
     assert "1 done" in sweep(dry_run=False)
     assert "1 of them before" in sweep(dry_run=False)
     (run,) = results.find_results([tmp_path / "runs"])

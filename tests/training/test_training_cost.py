@@ -1,5 +1,7 @@
 """What a step costs, how fast a run is, and the trace of some of its steps."""
 
+import gzip
+import json
 import re
 
 import jax
@@ -11,12 +13,12 @@ from regression import Regression, config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nfml_jax.errors import UserError
-from nfml_jax.training import sharding
+from nfml_jax.training import profiling, sharding
 from nfml_jax.training.cost import Counted
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.profiling import Span
 from nfml_jax.training.rates import Rates
-from nfml_jax.training.terminal import format_flops
+from nfml_jax.training.units import format_flops
 from nfml_jax.training.writers import read_metrics
 
 W = np.full((16, 16), 0.1, np.float32)
@@ -94,11 +96,15 @@ def test_a_traced_run_is_the_run(tmp_path, capsys):
     assert not traced.exists()
     train_and_evaluate(Regression, settings, traced, profile=Span.parse("5:7"))
     said = capsys.readouterr().out
+    assert f"The trace is in {traced}" in said
     assert re.search(r"arithmetic +\d.* FLOP a step|arithmetic +\d.*kFLOP a step", said)
     train_and_evaluate(Regression, settings, whole)
-    names = {path.name for path in (traced / "plugins" / "profile").rglob("*")}
-    assert "perfetto_trace.json.gz" in names
-    assert any(name.endswith(".xplane.pb") for name in names)
+    files = {path.name: path for path in (traced / "plugins/profile").rglob("*")}
+    assert any(name.endswith(".xplane.pb") for name in files)
+    with gzip.open(files["perfetto_trace.json.gz"], "rt") as file:
+        events = json.load(file)["traceEvents"]
+    steps = [e["args"]["step_num"] for e in events if e.get("name") == profiling.STEP]
+    assert sorted(steps) == ["5", "6"]
     assert not (whole / "plugins").exists()
     losses = [
         [line.get("train/loss") for line in read_metrics(path / "metrics.jsonl")]

@@ -33,7 +33,7 @@ def losses(path):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     settings = json.dumps(config(**SETTINGS))
-    said = run_script("several_processes.py", str(folder), settings, timeout=150)
+    said = run_script("several_processes.py", str(folder), settings, timeout=300)
     (folder / "said.json").write_text(said.strip().splitlines()[-1])
     return folder
 
@@ -65,10 +65,12 @@ def test_how_processes_end(folder):
     told = said["told"]
     assert told["codes"] == [0, 0] and told["status"] == "interrupted"
     assert 12 <= told["step"] < 30
-    # Of one that is killed the other says so, at once.
-    killed = said["killed"]
+    # Of one that is killed the other says so, the first or not, in one sentence.
+    killed, orphaned = said["killed"], said["orphaned"]
     assert killed["codes"] == [2, -9] and killed["status"] == "failed"
-    assert "another process of this run is gone" in killed["words"][0]
+    assert orphaned["codes"] == [-9, 2] and orphaned["status"] == "running"
+    for (words,) in (killed["words"][0], orphaned["words"][1]):
+        assert words.startswith("error: another process of this run is gone")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,21 @@ def test_how_processes_end(folder):
 def test_mistakes_in_the_flags_of_a_process(given, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
         processes.join(*given, timeout=1)
+
+
+def test_processes_of_different_configs_get_a_sentence(monkeypatch):
+    said = []  # what each process would tell the others
+
+    def largest(*values):
+        said.append(values)
+        return np.max(said, axis=0).tolist()
+
+    monkeypatch.setattr(processes, "alone", lambda: False)
+    monkeypatch.setattr(processes, "largest", largest)
+    processes.check_same(config())
+    processes.check_same(config())
+    with pytest.raises(UserError, match="different configs; start all of them"):
+        processes.check_same(config(seed=1))
 
 
 def test_a_dead_coordinator_is_given_up_in_time():

@@ -38,13 +38,14 @@ def drawn(view, width, height):
     return console.file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("width, height", [(100, 24), (40, 10), (100, 1000)])
+@pytest.mark.parametrize("width, height", [(80, 24), (40, 10), (100, 1000)])
 def test_the_screen_holds_the_view_and_what_runs_is_in_it(paths, width, height):
     view = SweepView(Terminal(stream=io.StringIO(), interactive=True), paths)
     lines = drawn(view, width, height)
     assert len(lines) < height and all(len(line) <= width for line in lines)
     assert sum("running" in line for line in lines[:-1]) == 3
-    assert "3 running" in lines[-1] or "more trials" in lines[-1]
+    assert lines[-1].startswith("18 of 200 done, 3 running")
+    assert width < 80 or "3 failed, 3 diverged, 3 interrupted" in lines[-1]
 
 
 def test_a_line_says_how_far_a_trial_is(paths):

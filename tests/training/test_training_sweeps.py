@@ -106,7 +106,7 @@ def test_a_sweep_written_out_is_a_product_of_typed_values(text, sweep):
     "text, sentence",
     [
         ("sed=1", "did you mean 'seed'"),
-        ("seed=", "gives seed no value"),
+        ("seed=", "gives seed no value in ''; write seed=VALUE"),
         ("seed=5:5", "gives seed no value"),
         ("seed=1,x", "seed = 'x' is not a whole number"),
         ("seed=0.5", "is not a whole number"),

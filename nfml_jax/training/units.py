@@ -1,0 +1,42 @@
+"""Numbers as a person reads them."""
+
+import math
+import re
+
+# Metrics by the words of their names, first match first; what matches none has no unit.
+UNITS = (
+    ({"angle", "angles"}, lambda value: f"{value:.2f}°"),
+    ({"threshold"}, lambda value: f"{value:.4f}"),
+    ({"accuracy", "eer", "tar", "auc"}, lambda value: f"{100 * value:.2f}%"),
+)
+
+
+def format_metric(name: str, value: float | str) -> str:
+    """A metric as a person reads it: 98.70%, 35.21°, 0.6123; a string stays itself."""
+    if isinstance(value, str):
+        return value
+    value = float(value)
+    if not math.isfinite(value):
+        return str(value)
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    for known, form in UNITS:
+        if words & known:
+            return form(value)
+    if value.is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.2e}"
+
+
+def format_flops(flops: float, per: str = "") -> str:
+    """A number of operations: 812 FLOP, 2.35 GFLOP/s."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if flops < 999.5 or prefix == "P":
+            return f"{flops:.3g} {prefix}FLOP{per}"
+        flops /= 1000
+
+
+def format_seconds(seconds: float) -> str:
+    """``0:42``, ``12:05`` or ``27:46:40``."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

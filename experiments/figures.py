@@ -35,7 +35,7 @@ BALLS_SET, BALLS_COLUMNS = (
 )
 BALLS = ("euclidean", "covariance", "nca", "lmnn", "itml")
 NEIGHBOURS = 5
-BALL_RADIUS = 0.4
+BALL_RADIUS = 0.3
 """Of a Euclidean ball; the others have its area, as a metric's size means nothing."""
 
 HEADS = ("softmax", "normface", "sphereface", "cosface", "arcface")
@@ -72,13 +72,14 @@ def metric_balls() -> Figure:
         )
     low, high = np.quantile(x, [0.2, 0.8], axis=0)
     centres = [low, high, (low[0], high[1]), (high[0], low[1])]
-    classes, names = data.context.classes, BALLS_COLUMNS
+    classes = data.context.classes
+    names = [f"{name}\n(standardised)" for name in BALLS_COLUMNS]
     return plots.metric_balls(matrices, centres, held_out, theirs, classes, names)
 
 
 def pair_regions() -> Figure:
     """A point's loss, as a positive and a negative, and what it is to a miner."""
-    size = 201
+    size = 501
     grid = jnp.asarray(plots.grid_points(AROUND, size))
     anchor = jnp.zeros((1, 2))
     contrastive = LOSSES["contrastive"](margin=MARGINS_SHOWN[0])

@@ -50,7 +50,7 @@ def metric_balls(
         max(2.1 * len(matrices) + 0.5, 4), round(2.1 * height + 1.2, 1)
     )
     figure.get_layout_engine().set(w_pad=0.04)
-    axes = figure.subplots(1, len(matrices), squeeze=False)
+    axes = figure.subplots(1, len(matrices), squeeze=False, sharey=True)
     for cell, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         cell.scatter(*points.T, c=colours[labels], s=6, alpha=0.5, linewidths=0)
         outline = np.linalg.solve(matrix, circle).T
@@ -182,8 +182,9 @@ def pair_regions(
         heat = cell.contourf(*sides, values, levels=LEVELS, cmap=HEAT)
         # Where it begins to cost anything.
         cell.contour(*sides, values > 0, levels=[0.5], colors="white", linewidths=0.8)
-        cell.plot(0, 0, color="white", marker="o", markersize=4)
+        _point(cell, "anchor", (0.0, 0.0), "white")
         bar = figure.colorbar(heat, ax=cell, shrink=0.75)
+        bar.set_label("loss", fontsize=style.TEXT)
         bar.ax.tick_params(labelsize=style.SMALL)
         bar.outline.set_visible(False)
         style.tidy(cell, title=name)
@@ -195,22 +196,29 @@ def pair_regions(
             )
         handles.append(Patch(facecolor=colour, alpha=0.5, label=name))
     for name, place in points.items():
-        cells[-1].plot(*place, color=style.INK, marker="o", markersize=4)
-        cells[-1].annotate(
-            name,
-            place,
-            xytext=(0, 5),
-            textcoords="offset points",
-            fontsize=style.SMALL,
-            color=style.INK,
-            ha="center",
-        )
+        _point(cells[-1], name, place, style.INK)
     style.tidy(cells[-1], title=regions_title)
     for cell in cells:
         cell.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal")
+        cell.set_xlabel("embedding dimension 1", fontsize=style.TEXT)
         cell.grid(visible=False)
+    cells[0].set_ylabel("embedding dimension 2", fontsize=style.TEXT)
     _legend_below(figure, handles)
     return figure
+
+
+def _point(axes: Axes, name: str, place, colour) -> None:
+    """A point with its name above it."""
+    axes.plot(*place, color=colour, marker="o", markersize=4)
+    axes.annotate(
+        name,
+        place,
+        xytext=(0, 5),
+        textcoords="offset points",
+        fontsize=style.SMALL,
+        color=colour,
+        ha="center",
+    )
 
 
 def _legend_below(figure: Figure, handles) -> None:

@@ -51,13 +51,13 @@ def pair_histograms(
     """
     figure = style.new_figure(6.4, 4)
     axes = figure.add_subplot()
-    groups = {"genuine": genuine, "impostor": impostor}
+    groups, least = {"genuine": genuine, "impostor": impostor}, 1.0
     for (name, values), colour in zip(groups.items(), style.PALETTE[:2], strict=True):
         values = np.ravel(values)
         counts = np.ones(len(values)) if edges is None else values
         scores = values if edges is None else (edges[:-1] + edges[1:]) / 2
         total = counts.sum()
-        axes.hist(
+        shares, _, _ = axes.hist(
             np.clip(scores, -1, 1),
             bins=np.linspace(-1, 1, 129),
             weights=counts / max(total, 1),
@@ -66,6 +66,7 @@ def pair_histograms(
             histtype="stepfilled",  # one shape instead of hundreds of bars
             label=f"{name}, {total:,.0f} pairs",
         )
+        least = min(least, shares[shares > 0].min(initial=least))
     if threshold is not None:
         axes.axvline(
             threshold,
@@ -76,6 +77,7 @@ def pair_histograms(
         )
     style.tidy(axes, "cosine of the pair", "share of pairs per bin", title)
     axes.set_xlim(-1, 1)
-    axes.set_yscale("log")
+    # The lowest bars are seen, too.
+    axes.set(yscale="log", ylim=(least / 2, None))
     _legend_below(figure)
     return figure

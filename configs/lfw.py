@@ -15,9 +15,9 @@ pairs files beside them, in ~/nfml_data. With LFW's lists of people there too,
 people.txt and peopleDevTrain.txt, all on them are trained on and not only those in
 pairs.
 
-A run takes two minutes of CPU time. Of 24 heads and four losses SupCon was best on View
-1's validation people (results/lfw_view1); over View 2's ten folds it tells 80.75 ± 0.54 %
-of the pairs, softmax 77.38 ± 0.41 % (results/lfw_folds).
+A run takes two minutes of CPU time. Of 24 heads and four losses SupCon was best on
+View 1's validation people (results/lfw_view1); over View 2's ten folds it tells
+80.75 ± 0.54 % of the pairs, softmax 77.38 ± 0.41 % (results/lfw_folds).
 """
 
 from configs import defaults

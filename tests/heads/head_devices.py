@@ -42,6 +42,7 @@ MARGINS = {
 ALL = tuple(MARGINS)
 # Compiling is what takes the time, so not every margin goes every way.
 WAYS = {
+    ("dense", 2): ("curricularface", "elastic_arcface"),
     ("streamed", 1): ALL,
     ("sharded", 2): ("softmax", "cosface", "elastic_arcface"),
     ("sharded_streamed", 4): ("cosface", "subcenter_arcface"),

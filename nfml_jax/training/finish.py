@@ -7,9 +7,10 @@ from nfml_jax import plots
 from nfml_jax.names import flatten
 from nfml_jax.results import RESULTS_FILE
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.experiment import Experiment, Report
+from nfml_jax.training.experiment import Report
 from nfml_jax.training.projector import write_embedding
 from nfml_jax.training.provenance import revision, versions
+from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
 from nfml_jax.training.writers import METRICS_FILE, RunWriter, read_metrics
 
@@ -49,13 +50,11 @@ def write_report(
 
 def make_result(
     report: Report,
-    config: dict,
-    experiment: Experiment,
+    setup: Setup,
     *,
-    device: str,
+    steps: int,
     reported: dict,
     spent: tuple[float, float],
-    steps: int,
     group: dict | None = None,
 ) -> dict:
     """The content of `result.json`; tables are made from nothing else.
@@ -63,7 +62,7 @@ def make_result(
     `reported` says which checkpoint was evaluated, `spent` is wall and CPU seconds, of
     a run that was one of a `group` its share of them.
     """
-    wall, cpu = spent
+    config, experiment, (wall, cpu) = setup.config, setup.experiment, spent
     result = {
         "name": config["name"],
         "config": config,
@@ -73,7 +72,7 @@ def make_result(
         "reported": reported,
         "seed": config["seed"],
         "versions": versions(),
-        "device": device,
+        "device": setup.devices(),
         "revision": revision(),
         "wall_s": round(wall, 3),
         "cpu_s": round(cpu, 3),

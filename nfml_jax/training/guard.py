@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import threading
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.interrupts import Interrupts
@@ -28,6 +28,7 @@ def guard() -> None:
     and what the child says on stderr but for the runtime's own words. If the runtime
     aborts the child, it raises UserError instead, unless the child has said why.
     """
+    sys.stdout.flush()  # or both would say it
     heard, said = os.pipe()
     watched, held = os.pipe()  # the child sees its end when the parent ends
     signal.pthread_sigmask(signal.SIG_BLOCK, Interrupts.signals)  # until handed on
@@ -47,6 +48,10 @@ def guard() -> None:
         os.close(unused)
     relay = _Relay(os.fdopen(heard, "rb"))
     relay.start()
+    _end_like(child, relay)
+
+
+def _end_like(child: int, relay: "_Relay") -> NoReturn:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     relay.join(SECONDS)
     if code == -signal.SIGABRT and relay.sentence:

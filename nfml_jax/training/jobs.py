@@ -82,7 +82,8 @@ def bury(job: Job, error: str) -> None:
     What it was at is half done, and goes on another time; what it never came to begin
     has failed.
     """
-    ends = {"running": "interrupted", "pending": "failed"}
+    ends = dict.fromkeys(("running", "interrupted"), "interrupted")
+    ends["pending"] = "failed"
     for path, there in zip(job.paths, job.statuses(), strict=True):
         if there in ends:
             write_status(path, ends[there], error=error)

@@ -163,6 +163,8 @@ def _train(program, dispatch, runs, state, interrupts, clock, tracer) -> TrainSt
         waited = time.monotonic() - began
         with tracer.step(step):
             state = dispatches.run(state, step, steps, *data, waited=waited)
+            if tracer.running:
+                dispatches.drain()
         step += steps
         evaluate = schedule.due(schedule.evaluate, step)
         save = schedule.due(schedule.checkpoint, step)

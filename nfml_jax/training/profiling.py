@@ -2,7 +2,7 @@
 
 It lies in the run directory under `plugins/profile/`, where TensorBoard looks for it;
 ui.perfetto.dev opens its `perfetto_trace.json.gz`. A step that is traced is a dispatch
-of its own, so that both pages know where it begins.
+of its own, and awaited, so that both pages know where it begins and how long it took.
 """
 
 import re
@@ -48,11 +48,12 @@ class Span:
 class Tracer:
     """Traces a span of a run's steps into its directory; a context manager.
 
-    None traces nothing, and so does a span that begins before the run does.
+    None traces nothing, and so does a span that begins before the run does. `running`
+    is whether steps are traced now.
     """
 
     def __init__(self, span: Span | None, run: "Run"):
-        self._run, self._running = run, False
+        self._run, self.running = run, False
         self._edges: tuple[int, ...] = ()
         if span and span.first < run.first:
             run.terminal.warning(
@@ -66,7 +67,7 @@ class Tracer:
         return self
 
     def __exit__(self, *_):
-        if self._running:
+        if self.running:
             self._stop()
 
     def due(self, step: int) -> bool:
@@ -75,13 +76,13 @@ class Tracer:
 
     def next(self, step: int, event: int) -> int:
         """The next step that must begin a dispatch, if there is one before `event`."""
-        if self._running:
+        if self.running:
             return step + 1
         return min([edge for edge in self._edges if edge > step] + [event])
 
     def step(self, number: int) -> AbstractContextManager:
         """Around a dispatch: names its step in the trace."""
-        if not self._running:
+        if not self.running:
             return nullcontext()
         from jax.profiler import StepTraceAnnotation
 
@@ -89,7 +90,7 @@ class Tracer:
 
     def turn(self, step: int) -> None:
         """Begin or end the trace that is due at `step`."""
-        if self._running:
+        if self.running:
             self._stop()
         elif step == self._edges[0]:
             import jax
@@ -102,12 +103,12 @@ class Tracer:
                 create_perfetto_trace=True,
                 profiler_options=options,
             )
-            self._running = True
+            self.running = True
 
     def _stop(self):
         import jax
 
-        self._running = False
+        self.running = False
         jax.profiler.stop_trace()
         folder = self._run.directory.path / "plugins" / "profile"
         self._run.terminal.note(f"The trace is in {folder}.")

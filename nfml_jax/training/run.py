@@ -221,12 +221,10 @@ class Run:
         self.clock.charge(self)
         result = make_result(
             report,
-            self.setup.config,
-            self.experiment,
-            device=self.setup.devices(),
+            self.setup,
+            steps=step,
             reported=reported,
             spent=self.spent,
-            steps=step,
             group=self.group,
         )
         if self.setup.feed.window:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nfml_jax.errors import UserError
-from nfml_jax.training.integrity import first_line
+from nfml_jax.training.guard import GONE
 from nfml_jax.training.meter import Diverged
 from nfml_jax.training.processes import alone
 
@@ -48,10 +48,7 @@ def explained(problem: BaseException, run_dir: Path) -> BaseException:
             "free some space, and the same command goes on from the last one."
         )
     if not alone() and any(w in str(c) for c in causes for w in GONE_WORDS):
-        return UserError(
-            f"another process of this run is gone ({first_line(problem)}); start all "
-            "again with the same --workdir, and they go on from the last checkpoint."
-        )
+        return UserError(GONE)
     return problem
 
 

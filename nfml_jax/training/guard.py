@@ -18,6 +18,10 @@ from nfml_jax.training.interrupts import Interrupts
 # How the runtime begins what it says of its errors, and how Python does.
 THEIRS = re.compile(rb"F\d{4} |[WE]\d{4} .*(coordination|distributed)")
 OURS = (b"error: ", b"Traceback ", b"Stopped ")
+GONE = (
+    "another process of this run is gone, or cannot be reached; start all again with "
+    "the same --workdir, and they go on from the last checkpoint."
+)
 SECONDS = 1.0  # at most, for last words after the end
 
 
@@ -57,10 +61,7 @@ def _end_like(child: int, relay: "_Relay") -> NoReturn:
     if code == -signal.SIGABRT and relay.sentence:
         sys.exit(2)
     if code == -signal.SIGABRT:
-        raise UserError(
-            "another process of this run is gone, or cannot be reached; start all "
-            "again with the same --workdir, and they go on from the last checkpoint."
-        )
+        raise UserError(GONE)
     if code < 0:
         with contextlib.suppress(OSError):  # SIGKILL is not ours to handle
             signal.signal(-code, signal.SIG_DFL)

@@ -215,8 +215,7 @@ class OpenSet:
     def dir_at_fpir(self, fpir: float) -> float:
         """The largest DIR of all thresholds whose FPIR is at most `fpir`.
 
-        Warns when one non-mated probe alone exceeds `fpir`. UserError for an `fpir`
-        outside (0, 1].
+        Warns when one non-mated probe alone exceeds `fpir`; UserError outside (0, 1].
         """
         return float(self.rates()[1][self._place_of(fpir)])
 

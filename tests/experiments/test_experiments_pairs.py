@@ -11,7 +11,7 @@ from drawn_sets import write_characters, write_faces
 from PIL import Image
 
 import nfml_jax
-from experiments import make_experiment
+from experiments import make_experiment, one_shot
 from nfml_jax import identify, outliers, verify
 from nfml_jax.data import load
 from nfml_jax.errors import UserError
@@ -243,3 +243,10 @@ def test_characters_are_learnt_from_one_drawing(tmp_path):
     assert metrics["one_shot/20_way_within_alphabets"] == 1.0
     assert metrics["one_shot/5_way_1_shot"] > 0.3
     assert metrics["one_shot/5_way_1_shot_ci95"] > 0
+
+
+def test_runs_whose_characters_were_trained_on_are_left_out():
+    for split, left_out in {"background": 0, "vinyals": 1, "characters": 1}.items():
+        config = {"one_shot": {"runs": True}, "data": {"split": split}}
+        assert len(one_shot.unmeasured(config)) == left_out
+    assert not one_shot.unmeasured({"data": {"name": "mnist"}})

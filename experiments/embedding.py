@@ -188,6 +188,7 @@ class EmbeddingExperiment:
         figures = {
             "pair_cosines": plots.pair_histograms(*kinds, edges, threshold),
             "roc": plots.roc_curve(roc),
+            "det": plots.det_curve(roc),
         }
         return under("verification", metrics), figures
 

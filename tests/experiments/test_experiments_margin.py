@@ -91,7 +91,7 @@ def test_every_config_runs(name, tmp_path, manual_dir, request):
     assert 0 <= metrics["verification/eer"] <= 0.6
     assert all(np.isfinite(list(metrics.values())))
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert {"confusion", "roc", "target_angles", "learning_curves"} <= figures
+    assert {"confusion", "roc", "det", "target_angles", "learning_curves"} <= figures
     size = outcome.result["config"]["encoder"]["embedding_size"]
     assert ("embeddings" in figures) == (size <= 3)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nfml_jax.errors import UserError
 from nfml_jax.training.run_directory import (
+    LOG,
     InUse,
     in_use,
     read_json,
@@ -23,7 +24,6 @@ from nfml_jax.training.run_directory import (
 )
 from nfml_jax.training.sweeps import Trial
 
-LOG = "terminal.txt"
 ENDED = ("done", "diverged", "failed")
 
 
@@ -121,9 +121,15 @@ def _train(job: Job, stream) -> None:
         (trial,), (path,) = job.trials, job.paths
         train_and_evaluate(job.make_experiment, trial.config, path, terminal=terminal)
         return
-    from nfml_jax.training.vmapped import run_group
+    from nfml_jax.training.vmapped import Apart, run_group
 
-    run_group(job.make_experiment, job.trials, job.paths, terminal=terminal)
+    with contextlib.suppress(Apart):
+        run_group(job.make_experiment, job.trials, job.paths, terminal=terminal)
+        return
+    for trial, path in zip(job.trials, job.paths, strict=True):
+        run_job(Job(job.make_experiment, (trial,), (path,)))
+        if read_status(path) == "interrupted":
+            break
 
 
 def keep_compiled(folder: Path) -> None:

@@ -17,6 +17,7 @@ import filelock
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
 
+LOG = "terminal.txt"  # what a trial of a sweep would have said
 # Of a sweep's trial that has not begun: pending.
 STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")
 

@@ -19,11 +19,10 @@ from nfml_jax.errors import UserError
 from nfml_jax.results import read_run, unfinished
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.jobs import LOG, Job, read_status, run_job
 from nfml_jax.training.loop import to_the_end
 from nfml_jax.training.rates import Clock
 from nfml_jax.training.run import Run
-from nfml_jax.training.run_directory import RunDirectory
+from nfml_jax.training.run_directory import LOG, RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import replicate
 from nfml_jax.training.step import TrainState, compile_dispatch
@@ -33,6 +32,10 @@ from nfml_jax.training.traced import Programs, differing, numbers_of, with_numbe
 from nfml_jax.training.trial_progress import TrialTerminal
 
 PyTree = Any
+
+
+class Apart(Exception):
+    """These trials can't share a program."""
 
 
 class Group:
@@ -103,8 +106,9 @@ def run_group(
     Their run directories are `paths`, in the same order; in each, `terminal.txt` is
     what a single run would have said. Runs go on from where they stand, those at one
     step together. A wish to stop saves and ends them all. A mistake of one trial is
-    that trial's; what befalls all of them is raised. `side_by_side` is `Group`'s; None
-    is what suits the devices. Trials that can't share a program run one after another.
+    that trial's; what befalls all of them is raised, and `Apart` if their experiment or
+    their data let them share no program. `side_by_side` is `Group`'s; None is what
+    suits the devices.
     """
     paths = [Path(path) for path in paths]
     devices = find_devices(*(trials[0].config[k] for k in ("platform", "num_devices")))
@@ -112,15 +116,10 @@ def run_group(
         side_by_side = devices[0].platform != "cpu"
     with jax.default_device(devices[0]):
         setup = _any_setup(make_experiment, trials, devices)
-        if _may_join(setup):
-            terminal.note(f"{len(trials)} runs in one program.")
-            _run_together(setup, trials, paths, side_by_side)
-        else:
-            for trial, path in zip(trials, paths, strict=True):
-                path.mkdir(parents=True, exist_ok=True)
-                run_job(Job(make_experiment, (trial,), (path,)))
-                if read_status(path) == "interrupted":
-                    break
+        if not _may_join(setup):
+            raise Apart
+        terminal.note(f"{len(trials)} runs in one program.")
+        _run_together(setup, trials, paths, side_by_side)
     return [_record(trial, path) for trial, path in zip(trials, paths, strict=True)]
 
 

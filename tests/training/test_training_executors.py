@@ -16,11 +16,11 @@ import pytest
 import regression
 
 from nfml_jax.errors import UserError
-from nfml_jax.training import jobs as one
 from nfml_jax.training.executors import Options, make_executor, needs
 from nfml_jax.training.executors.ray_cluster import answers
 from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.run_directory import read_json
+from nfml_jax.training.jobs import begin
+from nfml_jax.training.run_directory import LOG, read_json
 from nfml_jax.training.sweeps import make_trials, param
 from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.trials import plan, run_trials
@@ -57,7 +57,7 @@ def children(make_experiment, seeds, folder, name="regression"):
     trials = make_trials(CHILD | {"name": name}, param("seed", *seeds))
     jobs = plan(make_experiment, trials, folder, vmap="off")
     for job in jobs:
-        one.begin(job)
+        begin(job)
     return jobs
 
 
@@ -183,7 +183,7 @@ def test_a_sweep_on_ray_survives_the_death_of_a_worker_and_a_mistake(sweep):
     assert [len(times) for times in begun] == [2, 1, 1]
     machines = {parent for times in begun for _, parent in times}
     assert len(machines) == 2  # each worker's parent is its machine's raylet
-    resumed = [patience.RESUMED in (p / one.LOG).read_text() for p in sweep.paths]
+    resumed = [patience.RESUMED in (p / LOG).read_text() for p in sweep.paths]
     assert resumed == [True, False, False, False]
 
 
@@ -206,7 +206,7 @@ def test_ray_lets_a_job_go_that_is_to_stop(cluster, tmp_path):
     ray = make_executor("ray", Options(ray_address=cluster, jobs=1))
 
     def stop():
-        patience.until((jobs[0].paths[0] / one.LOG).exists)
+        patience.until((jobs[0].paths[0] / LOG).exists)
         wish.wanted = "Ctrl-C"
 
     with beside(stop), patience.within(90):

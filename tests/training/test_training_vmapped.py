@@ -14,8 +14,10 @@ from regression import Regression, config
 
 from nfml_jax import heads, losses
 from nfml_jax.names import flatten
+from nfml_jax.results import read_run
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.groups import is_traced
+from nfml_jax.training.jobs import Job, begin, run_job
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.sweeps import make_trials, param, zip_
 from nfml_jax.training.terminal import Terminal
@@ -150,10 +152,13 @@ def test_a_mistake_of_one_is_its_own(tmp_path):
 
 def test_what_cannot_be_replaced_runs_one_after_another(tmp_path):
     group = trials((0.05, 0.1), train__total="4 steps")
-    paths, records = run(tmp_path, group, Regression)
-    assert [r["status"] for r in records] == ["done"] * 2
+    paths = [tmp_path / trial.id for trial in group]
+    job = Job(Regression, tuple(group), tuple(paths))
+    begin(job)
+    run_job(job)
+    assert job.statuses() == ["done"] * 2
     assert all((path / "terminal.txt").exists() for path in paths)
-    assert "group" not in records[0]
+    assert "group" not in read_run(paths[0])
 
 
 @pytest.mark.parametrize("name", heads.MARGINS)

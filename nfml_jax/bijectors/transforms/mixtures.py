@@ -138,7 +138,9 @@ def mixture_curve(base, logits, z, log_slopes):
     slope is Σᵢ qᵢ h(zᵢ) zᵢ' / h(y), where nothing cancels: h is the hazard of `base`.
     """
     log_weights = log_softmax(logits)
-    balance = (jnp.exp(log_weights) * base.centred(z)).sum(-1)
+    # Of which the sign is all that counts; jax 0.12 can't differentiate erf on devices.
+    centred = base.centred(jax.lax.stop_gradient(z))
+    balance = (jnp.exp(log_weights) * centred).sum(-1)
     side = jnp.where(balance < 0, -1, 1).astype(z.dtype)
     z = side[..., None] * z
     log_parts = log_weights + base.log_survival(z)

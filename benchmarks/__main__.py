@@ -19,7 +19,7 @@ from benchmarks.catalogue import BENCHMARKS, Benchmark, chosen, listing
 from benchmarks.comparison import HEADER, Records, Verdict, compare, read, rows, write
 from benchmarks.environments import cache, environment, named_pythons
 from benchmarks.turns import can_import, device
-from nfml_jax.command import command, writing
+from nfml_jax.command import command, make_parser, writing
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 
@@ -68,11 +68,7 @@ def main(arguments=None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = make_parser("benchmarks", __doc__)
     add = made.add_argument
     add("names", nargs="*", metavar="NAME")
     add("--list", action="store_true", help="name all benchmarks")

@@ -15,9 +15,9 @@ rotations as classes of their own; `data.split=characters` draws others by `data
         --config.data.rotations=True
 
 Fifteen minutes of CPU time. 91.0 ± 2.4 % in the 20 runs with SupCon, seed 0
-(results/omniglot); on the split of Vinyals, whose characters are of the 20 runs as well
-and leave them out, 97.9, 99.5, 93.7 and 98.3 % of 5-way 1- and 5-shot and 20-way 1- and
-5-shot episodes (results/omniglot_vinyals).
+(results/omniglot). On the split of Vinyals, which trains on characters of the 20 runs
+and so reports none of these, 97.9 and 99.5 % of 5-way episodes with one and five
+examples, 93.7 and 98.3 % of 20-way ones (results/omniglot_vinyals).
 """
 
 from configs import defaults

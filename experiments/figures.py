@@ -7,7 +7,6 @@ target_logits: what every head puts in place of cos θ.
 All from the values of the library's own functions.
 """
 
-import argparse
 import sys
 import warnings
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import plots
-from nfml_jax.command import command, writing
+from nfml_jax.command import command, make_parser, writing
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.evaluation.neighbours import knn_accuracy
 from nfml_jax.heads import MARGINS
@@ -205,11 +204,7 @@ FIGURES = {
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.figures",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("experiments.figures", __doc__)
     parser.add_argument("name", help=f"one of {', '.join(FIGURES)}")
     parser.add_argument("-o", "--output", type=Path, help="default: NAME.png")
     options = parser.parse_args(arguments)

@@ -6,13 +6,12 @@ metric; runs that went over three data sets or more get a column for each of the
 instead, of the first metric. What is missing or diverged says so.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from nfml_jax import results
-from nfml_jax.command import command
+from nfml_jax.command import command, make_parser
 from nfml_jax.results.formats import markdown
 
 # What a table of each kind of experiment shows, the first in a grid of data sets.
@@ -78,11 +77,7 @@ def tables(
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("experiments.tables", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")

@@ -1,5 +1,6 @@
 """What the package's commands share: mistakes and warnings are one sentence each."""
 
+import argparse
 import functools
 import sys
 import warnings
@@ -28,6 +29,15 @@ def command(main: Callable[..., None]) -> Callable[..., int]:
         return 0
 
     return answered
+
+
+def make_parser(module: str, doc: str) -> argparse.ArgumentParser:
+    """The parser of `python -m module`, whose help begins with its docstring."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _warn(message, *_) -> None:

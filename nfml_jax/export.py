@@ -4,7 +4,6 @@ The file is a `jax.export` artifact: StableHLO with the parameters inside, for a
 number of images, on CPU, GPU and TPU.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from nfml_jax.command import command, writing
+from nfml_jax.command import command, make_parser, writing
 from nfml_jax.trained import TrainedEmbedder, load_embedder
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -40,9 +39,7 @@ def serialise(model: TrainedEmbedder) -> bytes:
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.export", description=__doc__
-    )
+    parser = make_parser("nfml_jax.export", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument(
         "--checkpoint", default="reported", help="reported (default), last or best"

@@ -5,7 +5,6 @@ loss does (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2). Of flows a row
 each density, the truth first and then a column for each run's name.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import load, plots
-from nfml_jax.command import command, writing
+from nfml_jax.command import command, make_parser, writing
 from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
@@ -27,9 +26,7 @@ GRID = 160  # cells along either side of a density's panel
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.gallery", description=__doc__
-    )
+    parser = make_parser("nfml_jax.gallery", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=Path("gallery.png"))
     options = parser.parse_args(arguments)

@@ -6,13 +6,12 @@ less like everyone than the threshold is "unknown".
 Pictures should be such as were trained on: see `python -m nfml_jax.verify --help`.
 """
 
-import argparse
 import sys
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from nfml_jax.command import command
+from nfml_jax.command import command, make_parser
 from nfml_jax.data.pictures import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.enrolment import Gallery
@@ -21,11 +20,7 @@ from nfml_jax.trained import TrainedEmbedder, load_embedder
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.identify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("nfml_jax.identify", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("gallery", type=Path, help="pictures of those to know")
     parser.add_argument("probes", type=Path, nargs="+", help="pictures to name")

@@ -5,14 +5,13 @@ gather at the lesser centres (Deng et al. 2020, section 3.3). Train again withou
 with any head or loss, by `--config.data.without=FILE`.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from nfml_jax.batches import in_batches
-from nfml_jax.command import command, writing
+from nfml_jax.command import command, make_parser, writing
 from nfml_jax.data.left_out import write_left_out
 from nfml_jax.errors import UserError
 from nfml_jax.heads import outliers
@@ -24,11 +23,7 @@ CHUNK = 4096
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.outliers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("nfml_jax.outliers", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument(
         "--degrees", type=float, default=75.0, help="how far is far; default: 75"

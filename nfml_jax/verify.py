@@ -5,21 +5,16 @@ place as in the pictures trained on: nothing looks for faces, and of two in a pi
 nothing is known.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from nfml_jax.command import command
+from nfml_jax.command import command, make_parser
 from nfml_jax.trained import load_embedder
 
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.verify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("nfml_jax.verify", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("a", type=Path, help="a picture")
     parser.add_argument("b", type=Path, help="another one")

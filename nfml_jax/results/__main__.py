@@ -6,11 +6,10 @@ cannot be told from the best on its data; what diverged, failed or has not run s
 `--plots FOLDER` draws the metrics against every number that was varied.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from nfml_jax.command import command, writing
+from nfml_jax.command import command, make_parser, writing
 from nfml_jax.names import look_up
 from nfml_jax.results.formats import FORMATS
 from nfml_jax.results.groups import SPREADS
@@ -20,11 +19,7 @@ from nfml_jax.results.tables import metrics_of, table
 
 @command
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m nfml_jax.results",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("nfml_jax.results", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.losses.checks import check_number, check_whole
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.losses.positives import at_column, sum_over_positives
 from nfml_jax.losses.soft_histogram import soft_histogram
+from nfml_jax.ops.checks import check_integer, check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FastAP(PairLoss):
 
     def __post_init__(self):
         super().__post_init__()
-        check_whole(self, 1, bins=self.bins)
+        check_integer(self, 1, bins=self.bins)
 
     def rows(self, values, positive, negative):
         masks = positive, positive | negative

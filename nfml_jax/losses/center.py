@@ -11,11 +11,11 @@ import jax.numpy as jnp
 
 from nfml_jax import devices
 from nfml_jax.heads import MarginHead, Softmax
-from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.checks import check_number
 
 
 class CenterLoss(nn.Module):

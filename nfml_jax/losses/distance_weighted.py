@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.miner import Miner
+from nfml_jax.ops.checks import check_number
 
 
 @dataclasses.dataclass(frozen=True)

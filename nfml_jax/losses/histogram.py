@@ -11,13 +11,13 @@ import jax.numpy as jnp
 
 from nfml_jax import devices
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_chunk, check_whole
 from nfml_jax.losses.chunks import by_chunks
 from nfml_jax.losses.inputs import check_batch, pair_masks
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.soft_histogram import soft_histogram
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.checks import check_integer
 
 
 class Histogram(nn.Module):
@@ -35,8 +35,8 @@ class Histogram(nn.Module):
     needs: ClassVar[str] = "labels"
 
     def __post_init__(self):
-        check_whole(self, 1, bins=self.bins)
-        check_chunk(self)
+        check_integer(self, 1, bins=self.bins)
+        check_integer(self, 1, optional=True, chunk=self.chunk)
         super().__post_init__()
 
     def __call__(

@@ -6,9 +6,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.losses.checks import check_number
 from nfml_jax.losses.distance_weighted import DistanceWeighted
 from nfml_jax.losses.miner import Miner
+from nfml_jax.ops.checks import check_number
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple
 import flax
 import jax
 
-from nfml_jax.losses.checks import check_choice
 from nfml_jax.losses.metrics import METRICS
+from nfml_jax.ops.checks import check_choice
 
 
 class Row(NamedTuple):

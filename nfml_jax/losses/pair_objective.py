@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from nfml_jax import devices
 from nfml_jax.errors import UserError
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_chunk, check_whole
 from nfml_jax.losses.chunks import by_chunks
 from nfml_jax.losses.inputs import check_batch, pair_masks
 from nfml_jax.losses.masked import masked_mean
@@ -17,6 +16,7 @@ from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.checks import check_integer
 
 
 class PairObjective(nn.Module):
@@ -44,9 +44,9 @@ class PairObjective(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self):
-        check_whole(self, 1, num_classes=self.num_classes)
-        check_whole(self, 0, memory=self.memory, memory_start=self.memory_start)
-        check_chunk(self)
+        check_integer(self, 1, num_classes=self.num_classes)
+        check_integer(self, 0, memory=self.memory, memory_start=self.memory_start)
+        check_integer(self, 1, optional=True, chunk=self.chunk)
         # Raises where the two don't go together.
         self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 
 from nfml_jax import devices
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_number, check_whole
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_logsumexp, masked_mean
 from nfml_jax.losses.metrics import cosine
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.checks import check_integer, check_number
 
 
 class ProxyObjective(nn.Module):
@@ -34,7 +34,7 @@ class ProxyObjective(nn.Module):
     needs: ClassVar[str] = "labels of known classes"
 
     def __post_init__(self):
-        check_whole(self, 2, num_classes=self.num_classes)
+        check_integer(self, 2, num_classes=self.num_classes)
         super().__post_init__()
 
     def __call__(

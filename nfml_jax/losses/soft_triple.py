@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.checks import check_number, check_whole
 from nfml_jax.losses.proxies import ProxyObjective
+from nfml_jax.ops.checks import check_integer, check_number
 
 
 class SoftTriple(ProxyObjective):
@@ -29,7 +29,7 @@ class SoftTriple(ProxyObjective):
     paper: ClassVar[str] = "Qian et al. 2019"
 
     def __post_init__(self):
-        check_whole(self, 1, centres=self.centres)
+        check_integer(self, 1, centres=self.centres)
         check_number(self, 0.0, margin=self.margin, tau=self.tau)
         check_number(self, 1e-6, scale=self.scale, gamma=self.gamma)
         super().__post_init__()

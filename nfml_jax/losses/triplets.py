@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.losses.checks import check_choice, check_number
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.losses.positives import at_column, sum_over_positives
+from nfml_jax.ops.checks import check_choice, check_number
 
 AVERAGES = ("active", "all")
 

@@ -18,8 +18,8 @@ from nfml_jax.heads import (
     SubCenterArcFace,
 )
 from nfml_jax.heads.margins.centres import POOLINGS
-from nfml_jax.heads.margins.checks import CONTINUATIONS, GRADIENTS
 from nfml_jax.heads.margins.hard_negatives import REWEIGHTINGS
+from nfml_jax.heads.margins.options import CONTINUATIONS, GRADIENTS
 
 NAMES = {kind: name for name, kind in MARGINS.items()}
 CHOICES = {

@@ -178,7 +178,7 @@ def test_an_unknown_choice_is_named(kind):
 def test_domains_have_their_own_remedies():
     with pytest.raises(UserError, match=r"radians \(if 28.6 is in degrees, give 0.499"):
         ArcFace(28.6)
-    with pytest.raises(UserError, match="whole number"):
+    with pytest.raises(UserError, match="an integer"):
         MARGINS["sphereface"](1.5)
     with pytest.raises(UserError, match=r"m2 of at least 1\.571"):
         CombinedMargin(0.5, 0.1, 0.0)

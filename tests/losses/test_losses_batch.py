@@ -100,8 +100,8 @@ def test_the_table_has_a_row_for_each_loss():
     [
         ({"name": "sup_con", "mean": "inside"}, "mean='inside'; expected one of 'out'"),
         ({"name": "nt_xent", "temperature": 0}, "temperature=0"),
-        ({"name": "fast_ap", "bins": 0}, "bins=0; expected a whole number"),
-        ({"name": "histogram", "bins": 10.5}, "bins=10.5; expected a whole number"),
+        ({"name": "fast_ap", "bins": 0}, "bins=0; expected an integer"),
+        ({"name": "histogram", "bins": 10.5}, "bins=10.5; expected an integer"),
         ({"name": "barlow_twins", "off_diagonal": -1}, "off_diagonal=-1"),
         ({"name": "vicreg", "varience": 1}, "did you mean 'variance'"),
     ],

@@ -207,7 +207,10 @@ def test_the_table_says_what_a_loss_is(name):
     [
         ({"name": "tripplet"}, "did you mean 'triplet'"),
         ({"name": "triplet", "margn": 1}, "did you mean 'margin'"),
-        ({"name": "triplet", "margin": -1}, "margin=-1; expected a number ≥ 0"),
+        (
+            {"name": "triplet", "margin": -1},
+            "margin=-1; expected a number of at least 0",
+        ),
         ({"name": "triplet", "margin": "sof"}, "margin='sof'"),
         ({"name": "triplet", "metric": "cosin"}, "expected one of 'cosine'"),
         ({"name": "triplet", "miner": "semihard"}, "did you mean 'semi_hard'"),
@@ -217,7 +220,7 @@ def test_the_table_says_what_a_loss_is(name):
         ({"name": "n_pair", "miner": "easy"}, "NPair has no margin to take"),
         ({"name": "n_pair", "miner": "distance_weighted"}, "metric='inner'"),
         ({"name": "proxy_anchor", "miner": "hard"}, "has no pairs to mine"),
-        ({"name": "circle", "chunk": 0}, "chunk=0; expected a whole number"),
+        ({"name": "circle", "chunk": 0}, "chunk=0; expected an integer"),
         ({"name": "angular", "angle": 0.7}, "angle=0.7; expected a number in"),
     ],
 )

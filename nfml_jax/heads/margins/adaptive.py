@@ -7,14 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads.margins.checks import (
-    check_choices,
-    check_number,
-    check_radians,
-    shown,
-)
 from nfml_jax.heads.margins.fixed import ArcFace, CombinedMargin, CosFace
 from nfml_jax.heads.margins.margin import NUMBER, STATISTIC, Margin
+from nfml_jax.heads.margins.options import check_choices, shown
+from nfml_jax.ops.checks import check_number, check_radians
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +32,11 @@ class AdaFace(Margin):
     paper: ClassVar[str] = "Kim et al. 2022"
 
     def __post_init__(self):
-        check_radians(self, "margin")
-        check_number(self, "concentration", 0.0)
-        check_number(self, "momentum", 0.0, 1.0)
-        check_number(self, "norm_mean", 0.0)
-        check_number(self, "norm_deviation", 0.0)
+        check_radians(self, margin=self.margin)
+        check_number(self, 0.0, concentration=self.concentration)
+        check_number(self, 0.0, 1.0, momentum=self.momentum)
+        check_number(self, 0.0, norm_mean=self.norm_mean)
+        check_number(self, 0.0, norm_deviation=self.norm_deviation)
         check_choices(self)
 
     def phi(self, cosine):
@@ -90,11 +86,11 @@ class MagFace(Margin):
     paper: ClassVar[str] = "Meng et al. 2021"
 
     def __post_init__(self):
-        check_radians(self, "lower")
-        check_radians(self, "upper")
-        check_number(self, "low_norm", 1e-6)
-        check_number(self, "high_norm", 1e-6)
-        check_number(self, "pull", 0.0)
+        check_radians(self, lower=self.lower)
+        check_radians(self, upper=self.upper)
+        check_number(self, 1e-6, low_norm=self.low_norm)
+        check_number(self, 1e-6, high_norm=self.high_norm)
+        check_number(self, 0.0, pull=self.pull)
         check_choices(self)
         if not self.is_array and self.high_norm <= self.low_norm:
             raise UserError(
@@ -140,7 +136,7 @@ class _Elastic:
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, "deviation", 0.0)
+        check_number(self, 0.0, deviation=self.deviation)
 
     def farthest_first(self, noise, cosine):
         """Draws [N] handed out anew: the largest where the target cosine is least."""

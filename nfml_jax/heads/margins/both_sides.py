@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.margins.checks import check_choices, check_number, shown
 from nfml_jax.heads.margins.margin import NUMBER, Margin
+from nfml_jax.heads.margins.options import check_choices, shown
+from nfml_jax.ops.checks import check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class CircleLoss(Margin):
     paper: ClassVar[str] = "Sun et al. 2020"
 
     def __post_init__(self):
-        check_number(self, "margin", 0.0, 2.0)
+        check_number(self, 0.0, 2.0, margin=self.margin)
 
     def phi(self, cosine):
         weight = jax.lax.stop_gradient(1.0 + self.margin - cosine)
@@ -68,9 +69,9 @@ class SphereFace2(Margin):
     paper: ClassVar[str] = "Wen et al. 2022"
 
     def __post_init__(self):
-        check_number(self, "margin", 0.0, 2.0)
-        check_number(self, "sharpness", 1.0)
-        check_number(self, "balance", 1e-6, 1.0 - 1e-6)
+        check_number(self, 0.0, 2.0, margin=self.margin)
+        check_number(self, 1.0, sharpness=self.sharpness)
+        check_number(self, 1e-6, 1.0 - 1e-6, balance=self.balance)
         check_choices(self)
 
     def phi(self, cosine):

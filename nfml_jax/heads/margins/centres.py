@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.margins.checks import check_choices, check_number
 from nfml_jax.heads.margins.fixed import ArcFace, CosFace
 from nfml_jax.heads.margins.margin import STATISTIC
+from nfml_jax.heads.margins.options import check_choices
+from nfml_jax.ops.checks import check_number
 
 POOLINGS = ("max", "soft")
 
@@ -33,9 +34,9 @@ class SubCenterArcFace(ArcFace):
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, "subcentres", 2, whole=True)
-        check_number(self, "sharpness", 0.0)
-        check_number(self, "momentum", 0.0, 1.0)
+        check_number(self, 2, integral=True, subcentres=self.subcentres)
+        check_number(self, 0.0, sharpness=self.sharpness)
+        check_number(self, 0.0, 1.0, momentum=self.momentum)
         check_choices(self, pooling=POOLINGS)
 
     def pool(self, cosines):
@@ -70,7 +71,7 @@ class UniformFace(CosFace):
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, "repulsion", 0.0)
+        check_number(self, 0.0, repulsion=self.repulsion)
 
     def log_nearness(self, cosine: jax.Array) -> jax.Array:
         """ln 1 / (1 + distance) of unit vectors at these cosines."""

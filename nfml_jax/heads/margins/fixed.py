@@ -8,14 +8,10 @@ import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import angles
-from nfml_jax.heads.margins.checks import (
-    check_choices,
-    check_number,
-    check_radians,
-    shown,
-)
 from nfml_jax.heads.margins.margin import NUMBER, Margin
+from nfml_jax.heads.margins.options import check_choices, shown
 from nfml_jax.heads.strength import Annealing
+from nfml_jax.ops.checks import check_number, check_radians
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +50,7 @@ class _MultipleAngle(Margin):
     whole: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_number(self, "margin", 1, math.inf, whole=self.whole)
+        check_number(self, 1, integral=self.whole, margin=self.margin)
         check_choices(self)
 
     def phi(self, cosine):
@@ -113,7 +109,7 @@ class CosFace(Margin):
     paper: ClassVar[str] = "Wang et al. 2018"
 
     def __post_init__(self):
-        check_number(self, "margin", 0.0, 2.0)
+        check_number(self, 0.0, 2.0, margin=self.margin)
         check_choices(self)
 
     def phi(self, cosine):
@@ -145,9 +141,9 @@ class CombinedMargin(Margin):
     paper: ClassVar[str] = "Deng et al. 2019, eq. 4"
 
     def __post_init__(self):
-        check_number(self, "m1", 0.0, math.inf)
-        check_radians(self, "m2")
-        check_number(self, "m3", 0.0, 2.0)
+        check_number(self, 0.0, m1=self.m1)
+        check_radians(self, m2=self.m2)
+        check_number(self, 0.0, 2.0, m3=self.m3)
         check_choices(self)
         if not self.is_array and self.m1 * math.pi + self.m2 < math.pi:
             raise UserError(
@@ -178,7 +174,7 @@ class ArcFace(Margin):
     paper: ClassVar[str] = "Deng et al. 2019"
 
     def __post_init__(self):
-        check_radians(self, "margin")
+        check_radians(self, margin=self.margin)
         check_choices(self)
 
     def phi(self, cosine):

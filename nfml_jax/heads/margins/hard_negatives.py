@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.margins.checks import check_choices, check_number
 from nfml_jax.heads.margins.fixed import ArcFace, CosFace
 from nfml_jax.heads.margins.margin import STATISTIC
+from nfml_jax.heads.margins.options import check_choices
+from nfml_jax.ops.checks import check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +30,8 @@ class CurricularFace(ArcFace):
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, "momentum", 0.0, 1.0)
-        check_number(self, "t", -1.0, 1.0)
+        check_number(self, 0.0, 1.0, momentum=self.momentum)
+        check_number(self, -1.0, 1.0, t=self.t)
 
     def negatives(self, cosine, target):
         return jnp.where(cosine > target, cosine * (self.t + cosine), cosine)
@@ -53,7 +54,7 @@ class _MisclassifiedVectors:
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, "t", 0.0)
+        check_number(self, 0.0, t=self.t)
         check_choices(self, reweighting=REWEIGHTINGS)
 
     def negatives(self, cosine, target):
@@ -98,8 +99,8 @@ class ArcNegFace(ArcFace):
 
     def __post_init__(self):
         super().__post_init__()
-        check_number(self, "peak", 0.0)
-        check_number(self, "width", 1e-6)
+        check_number(self, 0.0, peak=self.peak)
+        check_number(self, 1e-6, width=self.width)
 
     def negatives(self, cosine, target):
         distance = cosine - jax.lax.stop_gradient(target)

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.margins.checks import CONTINUATIONS
+from nfml_jax.heads.margins.options import CONTINUATIONS
 from nfml_jax.heads.strength import Annealing
 
 # Marks a field that is one of the margin's numbers, as opposed to its options.

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import angles
-from nfml_jax.heads.margins.checks import check_number
 from nfml_jax.heads.margins.fixed import NormFace, Softmax
 from nfml_jax.heads.margins.margin import STATISTIC
+from nfml_jax.ops.checks import check_number
 
 # Bounds of AdaCos's scale, as shares of its fixed one. Where wrong classes are about as
 # near as the right one, as in two dimensions, it would grow without end.
@@ -26,7 +26,7 @@ class FocalLoss(Softmax):
     paper: ClassVar[str] = "Lin et al. 2017"
 
     def __post_init__(self):
-        check_number(self, "gamma", 0.0)
+        check_number(self, 0.0, gamma=self.gamma)
 
     def loss(self, target, others):
         log_miss = jax.nn.log_sigmoid(others - target)

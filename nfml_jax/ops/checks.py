@@ -1,0 +1,202 @@
+"""Checks of options: numbers, integers, sizes, flags, texts and choices.
+
+Each function takes the owner and the options by name, and raises a `UserError` of one
+sentence for the first option that does not fit. The owner is an object, of which the
+class is named, or a text such as the name of a recipe. The owner None names the option
+alone, which is right for fields of a config:
+
+>>> check_integer("maf", 1, layers=0)
+Traceback (most recent call last):
+nfml_jax.errors.UserError: maf got layers=0; expected an integer of at least 1.
+>>> check_number(None, 0.0, 1.0, **{"train.average_decay": 2.0})
+Traceback (most recent call last):
+nfml_jax.errors.UserError: train.average_decay=2.0; expected a number in [0, 1].
+
+A `jax.Array` passes every check of a number, because a traced scalar isn't known yet.
+A bool is never taken for a number.
+"""
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+
+from nfml_jax.errors import UserError
+
+# The largest integer that a count may be: counts on devices are int32.
+LARGEST = 2**31 - 1
+# The widest layer, and the most layers, that an option may ask for.
+WIDEST = 2**20
+DEEPEST = 10_000
+
+
+def check_number(
+    owner: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+    integral: bool = False,
+    optional: bool = False,
+    hint: str = "",
+    **values: Any,
+) -> None:
+    """Raise UserError for what is no finite number in [low, high] and (above, below).
+
+    The value of an `integral` number is an integer, and its type may be a float. None
+    passes where `optional` is true. `hint` ends the sentence: a unit or a remedy.
+    """
+    for name, value in values.items():
+        if isinstance(value, jax.Array) or (optional and value is None):
+            continue
+        inside = is_number(value) and low <= value <= high and above < value < below
+        if not inside or (integral and not float(value).is_integer()):
+            kind = "an integer" if integral else "a number"
+            wanted = _range(low, high, above, below)
+            refuse(owner, name, value, f"{kind}{wanted}{hint}")
+
+
+def check_integer(
+    owner: Any,
+    low: int,
+    high: int = LARGEST,
+    *,
+    optional: bool = False,
+    hint: str = "",
+    **values: Any,
+) -> None:
+    """Raise UserError for what is no integer in [low, high]; None passes if `optional`.
+
+    A float is no integer, even if its value is integral.
+    """
+    for name, value in values.items():
+        if isinstance(value, jax.Array) or (optional and value is None):
+            continue
+        if not (is_integer(value) and low <= value <= high):
+            wanted = (
+                f" of at least {low}" if high == LARGEST else f" in [{low}, {high}]"
+            )
+            if is_integer(value) and value > high == LARGEST:
+                wanted += " and below 2**31"
+            refuse(owner, name, value, f"an integer{wanted}{hint}")
+
+
+def check_sizes(
+    owner: Any,
+    low: int = 1,
+    high: int = WIDEST,
+    *,
+    least: int = 0,
+    most: float = math.inf,
+    **values: Any,
+) -> None:
+    """Raise UserError for what is no sequence of integers in [low, high].
+
+    `least` and `most` are the bounds of the number of integers.
+    """
+    for name, value in values.items():
+        fits = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        if not (
+            fits
+            and np.ndim(value) <= 1
+            and least <= len(value) <= most
+            and all(is_integer(size) and low <= size <= high for size in value)
+        ):
+            count = f"{least} or more " if least else ""
+            if most < math.inf:
+                count = f"{least} " if least == most else f"{least} to {most} "
+            refuse(
+                owner,
+                name,
+                value,
+                f"a tuple of {count}integers of at least {low}"
+                + (f" and at most {high}" if high < LARGEST else ""),
+            )
+
+
+def check_flag(owner: Any, **values: Any) -> None:
+    """Raise UserError for what is neither True nor False."""
+    for name, value in values.items():
+        if not isinstance(value, bool | np.bool_):
+            refuse(owner, name, value, "True or False")
+
+
+def check_text(owner: Any, *, empty: bool = True, **values: Any) -> None:
+    """Raise UserError for what is no text, or is empty where `empty` is false."""
+    for name, value in values.items():
+        if not isinstance(value, str) or not (value or empty):
+            refuse(owner, name, value, "a text" if empty else "a text that isn't empty")
+
+
+def check_choice(owner: Any, choices, *, optional: bool = False, **values: Any) -> None:
+    """Raise UserError for what is none of the choices; None passes if `optional`."""
+    choices = tuple(choices)
+    for name, value in values.items():
+        if optional and value is None:
+            continue
+        if not any(_equal(value, one) for one in choices):
+            refuse(owner, name, value, f"one of {', '.join(map(repr, choices))}")
+
+
+def check_radians(owner: Any, **values: Any) -> None:
+    """Raise UserError for what is no angle in [0, π/2]; point out degrees."""
+    for name, value in values.items():
+        hint = " radians"
+        if is_number(value) and 2 <= value <= 90:
+            hint += f" (if {value:g} is in degrees, give {math.radians(value):.3f})"
+        check_number(owner, 0.0, math.pi / 2, hint=hint, **{name: value})
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite real number known now, and no bool."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an integer known now, and no bool."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
+    """Raise the UserError that names the owner, the option, its value and its range."""
+    shown = repr(value)
+    if len(shown) > 60:
+        shown = f"{shown[:57]}..."
+    if owner is not None:
+        owner = owner if isinstance(owner, str) else type(owner).__name__
+        name = f"{owner} got {name}"
+    raise UserError(f"{name}={shown}; expected {wanted}.")
+
+
+def _equal(value: Any, choice: Any) -> bool:
+    """Return whether a value is a choice; True is not 1, and a list equals nothing."""
+    plain = isinstance(value, str | numbers.Real)
+    same_kind = isinstance(value, bool) == isinstance(choice, bool)
+    return value is choice or (plain and same_kind and value == choice)
+
+
+def _range(low: float, high: float, above: float, below: float) -> str:
+    """Return the words for a range; a bound that is infinite is left out."""
+    lowest, highest = max(low, above), min(high, below)
+    over, under = above >= low, below <= high
+    if math.isfinite(lowest) and math.isfinite(highest):
+        left, right = "(" if over else "[", ")" if under else "]"
+        return f" in {left}{lowest:g}, {highest:.6g}{right}"
+    if math.isfinite(lowest):
+        return f" {'above' if over else 'of at least'} {lowest:g}"
+    if math.isfinite(highest):
+        return f" {'below' if under else 'of at most'} {highest:.6g}"
+    return ""

@@ -22,37 +22,10 @@ View 1's validation people (results/lfw_view1); over View 2's ten folds it tells
 
 from configs import defaults
 
-# Two thousand people with three pictures each: a small scale, and margins smaller than
-# the published ones. What has no recipe here takes its published numbers.
-SMALL = {"scale": "20", "warmup_steps": 100}
-RECIPES = {
-    "l2_softmax": {"scale": "20"},
-    "normface": {"scale": "20"},
-    "l_softmax": {"margin": 2, "annealing": defaults.annealing(minimum=5.0)},
-    "sphereface": {"margin": 2, "annealing": defaults.annealing(minimum=5.0)},
-    "sphereface_r": {"margin": 1.4} | SMALL,
-    "cosface": {"margin": 0.2} | SMALL,
-    "arcface": {"margin": 0.3} | SMALL,
-    "combined": {"margin": (1.0, 0.2, 0.1)} | SMALL,
-    "subcenter_arcface": {"margin": 0.3} | SMALL,
-    "uniformface": {"margin": 0.2} | SMALL,
-    "curricularface": {"margin": 0.3} | SMALL,
-    "mv_arcface": {"margin": 0.3} | SMALL,
-    "mv_cosface": {"margin": 0.2} | SMALL,
-    "arcnegface": {"margin": 0.3} | SMALL,
-    "adaface": {"margin": 0.3} | SMALL,
-    "magface": SMALL,
-    "elastic_arcface": {"margin": 0.3} | SMALL,
-    "elastic_cosface": {"margin": 0.2} | SMALL,
-    "triplet": {"margin": 0.2, "miner": "semi_hard"},
-    "contrastive": {"margin": 1.0},
-    "sup_con": {"temperature": 0.1},
-}
-
 
 def get_config(arg=None):
     name, _, smoke = defaults.read_argument(arg, "arcface")
-    config = defaults.named("lfw", name, RECIPES, per_class=2)
+    config = defaults.named("lfw", name, defaults.FEW_PICTURES, per_class=2)
     config.data = {
         "name": "lfw",
         "root": "",  # a folder, zip or tar; "": looked for in manual_dir

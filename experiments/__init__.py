@@ -2,22 +2,49 @@
 
 import importlib
 
+from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 from nfml_jax.training.experiment import Experiment
 
+# Name -> where the class is, and the sections of a config that it reads.
 EXPERIMENTS = {
-    "margin": "experiments.margin:MarginExperiment",
-    "identities": "experiments.identities:IdentitiesExperiment",
-    "density": "experiments.density:DensityExperiment",
-    "pairs": "experiments.pairs:PairsExperiment",
-    "conditional": "experiments.conditional:ConditionalExperiment",
-    "bridge": "experiments.bridge:BridgeExperiment",
-    "variational": "experiments.variational:VariationalExperiment",
-    "metric": "experiments.metric:MetricExperiment",
+    "margin": ("experiments.margin:MarginExperiment", "data augment encoder head"),
+    "identities": (
+        "experiments.identities:IdentitiesExperiment",
+        "identities encoder head report",
+    ),
+    "density": ("experiments.density:DensityExperiment", "data flow report"),
+    "pairs": (
+        "experiments.pairs:PairsExperiment",
+        "data sampler augment encoder objective",
+    ),
+    "conditional": (
+        "experiments.conditional:ConditionalExperiment",
+        "data flow report",
+    ),
+    "bridge": ("experiments.bridge:BridgeExperiment", "data flow report"),
+    "variational": (
+        "experiments.variational:VariationalExperiment",
+        "energy flow objective annealing report",
+    ),
+    "metric": ("experiments.metric:MetricExperiment", "data metric loss report"),
 }
 
 
 def make_experiment(config: dict) -> Experiment:
-    """The experiment that `config["experiment"]` names, imported only now."""
-    module, name = look_up(EXPERIMENTS, config["experiment"], "experiment").split(":")
-    return getattr(importlib.import_module(module), name)(config)
+    """Make the experiment that `config["experiment"]` names, imported only now.
+
+    Raises UserError for an unknown name, or a section that it reads and the config has
+    not.
+    """
+    name = config["experiment"]
+    where, sections = look_up(EXPERIMENTS, name, "experiment")
+    lacking = [section for section in sections.split() if section not in config]
+    if lacking:
+        raise UserError(
+            f"experiment {name!r} reads {' and '.join(lacking)}, which this config "
+            "doesn't have; choose a config of that experiment, such as "
+            "configs/folder.py:triplet for pairs of your own pictures."
+        )
+    module, kind = where.split(":")
+    return getattr(importlib.import_module(module), kind)(config)

@@ -5,8 +5,9 @@ config's argument (`configs/X.py:smoke`) is handled by `finish`, and what else i
 hold by `read_argument`.
 """
 
-from configs.defaults.argument import read_argument
+from configs.defaults.argument import read_argument, take_encoder
 from configs.defaults.density import density, two_circles, variational
+from configs.defaults.few_pictures import FEW_PICTURES
 from configs.defaults.images import (
     angular_head,
     annealing,
@@ -15,15 +16,18 @@ from configs.defaults.images import (
     named,
     pairs,
 )
+from configs.defaults.options import encoder_options, show_options
 from configs.defaults.tables import any_table, digits, maf, nsf, patches
 from configs.defaults.training import finish, training
 
 __all__ = [
+    "FEW_PICTURES",
     "angular_head",
     "annealing",
     "any_table",
     "density",
     "digits",
+    "encoder_options",
     "finish",
     "maf",
     "margin",
@@ -33,6 +37,8 @@ __all__ = [
     "pairs",
     "patches",
     "read_argument",
+    "show_options",
+    "take_encoder",
     "training",
     "two_circles",
     "variational",

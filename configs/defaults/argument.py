@@ -31,3 +31,21 @@ def read_argument(arg: str | None, name: str, size: int | None = None) -> Argume
             "most once, with commas between them."
         )
     return Argument(*(names or [name]), *(map(int, sizes) if sizes else [size]), smoke)
+
+
+def take_encoder(arg: str | None, default: str) -> tuple[str, str]:
+    """Return the encoder that a config's argument names, and the rest of the argument.
+
+    The encoder is `default` where none is named. Raises UserError for two of them.
+    """
+    from nfml_jax.nets import NETS  # only here, since JAX comes along
+
+    words = (arg or "").split(",")
+    named = [word for word in words if word in NETS]
+    if len(named) > 1:
+        raise UserError(
+            f"the config's argument is {arg!r}; expected one encoder, not "
+            f"{' and '.join(named)}."
+        )
+    rest = ",".join(word for word in words if word not in NETS)
+    return (named or [default])[0], rest

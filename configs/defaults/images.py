@@ -65,19 +65,21 @@ def named(
     """Training by `name`, of `nfml_jax.heads.MARGINS` or `nfml_jax.losses.LOSSES`.
 
     Its options are those in `recipes`, its own defaults if there are none; a loss gets
-    batches with `per_class` images of a class. "circle" is in both tables: the head.
+    batches with `per_class` images of a class. "circle" is in both tables: it is the
+    head, and "circle_loss" the loss.
     """
     # Only where a name decides, since JAX comes along with them.
     from nfml_jax.heads import MARGINS
     from nfml_jax.losses import LOSSES
 
-    look_up(MARGINS | LOSSES, name, "head or loss")
+    both = {f"{shared}_loss": shared for shared in MARGINS.keys() & LOSSES.keys()}
+    look_up(MARGINS | LOSSES | both, name, "head or loss")
     options = recipes.get(name, {})
     if name in MARGINS:
         config = margin(f"{prefix}_{name}")
         config.head = {"name": name, **options}
         return config
-    config = pairs(f"{prefix}_{name}", name, **options)
+    config = pairs(f"{prefix}_{name}", both.get(name, name), **options)
     config.sampler.per_class = per_class
     return config
 

@@ -57,7 +57,8 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
             config.data.max_train = 256
             config.data.max_test = 128
             if "image_size" in config.data:
-                config.data.image_size = 16
+                kind = type(config.data.image_size)  # a number, or text for two
+                config.data.image_size = kind(16)
         if "encoder" in config and "blocks" in config.encoder:
             config.encoder.width, config.encoder.blocks = 8, (1,)
         if "encoder" in config and "features" in config.encoder:

@@ -51,8 +51,7 @@ def load_image_folder(
     """
     if not str(root):
         raise UserError(
-            "root is empty; give data.root=FOLDER or ZIP, as configs/arcface_folder.py "
-            "does."
+            "root is empty; give data.root=FOLDER or ZIP, as configs/folder.py does."
         )
     root = Path(root).expanduser()
     look = Look.of(image_size, channels)

@@ -32,22 +32,16 @@ class Look:
 
     @classmethod
     def of(cls, image_size, channels: int, crop: float = 1.0) -> "Look":
-        """`image_size` is a side in pixels or (height, width).
+        """Return the look of `image_size`, a side in pixels, "HEIGHTxWIDTH" or a pair.
 
         Raises UserError for what no picture can become.
         """
-        pair = (
-            (image_size, image_size) if np.isscalar(image_size) else tuple(image_size)
-        )
-        if len(pair) != 2 or any(side != int(side) or side < 1 for side in pair):
-            raise UserError(
-                f"image_size is {image_size}; expected pixels, or (height, width)."
-            )
+        pair = _sides(image_size)
         if channels not in (1, 3):
             raise UserError(f"channels is {channels}; expected 1 (grey) or 3 (colour).")
         if not 0 < crop <= 1:
             raise UserError(f"crop is {crop}; expected a share of the side up to 1.")
-        return cls(int(pair[0]), int(pair[1]), channels, crop)
+        return cls(*pair, channels, crop)
 
     def decode(self, content: bytes) -> np.ndarray:
         """A picture file's pixels, uint8 `[height, width, channels]`."""
@@ -81,6 +75,29 @@ class Look:
         size = self.width, self.height
         image = image.resize(size, Image.Resampling.BILINEAR, box=(*margins, *far))
         return np.asarray(image).reshape(self.height, self.width, self.channels)
+
+
+def _sides(image_size) -> tuple[int, int]:
+    """Return the height and width in pixels that `image_size` stands for."""
+    sides = image_size
+    if isinstance(sides, str):
+        sides = sides.lower().strip(" ()").replace("x", ",").split(",")
+        sides = [side.strip() for side in sides]
+        if all(side.isdecimal() for side in sides):
+            sides = [int(side) for side in sides]
+    elif np.isscalar(sides):
+        sides = [sides]
+    if len(sides) == 1:
+        sides = [*sides, *sides]
+    if len(sides) != 2 or not all(
+        isinstance(side, (int, float, np.number)) and side == int(side) and side >= 1
+        for side in sides
+    ):
+        raise UserError(
+            f"image_size is {image_size}; expected pixels, or HEIGHTxWIDTH such as "
+            "48x64."
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def _threaded(decode, items, look: Look) -> np.ndarray:

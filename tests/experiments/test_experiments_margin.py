@@ -82,7 +82,7 @@ def test_every_config_runs(name, tmp_path, manual_dir, request):
     if name == "arcface_mnist.py":
         request.getfixturevalue("drawn")
     # The others but the folder's differ in their heads and data alone.
-    whole = name in ("arcface_mnist.py", "arcface_folder.py")
+    whole = name in ("arcface_mnist.py", "folder.py")
     encoder = None if whole else MLP
     outcome = smoke(name, tmp_path, manual_dir, encoder)
     assert outcome.status == "done"
@@ -100,7 +100,7 @@ def test_every_config_runs(name, tmp_path, manual_dir, request):
 def test_bfloat16_accumulation_average_and_batch_norm_together(tmp_path, manual_dir):
     small = MLP | {"embedding_norm": True, "dtype": "bfloat16"}
     outcome = smoke(
-        "arcface_folder.py",
+        "folder.py",
         tmp_path,
         manual_dir,
         small,
@@ -277,7 +277,7 @@ def test_wrong_images_get_a_sentence(trained, images):
 def test_what_cannot_be_measured_is_left_out_and_said_before(tmp_path, counts):
     for part, count in zip(("train", "val"), counts, strict=True):
         image_folder(tmp_path, part, count)
-    config = get_config("arcface_folder.py")
+    config = get_config("folder.py")
     config.data.root, config.encoder = str(tmp_path), MLP
     experiment = make_experiment(config.to_dict())
     said = " ".join(experiment.warnings())

@@ -1,0 +1,46 @@
+"""Your own pictures: a folder, or a zip, of one sub-folder per class.
+
+    python launch.py --config=configs/folder.py --config.data.root=photos/
+    python launch.py --config=configs/folder.py:arcface --config.data.root=photos.zip
+    python launch.py --config=configs/folder.py:triplet,64,resnet18 \
+        --config.data.root=photos/ --config.data.image_size=48x64
+
+The argument names a head of `nfml_jax.heads.MARGINS` or a loss of
+`nfml_jax.losses.LOSSES`, an embedding size and an encoder of `nfml_jax.nets.NETS`, in
+any order and each of them optional. All options of the three are on the command line.
+
+`train.total` is a budget of pictures to look at, so a run on 300 pictures takes as long
+as one on 4,000. Twice the budget takes twice as long; so do twice as many pixels.
+"""
+
+from configs import defaults
+
+
+def get_config(arg=None):
+    encoder, arg = defaults.take_encoder(arg, "cnn")
+    name, size, smoke = defaults.read_argument(arg, "normface", 128)
+    config = defaults.named("folder", name, defaults.FEW_PICTURES, per_class=4)
+    defaults.show_options(config, warmup_steps=200)
+    config.data.update(
+        {
+            "name": "image_folder",
+            "root": "",  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
+            "image_size": "48",  # pixels a side, or HEIGHTxWIDTH
+            "channels": 3,  # 1: grey
+            "stream": False,  # True: read while training, if larger than memory
+            "workers": 0,  # processes that read then; 0: threads
+            "test_fraction": 0.2,  # unless root has train/ and test/ or val/
+            "validation": 0.1,
+        }
+    )
+    config.augment.update({"shift": 3.0, "rotate": 10.0, "scale": 0.1, "flip": True})
+    config.encoder = defaults.encoder_options(encoder, size)
+    config.train.batch_size = 64
+    config.train.total = "40000 examples"
+    config.train.log_every = "1600 examples"
+    config.train.evaluate_every = "8000 examples"
+    config.train.checkpoint_every = "20000 examples"
+    config.train.steps_per_dispatch = 25
+    config.train.report = "best"
+    config.optimizer.weight_decay = 5e-4
+    return defaults.finish(config, smoke)

@@ -1,0 +1,54 @@
+"""One's own pictures: any loss and encoder by the config's argument."""
+
+import pytest
+
+from configs import folder
+from experiments import make_experiment
+from nfml_jax.data.pictures import Look
+from nfml_jax.errors import UserError
+from nfml_jax.heads import MARGINS, make_head
+from nfml_jax.losses import LOSSES, make_loss
+from nfml_jax.nets import NETS, make_net
+
+
+@pytest.mark.parametrize("name", [*MARGINS, *LOSSES, "circle_loss"])
+def test_the_argument_names_any_loss_and_shows_its_options(name):
+    config = folder.get_config(f"{name},32").to_dict()
+    made = make_head if "head" in config else make_loss
+    made(5, 32, **config.get("head", config.get("objective")))
+    assert config["encoder"]["embedding_size"] == 32
+    if "head" in config and MARGINS[name].numbers():
+        assert {"margin", "warmup_steps"} <= config["head"].keys()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_argument_names_any_encoder_and_shows_its_options(name):
+    encoder = folder.get_config(f"16,{name},smoke").encoder.to_dict()
+    assert encoder["name"] == name
+    assert make_net(**encoder).embedding_size == 16
+
+
+def test_two_encoders_are_one_too_many():
+    with pytest.raises(UserError, match="expected one encoder, not cnn and mlp"):
+        folder.get_config("cnn,mlp")
+
+
+def test_an_experiment_names_the_sections_that_a_config_lacks():
+    config = folder.get_config("arcface").to_dict() | {"experiment": "pairs"}
+    with pytest.raises(UserError, match="'pairs' reads sampler and objective"):
+        make_experiment(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "sides"),
+    [("48", (48, 48)), ("48x64", (48, 64)), ("(48, 64)", (48, 64)), (7, (7, 7))],
+)
+def test_a_size_of_pictures_is_a_side_or_height_by_width(text, sides):
+    look = Look.of(text, 3)
+    assert (look.height, look.width) == sides
+
+
+@pytest.mark.parametrize("text", ["", "0", "48x", "1x2x3", "-3", "4.5", 4.5, (1, "x")])
+def test_a_size_that_no_picture_has_is_named(text):
+    with pytest.raises(UserError, match="expected pixels, or HEIGHTxWIDTH"):
+        Look.of(text, 3)

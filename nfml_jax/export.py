@@ -1,7 +1,8 @@
-"""`python -m nfml_jax.export RUN`: a trained model as one file that needs JAX alone.
+"""Write a trained model as one file: `python -m nfml_jax.export RUN`.
 
 The file is a `jax.export` artifact: StableHLO with the parameters inside, for any
-number of images, on CPU, GPU and TPU.
+number of images, on CPU, GPU and TPU. It needs the packages `jax` and `flatbuffers`,
+and neither this package nor Flax.
 """
 
 import json
@@ -16,9 +17,10 @@ from nfml_jax.command import command, make_parser, writing
 from nfml_jax.trained import TrainedEmbedder, load_embedder
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+REQUIRES = ("jax", "flatbuffers")
 
 HOW_TO = """\
-import jax
+import jax  # pip install jax flatbuffers
 with open("{name}", "rb") as file:
     embed = jax.export.deserialize(bytearray(file.read())).call
 embeddings = embed(images)  # uint8 {shape} -> float32 [N, {size}]
@@ -26,7 +28,10 @@ embeddings = embed(images)  # uint8 {shape} -> float32 [N, {size}]
 
 
 def serialise(model: TrainedEmbedder) -> bytes:
-    """`embed(images uint8 [N, H, W, C]) -> float32 [N, D]` for any N ≥ 1."""
+    """Return the artifact of `embed`: uint8 `[N, H, W, C]` to float32 `[N, D]`.
+
+    N may be any number, 1 or more.
+    """
     (rows,) = export.symbolic_shape("N")
     images = jax.ShapeDtypeStruct((rows, *model.image_shape), jnp.uint8)
 
@@ -58,11 +63,12 @@ def main(arguments=None) -> None:
 
 
 def describe(model: TrainedEmbedder) -> dict:
-    """What a user of the artifact should know, and can't read from it."""
+    """Return the facts that a user of the artifact needs and can't read from it."""
     return {
         "input": ["N", *model.image_shape],
         "output": ["N", model.embedding_size],
         "platforms": PLATFORMS,
+        "requires": REQUIRES,
         "threshold": model.threshold,
         "classes": model.class_names,
         "step": model.step,

@@ -25,7 +25,13 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     decides how it is computed: `lax`'s convolution on accelerators, one large dot on
     the CPU, where XLA's own convolution gradients are slow, and ten times slower inside
     `lax.fori_loop` (benchmarks/README.md). Values and derivatives are the same.
+
+    The size B may be symbolic, as in an export for any number of images. Such a program
+    holds `lax`'s convolution alone: it has no gradients, and an unknown number of
+    images cannot be divided into pieces.
     """
+    if not isinstance(x.shape[0], int):
+        return _conv_as_conv(x, kernel, stride)
     return lax.platform_dependent(
         x,
         kernel,
@@ -69,10 +75,8 @@ def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
     return y.reshape(-1, *y.shape[2:])
 
 
-def _pieces(size, images) -> int:
-    """Into how many equal parts `images` with `size` bytes of patches are taken."""
-    if not isinstance(images, int):  # exported for any number of them
-        return 1
+def _pieces(size: int, images: int) -> int:
+    """The number of equal parts for `images` with `size` bytes of patches."""
     pieces = min(images, -(-size // PIECE)) if size > LARGE else 1
     while images % pieces:
         pieces += 1

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from nfml_jax.errors import UserError
+from nfml_jax.export import serialise
 from nfml_jax.nets import NETS, make_net
+from nfml_jax.recognition import Embedder
+from nfml_jax.trained import TrainedEmbedder
 
 # Small enough to run, with the structure of the full encoder.
 SMALL = {
@@ -116,6 +119,25 @@ def test_every_parameter_has_a_finite_gradient(found):
         # The norm of the embedding takes away what its bias adds.
         if jax.tree_util.keystr(path) != "['embedding']['dense']['bias']":
             assert (leaf != 0).any(), path
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
+    shape = (9, 8, 1)
+    module = Embedder(small(name, embedding_norm=True))
+    pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
+    shapes = jax.eval_shape(
+        lambda: module.init(jax.random.key(0), pixels, method="embed")
+    )
+    variables = jax.tree_util.tree_map_with_path(filled, shapes)
+    model = TrainedEmbedder(module, variables, (), shape, None, step=0)
+    artifact = jax.export.deserialize(bytearray(serialise(model)))
+    expected = model.embed(pixels)
+    assert np.ptp(expected) > 0.1, "equal embeddings would show nothing"
+    for count in (1, 5):
+        embeddings = artifact.call(pixels[:count])
+        assert embeddings.dtype == jnp.float32
+        np.testing.assert_allclose(embeddings, expected[:count], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from nfml_jax.command import answer
 from nfml_jax.command_line import (
     check_flags,
     check_overrides,
@@ -88,7 +89,6 @@ COORDINATOR_TIMEOUT = flags.DEFINE_integer(
 
 EXIT_CODES = dict.fromkeys(("done", "pending", "running", "interrupted"), 0)
 EXIT_CODES |= {"failed": 1, "diverged": 3}
-MISTAKE = 2
 
 
 def main(argv) -> int:
@@ -213,15 +213,12 @@ def parse_flags(argv):
 
 
 def run() -> None:
-    """The command: exit code 2 and one sentence for what the user can mend."""
-    try:
+    """Run the command; the exit code is 2 after what the user can mend."""
+
+    def launched():
         app.run(main, flags_parser=parse_flags)
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        leave(MISTAKE)
-    except KeyboardInterrupt:
-        print("Stopped at once, without saving.", file=sys.stderr)
-        leave(130)
+
+    leave(answer(launched, stopped="Stopped at once, without saving."))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What the package's commands share: mistakes and warnings are one sentence each."""
+"""What all commands share: one sentence for a mistake or a warning, and exit codes.
+
+`launch.py` uses `answer`, and the package's own commands the decorator `command`.
+"""
 
 import argparse
 import functools
@@ -9,24 +12,44 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nfml_jax.errors import UserError
+from nfml_jax.standard_streams import standard_streams
 
 MISTAKE = 2
 """The exit code of what the user can mend."""
+STOPPED = 130
+"""The exit code after Ctrl-C."""
+
+
+def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
+    """Call `function` and return the exit code of the command that it is.
+
+    A `UserError` is printed as one sentence and gives `MISTAKE`; Ctrl-C prints
+    `stopped` and gives `STOPPED`. Nobody need read what it prints, as
+    `standard_streams` describes.
+    """
+    with standard_streams():
+        try:
+            try:
+                function()
+            finally:
+                sys.stdout.flush()
+        except UserError as mistake:
+            print(f"error: {mistake}", file=sys.stderr)
+            return MISTAKE
+        except KeyboardInterrupt:
+            print(stopped, file=sys.stderr)
+            return STOPPED
+    return 0
 
 
 def command(main: Callable[..., None]) -> Callable[..., int]:
-    """`main` as a command: its exit code is 0, or after a `UserError` `MISTAKE`."""
+    """Return `main` as a command, which returns the exit code that `answer` gives."""
 
     @functools.wraps(main)
     def answered(arguments=None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            try:
-                main(arguments)
-            except UserError as mistake:
-                print(f"error: {mistake}", file=sys.stderr)
-                return MISTAKE
-        return 0
+            return answer(lambda: main(arguments))
 
     return answered
 
@@ -46,7 +69,7 @@ def _warn(message, *_) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around what writes a command's --output: `UserError` where it cannot."""
+    """Turn an error of writing a command's --output, at `path`, into a `UserError`."""
     try:
         yield
     except OSError as problem:

@@ -1,5 +1,8 @@
-"""`python -m nfml_jax.heads` prints the table of margin heads as Markdown."""
+"""Print the table of margin heads as Markdown: `python -m nfml_jax.heads`."""
 
+import sys
+
+from nfml_jax.command import command, make_parser
 from nfml_jax.heads import MARGINS, Margin
 
 NORMALISED = {
@@ -11,7 +14,7 @@ NORMALISED = {
 
 
 def table() -> str:
-    """A row for each of `MARGINS`, with its default numbers."""
+    """Return a row for each of `MARGINS`, with its default numbers."""
     rows = [
         "| head | target's cosine becomes | normalised | and | paper |",
         "|---|---|---|---|---|",
@@ -34,5 +37,11 @@ def _more(margin: Margin) -> str:
     return "; ".join(filter(None, [*words, margin.options()]))
 
 
-if __name__ == "__main__":
+@command
+def main(arguments=None) -> None:
+    make_parser("nfml_jax.heads", __doc__).parse_args(arguments)
     print(table())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

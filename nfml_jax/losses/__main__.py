@@ -1,10 +1,13 @@
-"""`python -m nfml_jax.losses` prints the table of losses as Markdown."""
+"""Print the table of losses as Markdown: `python -m nfml_jax.losses`."""
 
+import sys
+
+from nfml_jax.command import command, make_parser
 from nfml_jax.losses import LOSSES, make_loss
 
 
 def table() -> str:
-    """A row for each of `LOSSES`, with its default numbers."""
+    """Return a row for each of `LOSSES`, with its default numbers."""
     rows = ["| loss | formula | needs | paper |", "|---|---|---|---|"]
     for name in LOSSES:
         objective = make_loss(num_classes=10, embedding_size=64, name=name)
@@ -16,5 +19,11 @@ def table() -> str:
     return "\n".join(rows)
 
 
-if __name__ == "__main__":
+@command
+def main(arguments=None) -> None:
+    make_parser("nfml_jax.losses", __doc__).parse_args(arguments)
     print(table())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

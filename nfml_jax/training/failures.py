@@ -40,7 +40,9 @@ def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
 
 
 def explained(problem: BaseException, run_dir: Path) -> BaseException:
-    """UserError for a full disk or a process that is gone; `problem` otherwise."""
+    """Return a UserError for a full disk or a process that is gone, else `problem`."""
+    if isinstance(problem, UserError):
+        return problem
     causes = list(_causes(problem))
     if any(_is_full(cause) for cause in causes):
         return UserError(

@@ -1,0 +1,82 @@
+"""Laws of what commands print: a closed, gone or full output gives no traceback."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A command that prints more than a pipe holds, then does what it was started for.
+COMMAND = """
+import pathlib, sys
+from nfml_jax.command import command
+
+@command
+def main(arguments=None):
+    for _ in range(20_000):
+        print("θ of a class")
+    print("a warning of θ", file=sys.stderr)
+    pathlib.Path(sys.argv[1]).write_text("written")
+
+sys.exit(main())
+"""
+
+
+def run(tmp_path, redirection, **variables):
+    """The exit code, standard error, and what was written by the command."""
+    written = tmp_path / "file"
+    shell = f'"$0" "$@" {redirection}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", shell, sys.executable, "-c", COMMAND, str(written)],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr, written.exists() and written.read_text()
+
+
+@pytest.mark.parametrize(
+    "redirection",
+    [">/dev/null", "| head -1", "2>&1 | true", ">&-", ">&- 2>&- <&-", "2>&-"],
+)
+def test_a_command_does_its_work_when_nobody_reads_what_it_prints(
+    tmp_path, redirection
+):
+    code, said, written = run(tmp_path, redirection)
+    assert (code, written) == (0, "written")
+    assert said in ("", "a warning of θ\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_on_a_full_disk_is_one_sentence(tmp_path, unbuffered):
+    code, said, _ = run(tmp_path, ">/dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert code == 2
+    assert said.startswith("error: cannot write to standard output (No space left")
+    assert said.count("\n") == 1
+
+
+def test_an_output_without_greek_letters_loses_them_alone(tmp_path):
+    code, said, _ = run(tmp_path, "| tail -1", PYTHONIOENCODING="ascii")
+    assert code == 0
+    assert said == "a warning of \\u03b8\n"
+
+
+def test_every_module_that_is_run_is_such_a_command():
+    """But for the program of a job, which nobody starts by hand."""
+    for folder in ("nfml_jax", "experiments"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            if '__name__ == "__main__"' not in text or path.stem == "jobs":
+                continue
+            (main,) = (
+                node
+                for node in ast.parse(text).body
+                if isinstance(node, ast.FunctionDef) and node.name == "main"
+            )
+            assert [ast.unparse(d) for d in main.decorator_list] == ["command"], path

@@ -62,10 +62,15 @@ def any_table(config: ConfigDict) -> None:
     """
     config.data.update(
         {
-            "path": "",  # .npy, .npz, .csv, or a folder of train, validation and test
-            "columns": (),  # names or numbers of those to keep; (): all
-            "context": (),  # those to condition on, such as ("age",), or
+            # .csv, .parquet, .npy, .npz, or a folder of train, validation and test
+            "path": "",
+            # Columns by name, number (0, -1), range ("0:5", "a:d") or list ("a,c,0:5").
+            "columns": "",  # those to keep; "": all
+            "drop": "",  # those of them to leave out
+            "context": "",  # those to condition on, such as "age,sex", or
             "labels": "",  # the one of classes, also for the experiment conditional
+            "missing": "refuse",  # or "drop" rows in which a value is missing
+            "header": "auto",  # whether the first line has names: "yes" or "no"
             "validation": 0.1,  # fractions, or counts, of rows to set aside
             "test": 0.1,
         }

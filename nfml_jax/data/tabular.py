@@ -91,7 +91,8 @@ def _last_tenths(rows):
 
 
 def _array(open_file):
-    return read_table("data.npy", open_file)[1]["rows"]
+    table = read_table("data.npy", open_file)["rows"]
+    return table.numbers(table.places(None))
 
 
 def _power(open_file):
@@ -125,7 +126,7 @@ def _hepmass(open_train, open_test):
     parts = []
     for open_file in (open_train, open_test):
         # The test file's lines have a field more than its first line has names.
-        rows = read_table("hepmass.csv", open_file, columns=range(28))[1]["rows"]
+        rows = read_table("hepmass.csv", open_file)["rows"].numbers(range(28))
         parts.append(rows[rows[:, 0] == 1, 1:])
     repeats = (parts[0] == parts[0].min(axis=0)).sum(axis=0)
     train, test = (rows[:, repeats <= 5] for rows in parts)

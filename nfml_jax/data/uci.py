@@ -60,8 +60,9 @@ def load_uci(
             f"UCI repository in {manual_folder(manual_dir)}."
         )
     path, open_file = next(iter(found.items()))
-    names, parts = read_table(path.name, open_file, spec.columns)
-    rows = parts["rows"]
+    table = read_table(path.name, open_file)["rows"]
+    places = table.places(spec.columns)
+    names, rows = [table.columns[i] for i in places], table.numbers(places)
     continuous = np.flatnonzero((rows != np.round(rows)).any(axis=0))
     kept = continuous[not_alike(rows[:, continuous])]
     if len(kept) != spec.event_dim:

@@ -4,7 +4,6 @@ Three come with scikit-learn; the wines' grades and the ionosphere's echoes are 
 from the repository's own files.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,12 +106,10 @@ def _from_file(name, manual_dir) -> Table:
             "need no file."
         )
     path, open_file = next(iter(found.items()))
-    with open_file() as file:
-        lines = [line for line in file.read().decode("utf-8-sig").splitlines() if line]
-    width = len(re.split("[,;]", lines[0]))
-    columns, parts = read_table(path.name, open_file, range(width - 1))
-    rows = parts["rows"]
-    # The class may be a letter, which no table of numbers holds.
-    classes = [re.split("[,;]", line)[-1].strip() for line in lines[-len(rows) :]]
+    table = read_table(path.name, open_file)["rows"]
+    *columns, last = table.places(None)
+    # The class may be a letter.
+    rows, classes = table.numbers(columns), table.texts(last)
     source = f"UCI repository, {path.name}"
-    return Table(source, columns, rows, np.array(classes))
+    names = tuple(table.columns[i] for i in columns)
+    return Table(source, names, rows, np.array(classes))

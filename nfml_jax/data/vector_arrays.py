@@ -1,7 +1,8 @@
 """What every data set of vectors becomes: standardised rows, and the way back."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +22,11 @@ class LoadedVectors:
     `classes` the number of one of these. `outside` are rows, without what is given,
     that a density of the others should find strange. `digest` is that of the rows
     these were made of, if they were.
+
+    `levels` has for each given column that is text its values, of which rows hold the
+    number, and () for one of numbers; it is empty if all are numbers. `numbers` tells
+    for each part which rows of the source its rows are, from 0; it may be empty.
+    `drawn` is set where the parts were drawn from one table.
     """
 
     name: str
@@ -34,6 +40,18 @@ class LoadedVectors:
     classes: tuple[str, ...] = ()
     outside: np.ndarray | None = None
     digest: str = ""
+    levels: tuple[tuple[str, ...], ...] = ()
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    drawn: bool = False
+
+    def take(self, chosen: Mapping[str, np.ndarray]) -> "LoadedVectors":
+        """Return the set with only these rows, places or a mask, of some parts."""
+        parts = {part: self.parts[part][rows] for part, rows in chosen.items()}
+        numbers = {
+            part: x[chosen[part]] if part in chosen else x
+            for part, x in self.numbers.items()
+        }
+        return replace(self, **parts, numbers=numbers)
 
     @property
     def event_dim(self) -> int:

@@ -1,5 +1,6 @@
 """Which rows and columns of a set of vectors are used, and as what."""
 
+import csv
 import dataclasses
 from collections.abc import Sequence
 
@@ -12,71 +13,65 @@ from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 
 
-def set_rows_aside(rows, share: float, seed: int, what: str):
-    """Rows without, and as, a random part, each in the order they came in.
+def draw_rows(count: int, share: float, seed: int, what: str):
+    """Return the places of rows without, and as, a random part, each ascending.
 
-    `share` is a fraction below 1, or a count from 1 up; 0 gives None as the part.
+    `share` of the `count` rows is a fraction below 1, or a number of them from 1 up; 0
+    gives None as the part.
     """
     if not share:
-        return rows, None
-    count = round(share * len(rows)) if 0 < share < 1 else int(share)
-    if not 0 < count < len(rows) or (share > 1 and count != share):
+        return np.arange(count), None
+    drawn = round(share * count) if 0 < share < 1 else int(share)
+    if not 0 < drawn < count or (share > 1 and drawn != share):
         raise UserError(
-            f"{what} is {share}; of {len(rows)} rows it must be 0, a fraction below 1 "
+            f"{what} is {share}; of {count} rows it must be 0, a fraction below 1 "
             "or a whole number, and leave at least one row on either side."
         )
-    chosen, rest = stratified(np.zeros(len(rows), int), count, seed)
-    return rows[rest], rows[chosen]
+    chosen, rest = stratified(np.zeros(count, int), drawn, seed)
+    return rest, chosen
 
 
-def shrink_rows(rows, limit: int | None, seed: int, what: str):
-    """At most `limit` rows, drawn at random; None or 0 keeps all of them."""
-    if not limit or limit >= len(rows):
-        return rows
+def set_rows_aside(rows, share: float, seed: int, what: str):
+    """Return rows without, and as, a random part, as `draw_rows` has them."""
+    rest, chosen = draw_rows(len(rows), share, seed, what)
+    return (rows, None) if chosen is None else (rows[rest], rows[chosen])
+
+
+def shrink_rows(loaded: LoadedVectors, part: str, limit: int | None, seed: int):
+    """Return a set with at most `limit` rows in a part, drawn at random.
+
+    None or 0 keeps all of them.
+    """
+    count = len(loaded.parts[part])
+    if not limit or limit >= count:
+        return loaded
     if limit < 0:
-        raise UserError(f"{what} is {limit}; it must be at least 1, or 0 for all.")
-    return set_rows_aside(rows, limit, seed, what)[1]
+        raise UserError(f"max_{part} is {limit}; it must be at least 1, or 0 for all.")
+    chosen = draw_rows(count, limit, seed, f"max_{part}")[1]
+    return loaded.take({part: chosen})
 
 
-def number_classes(loaded: LoadedVectors) -> LoadedVectors:
-    """The values of the last column, which are classes' names, as numbers from 0."""
-    labels = np.concatenate([rows[:, -1] for rows in loaded.parts.values()])
-    values = np.unique(labels)
-    if (
-        not np.isin(values, loaded.train[:, -1]).all()
-        or (values != values.round()).any()
-    ):
-        raise UserError(
-            f"{loaded.columns[-1]} of {loaded.name} takes {len(values):,} values, "
-            f"from {values[0]:g} to {values[-1]:g}; to be labels they must be whole "
-            "numbers, each among the training rows."
-        )
+def hold_out(loaded: LoadedVectors, classes: Sequence[str] | str) -> LoadedVectors:
+    """Return a set without the rows of these classes, which become `outside`.
 
-    def numbered(rows):
-        numbers = np.searchsorted(values, rows[:, -1:])
-        return np.concatenate([rows[:, :-1], numbers], axis=1)
+    A model has never seen them, so it should find them strange. Where the parts were
+    drawn from one table all rows of these classes are outside; where they were given,
+    those of the test.
 
-    return dataclasses.replace(
-        loaded,
-        classes=tuple(f"{value:g}" for value in values),
-        **{part: numbered(rows) for part, rows in loaded.parts.items()},
-    )
-
-
-def hold_out(loaded: LoadedVectors, classes: Sequence[str]) -> LoadedVectors:
-    """Without the rows of these classes, but for those of the test: they are `outside`.
-
-    What a model has never seen is what it should find strange.
+    Args:
+        loaded: a set with classes.
+        classes: their names, or one text with commas between them.
     """
     if not classes:
         return loaded
     if not loaded.classes:
         raise UserError(
-            f"held_out is {list(classes)}, but {loaded.name} has no classes; leave it "
+            f"held_out is {classes!r}, but {loaded.name} has no classes; leave it "
             "empty, or name the column of classes with `labels`."
         )
     known = {name: number for number, name in enumerate(loaded.classes)}
-    out = [look_up(known, str(name), f"class of {loaded.name}") for name in classes]
+    names = names_of(known, classes)
+    out = [look_up(known, name, f"class of {loaded.name}") for name in names]
     left = [number for name, number in known.items() if number not in out]
     if not left:
         raise UserError(
@@ -84,19 +79,29 @@ def hold_out(loaded: LoadedVectors, classes: Sequence[str]) -> LoadedVectors:
         )
     new_number = np.zeros(len(known))
     new_number[left] = np.arange(len(left))
-
-    def inside(rows):
-        rows = rows[np.isin(rows[:, -1], left)]
+    is_out = {part: np.isin(rows[:, -1], out) for part, rows in loaded.parts.items()}
+    from_parts = list(is_out) if loaded.drawn else ["test"]
+    outside = [loaded.parts[p][is_out[p], : -loaded.given] for p in from_parts]
+    numbers = [loaded.numbers[p][is_out[p]] for p in from_parts if loaded.numbers]
+    inside = loaded.take({part: ~strange for part, strange in is_out.items()})
+    for rows in inside.parts.values():
         rows[:, -1] = new_number[rows[:, -1].astype(int)]
-        return rows
-
+    if numbers:
+        inside.numbers["outside"] = np.concatenate(numbers)
     return dataclasses.replace(
-        loaded,
-        source=f"{loaded.source}, without {', '.join(map(str, classes))}",
+        inside,
+        source=f"{loaded.source}, without {', '.join(names)}",
         classes=tuple(loaded.classes[number] for number in left),
-        outside=loaded.test[np.isin(loaded.test[:, -1], out), : -loaded.given],
-        **{part: inside(rows) for part, rows in loaded.parts.items()},
+        outside=np.concatenate(outside),
     )
+
+
+def names_of(known, names: Sequence[str] | str) -> list[str]:
+    """Return names as a list; one text may hold several, with commas between them."""
+    if isinstance(names, str):
+        names = [names] if names in known else next(csv.reader([names]))
+    names = [str(name) for name in names]
+    return [name if name in known else name.strip() for name in names]
 
 
 def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:

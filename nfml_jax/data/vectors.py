@@ -1,6 +1,5 @@
 """Data sets of vectors by name: `load_vectors("power")` finds, checks, scales one."""
 
-import dataclasses
 import inspect
 from collections.abc import Sequence
 from functools import partial
@@ -53,7 +52,7 @@ def load_vectors(name: str, *, manual_dir=None, seed: int = 0, **options) -> Vec
         manual_dir: folder of files put there by hand (default `~/nfml_data`).
         seed: of everything drawn here: samples, splits, patches, shrinking.
         **options: of `prepare_vectors`, and of the data set itself, such as `path` of
-            `vectors`; of these, what is "" or () is not given.
+            `vectors`; of these, what is "", () or [] is not given.
 
     Raises:
         UserError: if the data set is unknown, not to be had, or unfit for a density.
@@ -61,7 +60,7 @@ def load_vectors(name: str, *, manual_dir=None, seed: int = 0, **options) -> Vec
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
     prepared = {key: options.pop(key) for key in PREPARATION & set(options)}
-    empty = {key for key, v in options.items() if isinstance(v, str | tuple) and not v}
+    empty = {key for key, v in options.items() if isinstance(v, Sequence) and not v}
     options = {key: value for key, value in options.items() if key not in empty}
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
@@ -75,7 +74,7 @@ def prepare_vectors(
     *,
     seed: int = 0,
     standardise: bool = True,
-    held_out: Sequence[str] = (),
+    held_out: Sequence[str] | str = (),
     components: int = 0,
     max_train: int | None = None,
     max_test: int | None = None,
@@ -87,8 +86,8 @@ def prepare_vectors(
         seed: of the rows drawn where there are too many.
         standardise: to mean 0 and standard deviation 1, by the training rows or as the
             published benchmark does; False keeps the original units.
-        held_out: names of classes to train without; the test's rows of them become
-            `outside`.
+        held_out: names of classes to train without, or one text with commas between
+            them; rows of them become `outside`, of published sets those of the test.
         components: principal components to keep in place of the columns; 0 for these.
         max_train: train on at most this many rows; None or 0 is all.
         max_test: test on at most this many rows, likewise.
@@ -97,11 +96,8 @@ def prepare_vectors(
         UserError: if the rows are unfit for a density, or are none of what is asked.
     """
     loaded = hold_out(loaded, held_out)
-    loaded = dataclasses.replace(
-        loaded,
-        train=shrink_rows(loaded.train, max_train, seed, "max_train"),
-        test=shrink_rows(loaded.test, max_test, seed, "max_test"),
-    )
+    for part, limit in {"train": max_train, "test": max_test}.items():
+        loaded = shrink_rows(loaded, part, limit, seed)
     return make_vector_data(principal_components(loaded, components), standardise)
 
 

@@ -26,7 +26,8 @@ def get_config(arg=None):
             "name": "image_folder",
             "root": "",  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
             "image_size": "48",  # pixels a side, or HEIGHTxWIDTH
-            "channels": 3,  # 1: grey
+            "channels": 3,  # 1: gray
+            "fit": "pad",  # other proportions; or squeeze, or crop
             "stream": False,  # True: read while training, if larger than memory
             "workers": 0,  # processes that read then; 0: threads
             "test_fraction": 0.2,  # unless root has train/ and test/ or val/

@@ -66,6 +66,7 @@ def describe(model: TrainedEmbedder) -> dict:
     """Return the facts that a user of the artifact needs and can't read from it."""
     return {
         "input": ["N", *model.image_shape],
+        "pictures": {"crop": model.crop, "fit": model.fit},
         "output": ["N", model.embedding_size],
         "platforms": PLATFORMS,
         "requires": REQUIRES,

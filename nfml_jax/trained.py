@@ -53,6 +53,7 @@ class TrainedEmbedder:
     threshold: float | None
     step: int
     crop: float = 1.0  # the share of a picture's sides that is looked at
+    fit: str = "squeeze"  # what happens to a picture of other proportions
 
     @property
     def embedding_size(self) -> int:
@@ -71,8 +72,9 @@ class TrainedEmbedder:
         """
         image = read_picture(path, self.look)
         height, width, _ = self.image_shape
-        across, down = (side * self.crop for side in picture_size(path))
-        squeezed = not 0.9 < (across / down) / (width / height) < 1 / 0.9
+        across, down = self.look.looked_at(picture_size(path))
+        alike = 0.9 < (across / down) / (width / height) < 1 / 0.9
+        squeezed = self.fit == "squeeze" and not alike
         if squeezed or across < width / 2:
             warnings.warn(
                 f"{path}, of which {across:.0f} by {down:.0f} pixels are looked at, is "
@@ -86,7 +88,7 @@ class TrainedEmbedder:
     def look(self) -> Look:
         """How pictures are cropped and resized, as those trained on were."""
         height, width, channels = self.image_shape
-        return Look.of((height, width), channels, self.crop)
+        return Look.of((height, width), channels, self.crop, self.fit)
 
     def verify(self, a, b) -> Verification:
         """Whether images `a` and `b`, pair by pair, show the same class."""
@@ -251,4 +253,5 @@ def _facts(config, meta, result) -> dict:
         "threshold": metrics.get("verification/threshold"),
         "step": meta["step"],
         "crop": config["data"].get("crop", 1.0),
+        "fit": config["data"].get("fit", "squeeze"),
     }

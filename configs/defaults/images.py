@@ -30,6 +30,13 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "scale": 0.1,  # share of its size
                 "shear": 0.0,  # pixels a row
                 "flip": False,  # mirrored, half of the time
+                "resolution": 0.0,  # up to this share fewer pixels a side
+                "blur": 0.0,  # up to so many pixels
+                "light": 0.0,  # up to this share darker on one side
+                "gamma": 0.0,  # a power of up to 1 + gamma, or its inverse
+                "contrast": 0.0,  # up to this share more or less
+                "brightness": 0.0,  # up to this share of the range up or down
+                "erase": 0.0,  # a rectangle of up to this share, half of the time
             },
             "encoder": {
                 "name": "cnn",  # cnn, lenetpp, mlp or resnet18

@@ -1,11 +1,13 @@
-"""Light augmentation on the device: affine maps, each image by its own key."""
+"""Augmentation on the device: affine maps and appearance, each image by its own key."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 
+from nfml_jax.data.appearance import LIMITS, change_appearance
 from nfml_jax.errors import UserError
 
 
@@ -14,44 +16,99 @@ def to_float(images):
     return (jnp.asarray(images, jnp.float32) / 255 - 0.5) / 0.5
 
 
-def augment(images, keys, *, shift=0.0, rotate=0.0, scale=0.0, shear=0.0, flip=False):
-    """Move each image [B, H, W, C] about its centre, by its key [B].
+def augment(
+    images,
+    keys,
+    *,
+    shift=0.0,
+    rotate=0.0,
+    scale=0.0,
+    shear=0.0,
+    flip=False,
+    resolution=0.0,
+    blur=0.0,
+    light=0.0,
+    gamma=0.0,
+    contrast=0.0,
+    brightness=0.0,
+    erase=0.0,
+):
+    """Move each image [B, H, W, C] about its center, then change how it looks.
 
-    Each goes up to `shift` pixels along each axis, up to `rotate` degrees either way,
-    changes its size by up to the fraction `scale` (0.1: from 0.9 to 1.1 times), leans
-    by up to `shear` pixels a row, and with `flip` is mirrored half of the time.
-    What happens to an image depends on its own key alone, so it does not change with
-    the way a batch is divided over devices. Values are bilinear, and beyond the border
-    the border's own repeat, so that the background's level does not matter. With all
-    of them 0 the images come back as they are. Raises UserError for settings below 0,
-    not finite, or a scale of 1 and more, which would turn images inside out.
+    An image goes up to `shift` pixels along each axis, up to `rotate` degrees either
+    way, changes its size by up to the fraction `scale` (0.1: from 0.9 to 1.1 times),
+    leans by up to `shear` pixels a row, and with `flip` is mirrored half of the time.
+    Values are bilinear, and beyond the border the border's own repeat, so that the
+    background's level does not matter.
+
+    The rest takes images in [-1, 1], as `to_float` makes them, and is drawn per image:
+    `resolution` (up to this share fewer pixels a side), `blur` (up to so many pixels),
+    `light` (up to this share darker on one side), `gamma` (a power up to 1 + gamma or
+    down to its inverse), `contrast` (up to this share more or less), `brightness` (up
+    to this share of the range up or down) and `erase` (a rectangle of up to this share
+    turns grey, half of the time); see `nfml_jax.data.appearance`.
+
+    What happens to an image depends on its own key [B] alone, so it does not change
+    with the way a batch is divided over devices. With all of them 0 the images come
+    back as they are. Raises UserError for settings below 0, not finite, or at a limit
+    such as a scale of 1, which would turn images inside out.
     """
-    settings = {"shift": shift, "rotate": rotate, "scale": scale, "shear": shear}
+    moves = {"shift": shift, "rotate": rotate, "scale": scale, "shear": shear}
+    looks = {
+        "resolution": resolution,
+        "blur": blur,
+        "light": light,
+        "gamma": gamma,
+        "contrast": contrast,
+        "brightness": brightness,
+        "erase": erase,
+    }
+    _check(moves | looks)
+    if any(moves.values()) or flip:
+        images = jax.vmap(partial(_moved, **moves, flip=flip))(images, keys)
+    if any(looks.values()):
+        images = jax.vmap(partial(_of_looks, **looks))(images, keys)
+    return images
+
+
+def _check(settings):
+    limits = {"scale": (0.0, 1.0)} | LIMITS
     for name, value in settings.items():
-        if not 0 <= value < (1 if name == "scale" else math.inf):
+        _, limit = limits.get(name, (0.0, math.inf))
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (number and 0 <= value < limit):
             raise UserError(
                 f"augment.{name} is {value}; expected "
-                + ("a fraction in [0, 1)." if name == "scale" else "0 or more.")
+                + ("0 or more." if limit == math.inf else _words(limit))
             )
-    if not (any(settings.values()) or flip):
-        return images
 
-    def one(image, key):
-        draw = jax.random.uniform(key, (6,), image.dtype, -1.0, 1.0)
-        rows, columns = _source(
-            image.shape[:2],
-            angle=jnp.deg2rad(rotate * draw[0]),
-            size=1.0 + scale * draw[1],
-            offset=shift * draw[2:4],
-            lean=shear * draw[4],
-            mirror=jnp.where(draw[5] < 0, -1.0, 1.0) if flip else 1.0,
-        )
-        sample = lambda channel: map_coordinates(  # noqa: E731
-            channel, [rows, columns], order=1, mode="nearest"
-        )
-        return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
 
-    return jax.vmap(one)(images, keys)
+def _words(limit):
+    return "a fraction in [0, 1)." if limit == 1 else f"a number in [0, {limit:g})."
+
+
+def _of_looks(image, key, **looks):
+    # A key of its own: the draws of the moves stay as they are without it.
+    return change_appearance(image, jax.random.fold_in(key, _LOOKS), **looks)
+
+
+_LOOKS = 1 << 16
+
+
+def _moved(image, key, *, shift, rotate, scale, shear, flip):
+    draw = jax.random.uniform(key, (6,), image.dtype, -1.0, 1.0)
+    rows, columns = _source(
+        image.shape[:2],
+        angle=jnp.deg2rad(rotate * draw[0]),
+        size=1.0 + scale * draw[1],
+        offset=shift * draw[2:4],
+        lean=shear * draw[4],
+        mirror=jnp.where(draw[5] < 0, -1.0, 1.0) if flip else 1.0,
+    )
+    sample = lambda channel: map_coordinates(  # noqa: E731
+        channel, [rows, columns], order=1, mode="nearest"
+    )
+    return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
 
 
 def _source(shape, angle, size, offset, lean, mirror):

@@ -27,6 +27,7 @@ def load_image_folder(
     root="",
     image_size=28,
     channels: int = 1,
+    fit: str = "squeeze",
     test_fraction=0.2,
     seed: int = 0,
     stream: bool = False,
@@ -42,7 +43,8 @@ def load_image_folder(
 
     One folder around them all is skipped, as are hidden files. Classes are sorted by
     name. Images are turned as their EXIF data say, made grey (`channels` 1) or coloured
-    (3), and resized to `image_size`, a side in pixels or (height, width).
+    (3), and resized to `image_size`, a side in pixels or (height, width). `fit` says
+    what happens to other proportions: "squeeze", "pad" with the mean color, or "crop".
 
     With `stream` they stay in the folder, which may be larger than memory, and are read
     when they are needed, for training by `workers` processes, or 0: by threads.
@@ -54,7 +56,7 @@ def load_image_folder(
             "root is empty; give data.root=FOLDER or ZIP, as configs/folder.py does."
         )
     root = Path(root).expanduser()
-    look = Look.of(image_size, channels)
+    look = Look.of(image_size, channels, fit=fit)
     with open_tree(root) as tree:
         table = _classes(tree)
         names = sorted({label for _, label in table.values()})

@@ -13,25 +13,34 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import look_up
+
+FITS = ("squeeze", "pad", "crop")
+"""Ways in which a picture of other proportions is made to fit."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".bmp")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a picture becomes: its centre, grey or coloured, in one size.
+    """What a picture becomes: its center, gray or colored, in one size.
 
-    `channels` is 1 (grey) or 3 (colour); `crop` is the share of either side kept around
-    the centre before the rest is resized.
+    `channels` is 1 (gray) or 3 (color); `crop` is the share of either side kept around
+    the center before the rest is resized. `fit_by`, one of `FITS`, says what happens to
+    a picture of other proportions: it is squeezed, padded with its mean color, or loses
+    what lies beyond.
     """
 
     height: int
     width: int
     channels: int
     crop: float = 1.0
+    fit_by: str = "squeeze"
 
     @classmethod
-    def of(cls, image_size, channels: int, crop: float = 1.0) -> "Look":
+    def of(
+        cls, image_size, channels: int, crop: float = 1.0, fit: str = "squeeze"
+    ) -> "Look":
         """Return the look of `image_size`, a side in pixels, "HEIGHTxWIDTH" or a pair.
 
         Raises UserError for what no picture can become.
@@ -41,7 +50,8 @@ class Look:
             raise UserError(f"channels is {channels}; expected 1 (grey) or 3 (colour).")
         if not 0 < crop <= 1:
             raise UserError(f"crop is {crop}; expected a share of the side up to 1.")
-        return cls(*pair, channels, crop)
+        look_up(dict.fromkeys(FITS), fit, "data.fit =")
+        return cls(*pair, channels, crop, fit)
 
     def decode(self, content: bytes) -> np.ndarray:
         """A picture file's pixels, uint8 `[height, width, channels]`."""
@@ -70,11 +80,36 @@ class Look:
         from PIL import Image
 
         image = image.convert(self._mode)
-        margins = [side * (1 - self.crop) / 2 for side in image.size]
+        seen = self.looked_at(image.size)
+        margins = [(side - s) / 2 for side, s in zip(image.size, seen, strict=True)]
+        if self.fit_by != "crop":  # rounded as ever, so that pixels stay what they were
+            margins = [side * (1 - self.crop) / 2 for side in image.size]
         far = [side - m for side, m in zip(image.size, margins, strict=True)]
-        size = self.width, self.height
-        image = image.resize(size, Image.Resampling.BILINEAR, box=(*margins, *far))
-        return np.asarray(image).reshape(self.height, self.width, self.channels)
+        box, size = (*margins, *far), self._inner(*seen)
+        pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
+        pixels = pixels.reshape(*size[::-1], self.channels)
+        if size == (self.width, self.height):
+            return pixels
+        whole = np.empty((self.height, self.width, self.channels), np.uint8)
+        whole[:] = np.rint(pixels.mean(axis=(0, 1)))
+        top, left = (self.height - size[1]) // 2, (self.width - size[0]) // 2
+        whole[top : top + size[1], left : left + size[0]] = pixels
+        return whole
+
+    def looked_at(self, size) -> tuple[float, float]:
+        """Return the width and height that are seen of a picture's `size`."""
+        across, down = (side * self.crop for side in size)
+        if self.fit_by == "crop":
+            scale = min(across / self.width, down / self.height)
+            return scale * self.width, scale * self.height
+        return across, down
+
+    def _inner(self, across, down) -> tuple[int, int]:
+        """Return the width and height that the seen part takes up of the result."""
+        if self.fit_by != "pad":
+            return self.width, self.height
+        scale = min(self.width / across, self.height / down)
+        return max(1, round(scale * across)), max(1, round(scale * down))
 
 
 def _sides(image_size) -> tuple[int, int]:

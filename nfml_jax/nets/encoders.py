@@ -17,18 +17,29 @@ from nfml_jax.nets.layers import (
     PReLU,
     he_normal,
     max_pool,
+    standardize,
 )
 
 Array = jax.Array
 
 
 class Encoder(nn.Module):
-    """What every encoder has: the embedding's size and norm, precision, device axis."""
+    """The options that every encoder has, and its first and last step.
+
+    `standardize` is one of `nfml_jax.nets.layers.STANDARDIZATIONS`: how each picture is
+    normalized by itself before it enters the network. `embedding_norm` is that of
+    `Embedding`, and `axis_name` the device axis over which batch norm averages.
+    """
 
     embedding_size: int
     embedding_norm: bool = False
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    standardize: str = "none"
+
+    def enter(self, images: Array) -> Array:
+        """Return images [B, H, W, C] as the network takes them."""
+        return standardize(images, self.standardize)
 
     def embed(self, x: Array, train: bool) -> Array:
         """Features [B, ...] to embeddings [B, embedding_size]."""
@@ -49,7 +60,7 @@ class CNN(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = images
+        x = self.enter(images)
         for features in self.features:
             x = max_pool(nn.relu(Conv(features, dtype=self.dtype)(x)))
         x = x.reshape(x.shape[0], -1)
@@ -68,7 +79,7 @@ class LeNetPP(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = images
+        x = self.enter(images)
         for features in self.features:
             for _ in range(2):
                 x = PReLU()(Conv(features, kernel_size=5, dtype=self.dtype)(x))
@@ -83,7 +94,7 @@ class MLP(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = images.reshape(images.shape[0], -1)
+        x = self.enter(images).reshape(images.shape[0], -1)
         for size in self.hidden:
             x = nn.relu(nn.Dense(size, dtype=self.dtype, kernel_init=he_normal)(x))
         return self.embed(x, train)
@@ -128,7 +139,7 @@ class ResNet18(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = Conv(self.width, use_bias=False, dtype=self.dtype)(images)
+        x = Conv(self.width, use_bias=False, dtype=self.dtype)(self.enter(images))
         x = nn.relu(BatchNorm(self.axis_name)(x, train))
         for stage, blocks in enumerate(self.blocks):
             for block in range(blocks):

@@ -1,6 +1,10 @@
 """One's own pictures: any loss and encoder by the config's argument."""
 
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from configs import folder
 from experiments import make_experiment
@@ -52,3 +56,32 @@ def test_a_size_of_pictures_is_a_side_or_height_by_width(text, sides):
 def test_a_size_that_no_picture_has_is_named(text):
     with pytest.raises(UserError, match="expected pixels, or HEIGHTxWIDTH"):
         Look.of(text, 3)
+
+
+WIDE = np.zeros((20, 60, 3), np.uint8)
+WIDE[:, 30:] = 200
+
+
+@pytest.mark.parametrize(
+    ("fit", "column", "row"),
+    [
+        ("squeeze", [0, 0, 0, 200], [200] * 4),
+        ("pad", [100, 0, 0, 100], [100, 200, 200, 100]),
+        ("crop", [0, 0, 0, 0], [200] * 4),
+    ],
+)
+def test_other_proportions_are_squeezed_padded_or_cropped(fit, column, row):
+    content = io.BytesIO()
+    Image.fromarray(WIDE).save(content, "png")
+    pixels = Look.of(12, 3, fit=fit).decode(content.getvalue())
+    assert pixels.shape == (12, 12, 3)
+    np.testing.assert_array_equal(pixels[[0, 5, 6, 11], 11, 0], row)
+    if fit != "squeeze":
+        np.testing.assert_array_equal(pixels[[0, 5, 6, 11], 0, 0], column)
+    tall = Look.of("24x12", 1, fit=fit)
+    assert tall.decode(content.getvalue()).shape == (24, 12, 1)
+
+
+def test_a_way_to_fit_that_is_none_is_named():
+    with pytest.raises(UserError, match=r"data\.fit = 'stretch'"):
+        Look.of(12, 3, fit="stretch")

@@ -10,8 +10,17 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.errors import UserError
 from nfml_jax.nets import layers
-from nfml_jax.nets.layers import BatchNorm, Conv, Embedding, PReLU, conv, max_pool
+from nfml_jax.nets.layers import (
+    BatchNorm,
+    Conv,
+    Embedding,
+    PReLU,
+    conv,
+    max_pool,
+    standardize,
+)
 
 
 def reference_conv(x, kernel, stride=1):
@@ -225,3 +234,31 @@ def test_normalised_embedding_has_mean_zero_and_variance_one():
     y, _ = jax.jit(lambda: module.init_with_output(jax.random.key(0), x, True))()
     np.testing.assert_allclose(y.mean(0), jnp.zeros(5), atol=1e-5)
     np.testing.assert_allclose(y.var(0), jnp.ones(5), rtol=1e-3)
+
+
+@pytest.mark.parametrize("how", ["picture", "local"])
+def test_standardized_pictures_do_not_depend_on_light_and_contrast(how):
+    pictures = np.asarray(jax.random.uniform(jax.random.key(0), (3, 24, 20, 3)))
+    found = standardize(jnp.asarray(pictures), how)
+    other = standardize(jnp.asarray(0.5 * pictures + 0.25), how)
+    assert float(jnp.abs(found - other).mean()) < 0.05 * float(jnp.abs(found).mean())
+    np.testing.assert_allclose(found.std(axis=(1, 2, 3)), 1, atol=0.1)
+    assert float(jnp.abs(standardize(jnp.full((1, 9, 9, 1), 0.7), how)).max()) < 1e-4
+
+
+def test_local_standardization_takes_a_gradient_of_light_away():
+    pictures = jax.random.uniform(jax.random.key(0), (2, 32, 32, 1))
+    lit = pictures * jnp.linspace(0.2, 1.0, 32)[:, None]
+
+    def likeness(how):
+        a, b = standardize(pictures, how).ravel(), standardize(lit, how).ravel()
+        return float(jnp.corrcoef(a, b)[0, 1])
+
+    assert likeness("local") > 0.95 > likeness("picture")
+
+
+def test_pictures_are_left_alone_unless_asked():
+    pictures = jnp.ones((1, 4, 4, 1))
+    assert standardize(pictures, "none") is pictures
+    with pytest.raises(UserError, match="'locale'"):
+        standardize(pictures, "locale")

@@ -4,14 +4,15 @@ Forward goes from the base to the data, as in distrax. A bijector is a Flax modu
 parameters are made from the shapes it first sees, so it is told no sizes.
 """
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from nfml_jax.ops.values import Value
 
 Array = jax.Array
 
 
-class Bijector(nn.Module):
+class Bijector(Value):
     """An invertible map of events `[..., D]`; all leading axes are batch.
 
     A subclass gives `forward_and_log_det` and `inverse_and_log_det`, both from the same

@@ -94,10 +94,10 @@ BIJECTORS = {
     ),
     "reverse": Entry(lambda c: Reverse(), "", False, False),
     "permutation": Entry(lambda c: Permutation(), "", False, False),
-    "chain": Entry(lambda c: Chain([Reverse(), Coupling(Affine(), _net()), Reverse()])),
+    "chain": Entry(lambda c: Chain((Reverse(), Coupling(Affine(), _net()), Reverse()))),
     "inverse": Entry(lambda c: Inverse(Elementwise(Affine(), _net(c)))),
     "stack": Entry(
-        lambda c: Stack(Chain([Permutation(), Coupling(Affine(), _net())]), 2),
+        lambda c: Stack(Chain((Permutation(), Coupling(Affine(), _net()))), 2),
         starts_as_identity=False,
     ),
     # Every scalar transform with parameters drives a coupling too;

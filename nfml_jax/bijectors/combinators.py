@@ -1,7 +1,5 @@
 """Bijectors made of bijectors: one after another, turned round, or many alike."""
 
-from collections.abc import Sequence
-
 import flax.linen as nn
 
 from nfml_jax.bijectors.bijector import Bijector, zero_log_det
@@ -12,7 +10,7 @@ INTERMEDIATES = "intermediates"
 class Chain(Bijector):
     """Bijectors one after another; `forward` applies the first one first."""
 
-    bijectors: Sequence[Bijector]
+    bijectors: tuple[Bijector, ...]
 
     def forward_and_log_det(self, x, context=None):
         total = zero_log_det(x)

@@ -18,6 +18,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
 from nfml_jax.errors import UserError
+from nfml_jax.ops.values import Value
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def _wrap(angle):
     return angle - 2 * math.pi * jnp.round(angle / (2 * math.pi))
 
 
-class OnCircles(nn.Module):
+class OnCircles(Value):
     """A conditioner of angles: `net` of their cosines and sines, so that ±π are one."""
 
     net: nn.Module

@@ -1,31 +1,34 @@
 """Base distributions: modules whose call gives a distrax distribution of events `[D]`.
 
 A base may have parameters of its own, and with a `conditioner` they follow the context.
+distrax takes seconds to import, so it is imported where a distribution is made.
 """
 
-import distrax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.matrices import bounded
+from nfml_jax.ops.values import Value
 
 Array = jax.Array
 ZEROS = nn.initializers.zeros
 
 
-class Normal(nn.Module):
+class Normal(Value):
     """Independent standard normals."""
 
     event_dim: int
 
     def __call__(self, context=None):
+        import distrax
+
         zeros = jnp.zeros(self.event_dim)
         return distrax.Independent(distrax.Normal(zeros, jnp.ones_like(zeros)), 1)
 
 
-class Uniform(nn.Module):
+class Uniform(Value):
     """Independent and uniform between `low` and `high`: minus infinity outside."""
 
     event_dim: int
@@ -33,6 +36,8 @@ class Uniform(nn.Module):
     high: float = 1.0
 
     def __call__(self, context=None):
+        import distrax
+
         low, high = (
             jnp.full(self.event_dim, self.low),
             jnp.full(self.event_dim, self.high),
@@ -40,7 +45,7 @@ class Uniform(nn.Module):
         return distrax.Independent(distrax.Uniform(low, high), 1)
 
 
-class StudentT(nn.Module):
+class StudentT(Value):
     """Independent Student's t, whose degrees of freedom are learned from `df`.
 
     They keep a flow's tails heavy where its bijector is Lipschitz (Jaini et al. 2020).
@@ -52,31 +57,16 @@ class StudentT(nn.Module):
 
     @nn.compact
     def __call__(self, context=None):
+        import distrax
+
+        from nfml_jax.flows import distributions
+
         given = amortised(self, context, _dtype(context), df=(ZEROS, (self.event_dim,)))
         df = self.df * jnp.exp(bounded(given["df"], 5.0))
-        return distrax.Independent(_StudentT(df), 1)
+        return distrax.Independent(distributions.StudentT(df), 1)
 
 
-class _StudentT(distrax.Distribution):
-    def __init__(self, df):
-        self._df = df
-
-    @property
-    def event_shape(self):
-        return ()
-
-    @property
-    def batch_shape(self):
-        return self._df.shape
-
-    def log_prob(self, value):
-        return jax.scipy.stats.t.logpdf(value, self._df)
-
-    def _sample_n(self, key, n):
-        return jax.random.t(key, self._df, (n, *self._df.shape), self._df.dtype)
-
-
-class GaussianMixture(nn.Module):
+class GaussianMixture(Value):
     """A mixture of normals with learned weights, means and diagonal scales."""
 
     event_dim: int
@@ -85,6 +75,8 @@ class GaussianMixture(nn.Module):
 
     @nn.compact
     def __call__(self, context=None):
+        import distrax
+
         shape = self.components, self.event_dim
         given = amortised(
             self,
@@ -101,7 +93,7 @@ class GaussianMixture(nn.Module):
         )
 
 
-class VonMises(nn.Module):
+class VonMises(Value):
     """Independent angles in [-π, π], with learned location and concentration."""
 
     event_dim: int
@@ -109,6 +101,8 @@ class VonMises(nn.Module):
 
     @nn.compact
     def __call__(self, context=None):
+        import distrax
+
         shape = (self.event_dim,)
         given = amortised(
             self, context, _dtype(context), loc=(ZEROS, shape), log_kappa=(ZEROS, shape)
@@ -117,7 +111,7 @@ class VonMises(nn.Module):
         return distrax.Independent(distrax.VonMises(given["loc"], kappa), 1)
 
 
-class VonMisesFisher(nn.Module):
+class VonMisesFisher(Value):
     """Unit vectors `[D]` around a learned direction, by area of the sphere."""
 
     event_dim: int
@@ -125,6 +119,8 @@ class VonMisesFisher(nn.Module):
 
     @nn.compact
     def __call__(self, context=None):
+        import distrax
+
         given = amortised(
             self,
             context,
@@ -143,31 +139,15 @@ class VonMisesFisher(nn.Module):
         )
 
 
-class UniformSphere(nn.Module):
+class UniformSphere(Value):
     """Unit vectors `[D]`, uniform by area of the sphere."""
 
     event_dim: int
 
     def __call__(self, context=None):
-        return _UniformSphere(self.event_dim)
+        from nfml_jax.flows import distributions
 
-
-class _UniformSphere(distrax.Distribution):
-    def __init__(self, size):
-        self._size = size
-
-    @property
-    def event_shape(self):
-        return (self._size,)
-
-    def log_prob(self, value):
-        half = self._size / 2
-        log_area = jnp.log(2) + half * jnp.log(jnp.pi) - jax.lax.lgamma(half)
-        return jnp.full(value.shape[:-1], -log_area, value.dtype)
-
-    def _sample_n(self, key, n):
-        x = jax.random.normal(key, (n, self._size))
-        return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+        return distributions.UniformSphere(self.event_dim)
 
 
 def _dtype(context):

@@ -3,18 +3,23 @@
 log p(x) = log q(f⁻¹(x)) + log |det ∂f⁻¹/∂x|.
 """
 
-import distrax
+from typing import TYPE_CHECKING, ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors import Bijector
 from nfml_jax.errors import UserError
+from nfml_jax.flows.compiled import Compiled, compiled
+
+if TYPE_CHECKING:
+    from nfml_jax.flows.distributions import FlowDistribution
 
 Array = jax.Array
 
 
-class Flow(nn.Module):
+class Flow(Compiled):
     """The density of f(z), z drawn from `base`, over events `[..., event_dim]`.
 
     `base` is a module of `nfml_jax.flows.bases`, which gives a distrax distribution.
@@ -32,9 +37,9 @@ class Flow(nn.Module):
     event_dim: int
     context_dim: int = 0
 
-    def __call__(self, x: Array, context: Array | None = None) -> Array:
-        return self.log_prob(x, context)
+    static: ClassVar = ("shape",)
 
+    @compiled
     def log_prob(self, x: Array, context: Array | None = None) -> Array:
         """log p(x | context) in nats, `[...]` for `x [..., event_dim]`."""
         x = self._floating(x)
@@ -43,12 +48,16 @@ class Flow(nn.Module):
         z, log_det = self.bijector.inverse_and_log_det(x, context)
         return self.base(context).log_prob(z) + log_det
 
+    __call__ = log_prob
+
+    @compiled
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:
         """Draws `[*shape, *batch, event_dim]`, `batch` the context's leading axes."""
         return self.sample_and_log_prob(key, shape, context)[0]
 
+    @compiled
     def sample_and_log_prob(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> tuple[Array, Array]:
@@ -74,7 +83,13 @@ class Flow(nn.Module):
         return z, self.bijector.forward(z)
 
     def distribution(self, context: Array | None = None) -> "FlowDistribution":
-        """This flow as a distrax distribution; for a bound module."""
+        """Return a bound flow, given its context, as a `distrax.Distribution`.
+
+        It is a pytree of the variables and the context. Its batch is the context's.
+        """
+        # distrax takes seconds to import.
+        from nfml_jax.flows.distributions import FlowDistribution
+
         return FlowDistribution(self, context)
 
     def _context(self, context):
@@ -102,28 +117,3 @@ class Flow(nn.Module):
                 f"The flow was made for {what} of {size} coordinates but got an array "
                 f"of shape {list(x.shape)}; its last axis must be {size}."
             )
-
-
-class FlowDistribution(distrax.Distribution):
-    """A bound flow, given its context, as a distrax distribution."""
-
-    def __init__(self, flow: Flow, context: Array | None = None):
-        self._flow, self._context = flow, context
-        self._batch = () if context is None else jnp.shape(context)[:-1]
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        return (self._flow.event_dim,)
-
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        return self._batch
-
-    def log_prob(self, value):
-        return self._flow.log_prob(value, self._context)
-
-    def _sample_n(self, key, n):
-        return self._flow.sample(key, (n,), self._context)
-
-    def _sample_n_and_log_prob(self, key, n):
-        return self._flow.sample_and_log_prob(key, (n,), self._context)

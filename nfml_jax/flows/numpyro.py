@@ -36,6 +36,24 @@ def _flow_distribution():
             self._flow = flow.distribution(context)
             super().__init__(self._flow.batch_shape, self._flow.event_shape)
 
+        # The pytree of the distrax distribution; vmap changes the shape of its batch.
+        def tree_flatten(self):
+            return (self._flow,), self._validate_args
+
+        @classmethod
+        def tree_unflatten(cls, validate_args, leaves):
+            new = cls.__new__(cls)
+            (new._flow,), new._validate_args = leaves, validate_args
+            return new
+
+        @property
+        def batch_shape(self):
+            return self._flow.batch_shape
+
+        @property
+        def event_shape(self):
+            return self._flow.event_shape
+
         def sample(self, key, sample_shape=()):
             return self._flow.sample(seed=key, sample_shape=sample_shape)
 

@@ -3,14 +3,13 @@
 As a base of flows (Stimper et al. 2022) it has the modes and holes that a normal lacks.
 """
 
-import distrax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
 from nfml_jax.flows.bases import Normal
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.ops.values import Value
 
 Array = jax.Array
 
@@ -18,7 +17,7 @@ Array = jax.Array
 RATE = "acceptance"
 
 
-class Resampled(nn.Module):
+class Resampled(Value):
     """Draws of a proposal π, each kept with probability a(z), the T-th always.
 
     p(z) = π(z) ((1 - α) a(z) / Z + α), with α = (1 - Z)^(T - 1), Z = E_π[a] and T the
@@ -41,56 +40,23 @@ class Resampled(nn.Module):
 
     @nn.compact
     def __call__(self, context=None):
+        from nfml_jax.flows import distributions
+
         proposal = (self.proposal or Normal(self.event_dim))(context=None)
         # Conditioners start at zero: half of the draws are kept.
         rate = self.variable(RATE, "rate", lambda: jnp.full((), 0.5))
         if self.is_initializing():
             self.net(jnp.zeros((1, self.event_dim)), None, 1)
         net, variables = self.net.unbind()
-
-        def logit(z):
-            return net.apply(variables, z, None, 1)[..., 0]
-
         value = rate.value
         learning = self.has_rng("base") and self.is_mutable_collection(RATE)
         if learning and not self.is_initializing():
             key = self.make_rng("base")
             z = proposal.sample(seed=key, sample_shape=(self.samples,))
-            now = jax.nn.sigmoid(logit(z)).mean()
+            logit = net.apply(variables, z, None, 1)[..., 0]
+            now = jax.nn.sigmoid(logit).mean()
             change = (1 - self.momentum) * (jax.lax.stop_gradient(now) - value)
             rate.value = value + change
             # The mean's value, and the gradient of what was drawn now.
             value = rate.value + now - jax.lax.stop_gradient(now)
-        return _Resampled(proposal, logit, value, self.truncation)
-
-
-class _Resampled(distrax.Distribution):
-    def __init__(self, proposal, logit, rate, truncation):
-        self._proposal, self._logit = proposal, logit
-        self._rate, self._truncation = rate, truncation
-
-    @property
-    def event_shape(self):
-        return self._proposal.event_shape
-
-    def log_prob(self, value):
-        log_last = (self._truncation - 1) * jnp.log1p(-self._rate)
-        log_first = jnp.log(-jnp.expm1(log_last)) - jnp.log(self._rate)
-        kept = log_first + jax.nn.log_sigmoid(self._logit(value))
-        return self._proposal.log_prob(value) + jnp.logaddexp(kept, log_last)
-
-    def _sample_n(self, key, n):
-        def draw(state):
-            count, key, z, kept = state
-            key, draw_key, keep_key = jax.random.split(key, 3)
-            new = self._proposal.sample(seed=draw_key, sample_shape=(n,))
-            z = jnp.where(kept[:, None], z, new)
-            keep = jax.random.bernoulli(keep_key, jax.nn.sigmoid(self._logit(z)))
-            return count + 1, key, z, kept | keep
-
-        def unfinished(state):
-            return (state[0] < self._truncation) & ~state[3].all()
-
-        z = jnp.zeros_like(self._proposal.sample(seed=key, sample_shape=(n,)))
-        state = 0, key, z, jnp.zeros(n, bool)
-        return jax.lax.stop_gradient(loops.while_loop(unfinished, draw, state)[2])
+        return distributions.Resampled(proposal, net, variables, value, self.truncation)

@@ -13,10 +13,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.ops.values import Value
+
 Array = jax.Array
 
 
-class Conditioner(nn.Module):
+class Conditioner(Value):
     """What conditioners have in common: activation, dropout, precision and output."""
 
     activation: Callable[[Array], Array] = nn.relu

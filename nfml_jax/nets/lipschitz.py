@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax import loops
+from nfml_jax.ops.values import Value
 
 Array = jax.Array
 
@@ -12,7 +13,7 @@ Array = jax.Array
 DIRECTIONS = "spectral"
 
 
-class LipschitzMLP(nn.Module):
+class LipschitzMLP(Value):
     """Dense layers whose whole map x → g(x) has a Lipschitz constant below `lipschitz`.
 
     Each weight is divided by its spectral norm where that exceeds the layer's share.

@@ -37,13 +37,6 @@ class Masked(Conditioner):
     adjacency: np.ndarray | Sequence[Sequence[bool]] | None = None
     seed: int | None = None
 
-    def __post_init__(self):
-        if self.adjacency is not None:
-            # Hashable, as modules have to be where they are static arguments.
-            rows = np.asarray(self.adjacency, bool).tolist()
-            self.adjacency = tuple(tuple(row) for row in rows)
-        super().__post_init__()
-
     def __call__(self, x: Array, context: Array | None, num_params: int) -> Array:
         network, layers = self.network(x, context, num_params)
         return network(layers, x)

@@ -54,8 +54,8 @@ def stacked(
         )
     if fast not in ("log_prob", "sample"):
         raise UserError(f"fast = {fast!r} is not known; choose 'log_prob' or 'sample'.")
-    one = Chain(list(layer))
-    bijector = Chain([Stack(one, layers, remat) if layers > 1 else one, *ends])
+    one = Chain(layer)
+    bijector = Chain((Stack(one, layers, remat) if layers > 1 else one, *ends))
     return Flow(
         bijector=bijector if fast == "sample" else Inverse(bijector),
         base=look_up(BASES, base, "base")(event_dim) if isinstance(base, str) else base,

@@ -1,0 +1,164 @@
+"""Distributions of distrax: a flow's own, and those bases that distrax lacks.
+
+Each is a pytree, so it goes through jit, vmap, scan and `jax.tree.map`. Arrays are its
+leaves; modules are static, so that other variables don't compile anew.
+"""
+
+import distrax
+import jax
+import jax.numpy as jnp
+
+from nfml_jax import loops
+
+Array = jax.Array
+
+
+class FlowDistribution(distrax.Distribution):
+    """A flow with its variables, given its context, as a distrax distribution.
+
+    `flow` is a bound flow. Random keys that it is bound with are used anew at each
+    call. Within a call whose variables are mutable, such as `init`, the distribution
+    changes the module that made it; it can't leave that call then.
+    """
+
+    def __init__(self, flow, context: Array | None = None):
+        self._context, self._variables, self._rngs = context, None, None
+        self._flow = flow
+        if not flow.scope.mutable:
+            self._rngs = {n: k.as_jax_rng() for n, k in flow.scope.rngs.items()}
+            self._flow, self._variables = flow.unbind()
+
+    def tree_flatten(self):
+        return (self._variables, self._rngs, self._context), self._flow
+
+    @classmethod
+    def tree_unflatten(cls, flow, leaves):
+        new = object.__new__(cls)
+        new._flow = flow
+        new._variables, new._rngs, new._context = leaves
+        return new
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (self._flow.event_dim,)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return () if self._context is None else jnp.shape(self._context)[:-1]
+
+    def log_prob(self, value: Array) -> Array:
+        return self._call("log_prob", value)
+
+    def _sample_n(self, key, n):
+        return self._call("sample", key, (n,))
+
+    def _sample_n_and_log_prob(self, key, n):
+        return self._call("sample_and_log_prob", key, (n,))
+
+    def _call(self, method, *args):
+        args = *args, self._context
+        if self._variables is None:
+            return getattr(self._flow, method)(*args)
+        rngs = self._rngs or None
+        return self._flow.apply(self._variables, *args, rngs=rngs, method=method)
+
+
+class StudentT(distrax.Distribution):
+    """Student's t with degrees of freedom `df [...]`, around zero."""
+
+    def __init__(self, df: Array):
+        self._df = df
+
+    @property
+    def event_shape(self):
+        return ()
+
+    @property
+    def batch_shape(self):
+        return self._df.shape
+
+    def log_prob(self, value):
+        return jax.scipy.stats.t.logpdf(value, self._df)
+
+    def _sample_n(self, key, n):
+        return jax.random.t(key, self._df, (n, *self._df.shape), self._df.dtype)
+
+
+class UniformSphere(distrax.Distribution):
+    """Unit vectors of `size` coordinates, uniform by area of the sphere."""
+
+    def __init__(self, size: int):
+        self._size = size
+
+    @property
+    def event_shape(self):
+        return (self._size,)
+
+    @property
+    def batch_shape(self):
+        return ()
+
+    def log_prob(self, value):
+        half = self._size / 2
+        log_area = jnp.log(2) + half * jnp.log(jnp.pi) - jax.lax.lgamma(half)
+        return jnp.full(value.shape[:-1], -log_area, value.dtype)
+
+    def _sample_n(self, key, n):
+        x = jax.random.normal(key, (n, self._size))
+        return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+
+
+class Resampled(distrax.Distribution):
+    """Draws of a proposal, each retained with a learned probability; see the base.
+
+    `net` with its `variables` gives the logit of that probability, `rate` is its mean.
+    """
+
+    def __init__(self, proposal, net, variables, rate: Array, truncation: int):
+        self._proposal, self._net, self._variables = proposal, net, variables
+        self._rate, self._truncation = rate, truncation
+
+    def tree_flatten(self):
+        leaves = self._proposal, self._variables, self._rate
+        return leaves, (self._net, self._truncation)
+
+    @classmethod
+    def tree_unflatten(cls, static, leaves):
+        new = object.__new__(cls)
+        new._proposal, new._variables, new._rate = leaves
+        new._net, new._truncation = static
+        return new
+
+    @property
+    def event_shape(self):
+        return self._proposal.event_shape
+
+    @property
+    def batch_shape(self):
+        return ()
+
+    def log_prob(self, value):
+        log_last = (self._truncation - 1) * jnp.log1p(-self._rate)
+        log_first = jnp.log(-jnp.expm1(log_last)) - jnp.log(self._rate)
+        kept = log_first + jax.nn.log_sigmoid(self.logit(value))
+        return self._proposal.log_prob(value) + jnp.logaddexp(kept, log_last)
+
+    def logit(self, z: Array) -> Array:
+        """The logit `[...]` of the probability that a draw `z [..., D]` is retained."""
+        return self._net.apply(self._variables, z, None, 1)[..., 0]
+
+    def _sample_n(self, key, n):
+        def draw(state):
+            count, key, z, kept = state
+            key, draw_key, keep_key = jax.random.split(key, 3)
+            new = self._proposal.sample(seed=draw_key, sample_shape=(n,))
+            z = jnp.where(kept[:, None], z, new)
+            keep = jax.random.bernoulli(keep_key, jax.nn.sigmoid(self.logit(z)))
+            return count + 1, key, z, kept | keep
+
+        def unfinished(state):
+            return (state[0] < self._truncation) & ~state[3].all()
+
+        z = jnp.zeros_like(self._proposal.sample(seed=key, sample_shape=(n,)))
+        state = 0, key, z, jnp.zeros(n, bool)
+        return jax.lax.stop_gradient(loops.while_loop(unfinished, draw, state)[2])

@@ -71,6 +71,7 @@ def any_table(config: ConfigDict) -> None:
             "labels": "",  # the one of classes, also for the experiment conditional
             "missing": "refuse",  # or "drop" rows in which a value is missing
             "header": "auto",  # whether the first line has names: "yes" or "no"
+            "jitter": "",  # "steps" adds noise to discrete columns, as wide as a step
             "validation": 0.1,  # fractions, or counts, of rows to set aside
             "test": 0.1,
         }

@@ -10,10 +10,12 @@ from nfml_jax.evaluation.arrays import check_labels
 
 @dataclass(frozen=True)
 class Context:
-    """Numbers, one for each of the `columns`, or one of some `classes`.
+    """Numbers or names, one for each of the `columns`, or one of some `classes`.
 
     A flow is given numbers as (original - `shift`) / `scale`, and a class as a one-hot
-    vector; `prior` holds the classes' shares of the training rows.
+    vector; `prior` holds the classes' shares of the training rows. `levels` has the
+    names that a column of text takes, each given as a one-hot vector, and () for a
+    column of numbers; it is empty if there are only numbers.
     """
 
     columns: tuple[str, ...] = ()
@@ -21,6 +23,7 @@ class Context:
     scale: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     prior: tuple[float, ...] = ()
+    levels: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of_classes(cls, classes: tuple[str, ...], labels: np.ndarray) -> "Context":
@@ -30,22 +33,56 @@ class Context:
 
     @property
     def size(self) -> int:
-        """How many numbers a flow is given."""
-        return len(self.classes) or len(self.columns)
+        """The count of numbers that a flow is given."""
+        if not self.levels:
+            return len(self.classes) or len(self.columns)
+        return sum(max(len(names), 1) for names in self.levels)
 
     def encode(self, given) -> np.ndarray:
-        """What a flow is given, float32 `[N, size]`.
+        """Return what a flow is given, float32 `[N, size]`.
 
-        `given` are class numbers `[N]`, or numbers `[N, columns]` in their original
-        units. UserError if it is anything else.
+        Args:
+            given: class numbers `[N]`, or `[N, columns]`: numbers in their original
+                units, and of columns of text names, or their places in `levels`.
+
+        Raises:
+            UserError: if it is anything else.
         """
         given = np.asarray(given)
         if self.classes:
             labels = check_labels(given, given.size, len(self.classes), "the context")
             return np.eye(self.size, dtype=np.float32)[labels]
-        if given.shape[1:] != (self.size,) or not np.isfinite(given).all():
+        if any(self.levels) and given.shape[1:] == (len(self.columns),):
+            columns = zip(given.T, self.columns, self.levels, strict=True)
+            parts = [
+                _one_hot(column, name, levels)
+                if levels
+                else (column.astype(np.float64)[:, None] - self.shift[i])
+                / self.scale[i]
+                for i, (column, name, levels) in enumerate(columns)
+            ]
+            return np.concatenate(parts, axis=1).astype(np.float32)
+        if given.shape[1:] != (len(self.columns),) or not np.isfinite(given).all():
             raise UserError(
                 f"the context has shape {list(given.shape)}; expected finite numbers "
-                f"[N, {self.size}]: {', '.join(self.columns)}."
+                f"[N, {len(self.columns)}]: {', '.join(self.columns)}."
             )
         return ((given - self.shift) / self.scale).astype(np.float32)
+
+
+def _one_hot(column, name: str, levels) -> np.ndarray:
+    """One-hot vectors `[N, levels]` of names, or of their places."""
+    if column.dtype.kind in "OUS":
+        places = {level: i for i, level in enumerate(levels)}
+        column = [places.get(str(value), value) for value in column]
+    try:
+        places = np.asarray(column, np.float64)
+    except ValueError:
+        places = np.array([-1.0])
+    if not np.isin(places, np.arange(len(levels))).all():
+        unknown = next(x for x in column if not np.isin(x, np.arange(len(levels))))
+        raise UserError(
+            f"{name} is {unknown!r} in a context; it must be one of "
+            f"{', '.join(levels)}, which were there in training."
+        )
+    return np.eye(len(levels))[places.astype(int)]

@@ -7,8 +7,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nfml_jax.data.arrays import DataSet, digest
+from nfml_jax.data.columns import listed, quoted
 from nfml_jax.data.context import Context
-from nfml_jax.data.vector_checks import check_rows, constant_columns, doubts
+from nfml_jax.data.scales import center_and_scale, standardised
+from nfml_jax.data.vector_checks import (
+    alike_in_float32,
+    check_float32,
+    check_rows,
+    constant_columns,
+    doubts,
+)
 from nfml_jax.errors import UserError
 
 
@@ -26,7 +34,8 @@ class LoadedVectors:
     `levels` has for each given column that is text its values, of which rows hold the
     number, and () for one of numbers; it is empty if all are numbers. `numbers` tells
     for each part which rows of the source its rows are, from 0; it may be empty.
-    `drawn` is set where the parts were drawn from one table.
+    `drawn` is set where the parts were drawn from one table. `jitter` has the widths of
+    the noise that was added, by column.
     """
 
     name: str
@@ -43,6 +52,7 @@ class LoadedVectors:
     levels: tuple[tuple[str, ...], ...] = ()
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     drawn: bool = False
+    jitter: Mapping[str, float] = field(default_factory=dict)
 
     def take(self, chosen: Mapping[str, np.ndarray]) -> "LoadedVectors":
         """Return the set with only these rows, places or a mask, of some parts."""
@@ -84,6 +94,7 @@ class VectorData(DataSet):
     context: Context | None
     given: dict[str, np.ndarray]
     outside: np.ndarray | None
+    jitter: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def event_dim(self) -> int:
@@ -103,7 +114,10 @@ class VectorData(DataSet):
     @property
     def log_det(self) -> float:
         """What to add to a row's log-density for that of the original row, in nats."""
-        return float(np.log(1 / self.scale).sum())
+        with np.errstate(over="ignore"):
+            inverse = 1 / self.scale
+        logs = np.where(np.isfinite(inverse), np.log(inverse), -np.log(self.scale))
+        return float(logs.sum())
 
     def to_original(self, rows) -> np.ndarray:
         """Standardised rows `[N, event_dim]` in their original units, float64."""
@@ -114,6 +128,8 @@ class VectorData(DataSet):
         more = {"event_dim": self.event_dim, "log_det": self.log_det}
         if self.outside is not None:
             more["outside"] = len(self.outside)
+        if self.jitter:
+            more["jitter"] = dict(self.jitter)
         return super().summary() | more
 
 
@@ -131,24 +147,29 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
     standardise = standardise and bool(loaded.statistics)
     if flat and standardise:
         raise UserError(
-            f"{loaded.name} has constant columns ({', '.join(flat)}), which have no "
-            "density and cannot be standardised; keep only the others, with `columns`."
+            f"{loaded.name} has constant columns ({listed(flat, 30)}), which have no "
+            "density and cannot be standardised; leave them out, with "
+            f"data.drop={quoted(flat)}."
         )
-    for sentence in doubts(loaded, flat):
-        warnings.warn(sentence, stacklevel=4)
     parts = loaded.parts
     shift, scale = np.zeros(len(loaded.columns)), np.ones(len(loaded.columns))
     if standardise:
         rows = np.concatenate([parts[name] for name in loaded.statistics])
-        shift = rows.mean(axis=0, dtype=np.float64)
-        scale = rows.std(axis=0, dtype=np.float64)
+        shift, scale = center_and_scale(rows)
     d = loaded.event_dim
-    events = {name: rows[:, :d] for name, rows in parts.items()}
+    exact = {name: rows[:, :d] for name, rows in parts.items()}
     if loaded.outside is not None:
-        events["outside"] = loaded.outside
+        exact["outside"] = loaded.outside
     if standardise:
-        events = {name: (x - shift[:d]) / scale[:d] for name, x in events.items()}
-    events = {name: x.astype(np.float32, copy=False) for name, x in events.items()}
+        exact = {
+            name: standardised(x, shift[:d], scale[:d]) for name, x in exact.items()
+        }
+    with np.errstate(over="ignore"):
+        events = {name: x.astype(np.float32, copy=False) for name, x in exact.items()}
+    check_float32(loaded.name, loaded.columns, events)
+    merged = alike_in_float32(loaded.columns[:d], exact["train"], events["train"])
+    for sentence in doubts(loaded, flat, merged):
+        warnings.warn(sentence, stacklevel=4)
     context, given = None, {}
     if loaded.given:
         given = {name: rows[:, d:] for name, rows in parts.items()}
@@ -157,7 +178,7 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
             context = Context.of_classes(loaded.classes, given["train"])
         else:
             numbers = tuple(shift[d:].tolist()), tuple(scale[d:].tolist())
-            context = Context(loaded.columns[d:], *numbers)
+            context = Context(loaded.columns[d:], *numbers, levels=loaded.levels)
     return VectorData(
         name=loaded.name,
         source=loaded.source,
@@ -171,4 +192,5 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
         context=context,
         given=given,
         outside=events.get("outside"),
+        jitter=loaded.jitter,
     )

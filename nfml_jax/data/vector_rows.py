@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nfml_jax.data.arrays import digest, stratified
+from nfml_jax.data.steps import noise_widths
 from nfml_jax.data.vector_arrays import LoadedVectors
 from nfml_jax.data.vector_checks import check_rows
 from nfml_jax.errors import UserError
@@ -121,7 +122,8 @@ def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:
     x = loaded.train[:, :event_dim]
     mean = x.mean(axis=0, dtype=np.float64)
     x = x - mean
-    _, vectors = np.linalg.eigh(x.T @ x)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    _check_rank(loaded, x, values[::-1], count)
     largest = vectors[:, ::-1][:, :count]
     # An eigenvector has no sign of its own: let its largest entry be positive.
     largest *= np.sign(largest[np.abs(largest).argmax(axis=0), np.arange(count)])
@@ -137,8 +139,72 @@ def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:
         loaded,
         name=f"{loaded.name}_pca{count}",
         columns=(*(f"pc{i + 1}" for i in range(count)), *loaded.columns[event_dim:]),
-        digest=digest(parts.values()),
+        digest=loaded.digest or digest(parts.values()),
         **{part: project(rows) for part, rows in parts.items()},
+    )
+
+
+def _check_rank(loaded, x, values, count) -> None:
+    """UserError if there are fewer than `count` principal components of any variance.
+
+    `values` are the eigenvalues, the largest first. Columns are scaled before they are
+    judged, as one in small units is not nothing.
+    """
+    if values[count - 1] > 1e-9 * values[0]:
+        return
+    few = x[:: max(len(x) // (4 * x.shape[1] + 1000), 1)]
+    scale = few.std(axis=0)
+    rank = np.linalg.matrix_rank(few / np.where(scale > 0, scale, 1), rtol=1e-10)
+    if count > rank:
+        raise UserError(
+            f"components is {count}, but the {len(x)} training rows of {loaded.name} "
+            f"have only {rank} principal components that vary; take at most {rank}."
+        )
+    if values[count - 1] < 1e-14 * values[0]:
+        raise UserError(
+            f"components is {count}, but the columns of {loaded.name} are in such "
+            "different units that the smallest components are lost in rounding; take "
+            "fewer, or scale the columns first."
+        )
+
+
+def add_jitter(loaded: LoadedVectors, kind: str, seed: int) -> LoadedVectors:
+    """Return a set with uniform noise in its discrete columns, of the size of a step.
+
+    Args:
+        loaded: the set; its digest stays that of the rows without noise.
+        kind: "" for none, or "steps".
+        seed: of the draws.
+    """
+    if not kind:
+        return loaded
+    if kind != "steps":
+        raise UserError(f"jitter is {kind!r}; it must be 'steps', or '' for none.")
+    check_rows(loaded)
+    d = loaded.event_dim
+    events = {part: rows[:, :d] for part, rows in loaded.parts.items()}
+    if loaded.outside is not None:
+        events["outside"] = loaded.outside
+    whole = np.concatenate(list(events.values()))
+    widths = noise_widths(whole, loaded.train[:, :d])
+    noise = (np.random.default_rng(seed).random(widths.shape) - 0.5) * widths
+    ends = np.cumsum([len(rows) for rows in events.values()])[:-1]
+    parts = {}
+    for part, added in zip(events, np.split(noise, ends), strict=True):
+        parts[part] = events[part] + added
+        if part != "outside":
+            given = loaded.parts[part][:, d:]
+            parts[part] = np.concatenate([parts[part], given], axis=1)
+    added = {
+        loaded.columns[i]: float(widths[:, i].max())
+        for i in np.flatnonzero(widths.any(axis=0))
+    }
+    return dataclasses.replace(
+        loaded,
+        source=f"{loaded.source}, with noise in {len(added)} discrete columns",
+        digest=loaded.digest or digest(loaded.parts.values()),
+        jitter=added,
+        **parts,
     )
 
 

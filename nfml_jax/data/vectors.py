@@ -12,7 +12,12 @@ from nfml_jax.data.uci import UCI, load_uci
 from nfml_jax.data.uci_classes import UCI_CLASSES, load_uci_classes
 from nfml_jax.data.vector_arrays import LoadedVectors, VectorData, make_vector_data
 from nfml_jax.data.vector_files import load_vector_file
-from nfml_jax.data.vector_rows import hold_out, principal_components, shrink_rows
+from nfml_jax.data.vector_rows import (
+    add_jitter,
+    hold_out,
+    principal_components,
+    shrink_rows,
+)
 from nfml_jax.names import look_up
 
 
@@ -78,6 +83,7 @@ def prepare_vectors(
     components: int = 0,
     max_train: int | None = None,
     max_test: int | None = None,
+    jitter: str = "",
 ) -> VectorData:
     """What a loader found, as a density takes it.
 
@@ -91,6 +97,7 @@ def prepare_vectors(
         components: principal components to keep in place of the columns; 0 for these.
         max_train: train on at most this many rows; None or 0 is all.
         max_test: test on at most this many rows, likewise.
+        jitter: "steps" adds uniform noise to discrete columns, as wide as their steps.
 
     Raises:
         UserError: if the rows are unfit for a density, or are none of what is asked.
@@ -98,6 +105,7 @@ def prepare_vectors(
     loaded = hold_out(loaded, held_out)
     for part, limit in {"train": max_train, "test": max_test}.items():
         loaded = shrink_rows(loaded, part, limit, seed)
+    loaded = add_jitter(loaded, jitter, seed)
     return make_vector_data(principal_components(loaded, components), standardise)
 
 

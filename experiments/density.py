@@ -123,7 +123,7 @@ class DensityExperiment:
 
     def model(self) -> dict:
         return {
-            "loader": "nfml_jax.flows.trained:load_flow",
+            "loader": "flow",
             "best": self.best,
             "event_dim": self.vectors.event_dim,
             "shift": self.vectors.shift.tolist(),

@@ -1,14 +1,11 @@
 """What a trained encoder makes of its data, as vectors with their classes."""
 
-from pathlib import Path
-
 import numpy as np
 
-from nfml_jax import trained
 from nfml_jax.data import load
 from nfml_jax.data.vector_arrays import LoadedVectors
 from nfml_jax.errors import UserError
-from nfml_jax.training.run_directory import read_json
+from nfml_jax.loading import config_of, data_of, load_embedder
 
 REST = "rest"
 """For `outside`: the classes of the run's own data set that it wasn't trained on."""
@@ -28,8 +25,8 @@ def load_embedded_rows(run: str, outside: str = "") -> LoadedVectors:
             "there is no run to take embeddings of; set data.run to the directory of "
             "one that trained an encoder."
         )
-    model, images = trained.load(run), trained.data_of(run)
-    config = read_json(Path(run) / "config.json")
+    model, images = load_embedder(run), data_of(run)
+    config = config_of(run)
 
     def rows(split):
         if split is None:

@@ -44,7 +44,7 @@ class MarginExperiment(EmbeddingExperiment):
 
     def model(self) -> dict:
         return {
-            "loader": "nfml_jax.trained:load_classifier",
+            "loader": "classifier",
             "softmax": self.classifier.head.summed_over(),
             **super().model(),
         }

@@ -87,7 +87,7 @@ class MetricExperiment:
 
     def model(self) -> dict:
         return {
-            "loader": "nfml_jax.metrics.trained:load_metric",
+            "loader": "metric",
             "best": self.best,
             "shift": self.vectors.shift.tolist(),
             "scale": self.vectors.scale.tolist(),

@@ -63,7 +63,7 @@ class PairsExperiment(EmbeddingExperiment):
         return "; ".join(words)
 
     def model(self) -> dict:
-        return {"loader": "nfml_jax.trained:load_learner", **super().model()}
+        return {"loader": "embedder", **super().model()}
 
     def init(self, key):
         images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)

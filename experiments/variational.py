@@ -107,7 +107,7 @@ class VariationalExperiment:
     def model(self) -> dict:
         size = self.energy.event_dim
         return {
-            "loader": "nfml_jax.flows.trained:load_flow",
+            "loader": "flow",
             "best": self.best,
             "event_dim": size,
             "shift": [0.0] * size,

@@ -12,7 +12,7 @@ __all__ = ["load"]
 def __getattr__(name):
     # Lazily, so that `import nfml_jax.heads` doesn't pull in checkpoints and data.
     if name == "load":
-        from nfml_jax.trained import load
+        from nfml_jax.loading import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import export
 
 from nfml_jax.command import command, make_parser, writing
-from nfml_jax.trained import TrainedEmbedder, load_embedder
+from nfml_jax.loading import load_embedder
+from nfml_jax.trained import TrainedEmbedder
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 REQUIRES = ("jax", "flatbuffers")

@@ -16,9 +16,8 @@ from nfml_jax import load, plots
 from nfml_jax.command import command, make_parser, writing
 from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
+from nfml_jax.loading import config_of, data_of
 from nfml_jax.names import look_up
-from nfml_jax.trained import data_of
-from nfml_jax.training.run_directory import read_json
 from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 
 GRID = 160  # cells along either side of a density's panel
@@ -38,7 +37,7 @@ def main(arguments=None) -> None:
 
 def gallery(runs: Sequence[Path]) -> Figure:
     """The figure of runs of one kind of experiment; UserError if they differ."""
-    kinds = {run: (read_json(run / "config.json") or {}) for run in runs}
+    kinds = {run: config_of(run) for run in runs}
     kinds = {config.get("experiment", "margin") for config in kinds.values()}
     draw = {look_up(GALLERIES, kind, "gallery of an experiment") for kind in kinds}
     if len(draw) > 1:
@@ -59,7 +58,7 @@ def densities(runs: Sequence[Path]) -> Figure:
     """The densities that flows have learnt, and the truth."""
     panels, limits = {}, {}
     for run in runs:
-        flow, config = load(run), read_json(run / "config.json")
+        flow, config = load(run), config_of(run)
         name, log_prob, where = known_density(config)
         if name not in panels:
             limits[name] = plots.limits_around(where)
@@ -105,7 +104,7 @@ def embedded_test_set(run: Path):
             f"{run} has embeddings of {model.embedding_size} dimensions; the gallery "
             "shows 2."
         )
-    config, data = read_json(run / "config.json"), data_of(run)
+    config, data = config_of(run), data_of(run)
     test, embeddings = data.test, model.embed(data.test.images)
     if "objective" in config:
         panel = config["objective"]["name"], embeddings, test.labels, None

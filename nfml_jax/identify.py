@@ -15,7 +15,8 @@ from nfml_jax.command import command, make_parser
 from nfml_jax.data.pictures import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.enrolment import Gallery
-from nfml_jax.trained import TrainedEmbedder, load_embedder
+from nfml_jax.loading import load_embedder
+from nfml_jax.trained import TrainedEmbedder
 
 
 @command

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
     """`table[name]`, or a sentence that lists the known names and the nearest one."""
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
     raise UserError(
         f"{kind} {name!r} is not known{did_you_mean(name, table)}; "

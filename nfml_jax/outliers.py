@@ -15,7 +15,8 @@ from nfml_jax.command import command, make_parser, writing
 from nfml_jax.data.left_out import write_left_out
 from nfml_jax.errors import UserError
 from nfml_jax.heads import outliers
-from nfml_jax.trained import TrainedClassifier, data_of, load
+from nfml_jax.loading import data_of, load
+from nfml_jax.trained import TrainedClassifier
 
 # Images read at a time, of folders larger than memory.
 CHUNK = 4096

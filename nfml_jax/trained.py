@@ -1,6 +1,5 @@
-"""A trained model back from its run directory, as pure functions."""
+"""Trained encoders of images as pure functions; `nfml_jax.loading` gives them back."""
 
-import importlib
 import warnings
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,8 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.batches import in_batches
-from nfml_jax.data import ImageData
-from nfml_jax.data import load as load_data
 from nfml_jax.data.pictures import Look, picture_size, read_picture
 from nfml_jax.errors import UserError
 from nfml_jax.recognition import (
@@ -22,8 +19,6 @@ from nfml_jax.recognition import (
     make_classifier,
     make_learner,
 )
-from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.run_directory import read_json
 
 # Images that go through the network at once: its activations take the memory.
 CHUNK = 256
@@ -146,88 +141,6 @@ class TrainedClassifier(TrainedEmbedder):
         return jax.jit(lambda v, x: self.module.apply(v, x, method="logits"))
 
 
-def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
-    """The model of a run directory, as the run's experiment has it loaded.
-
-    From its "last" or its "best" checkpoint, or from the "reported" one, which
-    `result.json` speaks of (the last one while there is no result). The experiment
-    names its loader: `model()["loader"]` is "module:function", called with the config,
-    the Flax variables, the checkpoint's meta and the result or None. Runs of the margin
-    experiment give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`.
-
-    Raises UserError if the directory holds no run, or no such checkpoint yet.
-    """
-    run_dir = Path(run_dir).expanduser()
-    config = read_json(run_dir / "config.json") if run_dir.is_dir() else None
-    if config is None:
-        raise UserError(
-            f"{run_dir} holds no run: there is no config.json; give the run directory "
-            "that launch.py named at its end."
-        )
-    result = read_json(run_dir / "result.json")
-    if checkpoint == "reported":
-        checkpoint = result["reported"]["checkpoint"] if result else "last"
-    if checkpoint not in ("last", "best"):
-        raise UserError(
-            f"checkpoint = {checkpoint!r}; choose 'reported', 'last' or 'best'."
-        )
-    try:
-        variables, meta = _restored(run_dir / "checkpoints", checkpoint)
-    except FileNotFoundError:
-        raise UserError(
-            f"{run_dir} has no {checkpoint} checkpoint; let the run reach its first."
-        ) from None
-    if "loader" not in meta["model"]:
-        raise UserError(
-            f"{run_dir} does not say how to load its model; let its experiment's "
-            "model() give a 'loader'."
-        )
-    module, name = meta["model"]["loader"].split(":")
-    loader = getattr(importlib.import_module(module), name)
-    return loader(config, jax.tree.map(jnp.asarray, variables), meta, result)
-
-
-def load_embedder(run_dir: Path | str, checkpoint: str = "reported") -> TrainedEmbedder:
-    """As `load`, and UserError for a run that embeds no images."""
-    model = load(run_dir, checkpoint)
-    if not isinstance(model, TrainedEmbedder):
-        raise UserError(
-            f"{run_dir} holds a {type(model).__name__}, which embeds no images; give a "
-            "run of an encoder of images, such as those of configs/lfw.py."
-        )
-    return model
-
-
-def data_of(run_dir: Path | str) -> ImageData:
-    """The labelled images that a run was trained and evaluated on.
-
-    Raises UserError where the data that its config finds now are others.
-    """
-    config, result = (
-        read_json(Path(run_dir) / f"{name}.json") for name in ("config", "result")
-    )
-    data = load_data(**config["data"])
-    if result and result["data"]["digest"] != data.digest:
-        raise UserError(
-            f"{run_dir} was evaluated on {result['data']['name']} from "
-            f"{result['data']['source']}, but its config finds {data.name} from "
-            f"{data.source} now; bring those data back, or train again."
-        )
-    return data
-
-
-def _restored(folder: Path, which: str):
-    if not folder.is_dir():
-        raise FileNotFoundError
-    with Checkpoints(folder) as checkpoints:
-        variables, meta = checkpoints.restore_model()
-    if which == "last":
-        return variables, meta
-    # The meta say by which metric the best was chosen.
-    with Checkpoints(folder, best=meta["model"].get("best")) as checkpoints:
-        return checkpoints.restore_model("best")
-
-
 def load_classifier(config, variables, meta, result) -> TrainedClassifier:
     """The loader of the margin experiment."""
     classes = meta["model"]["num_classes"]
@@ -245,7 +158,8 @@ def load_learner(config, variables, meta, result) -> TrainedEmbedder:
 def _facts(config, meta, result) -> dict:
     """What a `TrainedEmbedder` says of itself."""
     metrics = {}
-    if result and result["reported"]["step"] == meta["step"]:
+    reported = (result or {}).get("reported")
+    if reported and reported["step"] == meta["step"]:
         metrics = result["metrics"]
     return {
         "class_names": tuple(meta["model"]["class_names"]),

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from nfml_jax.command import command, make_parser
-from nfml_jax.trained import load_embedder
+from nfml_jax.loading import load_embedder
 
 
 @command

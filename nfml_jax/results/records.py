@@ -11,7 +11,14 @@ from typing import Any
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
-from nfml_jax.training.run_directory import read_json
+from nfml_jax.training.run_files import (
+    RESULT,
+    checked,
+    read_config,
+    read_json,
+    read_result,
+    read_status_file,
+)
 
 RESULTS_FILE = "results.jsonl"
 """A sweep's records, one a line."""
@@ -48,21 +55,23 @@ def _in_file(file: Path) -> list[dict]:
     if file.suffix != ".jsonl":
         return [_checked(read_json(file), file)]
     try:
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-    except (ValueError, UnicodeDecodeError):
+        lines = [json.loads(line) for line in file.read_bytes().decode().splitlines()]
+    except (OSError, ValueError, RecursionError):
         raise UserError(f"{file} is no list of results; restore it.") from None
     return [_checked(line, file) for line in lines]
 
 
 def read_run(directory: Path) -> dict | None:
     """The record of a run directory; None if nothing has run there."""
-    result = read_json(directory / "result.json")
+    result = read_result(directory)
     if result is not None:
-        return _checked(result, directory / "result.json")
-    config, status = (read_json(directory / f"{n}.json") for n in ("config", "status"))
-    if not (isinstance(config, Mapping) and isinstance(status, Mapping)):
+        return {"status": "done"} | result
+    if not (directory / "status.json").exists():
         return None
-    return unfinished(config, status.get("status", "missing"), status.get("error"))
+    config, status = read_config(directory), read_status_file(directory)
+    if config is None:
+        return None
+    return unfinished(config, status["status"], status.get("error"))
 
 
 def unfinished(config: Mapping, status: str, error: str | None = None) -> dict:
@@ -79,14 +88,7 @@ def unfinished(config: Mapping, status: str, error: str | None = None) -> dict:
 
 
 def _checked(record: Any, file: Path) -> dict:
-    known = record.keys() if isinstance(record, dict) else ()
-    missing = {"name", "seed", "data", "metrics"}.difference(known)
-    if missing:
-        raise UserError(
-            f"{file} is no result of a run (it has no {', '.join(sorted(missing))}); "
-            "restore it, or take it away."
-        )
-    return {"status": "done"} | record
+    return {"status": "done"} | checked(record, RESULT, file, "result of a run")
 
 
 def quantity(record: Mapping, name: str) -> float | None:

@@ -21,12 +21,14 @@ from nfml_jax.training.integrity import (
     checksum,
     first_line,
     is_damage,
+    is_failed_attempt,
     leaf_types,
     verify,
 )
 from nfml_jax.training.orbax_options import keeping, reading, without_absl_warnings
 from nfml_jax.training.processes import is_first, together
 from nfml_jax.training.run_directory import differences
+from nfml_jax.training.run_files import META, problem_of
 from nfml_jax.training.step import TrainState
 
 PyTree = Any
@@ -47,8 +49,20 @@ class Checkpoints:
         self.best = best
         self._ranks: dict[int, float | None] = {}
         options = keeping(self._best_of) if write else reading()
-        with without_absl_warnings():
-            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        if self.directory.exists() and not self.directory.is_dir():
+            raise UserError(
+                f"{self.directory} is a file, where a run has the folder of its "
+                "checkpoints; move it away, or give another run directory."
+            )
+        try:
+            with without_absl_warnings():
+                self._manager = ocp.CheckpointManager(self.directory, options=options)
+        except DAMAGE as problem:
+            raise UserError(
+                f"the checkpoints in {self.directory} cannot be listed "
+                f"({first_line(problem)}); remove the folder of a checkpoint whose "
+                "_CHECKPOINT_METADATA is damaged, and the one before it is used."
+            ) from problem
 
     def __enter__(self):
         return self
@@ -158,12 +172,14 @@ class Checkpoints:
                 return read(step), damaged
             except UserError:
                 raise
-            except (*DAMAGE, OSError) as problem:
-                if not is_damage(problem):
+            except Exception as problem:
+                if is_failed_attempt(problem):
                     raise UserError(
                         f"checkpoint {step} in {self.directory} cannot be read "
                         f"({first_line(problem)}); mend that and try again."
                     ) from problem
+                if not is_damage(problem):
+                    raise
                 damaged[step] = first_line(problem)
         if damaged:
             reasons = "; ".join(f"{step}: {why}" for step, why in damaged.items())
@@ -174,9 +190,13 @@ class Checkpoints:
         return None, {}
 
     def _meta(self, step):
-        return self._manager.restore(
+        meta = self._manager.restore(
             step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
         )["meta"]
+        wrong = problem_of(meta, META)
+        if wrong:
+            raise ValueError(f"of its meta, {wrong}")
+        return meta
 
     def _restore_state(self, step, like):
         meta = self._meta(step)

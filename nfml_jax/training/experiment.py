@@ -67,7 +67,7 @@ class Experiment(Protocol):
     def model(self) -> dict[str, Any]:
         """What `nfml_jax.load` needs beside the config to build the model again.
 
-        "loader" names its function as "module:function", "best" repeats `best`; the
+        "loader" is a name of `nfml_jax.loading.LOADERS`, "best" repeats `best`; the
         rest is that function's.
         """
 

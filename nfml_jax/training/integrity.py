@@ -1,6 +1,7 @@
 """Whether a checkpoint on disk is what was saved."""
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -8,8 +9,20 @@ import numpy as np
 
 PyTree = Any
 
-# What orbax and tensorstore raise for files that are missing, short or garbled.
-DAMAGE = (ValueError, KeyError, FileNotFoundError)
+# What orbax and tensorstore raise for files that are missing, short, garbled, folders,
+# or JSON of another kind. Of an array that can't be read orbax raises a bare Exception.
+DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+# What tensorstore says, in an exception of any type, of an attempt that failed.
+ATTEMPT = ("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "Too many open files")
 
 
 def leaf_types(tree: PyTree) -> dict[str, str]:
@@ -39,13 +52,29 @@ def verify(tree: PyTree, meta: dict, part: str) -> None:
 
 
 def is_damage(problem: Exception) -> bool:
-    """Whether the files themselves are bad, not the attempt to read them."""
-    # tensorstore has one exception for all its errors.
-    words = ("PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
-    return isinstance(problem, DAMAGE) and not any(w in str(problem) for w in words)
+    """Return whether the files themselves are bad, not the attempt to read them."""
+    *_, cause = _causes(problem)
+    damage = isinstance(cause, DAMAGE) or type(cause) is Exception
+    return damage and not is_failed_attempt(problem)
+
+
+def is_failed_attempt(problem: Exception) -> bool:
+    """Return whether the system refused to read the files."""
+    *_, cause = _causes(problem)
+    if isinstance(cause, OSError) and not isinstance(cause, DAMAGE):
+        return True
+    return any(words in str(cause) for words in ATTEMPT)
 
 
 def first_line(problem: Exception) -> str:
-    """What an exception has to say, short enough for a sentence."""
+    """Return what an exception has to say, short enough for a sentence."""
+    *_, problem = _causes(problem)
     lines = str(problem).strip().splitlines() or [type(problem).__name__]
     return lines[0][:200].rstrip(".")
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and, while it is a bare one, what it was raised from."""
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__ if type(problem) is Exception else None

@@ -18,10 +18,10 @@ from nfml_jax.training.run_directory import (
     LOG,
     InUse,
     in_use,
-    read_json,
     replace_json,
     write_status,
 )
+from nfml_jax.training.run_files import read_status_file
 from nfml_jax.training.sweeps import Trial
 
 ENDED = ("done", "diverged", "failed")
@@ -48,7 +48,7 @@ def read_status(path: Path) -> str:
     """One of `STATUSES`; a directory in which nothing has run is pending."""
     if (path / "result.json").exists():
         return "done"
-    return (read_json(path / "status.json") or {"status": "pending"})["status"]
+    return read_status_file(path)["status"]
 
 
 def status_before(path: Path) -> str:

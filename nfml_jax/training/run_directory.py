@@ -16,10 +16,13 @@ import filelock
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
+from nfml_jax.training.run_files import (
+    read_config,
+    read_result,
+    read_status_file,
+)
 
 LOG = "terminal.txt"  # what a trial of a sweep would have said
-# Of a sweep's trial that has not begun: pending.
-STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")
 
 
 class InUse(UserError):
@@ -71,8 +74,11 @@ class RunDirectory:
             ) from None
 
     def _refuse_another(self):
-        earlier = read_json(self.path / "config.json")
-        trained = (self.path / "result.json").exists() or any(
+        earlier, finished = read_config(self.path), read_result(self.path)
+        if finished is not None and earlier is None:
+            earlier = finished.get("config")
+        read_status_file(self.path)
+        trained = finished is not None or any(
             folder.name.isdigit() for folder in self.path.glob("checkpoints/*")
         )
         if trained and earlier not in (None, self._config):
@@ -114,7 +120,7 @@ class RunDirectory:
 
     def result(self) -> dict | None:
         """The finished run's result, or None while there is none."""
-        return read_json(self.path / "result.json")
+        return read_result(self.path)
 
 
 def in_use(path: Path) -> bool:
@@ -130,12 +136,12 @@ def in_use(path: Path) -> bool:
 
 
 def write_status(path: Path, status: str, step: int | None = None, **more) -> None:
-    """Say how the run in `path` stands, as one of `STATUSES`.
+    """Say how the run in `path` stands, as one of `run_files.STATUSES`.
 
     `step` is the last one that is safe on disk; None leaves it as it was.
     """
     if step is None:
-        step = (read_json(path / "status.json") or {"step": 0})["step"]
+        step = read_status_file(path).get("step", 0)
     content = {"status": status, "step": step, "time": time.time(), **more}
     replace_json(path / "status.json", content)
 
@@ -143,18 +149,6 @@ def write_status(path: Path, status: str, step: int | None = None, **more) -> No
 def replace_json(path: Path, content: Any) -> None:
     """Write `content` to `path` at once, as JSON."""
     replace_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The file's content, or None if it isn't there; UserError if it isn't JSON."""
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(
-            f"{path} is not valid JSON; restore it, or give another --workdir."
-        ) from None
 
 
 def replace_text(path: Path, text: str) -> None:

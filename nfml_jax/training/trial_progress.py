@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nfml_jax.training.progress import PlainProgress
-from nfml_jax.training.run_directory import read_json, replace_json
+from nfml_jax.training.run_directory import replace_json
+from nfml_jax.training.run_files import PROGRESS, read_checked, read_status_file
 from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.writers import METRICS_FILE
 
@@ -62,8 +63,9 @@ class Standing:
 
 def standing(path: Path) -> Standing:
     """What the run directory of a trial says of it."""
-    status = read_json(path / "status.json") or {"status": "pending"}
-    progress = read_json(path / PROGRESS_FILE) or {"step": 0, "total": 0}
+    status = read_status_file(path)
+    progress = read_checked(path / PROGRESS_FILE, PROGRESS, "progress of a run")
+    progress = progress or {"step": 0, "total": 0}
     return Standing(
         status["status"],
         progress["step"],
@@ -85,6 +87,6 @@ def _last_loss(path: Path) -> float | None:
         if LOSS.encode() in line:
             try:
                 return float(json.loads(line)[LOSS])
-            except ValueError:
+            except (ValueError, TypeError, KeyError):
                 continue  # a line that was cut
     return None

@@ -17,7 +17,8 @@ import pytest
 
 from nfml_jax.training.executors import Options, make_executor
 from nfml_jax.training.jobs import read_status
-from nfml_jax.training.run_directory import LOG, read_json
+from nfml_jax.training.run_directory import LOG
+from nfml_jax.training.run_files import read_json
 from nfml_jax.training.sweeps import make_trials, param
 from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.trials import plan, run_trials

@@ -16,12 +16,12 @@ import nfml_jax
 from experiments import make_experiment
 from experiments.margin import MarginExperiment
 from nfml_jax import export, gallery, outliers, plots
-from nfml_jax import trained as trained_model
 from nfml_jax.data import load
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import geometry
 from nfml_jax.heads import TargetProbability, make_head
+from nfml_jax.loading import run as loading_run
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.writers import read_metrics
 
@@ -138,7 +138,7 @@ def test_outliers_are_listed_and_left_out(trained, tmp_path, capsys):
     listed = tmp_path / "odd.json"
     arguments = [str(path), "--degrees", "5", "--output", str(listed)]
     assert outliers.main(arguments) == 0
-    model, data = nfml_jax.load(path), trained_model.data_of(path)
+    model, data = nfml_jax.load(path), loading_run.data_of(path)
     embeddings, labels = model.embed(data.train.images), data.train.labels
     far = geometry.target_angles(embeddings, model.class_weights, labels) > 5
     assert 0 < far.sum() < len(far)
@@ -233,7 +233,7 @@ def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsy
 
 
 def test_what_embeds_no_images_is_not_exported(monkeypatch, capsys):
-    monkeypatch.setattr(trained_model, "load", lambda *_: object())
+    monkeypatch.setattr(loading_run, "load", lambda *_: object())
     assert export.main(["a_flow"]) == 2
     assert "embeds no images" in capsys.readouterr().err
 
@@ -257,8 +257,7 @@ def test_a_gallery_has_a_panel_for_each_run_of_the_runs_own_data(
     assert gallery.main([run, "--output", str(tmp_path / "no" / "x.png")]) == 2
     assert "give another --output" in capsys.readouterr().err
     other = outcome.result | {"data": outcome.result["data"] | {"digest": "sha256:0"}}
-    results = {"result": other, "config": outcome.result["config"]}
-    monkeypatch.setattr(trained_model, "read_json", lambda file: results[file.stem])
+    monkeypatch.setattr(loading_run, "read_result", lambda run: other)
     assert gallery.main([run]) == 2
     assert "was evaluated on mnist_custom" in capsys.readouterr().err
 

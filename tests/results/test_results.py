@@ -142,7 +142,8 @@ def test_a_gallery_of_flows_is_of_flows_alone(tmp_path, capsys, monkeypatch):
     runs = [tmp_path / name for name in kinds]
     for run, kind in zip(runs, kinds.values(), strict=True):
         run.mkdir()
-        config = {"name": run.name, "experiment": kind, "data": {"name": "banana"}}
+        config = {"name": run.name, "seed": 0, "experiment": kind}
+        config["data"] = {"name": "banana"}
         (run / "config.json").write_text(json.dumps(config))
     output = tmp_path / "gallery.png"
     assert gallery.main([*map(str, runs[:2]), "--output", str(output)]) == 0

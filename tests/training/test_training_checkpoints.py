@@ -1,7 +1,9 @@
 """Checkpoints: what is whole is found, what is damaged is named, nothing else is."""
 
 import functools
+import json
 import logging
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +88,68 @@ def test_if_none_is_whole_nothing_is_moved_and_nothing_begun(folder):
     assert {p.name for p in folder.glob("[0-9]*")} == {"12", "18"}
 
 
+def cut(share):
+    return lambda path: path.write_bytes(
+        path.read_bytes()[: int(path.stat().st_size * share)]
+    )
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+WAYS = {
+    "emptied": cut(0),
+    "cut in half": cut(0.5),
+    "gone": lambda path: path.unlink(),
+    "a folder": a_folder,
+    "of another kind": lambda path: path.write_text("[1]"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_any_file_of_it_may_be_damaged_in_any_way(folder, way):
+    whole = folder.with_name("whole")
+    shutil.copytree(folder / "18", whole)
+    meta = "meta/metadata"
+    for pattern in (meta, "model/_METADATA", "model/manifest.ocdbt", "model/**/d/*"):
+        for file in list((folder / "18").glob(pattern)):
+            WAYS[way](file)
+        with Checkpoints(folder) as checkpoints, pytest.warns(match="18 is damaged"):
+            assert checkpoints.restore_model()[1]["step"] == 12
+        shutil.rmtree(folder / "18")
+        shutil.copytree(whole, folder / "18")
+    WAYS[way](folder / "18" / meta)
+    with pytest.warns(match="Checkpoint 18 is damaged"):
+        assert restore(folder)[1]["step"] == 12
+
+
+def test_a_checkpoint_that_says_another_thing_of_itself_is_damaged(folder):
+    place = folder / "18" / "meta" / "metadata"
+    meta = json.loads(place.read_text())
+    for name, value in (
+        ("step", "18"),
+        ("model", []),
+        ("leaves", None),
+        ("checksums", {"model": "x", "optimizer": 0}),
+        ("meter", {"count": -1}),
+        ("lines", None),
+        ("wall_s", "long"),
+    ):
+        place.write_text(json.dumps(meta | {name: value}))
+        with Checkpoints(folder) as checkpoints, pytest.warns(match="18 is damaged"):
+            assert checkpoints.restore_model()[1]["step"] == 12
+
+
+def test_checkpoints_that_cannot_be_listed_get_a_sentence(folder, tmp_path):
+    (folder / "18" / "_CHECKPOINT_METADATA").write_text("[]")
+    (tmp_path / "file").write_text("text")
+    for place in (folder, tmp_path / "file"):
+        with pytest.raises(UserError, match=r"cannot be listed|is a file"):
+            Checkpoints(place, write=True)
+
+
 def test_another_model_is_not_damage(folder):
     sentence = r"params/head/w is 'float32\[3\]' there and 'float32\[4\]' here"
     with pytest.raises(UserError, match=sentence):
@@ -93,11 +157,21 @@ def test_another_model_is_not_damage(folder):
     assert not (folder.parent / "damaged").exists()
 
 
+def bare(cause):
+    """An exception as orbax raises it for whatever befell an array."""
+    problem = Exception("Encountered error while reading")
+    problem.__cause__ = cause
+    return problem
+
+
 @pytest.mark.parametrize(
     "problem, seen",
     [
         (PermissionError(13, "Permission denied"), UserError),
         (ValueError("PERMISSION_DENIED: Error opening"), UserError),
+        (bare(ValueError("PERMISSION_DENIED: Error opening")), UserError),
+        (bare(OSError(24, "Too many open files")), UserError),
+        (bare(MemoryError()), Exception),
         (MemoryError(), MemoryError),
     ],
 )

@@ -20,7 +20,8 @@ from nfml_jax.training.executors import Options, make_executor, needs
 from nfml_jax.training.executors.ray_cluster import answers
 from nfml_jax.training.interrupts import Interrupts
 from nfml_jax.training.jobs import begin
-from nfml_jax.training.run_directory import LOG, read_json
+from nfml_jax.training.run_directory import LOG
+from nfml_jax.training.run_files import read_json
 from nfml_jax.training.sweeps import make_trials, param
 from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.trials import plan, run_trials

@@ -6,7 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from nfml_jax.training.run_directory import STATUSES, replace_json, write_status
+from nfml_jax.training.run_directory import replace_json, write_status
+from nfml_jax.training.run_files import STATUSES
 from nfml_jax.training.sweep_view import SweepView
 from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.trial_progress import TrialTerminal, standing

@@ -1,0 +1,124 @@
+"""A run directory's model, and the data that it was trained on."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.data import ImageData
+from nfml_jax.data import load as load_data
+from nfml_jax.errors import UserError
+from nfml_jax.loading.loaders import find_loader
+from nfml_jax.trained import TrainedEmbedder
+from nfml_jax.training.checkpoints import Checkpoints
+from nfml_jax.training.run_files import read_config, read_result
+
+# What building a model raises where its config, or what its checkpoint says, is of
+# another kind than the model's options are.
+UNFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
+def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
+    """Return the model of a run directory, as the run's experiment has it loaded.
+
+    It is that of the "last" or the "best" checkpoint, or of the "reported" one, which
+    `result.json` speaks of (the last one while there is no result). The experiment
+    names its loader, one of `nfml_jax.loading.LOADERS`. Runs of the margin experiment
+    give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`.
+
+    Raises UserError if the directory holds no run, or no such checkpoint yet, or if its
+    files are not those of a run.
+    """
+    run_dir = Path(run_dir).expanduser()
+    config = config_of(run_dir)
+    result = read_result(run_dir)
+    if checkpoint == "reported":
+        reported = (result or {}).get("reported")
+        checkpoint = reported["checkpoint"] if reported else "last"
+    if checkpoint not in ("last", "best"):
+        raise UserError(
+            f"checkpoint = {checkpoint!r}; choose 'reported', 'last' or 'best'."
+        )
+    try:
+        variables, meta = _restored(run_dir / "checkpoints", checkpoint)
+    except FileNotFoundError:
+        raise UserError(
+            f"{run_dir} has no {checkpoint} checkpoint; let the run reach its first."
+        ) from None
+    name = meta.get("model", {}).get("loader")
+    if name is None:
+        raise UserError(
+            f"{run_dir} does not say how to load its model; let its experiment's "
+            "model() give a 'loader'."
+        )
+    loader = find_loader(name)
+    try:
+        return loader(config, jax.tree.map(jnp.asarray, variables), meta, result)
+    except UserError as problem:
+        raise UserError(f"{run_dir} cannot be loaded: {problem}") from problem
+    except UNFIT as problem:
+        raise UserError(
+            f"{run_dir} cannot be loaded: its config.json and its checkpoint don't "
+            f"describe one {name} ({type(problem).__name__}: {problem}); restore them, "
+            "or load it by the code that trained it."
+        ) from problem
+
+
+def load_embedder(run_dir: Path | str, checkpoint: str = "reported") -> TrainedEmbedder:
+    """Return what `load` does; UserError for a run that embeds no images."""
+    model = load(run_dir, checkpoint)
+    if not isinstance(model, TrainedEmbedder):
+        raise UserError(
+            f"{run_dir} holds a {type(model).__name__}, which embeds no images; give a "
+            "run of an encoder of images, such as those of configs/lfw.py."
+        )
+    return model
+
+
+def config_of(run_dir: Path | str) -> dict:
+    """Return the config of a run directory; UserError if it holds no run."""
+    run_dir = Path(run_dir).expanduser()
+    config = read_config(run_dir)
+    if config is None:
+        raise UserError(
+            f"{run_dir} holds no run: there is no config.json; give the run directory "
+            "that launch.py named at its end."
+        )
+    return config
+
+
+def data_of(run_dir: Path | str) -> ImageData:
+    """Return the labeled images that a run was trained and evaluated on.
+
+    Raises UserError where the data that its config finds now are others.
+    """
+    run_dir = Path(run_dir).expanduser()
+    config, result = config_of(run_dir), read_result(run_dir)
+    try:
+        data = load_data(**config["data"])
+    except (KeyError, TypeError) as problem:
+        raise UserError(
+            f"{run_dir}/config.json names no labeled images ({problem}); give a run "
+            "of an encoder of images."
+        ) from problem
+    digest = (result or {}).get("data", {}).get("digest")
+    if digest not in (None, data.digest):
+        raise UserError(
+            f"{run_dir} was evaluated on {result['data']['name']} from "
+            f"{result['data'].get('source')}, but its config finds {data.name} from "
+            f"{data.source} now; bring those data back, or train again."
+        )
+    return data
+
+
+def _restored(folder: Path, which: str):
+    if not folder.is_dir():
+        raise FileNotFoundError
+    with Checkpoints(folder) as checkpoints:
+        variables, meta = checkpoints.restore_model()
+    if which == "last":
+        return variables, meta
+    # The meta say by which metric the best was chosen.
+    with Checkpoints(folder, best=meta["model"].get("best")) as checkpoints:
+        return checkpoints.restore_model("best")

@@ -1,0 +1,225 @@
+"""The JSON files of a run directory: each is read and checked here, whoever reads it.
+
+A run directory may come from anybody, or be damaged. What is not JSON, or not what the
+file holds, raises a `UserError` of one sentence that names the file. A file that isn't
+there is None.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import is_integer
+
+# How a run stands; a trial of a sweep that has not begun is pending.
+STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")
+
+
+_ABSENT = object()
+
+
+def read_json(path: Path, absent: Any = None) -> Any:
+    """Return the content of a JSON file, or `absent` if it isn't there."""
+    try:
+        content = json.loads(path.read_bytes().decode())
+        # An unpaired surrogate is a text that nothing can print.
+        json.dumps(content, ensure_ascii=False).encode()
+        return content
+    except (FileNotFoundError, NotADirectoryError):
+        return absent
+    except (ValueError, RecursionError):
+        raise _unusable(path, "is not valid JSON") from None
+    except IsADirectoryError:
+        raise _unusable(path, "is a folder and not a file") from None
+    except OSError as problem:
+        raise _unusable(path, f"can't be read ({problem.strerror})") from None
+
+
+def read_config(path: Path) -> dict | None:
+    """Return the config of the run directory `path`, or None without one."""
+    return read_checked(path / "config.json", CONFIG, "config of a run")
+
+
+def read_status_file(path: Path) -> dict:
+    """Return how the run in the directory `path` stands; without a file, pending."""
+    found = read_checked(path / "status.json", STATUS, "status of a run")
+    return found or {"status": "pending", "step": 0}
+
+
+def read_result(path: Path) -> dict | None:
+    """Return the result of the run directory `path`, or None without one."""
+    return read_checked(path / "result.json", RESULT, "result of a run")
+
+
+def read_checked(path: Path, fields: Mapping, what: str) -> dict | None:
+    """Return a file's content, or None; without the `fields` it is "no `what`"."""
+    content = read_json(path, _ABSENT)  # null is not absence
+    return None if content is _ABSENT else checked(content, fields, path, what)
+
+
+def checked(content: Any, fields: Mapping, path: Path, what: str) -> dict:
+    """Return `content`, read from `path`, if it has the `fields` of `what`."""
+    problem = problem_of(content, fields)
+    if problem:
+        raise _unusable(path, f"is no {what} ({problem})")
+    return content
+
+
+def problem_of(content: Any, fields: Mapping) -> str:
+    """Return in words what is wrong with the fields of a JSON object, or "".
+
+    `fields` maps names to kinds. A kind is a nested mapping of fields, or a predicate
+    whose name says what it takes. A name that ends in "?" may be absent.
+    """
+    if not isinstance(content, dict):
+        return f"it is {_shown(content)} and not an object"
+    missing = [n for n in fields if not n.endswith("?") and n not in content]
+    if missing:
+        return f"it has no {', '.join(sorted(missing))}"
+    for field, kind in fields.items():
+        name = field.removesuffix("?")
+        value = content.get(name)
+        if name not in content:
+            continue
+        if isinstance(kind, Mapping):
+            problem = problem_of(value, kind)
+            if problem:
+                return (
+                    f"in its {name}, {problem}"
+                    if isinstance(value, dict)
+                    else (f"its {name} is {_shown(value)} and not an object")
+                )
+        elif not kind(value):
+            expected = kind.__name__.strip("_").replace("_", " ")
+            return f"its {name} is {_shown(value)} and not {expected}"
+    return ""
+
+
+def _a_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _a_count(value: Any) -> bool:
+    return is_integer(value) and 0 <= value < 2**63
+
+
+def _a_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _an_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _a_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_a_text, value))
+
+
+def _a_list_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_a_number, value))
+
+
+def _a_list_of_counts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_a_count, value))
+
+
+def _an_object_of_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_a_number, value.values()))
+
+
+def _an_object_of_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_a_text, value.values()))
+
+
+def _or_null(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    def known(value: Any) -> bool:
+        return value is None or kind(value)
+
+    known.__name__ = f"{kind.__name__} or null"
+    return known
+
+
+def _one_of(*choices: str) -> Callable[[Any], bool]:
+    def known(value: Any) -> bool:
+        return isinstance(value, str) and value in choices
+
+    known.__name__ = f"one of {', '.join(choices)}"
+    return known
+
+
+NAMED = {"name": _a_text}
+# The sections of a config that anything but its own experiment reads.
+CONFIG = {
+    "name": _a_text,
+    "seed": _a_count,
+    "experiment?": _a_text,
+    "data?": {"name?": _a_text},
+    "encoder?": NAMED,
+    "head?": NAMED,
+    "objective?": NAMED,
+    "loss?": NAMED,
+    "energy?": NAMED,
+    "flow?": {"recipe": _a_text},
+    "train?": {},
+    "optimizer?": {},
+    "augment?": {},
+    "report?": {},
+    "metric?": {},
+}
+STATUS = {
+    "status": _one_of(*STATUSES),
+    "step?": _a_count,
+    "error?": _a_text,
+}
+MODEL = {
+    "loader?": _a_text,
+    "best?": _or_null(_a_text),
+    "num_classes?": _a_count,
+    "class_names?": _a_list_of_texts,
+    "classes?": _a_list_of_texts,
+    "image_shape?": _a_list_of_counts,
+    "event_dim?": _a_count,
+    "shift?": _a_list_of_numbers,
+    "scale?": _a_list_of_numbers,
+    "context?": _or_null(_an_object),
+}
+RESULT = {
+    "name": _a_text,
+    "seed": _a_count,
+    "data": {"name": _a_text, "digest?": _a_text, "source?": _a_text},
+    "metrics": _an_object_of_numbers,
+    "config?": CONFIG,
+    "model?": MODEL,
+    "reported?": {"checkpoint": _one_of("last", "best"), "step": _a_count},
+    "status?": _one_of(*STATUSES),
+    "error?": _a_text,
+    "steps?": _a_count,
+    "wall_s?": _a_number,
+}
+PROGRESS = {"step": _a_count, "total": _a_count}
+# What a checkpoint says of itself.
+META = {
+    "step": _a_count,
+    "model?": MODEL,
+    "leaves": _an_object_of_texts,
+    "checksums": {"model": _a_count, "optimizer": _a_count},
+    "rank?": _or_null(_a_number),
+    "meter?": {"count": _a_count, "sums": _an_object_of_numbers},
+    "lines?": _a_count,
+    "wall_s?": _a_number,
+    "cpu_s?": _a_number,
+    "data?": {"digest?": _a_text},
+}
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _unusable(path: Path, problem: str) -> UserError:
+    return UserError(
+        f"{path} {problem}; restore it, or give another run directory (--workdir)."
+    )

@@ -83,9 +83,9 @@ def test_what_is_no_name_of_a_loader_is_refused_and_never_imported(run, loader):
 
 @pytest.mark.parametrize("loader", [3, ["flow"], {"flow": 1}, True])
 def test_a_loader_that_is_no_text_is_damage(run, loader):
-    with pytest.raises(UserError, match="no checkpoint in .* is whole .*loader"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* is whole .*loader"):
         nfml_jax.load(run(META, model=MODEL | {"loader": loader}))
-    with pytest.raises(UserError, match="loader .* is not known"):
+    with pytest.raises(UserError, match=r"loader .* is not known"):
         find_loader(loader)
 
 
@@ -123,7 +123,7 @@ def test_a_loader_of_ones_own_is_a_line_in_the_table(run, monkeypatch):
     ids=str,
 )
 def test_what_describes_no_model_gets_a_sentence(run, file, fields):
-    with pytest.raises(UserError, match="load|flow|whole") as caught:
+    with pytest.raises(UserError, match=r"load|flow|whole") as caught:
         nfml_jax.load(run(file, **fields))
     assert "\n" not in str(caught.value)
 
@@ -131,7 +131,7 @@ def test_what_describes_no_model_gets_a_sentence(run, file, fields):
 def test_a_config_without_the_section_of_its_model_gets_a_sentence(run):
     path = run("config.json")
     (path / "config.json").write_text('{"name": "a", "seed": 0}')
-    with pytest.raises(UserError, match="cannot be loaded: .*flow"):
+    with pytest.raises(UserError, match=r"cannot be loaded: .*flow"):
         nfml_jax.load(path)
 
 

@@ -6,6 +6,7 @@ Here also what sets of images are, and how parts of one are drawn.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -57,9 +58,37 @@ class DataSet:
         parts = {part: getattr(self, part) for part in parts}
         return {part: 0 if x is None else len(x) for part, x in parts.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of classes and columns, in the order of their numbers."""
+        raise NotImplementedError
+
+    @property
+    def more_rows(self) -> tuple[np.ndarray, ...]:
+        """Arrays that the digest leaves out, and that tell other data from these."""
+        return ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The digest of everything that a run on these data depends on.
+
+        `digest` is that of the rows and labels alone, as results cite it; this one has
+        the names of classes and columns, too.
+        """
+        sha = hashlib.sha256()
+        for text in (self.digest, *self.names, digest(self.more_rows)):
+            content = text.encode(errors="surrogatepass")
+            sha.update(len(content).to_bytes(8) + content)
+        return f"sha256:{sha.hexdigest()}"
+
     def summary(self) -> dict:
-        """What `result.json` keeps: name, source, digest and the counts."""
-        named = {"name": self.name, "source": self.source, "digest": self.digest}
+        """What `result.json` keeps: name, source, digests and the counts."""
+        named = {
+            "name": self.name,
+            "source": self.source,
+            "digest": self.digest,
+            "fingerprint": self.fingerprint,
+        }
         return named | self.counts
 
     def describe(self) -> str:
@@ -97,6 +126,16 @@ class ImageData(DataSet):
     def label_names(self) -> tuple[str, ...]:
         """The name of every label, of any part."""
         return self.class_names + self.unseen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.label_names
+
+    @property
+    def more_rows(self) -> tuple[np.ndarray, ...]:
+        parts = (self.train, self.validation, self.test)
+        stored = [p.images for p in parts if p and hasattr(p.images, "samples")]
+        return tuple(images.samples() for images in stored)
 
     @property
     def open_set(self) -> bool:

@@ -1,5 +1,6 @@
 """Images that stay on disk until they are needed, for folders larger than memory."""
 
+import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,6 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.data.pictures import Look, read_picture
+from nfml_jax.errors import UserError
+
+SAMPLES = 256  # files
+HEAD = 65_536  # bytes
 
 
 class StoredImages:
@@ -44,6 +49,23 @@ class StoredImages:
             for row, pixels in enumerate(pool.map(self.__getitem__, range(len(self)))):
                 images[row] = pixels
         return images if dtype is None else images.astype(dtype)
+
+    def samples(self) -> np.ndarray:
+        """Return the digests of some files' beginnings, uint8 `[files, 32]`.
+
+        The files lie evenly among all: to read them all would take too long.
+        """
+        digests = []
+        for path in self._paths[:: max(1, len(self._paths) // SAMPLES)]:
+            try:
+                with (self._root / path).open("rb") as file:
+                    digests.append(hashlib.sha256(file.read(HEAD)).digest())
+            except OSError as problem:
+                raise UserError(
+                    f"{self._root / path} can't be read ({problem.strerror}); mend it, "
+                    "or take it away."
+                ) from None
+        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
     def fingerprint(self) -> bytes:
         """Names and sizes of the files: to read them all would take too long."""

@@ -101,6 +101,15 @@ class VectorData(DataSet):
         return len(self.columns)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        given = self.context
+        return (*self.columns, *((*given.columns, *given.classes) if given else ()))
+
+    @property
+    def more_rows(self) -> tuple[np.ndarray, ...]:
+        return () if self.outside is None else (self.outside,)
+
+    @property
     def rows(self) -> str:
         words = f"rows of {self.event_dim} numbers"
         if self.context is None:

@@ -102,11 +102,12 @@ def data_of(run_dir: Path | str) -> ImageData:
             f"{run_dir}/config.json names no labeled images ({problem}); give a run "
             "of an encoder of images."
         ) from problem
-    digest = (result or {}).get("data", {}).get("digest")
-    if digest not in (None, data.digest):
+    recorded, found = (result or {}).get("data", {}), data.summary()
+    field = "fingerprint" if "fingerprint" in recorded else "digest"
+    if recorded.get(field, found[field]) != found[field]:
         raise UserError(
-            f"{run_dir} was evaluated on {result['data']['name']} from "
-            f"{result['data'].get('source')}, but its config finds {data.name} from "
+            f"{run_dir} was evaluated on {recorded['name']} from "
+            f"{recorded.get('source')}, but its config finds {data.name} from "
             f"{data.source} now; bring those data back, or train again."
         )
     return data

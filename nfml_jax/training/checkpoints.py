@@ -100,15 +100,18 @@ class Checkpoints:
             ),
         )
 
-    def restore(self, like: TrainState) -> tuple[TrainState, dict] | None:
+    def restore(
+        self, like: TrainState, check: Callable[[dict], None] = lambda meta: None
+    ) -> tuple[TrainState, dict] | None:
         """The newest whole state, shaped and placed as `like`, and its meta.
 
+        `check` is called with the meta before the state is read, and may refuse it.
         None if there is no checkpoint. Damaged ones are moved to `damaged/` beside the
         checkpoints, with a warning, once an older one was found whole. UserError if
         none is, or if the checkpoint is of another model than `like`.
         """
         found, damaged = self._newest_whole(
-            self.all_steps(), lambda step: self._restore_state(step, like)
+            self.all_steps(), lambda step: self._restore_state(step, like, check)
         )
         for step, reason in damaged.items():
             warnings.warn(
@@ -198,8 +201,9 @@ class Checkpoints:
             raise ValueError(f"of its meta, {wrong}")
         return meta
 
-    def _restore_state(self, step, like):
+    def _restore_state(self, step, like, check):
         meta = self._meta(step)
+        check(meta)
         leaves = leaf_types(_parts(like))
         if meta["leaves"] != leaves:
             raise UserError(

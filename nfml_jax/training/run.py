@@ -20,6 +20,7 @@ from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.processes import is_first, largest, own
 from nfml_jax.training.rates import Clock, Rates
 from nfml_jax.training.run_directory import RunDirectory
+from nfml_jax.training.same_data import check_same_data, identity
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import place
 from nfml_jax.training.step import TrainState
@@ -79,7 +80,7 @@ class Run:
         path, best = self.directory.path, self.experiment.best
         saved = Checkpoints(path / "checkpoints", best=best, write=True)
         self.saved = self._opened.enter_context(saved)
-        state, meta = self.saved.restore(state) or (state, {})
+        state, meta = self.saved.restore(state, self._check_data) or (state, {})
         self.kept = self.first = int(state.step)
         self.directory.status("running", self.first)
         self.spent = meta.get("wall_s", 0.0), meta.get("cpu_s", 0.0)
@@ -89,6 +90,9 @@ class Run:
             writer = RunWriter(path, first_step=self.first, lines=meta.get("lines", 0))
         self.writer = self._opened.enter_context(writer)
         return state
+
+    def _check_data(self, meta: dict) -> None:
+        check_same_data(self.experiment, meta, self.directory.path)
 
     def begin(self, flops: float) -> None:
         """Training begins: say what will run, and how far it is, until it ends.
@@ -175,6 +179,7 @@ class Run:
             "wall_s": wall,
             "cpu_s": cpu,
             "model": self.experiment.model(),
+            "data": identity(self.experiment),
         }
         self.saved.save(step, state, meta, metrics)
         self.kept = step

@@ -185,10 +185,11 @@ MODEL = {
     "scale?": _a_list_of_numbers,
     "context?": _or_null(_an_object),
 }
+DATA = dict.fromkeys(("name?", "source?", "digest?", "fingerprint?"), _a_text)
 RESULT = {
     "name": _a_text,
     "seed": _a_count,
-    "data": {"name": _a_text, "digest?": _a_text, "source?": _a_text},
+    "data": DATA | {"name": _a_text},
     "metrics": _an_object_of_numbers,
     "config?": CONFIG,
     "model?": MODEL,
@@ -210,7 +211,7 @@ META = {
     "lines?": _a_count,
     "wall_s?": _a_number,
     "cpu_s?": _a_number,
-    "data?": {"digest?": _a_text},
+    "data?": DATA,
 }
 
 

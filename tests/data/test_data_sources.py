@@ -89,6 +89,7 @@ def test_every_file_naming_is_read(tmp_path, compress, dotted):
         "name": "mnist",
         "source": "IDX files in manual_dir",
         "digest": loaded.digest,
+        "fingerprint": loaded.fingerprint,
         "train": 20,
         "validation": 0,
         "test": 10,

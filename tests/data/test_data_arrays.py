@@ -90,3 +90,17 @@ def test_the_digest_tells_pixels_labels_shapes_and_splits_apart():
     digests += [digest(a, flat), digest(a, row)]
     assert len(set(digests)) == len(digests)
     assert digest(a, b) == digests[0] and digests[0].startswith("sha256:")
+
+
+def test_the_fingerprint_tells_names_of_classes_apart_and_the_digest_does_not():
+    parts = split_of(LABELS), split_of(LABELS[::-1])
+
+    def data(names, **more):
+        return make_image_data("n", "s", names, *parts, **more)
+
+    first = data("abcde")
+    others = [data("abced"), data(("ab", "", "c", "d", "e")), data("abcde", unseen="f")]
+    assert {other.digest for other in others} == {first.digest}
+    found = {data.fingerprint for data in (first, *others)}
+    assert len(found) == 4 and data("abcde").fingerprint in found
+    assert first.summary()["fingerprint"] == first.fingerprint

@@ -86,6 +86,31 @@ def test_drawn_splits_are_disjoint_repeatable_and_differ_by_seed(tmp_path):
     assert (len(small.train), small.validation, len(small.test)) == (9, None, 8)
 
 
+def test_the_fingerprint_of_vectors_knows_columns_classes_and_rows_outside():
+    labels = np.arange(len(ROWS)) % 2
+    rows = np.column_stack([ROWS, labels])
+    parts = rows[:100], rows[100:150], rows[150:]
+
+    def data(
+        columns=("a", "b", "c", "d"), classes=("x", "y"), outside=None, parts=parts
+    ):
+        loaded = LoadedVectors(
+            "set", "s", columns, *parts, given=1, classes=classes, outside=outside
+        )
+        return make_vector_data(loaded)
+
+    first = data()
+    others = [
+        data(columns=("b", "a", "c", "d")),
+        data(classes=("y", "x")),
+        data(outside=ROWS[:3]),
+        data(outside=ROWS[1:4]),
+        data(parts=(rows[100:150], rows[:100], rows[150:])),
+    ]
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 6
+    assert data().fingerprint == first.fingerprint
+
+
 def test_given_parts_are_kept(tmp_path):
     parts = {"train": ROWS[:120], "valid": ROWS[120:150], "test": ROWS[150:]}
     np.savez(tmp_path / "set.npz", **parts, columns=["a", "b", "c"])

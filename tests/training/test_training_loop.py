@@ -4,6 +4,8 @@ import functools
 import json
 import os
 import signal
+from types import SimpleNamespace
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -17,6 +19,7 @@ from nfml_jax.training import pace
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.run_directory import RunDirectory
+from nfml_jax.training.same_data import check_same_data
 from nfml_jax.training.writers import read_metrics
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -169,6 +172,55 @@ def test_killed_in_its_last_moment_a_run_is_still_logged_once(
     assert status(tmp_path)["status"] == "failed"
     assert run(tmp_path).status == "done"
     assert_same_run(tmp_path, finished[0])
+
+
+def test_a_run_is_not_resumed_on_other_data(tmp_path):
+    class OnData(Regression):
+        """Says of its data what a data set of images says."""
+
+        about: ClassVar = {"digest": "sha256:1", "fingerprint": "sha256:2"}
+
+        def data(self):
+            return {"name": "points", "source": "files", **self.about}
+
+        def model(self):
+            return {"class_names": ["a", "b"]}
+
+    class OnOthers(OnData):
+        about: ClassVar = {"digest": "sha256:1", "fingerprint": "sha256:3"}
+
+    stopped = run(tmp_path, functools.partial(OnData, signal_at=2))
+    assert stopped.status == "interrupted"
+    before = sorted(tmp_path.rglob("checkpoints/*"))
+    with pytest.raises(UserError, match=r"other data \(points from files\)"):
+        run(tmp_path, OnOthers)
+    assert sorted(tmp_path.rglob("checkpoints/*")) == before
+
+
+def test_checkpoints_of_before_are_told_apart_by_what_they_say(tmp_path):
+    def experiment(names=None, **data):
+        model = {} if names is None else {"class_names": names}
+        return SimpleNamespace(data=lambda: data, model=lambda: model)
+
+    images = experiment(("ant", "cat"), name="n", digest="1", fingerprint="2")
+    for meta in (
+        {},
+        {"data": {}},
+        {"data": {"name": "n"}},
+        {"data": {"digest": "1"}},
+        {"data": {"digest": "1", "fingerprint": "2"}},
+        {"model": {"class_names": ["ant", "cat"]}},
+        {"model": {}},
+    ):
+        check_same_data(images, meta, tmp_path)
+    for meta in (
+        {"data": {"digest": "2"}},
+        {"data": {"digest": "1", "fingerprint": "1", "name": "n"}},
+        {"model": {"class_names": ["cat", "dog"]}},
+    ):
+        with pytest.raises(UserError, match="was trained on other data"):
+            check_same_data(images, meta, tmp_path)
+    check_same_data(experiment(), {"data": {"digest": "2"}}, tmp_path)
 
 
 def test_a_nan_stops_the_run_and_names_itself(tmp_path, capsys):

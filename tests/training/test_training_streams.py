@@ -47,7 +47,24 @@ def test_stored_images_are_the_images(root):
     np.testing.assert_array_equal(images[3], held.train.images[3])
     np.testing.assert_array_equal(images[2:5][[2, 0]], held.train.images[[4, 2]])
     np.testing.assert_array_equal(stored.test.images, held.test.images)
-    assert stored.digest == loaded(root, stream=True).digest != held.digest
+    again = loaded(root, stream=True)
+    assert stored.digest == again.digest != held.digest
+    assert stored.fingerprint == again.fingerprint != held.fingerprint
+
+
+def test_files_that_were_exchanged_are_other_data_where_their_sizes_agree(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            image = Image.new("L", (8, 8), 40 * number + 100 * (name == "b"))
+            image.save(tmp_path / name / f"{number}.bmp")
+    before = loaded(tmp_path, stream=True, channels=1).summary()
+    for pair in ((tmp_path / "a", tmp_path / "c"), (tmp_path / "b", tmp_path / "a")):
+        pair[0].rename(pair[1])
+    (tmp_path / "c").rename(tmp_path / "b")
+    after = loaded(tmp_path, stream=True, channels=1).summary()
+    assert before["digest"] == after["digest"]
+    assert before["fingerprint"] != after["fingerprint"]
 
 
 @pytest.mark.skipif(find_spec("grain") is None, reason="grain is not installed")

@@ -191,7 +191,7 @@ RESULT = {
     "seed": _a_count,
     "data": DATA | {"name": _a_text},
     "metrics": _an_object_of_numbers,
-    "config?": CONFIG,
+    "config?": {"experiment?": _a_text, "data?": {}},
     "model?": MODEL,
     "reported?": {"checkpoint": _one_of("last", "best"), "step": _a_count},
     "status?": _one_of(*STATUSES),

@@ -33,7 +33,7 @@ OF_ANOTHER_KIND = {
         "data": ("d", {}, {"name": 3}),
         "reported": ([], {"checkpoint": "last"}, {"checkpoint": "x", "step": 1}),
         "steps": ("many", None),
-        "config": ([], {}, None),
+        "config": ([], {"data": 1}, None),
         "model": ([], {"loader": 3}, {"shift": "x"}, {"class_names": [1]}),
     },
 }

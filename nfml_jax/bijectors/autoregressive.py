@@ -5,7 +5,6 @@ flow (Papamakarios et al. 2017) turned round.
 """
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import bounded, jacobi, triangular_inverse
@@ -47,9 +46,6 @@ class Autoregressive(Bijector):
 
     def inverse_and_log_det(self, y, context=None):
         forward, inverse, layers = self._functions(y, context)
-        if context is not None:
-            batch = jnp.broadcast_shapes(y.shape[:-1], context.shape[:-1])
-            y = jnp.broadcast_to(y, (*batch, y.shape[-1]))
         limit = y.shape[-1]
         x = triangular_inverse(
             forward,

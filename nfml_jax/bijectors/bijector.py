@@ -4,9 +4,14 @@ Forward goes from the base to the data, as in distrax. A bijector is a Flax modu
 parameters are made from the shapes it first sees, so it is told no sizes.
 """
 
+import functools
+import inspect
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.ops.events import together
 from nfml_jax.ops.values import Value
 
 Array = jax.Array
@@ -17,8 +22,15 @@ class Bijector(Value):
 
     A subclass gives `forward_and_log_det` and `inverse_and_log_det`, both from the same
     parameters; the rest is derived. `context [..., C]` conditions the map; its leading
-    axes broadcast against the event's.
+    axes broadcast against the event's, and results have the batch of both. Within the
+    two methods events have all batch axes already.
     """
+
+    def __init_subclass__(cls, **options):
+        for name in "forward_and_log_det", "inverse_and_log_det":
+            if name in cls.__dict__:
+                setattr(cls, name, _of_broadcast_events(cls.__dict__[name]))
+        super().__init_subclass__(**options)
 
     def forward_and_log_det(
         self, x: Array, context: Array | None = None
@@ -42,6 +54,18 @@ class Bijector(Value):
 
     def __call__(self, x: Array, context: Array | None = None):
         return self.forward_and_log_det(x, context)
+
+
+def _of_broadcast_events(method: Callable) -> Callable:
+    """Return a method whose events are floats with all batch axes of the context."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        _, event, *context = signature.bind(self, *args, **kwargs).args
+        return method(self, *together(event, *context))
+
+    return call
 
 
 def zero_log_det(x: Array) -> Array:

@@ -56,9 +56,6 @@ class BlockAutoregressive(Bijector):
         return y, log_slopes.sum(-1)
 
     def inverse_and_log_det(self, y, context=None):
-        if context is not None:
-            batch = jnp.broadcast_shapes(y.shape[:-1], context.shape[:-1])
-            y = jnp.broadcast_to(y, (*batch, y.shape[-1]))
         numbers = self._numbers(y, context)
         limit = y.shape[-1]
         x = triangular_inverse(

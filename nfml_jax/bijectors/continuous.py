@@ -56,9 +56,6 @@ class Continuous(Bijector):
         return _velocity(self.net, t, x, context)
 
     def _solve(self, x, context, start, end):
-        if context is not None:
-            batch = jnp.broadcast_shapes(x.shape[:-1], context.shape[:-1])
-            x = jnp.broadcast_to(x, (*batch, x.shape[-1]))
         nothing = jnp.zeros(x.shape[:-1], x.dtype)
         if self.is_initializing():
             return x + 0 * self.velocity(jnp.asarray(start), x, context), nothing

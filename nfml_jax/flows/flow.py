@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors import Bijector
 from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
+from nfml_jax.ops.events import floating, together
 
 if TYPE_CHECKING:
     from nfml_jax.flows.distributions import FlowDistribution
@@ -42,9 +43,9 @@ class Flow(Compiled):
     @compiled
     def log_prob(self, x: Array, context: Array | None = None) -> Array:
         """log p(x | context) in nats, `[...]` for `x [..., event_dim]`."""
-        x = self._floating(x)
+        x = self._floating("events", x)
         self._check("events", x, self.event_dim)
-        context = self._context(context)
+        x, context = together(x, self._context(context))
         z, log_det = self.bijector.inverse_and_log_det(x, context)
         return self.base(context).log_prob(z) + log_det
 
@@ -101,13 +102,13 @@ class Flow(Compiled):
             )
         if context is None:
             return None
-        context = self._floating(context)
+        context = self._floating("contexts", context)
         self._check("the context", context, self.context_dim)
         return context
 
     @staticmethod
-    def _floating(x):
-        x = jnp.asarray(x)
+    def _floating(name, x):
+        x = floating(name, x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
     @staticmethod

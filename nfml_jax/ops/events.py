@@ -1,0 +1,64 @@
+"""Events and contexts as arrays of floats whose batches broadcast."""
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.errors import UserError
+
+Array = jax.Array
+
+
+def floating(name: str, values) -> Array:
+    """Return numbers as an array of floats, in the precision that they have.
+
+    Integers get the default precision. UserError for an array without axes, and for
+    what isn't real numbers.
+    """
+    try:
+        array = jnp.asarray(values)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{name} are {type(values).__name__} that are no array of numbers; give "
+            "real numbers."
+        ) from None
+    real = jnp.issubdtype(array.dtype, jnp.floating)
+    exact = jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == jnp.bool_
+    if not (real or exact):
+        raise UserError(f"{name} are of type {array.dtype}; give real numbers.")
+    if array.ndim == 0:
+        raise UserError(
+            f"{name} are one number without an axis; their last axis is that of "
+            "coordinates."
+        )
+    return array if real else array.astype(jnp.zeros(()).dtype)
+
+
+def together(x, context=None) -> tuple[Array, Array | None]:
+    """Return events that have every batch axis, and their context.
+
+    Args:
+      x: Events `[*A, D]`.
+      context: Contexts `[*B, C]`, or None.
+
+    Returns:
+      Events `[*batch, D]`, where `batch` is what A and B broadcast to as in NumPy, and
+      the context as it is, which broadcasts against them.
+
+    Raises:
+      UserError: A and B don't broadcast.
+    """
+    x = floating("events", x)
+    if context is None:
+        return x, None
+    context = floating("contexts", context)
+    try:
+        batch = jnp.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+    except ValueError:
+        raise UserError(
+            f"events {list(x.shape)} and contexts {list(context.shape)} have leading "
+            "axes that don't broadcast; give one context for all events, or one for "
+            "each."
+        ) from None
+    if batch != x.shape[:-1]:
+        x = jnp.broadcast_to(x, (*batch, x.shape[-1]))
+    return x, context

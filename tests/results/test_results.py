@@ -12,8 +12,6 @@ import pytest
 from experiments import tables
 from nfml_jax import gallery, results
 from nfml_jax.data.densities import DENSITIES
-from nfml_jax.heads.__main__ import table as heads_table
-from nfml_jax.losses.__main__ import table as losses_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,40 +190,6 @@ def test_the_readme_names_files_that_exist():
     assert len(names) > 8
     for name in names:
         assert (ROOT / name).exists(), name
-
-
-def scripts(first_line):
-    """The Python blocks of the README that begin so."""
-    blocks = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
-    )
-    return [block for block in blocks if block.startswith(first_line)]
-
-
-def test_the_readme_scripts_learn(capsys):
-    head, loss = scripts("import flax")
-    exec(head, {"__name__": "readme"})
-    assert float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)[1]) > 0.9
-    exec(loss, {"__name__": "readme"})
-    near, far = re.findall(r"classes ([\d.]+), between them ([\d.]+)", read(capsys))[0]
-    assert float(near) < 0.5 < float(far)
-
-
-def test_the_readme_evaluates_embeddings():
-    (script,) = scripts("import numpy")
-    namespace = {}
-    exec(script, namespace)
-    names, _ = namespace["gallery"].identify(namespace["embeddings"][3:5])
-    assert list(names) == ["someone"] * 2
-
-
-@pytest.mark.parametrize("table", [heads_table, losses_table])
-def test_the_readme_has_the_tables_of_heads_and_losses(table):
-    assert table() in (ROOT / "README.md").read_text()
-
-
-def read(capsys):
-    return capsys.readouterr().out
 
 
 def kept():

@@ -1,0 +1,259 @@
+"""Every command and script of README.md runs, at smoke size, and is in a table here.
+
+To add a command to README.md, give it an entry in `COMMANDS`, under its text without
+the comment:
+
+- `Smoke(more)` for a run: its config's smoke form is trained, with `more` flags;
+- `Run(words, more, prints)` for anything else: in the command the keys of `words` are
+  replaced by their values. A value `RUN:NAME` is the directory of a smoke run of
+  configs/NAME.py, and `SWEEP:NAME` that of a sweep of two of them; either is trained
+  once for all. `prints` must be printed;
+- `InTheSuite("FOLDER/FILE.py::NAME")` where another test already runs it;
+- `ByHand(reason)` where no test can.
+
+A script has an entry in `SCRIPTS`, under a line of it: a function that runs it.
+The folder that commands run in holds `photos/`, `gallery/`, `a.jpg`, `b.jpg`,
+`probe.jpg` and `sweep.py`, the sweep that README.md writes.
+"""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+from readme_commands import (
+    README,
+    ByHand,
+    InTheSuite,
+    Place,
+    Run,
+    Smoke,
+    commands,
+    scripts,
+)
+
+from nfml_jax.heads.__main__ import table as heads_table
+from nfml_jax.losses.__main__ import table as losses_table
+
+INSTALLS = ByHand("it changes what is installed")
+MAIN = {"RUN": "RUN:arcface_mnist"}
+ARCFACE = "python launch.py --config=configs/arcface_mnist.py"
+FOLDER = "python launch.py --config=configs/folder.py --config.data.root=photos/"
+SMOKE = {"CONFIG": "configs/arcface_mnist.py:smoke"}
+PROCESSES = InTheSuite(
+    "training/test_training_processes.py::test_two_processes_are_one_with_two_devices"
+)
+MARGIN = InTheSuite("experiments/test_experiments_margin.py::test_every_config_runs")
+CONDITIONAL = InTheSuite(
+    "experiments/test_experiments_conditional.py"
+    "::test_it_classifies_and_finds_strange_as_well_as_the_true_densities"
+)
+VARIATIONAL = InTheSuite(
+    "experiments/test_experiments_variational.py"
+    "::test_every_flow_has_a_training_step_for_every_objective"
+)
+PAIRS = "experiments/test_experiments_pairs.py"
+
+COMMANDS = {
+    "pip install -r requirements.txt": INSTALLS,
+    "pip install -r requirements.txt -r requirements-dev.txt": INSTALLS,
+    'pip install "jax[cuda13]"': INSTALLS,
+    "pip install jax flatbuffers": INSTALLS,
+    "pip install .": INSTALLS,
+    "pip install xprof": INSTALLS,
+    "tensorboard --logdir runs": ByHand("it serves until it is stopped"),
+    "python -m pytest": ByHand("it is what runs"),
+    "python -m benchmarks": InTheSuite(
+        "benchmarks/test_benchmarks.py::test_what_is_measured_is_written_drawn_and_checked"
+    ),
+    # Runs.
+    ARCFACE: Smoke(),
+    f'{ARCFACE} --config.head.margin=0.3 --config.train.total="3 epochs"': MARGIN,
+    f"{ARCFACE}:smoke": InTheSuite("launch/test_launch.py::test_a_smoke_run"),
+    "python launch.py --config=configs/arcface_fashion.py": MARGIN,
+    "python launch.py --config=configs/mnist_2d/cosface.py": Smoke(),
+    FOLDER: Smoke(),
+    f"{FOLDER} --config.data.stream=True": InTheSuite(
+        "training/test_training_streams.py::test_streamed_batches_are_those_in_memory"
+    ),
+    "python launch.py --config=configs/spline_circles.py": Smoke(),
+    "python launch.py --config=configs/coupling_circles.py": InTheSuite(
+        "experiments/test_experiments_density.py"
+        "::test_every_config_makes_a_run_that_can_take_a_step"
+    ),
+    "python launch.py --config=configs/variational/rq_nsf.py "
+    "--config.energy.name=u4": VARIATIONAL,
+    "python launch.py --config=configs/variational/planar.py --config.flow.layers=8 "
+    "--config.objective.name=path_gradient": VARIATIONAL,
+    "python launch.py --config=configs/conditional_mnist.py": CONDITIONAL,
+    "python launch.py --config=configs/anomaly_mnist.py": CONDITIONAL,
+    "python launch.py --config=configs/mnist_losses.py:triplet": InTheSuite(
+        f"{PAIRS}::test_triplets_gather_classes"
+    ),
+    "python launch.py --config=configs/omniglot.py": InTheSuite(
+        f"{PAIRS}::test_characters_are_learnt_from_one_drawing"
+    ),
+    "python launch.py --config=configs/lfw.py:arcface": InTheSuite(
+        f"{PAIRS}::test_faces_are_verified_by_the_pairs_of_the_protocol"
+    ),
+    "python launch.py --config=configs/bridge.py --config.data.run=RUN": InTheSuite(
+        "experiments/test_experiments_bridge.py"
+        "::test_strangers_names_and_pairs_are_judged_by_every_method"
+    ),
+    # Sweeps.
+    'python launch.py --config=CONFIG --sweep="head.margin=0.1,0.3,0.5 seed=0:5" '
+    "--dry_run": Run(SMOKE, prints="15 trials"),
+    "python launch.py --config=CONFIG --sweep=FILE": Run(
+        SMOKE | {"FILE": "sweep.py"}, "--dry_run", prints="6 trials"
+    ),
+    "python launch.py --config=CONFIG --sweep=FILE --jobs=4": InTheSuite(
+        "training/test_training_executors.py"
+        "::test_a_process_that_dies_takes_its_own_trial_only"
+    ),
+    "python -m nfml_jax.results runs/SWEEP --plots=figures": Run(
+        {"runs/SWEEP": "SWEEP:spline_circles"}, prints="optimizer.learning_rate"
+    ),
+    "python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py": (
+        Run({"plane.py ": "plane.py:smoke "}, "--dry_run")
+    ),
+    "python launch.py --config=configs/metric_vectors.py "
+    "--sweep=configs/sweeps/metric_vectors.py": Run(
+        {"metric_vectors.py ": "metric_vectors.py:smoke "}, "--dry_run"
+    ),
+    # Several processes, traces.
+    "srun python launch.py --config=CONFIG --workdir=runs/big --distributed": PROCESSES,
+    "python launch.py --config=CONFIG --workdir=runs/big --distributed "
+    "--coordinator=node1:1234 --num_processes=2 --process_id=0": PROCESSES,
+    "python launch.py --config=CONFIG --profile=100:110": Run(
+        {"CONFIG": "configs/spline_circles.py:smoke", "100:110": "2:4"}
+    ),
+    # What is done with a run.
+    "python -m nfml_jax.export RUN": Run(MAIN, prints="jax.export.deserialize"),
+    "python -m nfml_jax.outliers RUN": Run(MAIN, prints="--config.data.without="),
+    "python -m nfml_jax.verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),
+    "python -m nfml_jax.identify RUN gallery/ probe.jpg": Run(
+        MAIN, prints="4 names enrolled"
+    ),
+    "python -m nfml_jax.gallery RUN RUN": Run({"RUN RUN": "RUN:mnist_2d/cosface"}),
+    "python -m nfml_jax.gallery RUNS...": Run({"RUNS...": "RUN:spline_circles"}),
+    "python -m nfml_jax.gallery": Run({}, "RUN:spline_circles RUN:spline_circles"),
+    # Tables and figures of this page.
+    "python -m nfml_jax.heads": Run({}, prints="| `arcface` |"),
+    "python -m nfml_jax.losses": Run({}, prints="| `triplet` |"),
+    "python -m experiments.figures metric_balls": InTheSuite(
+        "experiments/test_experiments_figures.py::test_every_figure_is_written"
+    ),
+}
+
+
+def load(script, place):
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    run = place.trained("configs/arcface_mnist.py")
+    namespace = {"images": images, "a": images, "b": images}
+    exec(script.replace("runs/arcface_mnist/…", str(run)), namespace)
+    assert namespace["model"].embed(images).shape == (3, 64)
+
+
+def sweep(script, place):
+    place.run(f"{ARCFACE}:smoke --sweep=sweep.py --dry_run")
+
+
+def head(script, place):
+    exec(script, {"__name__": "readme"})
+    assert float(re.search(r"accuracy ([\d.]+)", place.printed())[1]) > 0.9
+
+
+def loss(script, place):
+    exec(script, {"__name__": "readme"})
+    said = re.search(r"classes ([\d.]+), between them ([\d.]+)", place.printed())
+    assert float(said[1]) < 0.5 < float(said[2])
+
+
+def embeddings(script, place):
+    namespace = {}
+    exec(script, namespace)
+    names, _ = namespace["gallery"].identify(namespace["embeddings"][3:5])
+    assert list(names) == ["someone"] * 2
+
+
+def flow(script, place):
+    namespace = {}
+    exec(script, namespace)
+    assert namespace["log_prob"].shape == (1000,)
+    assert namespace["draws"].shape == (500, 6)
+
+
+SCRIPTS = {
+    "def get_sweep():": sweep,
+    "model = nfml_jax.load(": load,
+    "head = MarginHead(": head,
+    "loss = make_loss(": loss,
+    "gallery = Gallery(": embeddings,
+    "flow = flows.rq_nsf(": flow,
+}
+
+# Two runs, for what is done with a sweep.
+TWO_RUNS = """
+from nfml_jax.training.sweeps import param
+
+def get_sweep():
+    return param("optimizer.learning_rate", 1e-3, 2e-3)
+"""
+
+
+@pytest.fixture
+def place(tmp_path, tmp_path_factory, manual_dir, capsys, monkeypatch, undrawn):
+    """Where commands are run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "readme"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            shutil.copytree(manual_dir, shared / "pictures")
+    rng = np.random.default_rng(0)
+    for folder in ("photos", "gallery"):
+        for person in "abcd":
+            (tmp_path / folder / person).mkdir(parents=True)
+            face = rng.integers(0, 200, (28, 28))
+            for i in range(12 if folder == "photos" else 1):
+                noisy = (face + rng.integers(0, 55, face.shape)).astype(np.uint8)
+                Image.fromarray(noisy).save(tmp_path / folder / person / f"{i}.jpg")
+    for name in ("a", "b", "probe"):
+        Image.fromarray(noisy).save(tmp_path / f"{name}.jpg")
+    (sweep,) = (script for script in scripts() if "def get_sweep" in script)
+    (tmp_path / "sweep.py").write_text(sweep)
+    (tmp_path / "two_runs.py").write_text(TWO_RUNS)
+    return Place(tmp_path, shared, capsys, monkeypatch)
+
+
+def test_every_command_of_the_readme_has_an_entry_and_every_entry_a_command():
+    named = {c for c in commands() if not c.startswith("python -m experiments.tables")}
+    for command in named - {*COMMANDS}:
+        pytest.fail(f"README.md has {command!r}: add how it is run to COMMANDS.")
+    for command in {*COMMANDS} - named:
+        pytest.fail(f"README.md has no {command!r}: remove it from COMMANDS.")
+
+
+def test_every_script_of_the_readme_has_one_entry():
+    for script in scripts():
+        lines = [line for line in SCRIPTS if line in script]
+        assert len(lines) == 1, f"add how it is run to SCRIPTS:\n{script}"
+    assert len(scripts()) == len(SCRIPTS)
+
+
+@pytest.mark.parametrize("line", SCRIPTS)
+def test_the_script_runs(line, place):
+    (script,) = (script for script in scripts() if line in script)
+    SCRIPTS[line](script, place)
+
+
+@pytest.mark.parametrize("table", [heads_table, losses_table])
+def test_the_readme_has_the_tables_of_heads_and_losses(table):
+    assert table() in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_runs(command, place):
+    COMMANDS[command](command, place)

@@ -48,7 +48,7 @@ def layer_frames(
     def show(place, name, times=1):
         if name not in drawn:
             words = f"{title}{' · ' if title else ''}{name}"
-            axes.set_title(words, fontsize=style.TITLE, color=style.INK)
+            axes.set_title(style.literal(words), fontsize=style.TITLE, color=style.INK)
             canvas.draw()
             drawn[name] = canvas.copy_from_bbox(figure.bbox)
         canvas.restore_region(drawn[name])

@@ -36,7 +36,7 @@ def roc_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
             color=colour,
             marker="o",
             linestyle="",
-            label=label,
+            label=style.literal(label),
             clip_on=False,
         )
     style.tidy(axes, "false accept rate", "true accept rate", title)
@@ -68,7 +68,7 @@ def learning_curves(rows: Sequence[Mapping[str, float]], title: str = "") -> Fig
                 linewidth=1.4,
                 marker="o" if sparse else "",
                 markersize=3,
-                label=name,
+                label=style.literal(name),
             )
         style.tidy(axes, "step", kind)
         if found:

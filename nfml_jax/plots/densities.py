@@ -167,10 +167,16 @@ def density_gallery(
             cell.set(xticks=[], yticks=[])
             cell.spines[:].set_visible(False)
             if i == 0:
-                cell.set_title(column, fontsize=style.SMALL, color=style.INK)
+                cell.set_title(
+                    style.literal(column), fontsize=style.SMALL, color=style.INK
+                )
             if j == 0:
                 cell.set_ylabel(
-                    name, fontsize=style.SMALL, rotation=0, ha="right", va="center"
+                    style.literal(name),
+                    fontsize=style.SMALL,
+                    rotation=0,
+                    ha="right",
+                    va="center",
                 )
     return figure
 

@@ -153,7 +153,7 @@ def embeddings_3d(
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
     axes.set_box_aspect((1, 1, 1), zoom=1.1)
     axes.set_axis_off()
-    axes.set_title(title, fontsize=style.TITLE, color=style.INK)
+    axes.set_title(style.literal(title), fontsize=style.TITLE, color=style.INK)
     _legend(figure, names, colours)
     return figure
 

@@ -140,10 +140,16 @@ def target_logits(
             lines = LINES if len(group) > 1 else ("-",)
             for curve, line in zip(group, lines, strict=False):
                 axes.plot(degrees, curve, color=colour, linestyle=line, linewidth=1.5)
-            axes.plot([], [], color=colour, linewidth=1.5, label=label)
+            axes.plot([], [], color=colour, linewidth=1.5, label=style.literal(label))
         for variant, line in zip(variants, LINES, strict=False):
             if several:
-                axes.plot([], [], color=style.INK, linestyle=line, label=variant)
+                axes.plot(
+                    [],
+                    [],
+                    color=style.INK,
+                    linestyle=line,
+                    label=style.literal(variant),
+                )
         style.tidy(axes, "θ, degrees", "φ(θ)" if i == 0 else "", name)
         reach = min((np.min(group) for group in curves.values()), default=-1)
         bottom = max(lowest, reach - 0.1)
@@ -194,7 +200,7 @@ def pair_regions(
             cells[-1].contourf(
                 *sides, mask, levels=[0.5, 1], colors=[colour], alpha=0.5
             )
-        handles.append(Patch(facecolor=colour, alpha=0.5, label=name))
+        handles.append(Patch(facecolor=colour, alpha=0.5, label=style.literal(name)))
     for name, place in points.items():
         _point(cells[-1], name, place, style.INK)
     style.tidy(cells[-1], title=regions_title)
@@ -211,7 +217,7 @@ def _point(axes: Axes, name: str, place, colour) -> None:
     """A point with its name above it."""
     axes.plot(*place, color=colour, marker="o", markersize=4)
     axes.annotate(
-        name,
+        style.literal(name),
         place,
         xytext=(0, 5),
         textcoords="offset points",

@@ -132,4 +132,4 @@ def _coloured(curves):
 
 
 def _label(name: str, figure: str) -> str:
-    return f"{name} ({figure})" if name else figure
+    return style.literal(f"{name} ({figure})") if name else figure

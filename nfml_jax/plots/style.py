@@ -1,5 +1,7 @@
 """What all figures share: palette, text sizes, canvas, and the ways out of a figure."""
 
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +30,8 @@ PALETTE = (
 DPI = 120
 TEXT, SMALL, TITLE = 9, 8, 11
 """Text sizes in points: axes and legends, ticks and cells, titles."""
+LONGEST = 40
+"""Letters of a class's name that a figure shows."""
 INK, FAINT = "#303030", "#c8c8c8"
 
 
@@ -39,11 +43,27 @@ def colours(n: int) -> np.ndarray:
     return spectrum * [0.85, 0.85, 0.85, 1]  # its yellow is too light for text
 
 
+def literal(text) -> str:
+    """Return a text that a figure shows as it is: dollars begin no formula.
+
+    Names from data go through this. Control characters but line breaks become spaces,
+    and bytes that are no UTF-8 escapes. A literal text stays as it is.
+    """
+    text = re.sub(r"[\x00-\x09\x0b-\x1f\x7f]+", " ", str(text))
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return re.sub(r"(?<!\\)\$", r"\$", text)
+
+
 def class_names(names: Sequence[str] | None, n: int) -> list[str]:
-    """The `n` classes' names: as given, or their numbers."""
-    return (
-        [str(i) for i in range(n)] if names is None else [str(name) for name in names]
-    )
+    """Return the names of `n` classes as literal texts: as given, or their numbers.
+
+    Each is one line of at most `LONGEST` letters.
+    """
+    names = [
+        str(name).replace("\n", " ") for name in (range(n) if names is None else names)
+    ]
+    short = [n if len(n) <= LONGEST else n[: LONGEST - 1] + "…" for n in names]
+    return [literal(name) for name in short]
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
@@ -52,15 +72,15 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, fontsize=TITLE, color=INK)
+        figure.suptitle(literal(title), fontsize=TITLE, color=INK)
     return figure
 
 
 def tidy(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
     """Labels of one size, a faint grid, and no frame above or to the right."""
-    axes.set_xlabel(xlabel, fontsize=TEXT)
-    axes.set_ylabel(ylabel, fontsize=TEXT)
-    axes.set_title(title, fontsize=TITLE, color=INK)
+    axes.set_xlabel(literal(xlabel), fontsize=TEXT)
+    axes.set_ylabel(literal(ylabel), fontsize=TEXT)
+    axes.set_title(literal(title), fontsize=TITLE, color=INK)
     axes.tick_params(which="both", labelsize=SMALL, color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
@@ -69,8 +89,10 @@ def tidy(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> Non
 
 
 def to_rgb(figure: Figure) -> np.ndarray:
-    """The drawn figure as uint8 [H, W, 3]."""
-    figure.canvas.draw()
+    """Return the drawn figure, uint8 [H, W, 3]; letters without a glyph are boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 

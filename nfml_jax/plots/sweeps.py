@@ -32,7 +32,8 @@ def sweep_curves(panels: Mapping[str, Mapping[str, Series]], xlabel: str) -> Fig
             series.items(), style.colours(len(series)), strict=True
         ):
             axes.errorbar(s.x, s.y, yerr=s.half, color=colour, alpha=0.5, fmt="none")
-            axes.plot(s.x, s.y, color=colour, marker="o", markersize=4, label=name)
+            label = style.literal(name)
+            axes.plot(s.x, s.y, color=colour, marker="o", markersize=4, label=label)
             # At the foot of the panel, whatever its scale.
             (crosses,) = axes.plot(
                 s.lost,

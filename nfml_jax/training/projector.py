@@ -34,7 +34,9 @@ def write_embedding(
     path = run_dir / folder
     path.mkdir(parents=True, exist_ok=True)
     np.savetxt(path / "tensors.tsv", embeddings, fmt="%.7g", delimiter="\t")
-    (path / "metadata.tsv").write_text("\n".join(labels) + "\n", encoding="utf-8")
+    # A name may have bytes that are no UTF-8.
+    names = ("\n".join(labels) + "\n").encode("utf-8", "backslashreplace")
+    (path / "metadata.tsv").write_bytes(names)
     entry = [
         # A colon would be read as a tensor's output index.
         f"tensor_name: {json.dumps(f'{name}, step {step}')}",

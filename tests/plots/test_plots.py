@@ -9,6 +9,7 @@ import pytest
 from density_figures import DENSITY_FIGURES
 from geometry_figures import GEOMETRY_FIGURES
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from nfml_jax import plots
 from nfml_jax.evaluation import identification, verification
@@ -135,6 +136,52 @@ def test_figure_draws_within_its_canvas_without_warning(name, case):
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert (border == 255).all()
     assert image.std() > 1
+
+
+ODD = ["price_$5_to_$10", "$$", r"a\$b$c", "{x}_^2", "_hidden", "two\nlines", "\udce9"]
+SHOWN = ["price_$5_to_$10", "$$", r"a$b$c", "{x}_^2", "_hidden", "two lines", "\\udce9"]
+NAMED = {
+    "embeddings_2d": lambda f, n: f(*embedded(9, 7, 2), n, n[0]),
+    "embeddings_3d": lambda f, n: f(*embedded(9, 7, 3), n, n[0]),
+    "embedding_gallery": lambda f, n: f([(n[0], *embedded(9, 7, 2))], n, n[0]),
+    "confusion_matrix": lambda f, n: f(np.eye(7, dtype=int), n, n[0]),
+    "metric_balls": lambda f, n: f(
+        {n[0]: np.eye(2)}, [[0, 0]], np.eye(7, 2), np.arange(7), n, n[:2]
+    ),
+    "marginals": lambda f, n: f(RNG.normal(size=(9, 7)), None, n, n[0]),
+}
+CURVES = {
+    "roc_curve": lambda f, n: f(dict.fromkeys(n, ROC), n[0]),
+    "det_curve": lambda f, n: f(dict.fromkeys(n, ROC), n[0]),
+    "cmc_curve": lambda f, n: f(dict.fromkeys(n, SEARCHED), 5, n[0]),
+    "open_set_curve": lambda f, n: f(dict.fromkeys(n, SEARCHED.open_set()), n[0]),
+    "samples_2d": lambda f, n: f(dict.fromkeys(n, np.eye(2)), n[0]),
+    "learning_curves": lambda f, n: f([{"step": 1} | {f"{x}loss": 1 for x in n}], n[0]),
+    "density_gallery": lambda f, n: f(
+        {n[0]: {n[1]: np.eye(9)}}, {n[1]: ((0, 1), (0, 1))}, n[0]
+    ),
+    "target_logits": lambda f, n: f(
+        {n[0]: {n[1]: np.zeros((2, 9))}}, np.arange(9), n[:2]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*NAMED, *CURVES])
+def test_names_from_data_are_drawn_as_they_are(name):
+    names = ODD if name in NAMED else ODD[:2]
+    figure = (NAMED | CURVES)[name](getattr(plots, name), names)
+    plots.to_rgb(figure)
+    texts = [text for text in figure.findobj(Text) if text.get_visible()]
+    seen = {text._preprocess_math(text.get_text())[0] for text in texts}
+    if name in NAMED:
+        assert set(SHOWN) <= seen
+    else:
+        assert all(any(known in text for text in seen) for known in SHOWN[:2])
+
+
+def test_long_names_leave_room_for_the_figure():
+    image = plots.to_rgb(plots.confusion_matrix(np.eye(2, dtype=int), ["n" * 300, "b"]))
+    assert image.std() > 20
 
 
 def test_no_figure_needs_pyplot(tmp_path):

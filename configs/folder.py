@@ -4,6 +4,10 @@
     python launch.py --config=configs/folder.py:arcface --config.data.root=photos.zip
     python launch.py --config=configs/folder.py:triplet,64,resnet18 \
         --config.data.root=photos/ --config.data.image_size=48x64
+    python launch.py --config=configs/folder.py --config.data.root=photos/ \
+        --config.data.held_out=0.2  # or names; test on classes that were never seen
+    python launch.py --config=configs/folder.py --config.data.root=photos/ \
+        --config.data.labels=labels.csv  # path,label[,split]
 
 The argument names a head of `nfml_jax.heads.MARGINS` or a loss of
 `nfml_jax.losses.LOSSES`, an embedding size and an encoder of `nfml_jax.nets.NETS`, in
@@ -25,6 +29,7 @@ def get_config(arg=None):
         {
             "name": "image_folder",
             "root": "",  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
+            "labels": "",  # a table path,label[,split] instead of class folders
             "image_size": "48",  # pixels a side, or HEIGHTxWIDTH
             "channels": 3,  # 1: gray
             "fit": "pad",  # other proportions; or squeeze, or crop

@@ -9,6 +9,7 @@ from experiments import one_shot
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
+from nfml_jax.errors import UserError
 from nfml_jax.evaluation import (
     classification,
     clustering,
@@ -70,8 +71,7 @@ class EmbeddingExperiment:
 
     def describe(self) -> dict[str, str]:
         encoder = self.config["encoder"]
-        return {
-            "data": self.images.describe(),
+        return self.images.header() | {
             "encoder": f"{encoder['name']}, embeddings of {encoder['embedding_size']}",
         }
 
@@ -221,6 +221,30 @@ def _unmeasured(images: ImageData) -> dict[str, str]:
     if len(train) < NEIGHBOURS:
         unmeasured[KNN] = f"{NEIGHBOURS} training images"
     return unmeasured
+
+
+def validation_metric(images: ImageData, classifies: bool) -> str | None:
+    """Return the metric on validation images that chooses the best step, None without.
+
+    It is the accuracy of a model that `classifies`, or MAP@R if it doesn't, or the
+    images are of classes that it isn't trained on.
+
+    Raises UserError, before anything is trained, if the images have no pairs to rank.
+    """
+    held_out = images.validation
+    if held_out is None:
+        return None
+    unseen = images.open_set or np.any(held_out.labels >= images.num_classes)
+    if classifies and not unseen:
+        return "validation/accuracy"
+    if not verification.has_pairs(held_out.labels):
+        raise UserError(
+            f"{images.name} has {len(held_out):,} images to validate on, and "
+            "validation/map@r takes two classes of them, one with two images or more; "
+            f"set data.validation to {2 * images.num_classes} images, say, or to 0 for "
+            "none, or add images to the validation folder if there is one."
+        )
+    return "validation/map@r"
 
 
 def histograms(section, embeddings, target_angles=None):

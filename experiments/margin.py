@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.embedding import EmbeddingExperiment, histograms
+from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import classification, geometry, retrieval
 from nfml_jax.recognition import EmbeddingClassifier, make_classifier
@@ -21,8 +21,7 @@ class MarginExperiment(EmbeddingExperiment):
     def __init__(self, config: dict):
         images = load(**config["data"])
         super().__init__(config, images)
-        quality = "validation/map@r" if images.open_set else "validation/accuracy"
-        self.best = None if images.validation is None else quality
+        self.best = validation_metric(images, classifies=True)
 
     def make_model(self, axis_name=None):
         parts = self.config["encoder"], self.config["head"], self.images.num_classes
@@ -69,7 +68,7 @@ class MarginExperiment(EmbeddingExperiment):
         if held_out is None:
             return Report()
         embeddings = apply(self._embed, variables, held_out.images)
-        if self.images.open_set:
+        if self.best == "validation/map@r":
             found = retrieval.metrics(embeddings, held_out.labels, names=["map@r"])
             return Report(
                 {self.best: found["map@r"]},

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from experiments.embedding import EmbeddingExperiment, histograms
+from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler
 from nfml_jax.evaluation import geometry, retrieval
@@ -28,7 +28,7 @@ class PairsExperiment(EmbeddingExperiment):
     def __init__(self, config: dict):
         images = load(**config["data"])
         super().__init__(config, images)
-        self.best = None if images.validation is None else "validation/map@r"
+        self.best = validation_metric(images, classifies=False)
         self.sampler = make_sampler(
             images.train.labels, **config["sampler"], class_names=images.class_names
         )

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from nfml_jax.command import command, make_parser
-from nfml_jax.data.pictures import open_tree
+from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.enrolment import Gallery
 from nfml_jax.loading import load_embedder

@@ -21,7 +21,7 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "max_train": 0,  # 0: all
                 "max_test": 0,
                 "classes": (),  # names of those to train on; (): all
-                "held_out": (),  # names of those to validate and test on instead
+                "held_out": (),  # names of those to test on instead, or a fraction
                 "without": "",  # a file of `python -m nfml_jax.outliers`
             },
             "augment": {  # each image anew at every step

@@ -4,10 +4,10 @@ import inspect
 from dataclasses import replace
 from functools import partial
 
-from nfml_jax.data.arrays import ImageData, Split, make_image_data, set_aside, shrink
+from nfml_jax.data.arrays import ImageData, Split, make_image_data, shrink
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
-from nfml_jax.data.class_splits import choose_classes
+from nfml_jax.data.class_splits import choose_classes, validate_apart
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
 from nfml_jax.data.left_out import leave_out
@@ -57,10 +57,12 @@ def load(
     three as it says itself. `seed` is that of everything drawn here: the validation
     set, shrinking, a folder's split.
 
-    `classes` names those to train on, `held_out` those to test on instead; see
-    `nfml_jax.data.class_splits.choose_classes`. `without` is a file that lists training
-    images to leave out (None or "": none); see `nfml_jax.data.left_out`. `options` are
-    the data set's own, such as `root` of "image_folder".
+    `classes` names those to train on, `held_out` those to test on instead, or a
+    fraction of the classes to draw; see `nfml_jax.data.class_splits.choose_classes`,
+    and `validate_apart` there for what is validated on then. `without` is a file that
+    lists training images to leave out (None or "": none); see
+    `nfml_jax.data.left_out`. `options` are the data set's own, such as `root` of
+    "image_folder".
 
     Raises UserError if the data set is unknown, not to be had, or damaged.
     """
@@ -78,16 +80,20 @@ def load(
         "validation": validation,
         "max_train": max_train or None,
         "max_test": max_test or None,
+        "classes": classes,
+        "held_out": held_out,
     }
     common = {key: value for key, value in common.items() if key in known}
-    loaded = choose_classes(loader(**common, **options), classes, held_out)
+    loaded = loader(**common, **options)
+    if "held_out" not in common:
+        loaded = choose_classes(loaded, classes, held_out, seed)
     if "validation" not in common:
         train = shrink(loaded.train, max_train or None, seed, "max_train")
-        aside = loaded.validation
-        if aside is None:
-            train, aside = set_aside(train, validation, seed)
+        loaded = replace(loaded, train=train)
+        if loaded.validation is None:
+            loaded = validate_apart(loaded, validation, seed)
         test = shrink(loaded.test, max_test or None, seed, "max_test")
-        loaded = replace(loaded, train=train, validation=aside, test=test)
+        loaded = replace(loaded, test=test)
     data = make_image_data(**vars(loaded))
     return leave_out(data, without) if without else data
 

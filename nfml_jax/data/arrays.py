@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from nfml_jax.data.pairs import Pairs
+from nfml_jax.data.unread import Unread
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_labels
 
@@ -92,13 +93,23 @@ class DataSet:
         return named | self.counts
 
     def describe(self) -> str:
-        """One line for the header of a run."""
+        """Return one line on the set, with what is left out of its source."""
+        return "; left out: ".join(self.header().values())
+
+    def header(self) -> dict[str, str]:
+        """Return rows of a run's header: the set, and what is left out if any is."""
         words = {"train": "training", "validation": "validation", "test": "test"}
         counts = [f"{n:,} {words[part]}" for part, n in self.counts.items() if n]
-        return (
+        data = (
             f"{self.name}: {' + '.join(counts)} {self.rows}, from {self.source} "
             f"({self.digest[:15]}…)"
         )
+        return {"data": data} | ({"left out": self.left_out} if self.left_out else {})
+
+    @property
+    def left_out(self) -> str:
+        """What the source holds and the set doesn't, in words, or ""."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ class ImageData(DataSet):
 
     `class_names` are those trained on, and number the labels first; `unseen` are
     further classes, only validated or tested on. `pairs` of rows of `test` are what a
-    verification protocol asks about.
+    verification protocol asks about. `unread` counts what was found and left out.
     """
 
     class_names: tuple[str, ...]
@@ -116,6 +127,7 @@ class ImageData(DataSet):
     test: Split
     unseen: tuple[str, ...] = ()
     pairs: Pairs | None = None
+    unread: Unread = field(default_factory=Unread)
 
     @property
     def num_classes(self) -> int:
@@ -165,7 +177,14 @@ class ImageData(DataSet):
         more = {"unseen_classes": len(self.unseen)} if self.unseen else {}
         if self.pairs is not None:
             more["pairs"] = len(self.pairs)
+        if self.unread.counts:
+            more["left_out"] = self.unread.summary()
         return super().summary() | more
+
+    @property
+    def left_out(self) -> str:
+        """What the source holds and the set doesn't, in words, or ""."""
+        return self.unread.words()
 
 
 @dataclass(frozen=True)
@@ -183,12 +202,21 @@ class Loaded:
     validation: Split | None = None
     unseen: tuple[str, ...] = ()
     pairs: Pairs | None = None
+    unread: Unread = field(default_factory=Unread)
 
 
 def make_image_data(
-    name, source, class_names, train, test, validation=None, unseen=(), pairs=None
+    name,
+    source,
+    class_names,
+    train,
+    test,
+    validation=None,
+    unseen=(),
+    pairs=None,
+    unread=None,
 ) -> ImageData:
-    """An `ImageData` with the `digest` of its images, labels and pairs.
+    """Make an `ImageData` with the `digest` of its images, labels and pairs.
 
     Raises UserError if a part is empty, or a label is not that of a class.
     """
@@ -216,6 +244,7 @@ def make_image_data(
         test=test,
         unseen=tuple(unseen),
         pairs=pairs,
+        unread=unread or Unread(),
     )
 
 
@@ -237,17 +266,17 @@ def stratified(labels: np.ndarray, count: int, seed: int = 0):
     from version to version.
     """
     order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
-    classes, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     quota = sizes * count / len(labels)
     share = quota.astype(int)
     # The largest remainders take what rounding down left over.
     left_over = np.argsort(share - quota, kind="stable")[: count - share.sum()]
     share[left_over] += 1
-    chosen = np.concatenate(
-        [order[inverse[order] == c][: share[c]] for c in range(len(classes))]
-    )
+    # The rows of a class follow each other here, in the order that was drawn.
+    by_class = order[np.argsort(inverse[order], kind="stable")]
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     mask = np.zeros(len(labels), bool)
-    mask[chosen] = True
+    mask[by_class[place < np.repeat(share, sizes)]] = True
     return np.flatnonzero(mask), np.flatnonzero(~mask)
 
 
@@ -279,20 +308,56 @@ def set_aside(train: Split, validation: float, seed: int):
     """Training split without, and as, a stratified validation part, or None.
 
     `validation` is a fraction below 1, or a count from 1 up; 0 sets nothing aside. A
-    class's only training image stays where it is.
+    class's only training image stays where it is. Where a stratified part would have no
+    two images of one class, it is made of pairs from fewer classes.
     """
-    if not validation:
+    count = validation_count(train, validation)
+    if not count:
         return train, None
-    most = len(train) - 1
-    if 0 < validation < 1:
-        count = min(max(round(validation * len(train)), 1), most)
-    elif 1 <= validation <= most and validation == int(validation):
-        count = int(validation)
-    else:
-        raise UserError(
-            f"validation is {validation}; with {len(train)} training images it must "
-            f"be 0, a fraction below 1 or a whole number below {len(train)}."
-        )
     chosen, rest = stratified(train.labels, count, seed)
     rest, chosen = with_every_class(train.labels, rest, chosen)
+    if len(np.unique(train.labels[chosen])) == len(chosen):
+        paired = _paired(train.labels, count, seed)
+        if len(paired):
+            chosen = paired
+            rest = np.setdiff1d(np.arange(len(train)), chosen)
     return train.take(rest), train.take(chosen) if len(chosen) else None
+
+
+def validation_count(train: Split, validation: float) -> int:
+    """Return the number of training images that `validation` sets aside.
+
+    Raises UserError unless it is 0, a fraction below 1 or a count.
+    """
+    if not validation:
+        return 0
+    most = len(train) - 1
+    if 0 < validation < 1:
+        return min(max(round(validation * len(train)), 1), most)
+    if 1 <= validation <= most and validation == int(validation):
+        return int(validation)
+    raise UserError(
+        f"validation is {validation}; with {len(train)} training images it must "
+        f"be 0, a fraction below 1 or a whole number below {len(train)}."
+    )
+
+
+def _paired(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return indices of about `count` images, two from each class drawn, ascending.
+
+    A class gives two if it has three. There are none if not two classes give any.
+    """
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
+    classes, inverse, sizes = np.unique(
+        labels[order], return_inverse=True, return_counts=True
+    )
+    by_class = order[np.argsort(inverse, kind="stable")]
+    first = np.cumsum(sizes) - sizes
+    giving = np.flatnonzero(sizes >= 3)
+    drawn = np.argsort(
+        np.random.PCG64(seed).random_raw(len(classes))[giving], kind="stable"
+    )
+    begin = first[giving[drawn[: count // 2]]]
+    if len(begin) < 2:
+        return np.zeros(0, int)
+    return np.sort(np.concatenate([by_class[begin], by_class[begin + 1]]))

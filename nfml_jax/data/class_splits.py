@@ -1,13 +1,26 @@
 """Which classes of a data set are trained on, and which kept to validate or test."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 
-from nfml_jax.data.arrays import Loaded, Split, stratified
+from nfml_jax.data.arrays import (
+    Loaded,
+    Split,
+    set_aside,
+    stratified,
+    validation_count,
+)
+from nfml_jax.data.file_names import readable
+from nfml_jax.data.unread import UNUSED_TEST, UNUSED_TRAIN
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
+
+# From this number of classes on, an open set is validated on whole classes. Of fewer,
+# a class is too large a part of what can be learnt.
+MANY = 20
 
 
 def arrange(names: Sequence[str], **parts: tuple[Split, Sequence[int]] | None) -> dict:
@@ -37,54 +50,176 @@ def arrange(names: Sequence[str], **parts: tuple[Split, Sequence[int]] | None) -
 
 
 def choose_classes(
-    loaded: Loaded, classes: Sequence[str], held_out: Sequence[str]
+    loaded: Loaded, classes: Sequence[str], held_out: Sequence[str], seed: int = 0
 ) -> Loaded:
-    """Train on `classes` alone, test on those `held_out` alone, both by name.
+    """Train on `classes` alone, test on those `held_out` alone.
 
-    Without `classes` train on all but those held out; without any held out test on the
-    classes trained on. Those validated on are always these.
+    See `chosen_classes` for what the two are. Without any held out test on the classes
+    trained on. Those validated on are always these. The parts of the set stay what they
+    are: training images of classes held out are left out, as are test images of the
+    others, and both are counted.
 
     Raises UserError for a class that isn't known, or is to be both.
     """
-    if not (len(classes) or len(held_out)):
+    if not _given(classes, held_out):
         return loaded
     if loaded.unseen:
         raise UserError(
             f"{loaded.name} tests on classes of its own already; leave data.classes "
             "and data.held_out empty."
         )
-    known = {name: number for number, name in enumerate(loaded.class_names)}
-    what = f"class of {loaded.name}"
-    trained = [look_up(known, str(name), what) for name in classes]
-    tested = [look_up(known, str(name), what) for name in held_out]
-    both = [name for name, number in known.items() if number in {*trained} & {*tested}]
-    if both:
-        raise UserError(
-            f"data.classes and data.held_out both name {both[0]!r}; a class is either "
-            "trained on or held out."
-        )
-    trained = trained or [n for n in known.values() if n not in tested]
-    if len(set(trained)) < 2:
-        raise UserError(
-            f"data.classes and data.held_out leave {len(set(trained))} of the "
-            f"{len(known)} classes of {loaded.name} to train on; leave two or more."
-        )
+    names = loaded.class_names
+    trained, tested = chosen_classes(names, classes, held_out, seed, loaded.name)
+    unread = deepcopy(loaded.unread)
+    if len(tested):
+        for kind, split, unused in (
+            (UNUSED_TRAIN, loaded.train, tested),
+            (UNUSED_TEST, loaded.test, trained),
+        ):
+            unread.add(kind, count=int(np.isin(split.labels, unused).sum()))
     validation = loaded.validation
-    tested = tested or trained
     return replace(
         loaded,
-        source=f"{loaded.source}, {len(set(trained))} of {len(known)} classes trained "
-        f"on and {len(set(tested))} {'others' if held_out else 'of them'} tested on",
+        source=f"{loaded.source}, {in_words(names, trained, tested)}",
+        unread=unread,
         **arrange(
-            loaded.class_names,
+            names,
             train=(loaded.train, trained),
             validation=None if validation is None else (validation, trained),
-            test=(loaded.test, tested),
+            test=(loaded.test, tested if len(tested) else trained),
         ),
     )
 
 
-def set_classes_aside(units: np.ndarray, share: float, seed: int, what: str):
+def _given(classes, held_out) -> bool:
+    """Return whether any class is to be trained on or held out."""
+    return any(np.size(choice) for choice in (classes, held_out))
+
+
+def chosen_classes(
+    names: Sequence[str], classes, held_out, seed: int, what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the classes to train on, and of those held out.
+
+    `classes` are names; () stands for all but those held out. `held_out` are names, or
+    a fraction of the classes, a float, which is drawn by `seed`. `what` is the name of
+    the set.
+
+    Raises UserError for a class that isn't known, or is to be both, and where fewer
+    than two are left to train on.
+    """
+    known = {readable(name): number for number, name in enumerate(names)}
+
+    def numbers(given):
+        given = [given] if isinstance(given, str) and given in known else given
+        return [look_up(known, readable(str(n)), f"class of {what}") for n in given]
+
+    trained = numbers(classes)
+    if (share := _share(held_out)) is None:
+        tested = numbers(held_out)
+    else:
+        among = np.unique(trained) if trained else np.arange(len(names))
+        trained, tested = set_classes_aside(
+            among, share, seed, f"classes of {what}", "data.held_out"
+        )
+        trained, tested = among[trained].tolist(), among[tested].tolist()
+    both = sorted({*trained} & {*tested})
+    if both:
+        raise UserError(
+            f"data.classes and data.held_out both name {names[both[0]]!r}; a class is "
+            "either trained on or held out."
+        )
+    trained = trained or [n for n in known.values() if n not in {*tested}]
+    if len(set(trained)) < 2:
+        raise UserError(
+            f"data.classes and data.held_out leave {len(set(trained))} of the "
+            f"{len(known)} classes of {what} to train on; leave two or more."
+        )
+    return np.unique(trained).astype(int), np.unique(tested).astype(int)
+
+
+def in_words(names: Sequence[str], trained, tested) -> str:
+    """Return a choice of classes in words."""
+    of = f"{len(trained)} of {len(names)} classes trained on"
+    if len(tested):
+        return f"{of} and {len(tested)} others tested on"
+    return f"{of} and {len(trained)} of them tested on"
+
+
+def _share(held_out) -> float | None:
+    """Return the fraction of classes that `held_out` stands for, None if it is names.
+
+    A command line may make a tuple of a number.
+    """
+    if isinstance(held_out, (tuple, list)) and len(held_out) == 1:
+        (held_out,) = held_out
+    if not isinstance(held_out, float):
+        return None
+    if 0 < held_out < 1:
+        return held_out
+    raise UserError(
+        f"data.held_out is {held_out}; expected names of classes, or a fraction of "
+        "them between 0 and 1."
+    )
+
+
+def validate_apart(loaded: Loaded, validation: float, seed: int) -> Loaded:
+    """Set a validation part of a set that has none aside.
+
+    It is `validation` of the training images, a fraction below 1 or a count, drawn by
+    `set_aside`. Where the test is of unseen classes, and there are `MANY` classes to
+    train on or that part would have no two images of one class, it is made of whole
+    classes, unseen too: as many as have so many images, and two at least.
+
+    Raises UserError if there aren't enough images or classes.
+    """
+    train, aside = set_aside(loaded.train, validation, seed)
+    known = len(loaded.class_names)
+    open_set = bool(np.any(loaded.test.labels >= known))
+    if not (validation and open_set):
+        return replace(loaded, train=train, validation=aside)
+    if known < MANY and _has_pairs(aside):
+        return replace(loaded, train=train, validation=aside)
+    labels = loaded.train.labels
+    count = validation_count(loaded.train, validation)
+    kept, apart = _classes_apart(np.bincount(labels, minlength=known), count, seed)
+    if len(kept) < 2:
+        raise UserError(
+            f"{loaded.name} tests on unseen classes, so data.validation = {validation} "
+            f"sets whole classes aside, which leaves {len(kept)} of {known} to train "
+            "on; lower it, or set it to 0."
+        )
+    return replace(
+        loaded,
+        source=f"{loaded.source}, {len(apart)} of these only validated on",
+        **arrange(
+            loaded.class_names + loaded.unseen,
+            train=(loaded.train, kept),
+            validation=(loaded.train, apart),
+            test=(loaded.test, np.unique(loaded.test.labels)),
+        ),
+    )
+
+
+def _has_pairs(split: Split | None) -> bool:
+    return split is not None and len(np.unique(split.labels)) < len(split)
+
+
+def _classes_apart(sizes: np.ndarray, count: int, seed: int):
+    """Return classes to train on, and drawn ones that together have `count` images.
+
+    At least two of the latter have two images.
+    """
+    drawn = np.argsort(np.random.PCG64(seed).random_raw(len(sizes)), kind="stable")
+    enough = np.cumsum(sizes[drawn]) >= count
+    enough &= np.cumsum(sizes[drawn] >= 2) >= 2
+    last = int(np.argmax(enough)) + 1 if enough.any() else len(sizes)
+    return np.sort(drawn[last:]), np.sort(drawn[:last])
+
+
+def set_classes_aside(
+    units: np.ndarray, share: float, seed: int, what: str, option: str = "validation"
+):
     """Classes without, and as, a random part, by number; all of a unit go together.
 
     `units [C]` is what each class belongs to: its alphabet, or itself. `share` is a
@@ -96,7 +231,7 @@ def set_classes_aside(units: np.ndarray, share: float, seed: int, what: str):
         share = min(max(round(share * len(names)), 1), most)
     if share not in range(most + 1):
         raise UserError(
-            f"validation is {share}; of {len(names)} {what} it must be 0, a fraction "
+            f"{option} is {share}; of {len(names)} {what} it must be 0, a fraction "
             f"below 1 or a whole number up to {most}."
         )
     count = int(share)

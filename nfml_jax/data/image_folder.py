@@ -1,39 +1,40 @@
 """Images in one folder per class, or a zip or tar of such folders."""
 
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from nfml_jax.data.arrays import Loaded, Split, stratified, with_every_class
-from nfml_jax.data.class_splits import arrange
-from nfml_jax.data.pictures import SUFFIXES, Look, Tree, open_tree
+from nfml_jax.data.class_folders import TREE, by_folder
+from nfml_jax.data.class_splits import (
+    arrange,
+    choose_classes,
+    chosen_classes,
+    in_words,
+)
+from nfml_jax.data.label_table import by_table
+from nfml_jax.data.pictures import Look
 from nfml_jax.data.stored import StoredImages
+from nfml_jax.data.trees import Tree, open_tree
 from nfml_jax.errors import UserError
-
-# What a folder above the class folders may be called -> what it holds.
-PARTS = {
-    "train": "train",
-    "test": "test",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-}
-TREE = "root/CLASS/picture.png, or root/train/CLASS/ and root/test/CLASS/"
 
 
 def load_image_folder(
     *,
     root="",
+    labels="",
     image_size=28,
     channels: int = 1,
     fit: str = "squeeze",
     test_fraction=0.2,
+    classes=(),
+    held_out=(),
     seed: int = 0,
     stream: bool = False,
     workers: int = 0,
 ) -> Loaded:
-    """Images of a folder `root` or a zip of it, by class: `root/CLASS/picture.png`.
+    """Load images of a folder `root`, or a zip or tar of it: `root/CLASS/picture.png`.
 
     Or of `root/train/CLASS/` and `root/test/CLASS/`, where `val`, `valid` and
     `validation` may stand for `test`, or beside it, and are then what to validate on.
@@ -41,10 +42,19 @@ def load_image_folder(
     stratified and keyed by `seed`, but for a class's only image. The classes to test on
     are those under `train/`, or all of them others, unseen.
 
-    One folder around them all is skipped, as are hidden files. Classes are sorted by
-    name. Images are turned as their EXIF data say, made grey (`channels` 1) or coloured
-    (3), and resized to `image_size`, a side in pixels or (height, width). `fit` says
-    what happens to other proportions: "squeeze", "pad" with the mean color, or "crop".
+    `classes` and `held_out` are those of `nfml_jax.data.load`. Where no part is given,
+    all images of the classes held out are tested on, and all of the others trained on.
+
+    A table `labels` (columns path, label and perhaps split) takes the place of the
+    class folders; see `nfml_jax.data.label_table.by_table`.
+
+    Every format that Pillow reads is read, through links, too. Folders around all
+    classes are skipped, as are hidden files. What is left out is counted in the
+    header of a run and in its result. Classes are sorted by name, whose Unicode forms
+    are one. `nfml_jax.data.pictures.Look.decode` says what becomes of EXIF data, depth
+    and transparency. Images are made grey (`channels` 1) or coloured (3), and resized
+    to `image_size`, a side in pixels or (height, width). `fit` says what happens to
+    other proportions: "squeeze", "pad" with the mean color, or "crop".
 
     With `stream` they stay in the folder, which may be larger than memory, and are read
     when they are needed, for training by `workers` processes, or 0: by threads.
@@ -58,33 +68,52 @@ def load_image_folder(
     root = Path(root).expanduser()
     look = Look.of(image_size, channels, fit=fit)
     with open_tree(root) as tree:
-        table = _classes(tree)
+        table = by_table(tree, labels) if str(labels) else by_folder(tree)
         names = sorted({label for _, label in table.values()})
         if len(names) < 2:
+            words = tree.unread.words()
             raise UserError(
-                f"{root} holds {len(names)} class(es) of images; expected two or more, "
-                f"as in {TREE}."
+                f"{root} holds {len(names)} class(es) of images"
+                f"{f' ({words})' if words else ''}; expected two or more, as in "
+                f"{TREE}."
             )
         read = partial(_stored, workers=workers) if stream else Tree.images
         images = read(tree, table, look)
     number = {name: i for i, name in enumerate(names)}
     parts = np.array([part for part, _ in table.values()])
-    labels = np.array([number[label] for _, label in table.values()], np.int32)
-    every = Split(images, labels)
-    if parts.any():
-        rows = {part: np.flatnonzero(parts == part) for part in np.unique(parts)}
-        if "test" not in rows:
-            rows["test"] = rows.pop("validation")
+    numbers = np.array([number[label] for _, label in table.values()], np.int32)
+    every = Split(images, numbers)
+    rows = {part: np.flatnonzero(parts == part) for part in np.unique(parts)}
+    if "test" not in rows and "validation" in rows:
+        rows["test"] = rows.pop("validation")
+    what = f"image_folder:{root.stem}"
+    source = _source(root, labels)
+    drawn = "test" not in rows
+    chosen = drawn and np.size(held_out)
+    if chosen:
+        trained, tested = chosen_classes(names, classes, held_out, seed, what)
+        rows = {"train": np.arange(len(numbers)), "test": np.arange(len(numbers))}
+        kinds = {"train": trained, "test": tested}
+        source += f", {in_words(names, trained, tested)}"
     else:
-        train, test = _draw(labels, test_fraction, seed)
-        rows = {"train": train, "test": test}
-    classes = {part: np.unique(labels[chosen]) for part, chosen in rows.items()}
-    _check_seen(root, names, classes)
-    return Loaded(
-        f"image_folder:{root.stem}",
-        "zip of image folders" if root.is_file() else "image folders",
-        **arrange(names, **{p: (every.take(rows[p]), classes[p]) for p in rows}),
+        if drawn:
+            train, test = _draw(numbers, test_fraction, seed)
+            rows = {"train": train, "test": test}
+        kinds = {part: np.unique(numbers[chosen]) for part, chosen in rows.items()}
+        _check_seen(root, names, kinds)
+    loaded = Loaded(
+        what,
+        source,
+        **arrange(names, **{p: (every.take(rows[p]), kinds[p]) for p in rows}),
+        unread=tree.unread,
     )
+    return loaded if chosen else choose_classes(loaded, classes, held_out, seed)
+
+
+def _source(root: Path, labels) -> str:
+    """Return where the images are from, in words."""
+    words = "zip of image folders" if root.is_file() else "image folders"
+    return f"{words}, labels of {Path(labels).name}" if str(labels) else words
 
 
 def _stored(tree, paths, look, workers):
@@ -99,12 +128,18 @@ def _stored(tree, paths, look, workers):
 
 
 def _check_seen(root, names, classes):
+    if len(classes.get("train", ())) < 2:
+        raise UserError(
+            f"{root} has {len(classes.get('train', ()))} class(es) to train on; "
+            "expected two or more."
+        )
     for part in classes.keys() - {"train"}:
         unseen = np.setdiff1d(classes[part], classes["train"])
         if 0 < len(unseen) < len(classes[part]):
             raise UserError(
                 f"{root} has the class {names[unseen[0]]!r} to test on but not under "
-                "train/; every class needs images there, or none of those tested on."
+                "train/; every class needs images to train on, or none of those tested "
+                "on."
             )
 
 
@@ -123,38 +158,3 @@ def _draw(labels, test_fraction, seed):
             "test on; add images, or give train/ and test/ folders."
         )
     return train, test
-
-
-def _classes(tree: Tree) -> dict[PurePosixPath, tuple[str, str]]:
-    """Image path -> (part of `PARTS` or "", class), from where the images lie."""
-    images = [path for path in tree.pictures if len(path.parts) > 1]
-    tops = {path.parts[0] for path in images}
-    wrapped = len(tops) == 1 and all(len(path.parts) > 2 for path in images)
-    skip = 1 if wrapped else 0
-    above = {path.parts[skip] for path in images}
-    split = {"train"} < above <= PARTS.keys()
-    depth = skip + split
-
-    def place(path):
-        return PARTS.get(path.parts[skip], "") if split else "", path.parts[depth]
-
-    table = {}
-    for path in images:
-        if len(path.parts) > depth + 2:
-            raise UserError(
-                f"{tree.root} holds {path}, which lies deeper than a class folder; "
-                f"expected {TREE}."
-            )
-        if len(path.parts) == depth + 2:
-            table[path] = place(path)
-    filled = set(table.values())
-    for folder in tree.folders:
-        is_class = len(folder.parts) == depth + 1 and (
-            not wrapped or folder.parts[0] in tops
-        )
-        if table and is_class and place(folder) not in filled:
-            raise UserError(
-                f"{tree.root} has no image in the class folder {folder.name!r}; "
-                f"expected {', '.join(SUFFIXES)}, or no such folder."
-            )
-    return table

@@ -16,8 +16,10 @@ from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
 from nfml_jax.data.pairs import PairsFile, read_pairs
 from nfml_jax.data.people import read_people
-from nfml_jax.data.pictures import Look, Tree, open_tree
+from nfml_jax.data.pictures import Look
 from nfml_jax.data.sources import Places
+from nfml_jax.data.trees import Tree, open_tree
+from nfml_jax.data.unread import OTHER_NAME
 from nfml_jax.errors import UserError
 
 HOMEPAGE = "vis-www.cs.umass.edu/lfw"
@@ -106,7 +108,7 @@ def load_lfw(
         f"{root.name} and {test_pairs.path.name}{part}, trained on the people of "
         f"{protocol.train_path.name}"
     )
-    return Loaded(f"lfw_view{view}", source, **fields, pairs=pairs)
+    return Loaded(f"lfw_view{view}", source, **fields, pairs=pairs, unread=tree.unread)
 
 
 def _find_root(folder: Path) -> Path:
@@ -187,6 +189,8 @@ def _people(tree: Tree):
         number = re.fullmatch(r"(.+)_(\d+)", path.stem)
         if number and number[1] == path.parent.name:
             found[number[1], int(number[2])] = path
+        else:
+            tree.unread.add_suffixes(OTHER_NAME, [path])
     if not found:
         raise UserError(
             f"{tree.root} holds no picture like Name/Name_0001.jpg; expected the tree "

@@ -12,8 +12,9 @@ import numpy as np
 from nfml_jax.data.arrays import Loaded, Split, digest, stratified
 from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
 from nfml_jax.data.omniglot_files import find, open_drawings
-from nfml_jax.data.pictures import Look, open_tree
+from nfml_jax.data.pictures import Look
 from nfml_jax.data.sources import Places
+from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 

@@ -1,24 +1,29 @@
-"""Pictures in a folder, a zip or a tar, as arrays of one size."""
+"""Picture files as arrays of one size, whatever their format, depth and colours."""
 
 import io
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nfml_jax.data.decoding import (
+    FILMS,
+    eight_bits,
+    on_paper,
+    orientation,
+    upright,
+)
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 
 FITS = ("squeeze", "pad", "crop")
 """Ways in which a picture of other proportions is made to fit."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".bmp")
+# Of more files that cannot be read, an error names this many.
+NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -54,23 +59,42 @@ class Look:
         return cls(*pair, channels, crop, fit)
 
     def decode(self, content: bytes) -> np.ndarray:
-        """A picture file's pixels, uint8 `[height, width, channels]`."""
-        from PIL import Image, ImageOps
+        """Return a picture file's pixels, uint8 `[height, width, channels]`.
 
+        The picture is turned as its EXIF data say, if these can be read. Of 16 bits the
+        upper 8 are taken. Integers of 32 bits range to 255 or 65,535, floats to 1, too:
+        to the least of these that none exceeds. What is transparent becomes white, or
+        black where nothing could be seen on white. Of several frames or pages the first
+        is read.
+        """
+        return self.first_frame(content)[0]
+
+    def first_frame(self, content: bytes) -> tuple[np.ndarray, bool]:
+        """Return the pixels of `decode`, and whether the file has further frames."""
+        from PIL import Image
+
+        if not content:
+            raise ValueError("it is empty")
         image = Image.open(io.BytesIO(content))
+        several = image.format in FILMS and getattr(image, "is_animated", False)
         # A JPEG can be decoded at a fraction of its size; twice what is needed will do.
         least = round(2 * max(self.height, self.width) / self.crop)
         image.draft(self._mode, (least, least))
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        return self._fit(image)
+        image = on_paper(eight_bits(upright(image), image.format))
+        return self._fit(image), several
 
     def fit(self, images: np.ndarray) -> np.ndarray:
         """Grey images uint8 `[N, H, W]` as `[N, height, width, channels]`."""
         from PIL import Image
 
-        return _threaded(lambda image: self._fit(Image.fromarray(image)), images, self)
+        fitted = np.empty(
+            (len(images), self.height, self.width, self.channels), np.uint8
+        )
+        with ThreadPoolExecutor() as pool:
+            decoded = pool.map(lambda image: self._fit(Image.fromarray(image)), images)
+            for row, pixels in enumerate(decoded):
+                fitted[row] = pixels
+        return fitted
 
     @property
     def _mode(self) -> str:
@@ -135,16 +159,57 @@ def _sides(image_size) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def _threaded(decode, items, look: Look) -> np.ndarray:
-    """What `decode` makes of each item, in one array."""
+def decode_all(
+    decode: Callable[[Any], tuple[np.ndarray, bool]],
+    paths: Sequence,
+    look: Look,
+    root: Path | str,
+) -> tuple[np.ndarray, list[bool]]:
+    """Return what `decode` makes of each path, uint8 `[N, height, width, channels]`.
+
+    The list says of each whether it has further frames.
+
+    Raises UserError that names those of `root` that cannot be read.
+    """
+    images = np.empty((len(paths), look.height, look.width, look.channels), np.uint8)
+    several, broken = [], {}
+
+    def attempt(path):
+        try:
+            return decode(path)
+        except Exception as error:  # PIL raises many kinds, by format
+            return error
+
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(decode, items))
-    shape = -1, look.height, look.width, look.channels
-    return np.array(images, np.uint8).reshape(shape)
+        for row, found in enumerate(pool.map(attempt, paths)):
+            if isinstance(found, Exception):
+                broken[paths[row]] = found
+                continue
+            images[row], more = found
+            several.append(more)
+    if broken:
+        raise UserError(_broken(broken, root)) from next(iter(broken.values()))
+    return images, several
+
+
+def _broken(broken: dict, root) -> str:
+    """Return a sentence on files that cannot be read, by the error of each."""
+    named = [f"{path} ({_reason(e)})" for path, e in list(broken.items())[:NAMED]]
+    if len(broken) == 1:
+        ((path, error),) = broken.items()
+        return (
+            f"{root} holds {path}, which cannot be read as an image "
+            f"({_reason(error)}); replace it or take it away."
+        )
+    more = f" and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
+    return (
+        f"{root} holds {len(broken):,} files that cannot be read as images: "
+        f"{', '.join(named)}{more}; replace them or take them away."
+    )
 
 
 def read_picture(path: Path | str, look: Look) -> np.ndarray:
-    """One picture file, uint8 `[height, width, channels]`.
+    """Return one picture file's pixels, uint8 `[height, width, channels]`.
 
     Raises UserError if it cannot be read.
     """
@@ -157,111 +222,19 @@ def read_picture(path: Path | str, look: Look) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
+    """Return why a picture cannot be read, in words."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
         return "it has the format of none"
-    return getattr(error, "strerror", None) or str(error)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def picture_size(path: Path | str) -> tuple[int, int]:
-    """The width and height in pixels of a picture file that can be read, upright."""
-    from PIL import ExifTags, Image
+    """Return the width and height in pixels of a readable picture file, upright."""
+    from PIL import Image
 
     with Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        return image.size[::-1] if turned else image.size
-
-
-@dataclass(frozen=True)
-class Tree:
-    """Relative paths of files and folders, and how to read a file."""
-
-    root: Path
-    files: list[PurePosixPath]
-    folders: list[PurePosixPath]
-    read: Callable[[PurePosixPath], bytes]
-
-    @property
-    def pictures(self) -> list[PurePosixPath]:
-        """The files with a picture's suffix."""
-        return [path for path in self.files if path.suffix.lower() in SUFFIXES]
-
-    def images(self, paths: Iterable[PurePosixPath], look: Look) -> np.ndarray:
-        """Pictures decoded, uint8 `[N, height, width, channels]`.
-
-        Raises UserError if one cannot be read.
-        """
-
-        def decode(path):
-            try:
-                return look.decode(self.read(path))
-            except Exception as error:  # PIL raises many kinds, by format
-                raise UserError(
-                    f"{self.root} holds {path}, which cannot be read as an image "
-                    f"({_reason(error)}); replace it or take it away."
-                ) from error
-
-        return _threaded(decode, paths, look)
-
-
-@contextmanager
-def open_tree(root: Path) -> Iterator[Tree]:
-    """Everything in a folder, zip or tar but hidden and macOS's own files.
-
-    Raises UserError if it is none of them.
-    """
-    if root.is_dir():
-        found = {p: PurePosixPath(p.relative_to(root)) for p in root.rglob("*")}
-        files = [relative for path, relative in found.items() if path.is_file()]
-        folders = [relative for path, relative in found.items() if path.is_dir()]
-        yield _tree(root, files, folders, lambda path: (root / path).read_bytes())
-        return
-    if not root.is_file():
-        raise UserError(f"root {root} does not exist; expected a folder or a zip.")
-    if tarfile.is_tarfile(root):
-        contents = _untar(root)
-        files = list(contents)
-        yield _tree(root, files, _parents(files), contents.__getitem__)
-        return
-    try:
-        archive = zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(
-            f"{root} is not a zip that can be read ({error}); copy it again, or give a "
-            "folder, zip or tar of pictures."
-        ) from error
-    with archive:
-        entries = archive.infolist()
-        files = [PurePosixPath(e.filename) for e in entries if not e.is_dir()]
-        folders = [PurePosixPath(e.filename) for e in entries if e.is_dir()]
-        folders += _parents(files)
-        yield _tree(root, files, folders, lambda path: archive.read(str(path)))
-
-
-def _untar(root: Path) -> dict[PurePosixPath, bytes]:
-    """All files: a compressed tar can be read quickly only from beginning to end."""
-    try:
-        with tarfile.open(root) as archive:
-            return {
-                PurePosixPath(member.name): archive.extractfile(member).read()
-                for member in archive
-                if member.isfile()
-            }
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise UserError(
-            f"{root} is not a tar that can be read ({error}); copy it again."
-        ) from error
-
-
-def _parents(files):
-    return [parent for path in files for parent in path.parents]
-
-
-def _tree(root, files, folders, read) -> Tree:
-    def visible(path):
-        return not any(p.startswith(".") or p == "__MACOSX" for p in path.parts)
-
-    return Tree(
-        root, sorted(filter(visible, files)), sorted({*filter(visible, folders)}), read
-    )
+        if image.format == "TIFF":
+            image.load()  # which turns it
+        return image.size[::-1] if orientation(image) >= 5 else image.size

@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from nfml_jax.data.pictures import Look, read_picture
+from nfml_jax.data.pictures import Look, decode_all, read_picture
 from nfml_jax.errors import UserError
 
 SAMPLES = 256  # files
@@ -44,10 +43,13 @@ class StoredImages:
         return StoredImages(self._root, paths, self._look, self.workers)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        images = np.empty(self.shape, self.dtype)
-        with ThreadPoolExecutor() as pool:
-            for row, pixels in enumerate(pool.map(self.__getitem__, range(len(self)))):
-                images[row] = pixels
+        look = self._look
+        images, _ = decode_all(
+            lambda path: look.first_frame((self._root / path).read_bytes()),
+            self._paths,
+            look,
+            self._root,
+        )
         return images if dtype is None else images.astype(dtype)
 
     def samples(self) -> np.ndarray:
@@ -70,4 +72,4 @@ class StoredImages:
     def fingerprint(self) -> bytes:
         """Names and sizes of the files: to read them all would take too long."""
         sizes = (f"{p}:{(self._root / p).stat().st_size}" for p in self._paths)
-        return "\n".join(sizes).encode()
+        return "\n".join(sizes).encode("utf-8", "surrogateescape")

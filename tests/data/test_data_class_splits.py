@@ -5,12 +5,13 @@ import pytest
 from PIL import Image
 
 from nfml_jax import data
-from nfml_jax.data.arrays import Loaded, Split
+from nfml_jax.data.arrays import Loaded, Split, set_aside
 from nfml_jax.data.class_splits import (
     arrange,
     choose_classes,
     set_classes_aside,
     shrink_classes,
+    validate_apart,
 )
 from nfml_jax.errors import UserError
 
@@ -74,6 +75,82 @@ def test_an_option_of_load(manual_dir, tmp_path):
     assert set(images.validation.labels) <= set(range(8))
     assert images.summary()["unseen_classes"] == 2
     assert "8 of 10 classes trained on and 2 others tested on" in images.source
+
+
+def test_images_that_a_choice_leaves_unused_are_counted():
+    chosen = choose_classes(LOADED, (), "ca")
+    unused = (
+        np.isin(LOADED.train.labels, [0, 2]).sum(),
+        (~np.isin(LOADED.test.labels, [0, 2])).sum(),
+    )
+    assert list(chosen.unread.summary().values()) == [*unused]
+    assert not LOADED.unread.counts
+    assert not choose_classes(LOADED, "fb", ()).unread.counts
+
+
+def test_a_fraction_of_the_classes_is_drawn_to_be_held_out():
+    drawn = [choose_classes(LOADED, (), 0.34, seed).unseen for seed in range(5)]
+    assert {len(unseen) for unseen in drawn} == {2} and len(set(drawn)) > 1
+    among = choose_classes(LOADED, "abc", (0.34,))
+    assert {*among.class_names, *among.unseen} == set("abc") and len(among.unseen) == 1
+
+
+def many(classes, each, unseen=2):
+    """A set of many classes with few images each, tested on others."""
+    labels = np.repeat(np.arange(classes + unseen), each).astype(np.int32)
+    every = Split(labels.astype(np.uint8)[:, None, None, None], labels)
+    names = [f"{i:02}" for i in range(classes + unseen)]
+    known = every.take(labels < classes)
+    fields = arrange(
+        names,
+        train=(known, np.arange(classes)),
+        test=(every, np.arange(classes, classes + unseen)),
+    )
+    return Loaded("set", "made up", **fields)
+
+
+@pytest.mark.parametrize(
+    ("classes", "each", "share", "apart"),
+    [(30, 10, 0.05, 2), (30, 10, 0.2, 6), (30, 10, 41, 5), (8, 2, 0.2, 2)],
+)
+def test_an_open_set_is_validated_on_whole_classes(classes, each, share, apart):
+    loaded = many(classes, each)
+    split = validate_apart(loaded, share, 0)
+    names = np.array(split.class_names + split.unseen)
+    assert len(split.class_names) == classes - apart
+    assert len(split.validation) == apart * each
+    kinds = [
+        set(names[part.labels]) for part in (split.train, split.validation, split.test)
+    ]
+    assert kinds[0] == set(split.class_names) and not kinds[0] & kinds[1]
+    assert kinds[2] == {f"{classes:02}", f"{classes + 1:02}"}
+    for part in (split.train, split.validation, split.test):
+        true = [f"{pixel:02}" for pixel in part.images.ravel()]
+        assert list(names[part.labels]) == true
+    assert validate_apart(loaded, 0, 0).validation is None
+    with pytest.raises(UserError, match="sets whole classes aside, which leaves"):
+        validate_apart(loaded, 0.99, 0)
+
+
+def test_an_open_set_of_few_large_classes_is_validated_on_images_of_these():
+    loaded = many(8, 100)
+    split = validate_apart(loaded, 0.05, 0)
+    assert split.class_names == loaded.class_names
+    np.testing.assert_array_equal(np.bincount(split.validation.labels), [5] * 8)
+
+
+def test_a_small_validation_part_has_pairs():
+    labels = np.repeat(np.arange(30), 10).astype(np.int32)
+    train = Split(np.arange(300, dtype=np.uint16)[:, None, None, None], labels)
+    for count in (15, 4):
+        rest, aside = set_aside(train, count, 0)
+        np.testing.assert_array_equal(
+            np.unique(aside.labels, return_counts=True)[1], [2] * (count // 2)
+        )
+        both = np.r_[rest.images.ravel(), aside.images.ravel()]
+        np.testing.assert_array_equal(np.sort(both), np.arange(300))
+    alone = Split(train.images[::10], labels[::10])
+    assert set_aside(alone, 5, 0)[1] is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Image folders and zips of them load alike, and say what is wrong with them."""
 
 import io
+import json
+import os
 import zipfile
 
 import numpy as np
@@ -164,6 +166,119 @@ def test_a_corrupt_image_is_named(tmp_path, content):
     for place in (root, zipped(root, tmp_path / "set.zip")):
         with pytest.raises(UserError, match=r"a/bad\.png, which cannot be read"):
             load(place)
+
+
+def test_several_broken_images_are_named_at_once(tmp_path):
+    root = write(tmp_path / "set", COUNTS)
+    for i in range(12):
+        (root / f"b/{i}.png").write_bytes(b"" if i else b"no image")
+    for place in (root, zipped(root, tmp_path / "set.zip")):
+        with pytest.raises(UserError, match="holds 12 files that cannot be read") as e:
+            load(place)
+        assert "b/0.png (it has the format of none)" in str(e.value)
+        assert "b/1.png (it is empty)" in str(e.value) and "and 2 more" in str(e.value)
+    stored = load(root, stream=True, test_fraction=0.5)
+    with pytest.raises(UserError, match=r"files that cannot be read as images: b/"):
+        np.asarray(stored.train.images)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "TIF", "ppm", "gif", "jp2", "tga", "Jpg"])
+def test_every_suffix_that_pillow_reads_is_read(suffix, tmp_path):
+    data = load(write(tmp_path / "set", COUNTS, suffix))
+    assert len(data.train) + len(data.test) == 20 and not data.left_out
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    root = write(tmp_path / "set", COUNTS)
+    (root / "a/notes.txt").touch()
+    (root / "b/more.TXT").touch()
+    (root / "Thumbs.db").touch()
+    picture(0).save(root / "cover.png")
+    (root / "a/.0.png").touch()
+    (root / "a/gone.png").symlink_to("nothing")
+    film = [picture(level) for level in (1, 2)]
+    film[0].save(root / "a/film.gif", save_all=True, append_images=film[1:])
+    data = load(root)
+    assert data.summary()["left_out"] == {
+        "pictures outside the class folders": {".png": 1},
+        "pictures of which only the first frame or page is read": {".gif": 1},
+        "files that are no pictures": {".txt": 2, ".db": 1},
+        "links that lead nowhere": {"a/gone.png": 1},
+        "hidden files and folders": 1,
+    }
+    assert "files that are no pictures: 3 (.txt 2, .db 1);" in data.describe()
+    assert data.header()["left out"] == data.left_out
+    assert list(load(write(tmp_path / "clean", COUNTS)).header()) == ["data"]
+
+
+def test_names_are_the_same_in_either_form_of_unicode(tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    root = tmp_path / "set"
+    write(root / "train", {composed: 3, "dog": 2})
+    write(root / "test", {apart: 1, "dog": 4})
+    assert load(root).class_names == (composed, "dog")
+    both = write(tmp_path / "both", {composed: 3, apart: 2, "dog": 2, "owl": 2})
+    for given in (composed, apart):
+        data = load(both, classes=(given, "dog"))
+        assert data.class_names == (composed, "dog")
+        assert len(data.train) + len(data.test) == 7
+
+
+def test_names_that_are_no_utf8_become_escapes(tmp_path):
+    name = os.fsdecode(b"Ren\xe9")
+    for i in range(2):
+        (tmp_path / name).mkdir(exist_ok=True)
+        with open(tmp_path / name / f"{i}.png", "wb") as file:
+            picture(i).save(file, "PNG")
+    write(tmp_path, {"Ann": 2})
+    for stream in (False, True):
+        data = load(tmp_path, stream=stream)
+        assert data.class_names == ("Ann", "Ren\\xe9")
+        json.dumps(data.class_names).encode()
+
+
+def test_a_test_folder_without_classes_is_left_out(tmp_path):
+    root = tmp_path / "set"
+    write(root / "Train", {"cat": 5, "dog": 5})
+    write(root, {"test": 3})
+    data = load(root)
+    assert data.class_names == ("cat", "dog") and len(data.test) == 2
+    assert "pictures outside the class folders: 3 (.png)" in data.describe()
+
+
+def test_all_folders_around_the_classes_are_skipped(tmp_path):
+    root = write(tmp_path / "set", COUNTS)
+    path = zipped(root, tmp_path / "set.zip", "home/me/photos/")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("home/cover.png", b"")
+    assert load(path).digest == load(root).digest
+    assert "outside the class folders: 1" in load(path).describe()
+
+
+def test_a_folder_without_classes_says_what_it_holds(tmp_path):
+    for name in ("a.glasses", "b.happy", "c.happy"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"no pictures: 3 \(\.happy 2, \.glasses 1\)"):
+        load(tmp_path)
+
+
+def test_all_images_of_the_classes_held_out_are_tested_on(tmp_path):
+    root = write(tmp_path / "set", {name: 10 for name in "abcdefgh"})
+    for held_out, stream in ((("c", "f"), False), (("c", "f"), True), (0.25, False)):
+        data = load(root, held_out=held_out, stream=stream)
+        assert (len(data.train), len(data.test)) == (60, 20)
+        assert len(data.unseen) == 2 and data.open_set and not data.left_out
+        if held_out == ("c", "f"):
+            assert data.unseen == held_out
+            tens = np.asarray(data.test.images)[:, 2, 2, 0] // 10
+            np.testing.assert_array_equal(np.unique(tens), [2, 5])
+    fewer = load(root, classes=("a", "b"), held_out="c")
+    assert (len(fewer.train), len(fewer.test)) == (20, 10)
+    drawn = [load(root, held_out=(0.25,), seed=seed).unseen for seed in range(4)]
+    assert len(set(drawn)) > 1
+    for held_out in (0.0, 1.5, float("nan"), 0.9):
+        with pytest.raises(UserError, match=r"held_out (is|and|leave)|data\.held_out"):
+            load(root, held_out=held_out)
 
 
 def test_folders_that_are_no_data_set(tmp_path):

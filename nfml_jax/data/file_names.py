@@ -1,0 +1,19 @@
+"""Names of files as text that can be compared, written and drawn."""
+
+import unicodedata
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text without what no other program takes.
+
+    Unicode's composed and decomposed forms of a name become the same. Bytes that are no
+    UTF-8 become escapes such as `\\xe9`.
+    """
+    of_bytes = name.encode("utf-8", "surrogateescape")
+    text = of_bytes.decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", text)
+
+
+def member_parts(name: str) -> tuple[str, ...]:
+    """Return the folders and the name of a path without `.`, `..` and empty ones."""
+    return tuple(part for part in name.split("/") if part not in ("", ".", ".."))

@@ -126,6 +126,7 @@ class DensityExperiment:
             "loader": "flow",
             "best": self.best,
             "event_dim": self.vectors.event_dim,
+            "columns": list(self.vectors.columns),
             "shift": self.vectors.shift.tolist(),
             "scale": self.vectors.scale.tolist(),
             "context": dataclasses.asdict(self.context) if self.context else None,

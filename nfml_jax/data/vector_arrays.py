@@ -1,7 +1,7 @@
 """What every data set of vectors becomes: standardised rows, and the way back."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,7 +35,8 @@ class LoadedVectors:
     number, and () for one of numbers; it is empty if all are numbers. `numbers` tells
     for each part which rows of the source its rows are, from 0; it may be empty.
     `drawn` is set where the parts were drawn from one table. `jitter` has the widths of
-    the noise that was added, by column.
+    the noise that was added, by column. `project` takes rows of the columns `original`
+    to these columns, if they are others.
     """
 
     name: str
@@ -53,6 +54,8 @@ class LoadedVectors:
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     drawn: bool = False
     jitter: Mapping[str, float] = field(default_factory=dict)
+    original: tuple[str, ...] = ()
+    project: Callable[[np.ndarray], np.ndarray] | None = None
 
     def take(self, chosen: Mapping[str, np.ndarray]) -> "LoadedVectors":
         """Return the set with only these rows, places or a mask, of some parts."""

@@ -139,6 +139,8 @@ def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:
         loaded,
         name=f"{loaded.name}_pca{count}",
         columns=(*(f"pc{i + 1}" for i in range(count)), *loaded.columns[event_dim:]),
+        original=loaded.columns[:event_dim],
+        project=project,
         digest=loaded.digest or digest(parts.values()),
         **{part: project(rows) for part, rows in parts.items()},
     )

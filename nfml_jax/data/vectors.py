@@ -49,19 +49,29 @@ VECTOR_DATASETS = {
 }
 
 
-def load_vectors(name: str, *, manual_dir=None, seed: int = 0, **options) -> VectorData:
-    """A data set of vectors by name, whole in memory.
+def load_vectors(
+    name: str, *, manual_dir=None, seed: int = 0, standardise: bool = True, **options
+) -> VectorData:
+    """Return a data set of vectors by name, whole in memory.
 
     Args:
         name: one of `VECTOR_DATASETS`.
         manual_dir: folder of files put there by hand (default `~/nfml_data`).
-        seed: of everything drawn here: samples, splits, patches, shrinking.
-        **options: of `prepare_vectors`, and of the data set itself, such as `path` of
+        seed: of everything drawn here: samples, splits, patches, shrinking, noise.
+        standardise: to mean 0 and standard deviation 1, by the training rows or as the
+            published benchmark does; False keeps the original units.
+        **options: of `prepare_rows`, and of the data set itself, such as `path` of
             `vectors`; of these, what is "", () or [] is not given.
 
     Raises:
         UserError: if the data set is unknown, not to be had, or unfit for a density.
     """
+    loaded = load_rows(name, manual_dir=manual_dir, seed=seed, **options)
+    return make_vector_data(loaded, standardise)
+
+
+def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> LoadedVectors:
+    """Return the rows of a data set in their original units; see `load_vectors`."""
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
     prepared = {key: options.pop(key) for key in PREPARATION & set(options)}
@@ -71,27 +81,31 @@ def load_vectors(name: str, *, manual_dir=None, seed: int = 0, **options) -> Vec
         look_up(known, option, f"option of data set {name!r}:")
     common = {"manual_dir": manual_dir, "seed": seed}
     common = {key: value for key, value in common.items() if key in known}
-    return prepare_vectors(loader(**common, **options), seed=seed, **prepared)
+    return prepare_rows(loader(**common, **options), seed=seed, **prepared)
 
 
 def prepare_vectors(
+    loaded: LoadedVectors, *, standardise: bool = True, **options
+) -> VectorData:
+    """Return what a loader found as a density takes it; see `prepare_rows`."""
+    return make_vector_data(prepare_rows(loaded, **options), standardise)
+
+
+def prepare_rows(
     loaded: LoadedVectors,
     *,
     seed: int = 0,
-    standardise: bool = True,
     held_out: Sequence[str] | str = (),
     components: int = 0,
     max_train: int | None = None,
     max_test: int | None = None,
     jitter: str = "",
-) -> VectorData:
-    """What a loader found, as a density takes it.
+) -> LoadedVectors:
+    """Return the rows that are used, in their original units.
 
     Args:
-        loaded: the rows in their original units.
-        seed: of the rows drawn where there are too many.
-        standardise: to mean 0 and standard deviation 1, by the training rows or as the
-            published benchmark does; False keeps the original units.
+        loaded: the rows that a loader found.
+        seed: of the rows drawn where there are too many, and of noise.
         held_out: names of classes to train without, or one text with commas between
             them; rows of them become `outside`, of published sets those of the test.
         components: principal components to keep in place of the columns; 0 for these.
@@ -100,14 +114,14 @@ def prepare_vectors(
         jitter: "steps" adds uniform noise to discrete columns, as wide as their steps.
 
     Raises:
-        UserError: if the rows are unfit for a density, or are none of what is asked.
+        UserError: if the rows are none of what is asked.
     """
     loaded = hold_out(loaded, held_out)
     for part, limit in {"train": max_train, "test": max_test}.items():
         loaded = shrink_rows(loaded, part, limit, seed)
     loaded = add_jitter(loaded, jitter, seed)
-    return make_vector_data(principal_components(loaded, components), standardise)
+    return principal_components(loaded, components)
 
 
 # What of a config is the preparation's.
-PREPARATION = set(inspect.signature(prepare_vectors).parameters) - {"loaded", "seed"}
+PREPARATION = set(inspect.signature(prepare_rows).parameters) - {"loaded", "seed"}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,36 @@ from scipy.special import log_softmax, logsumexp
 from nfml_jax.batches import in_batches
 from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.combinators import INTERMEDIATES
+from nfml_jax.data.arrays import digest
 from nfml_jax.data.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes import make_flow
+from nfml_jax.names import look_up
+
+
+class Rows(NamedTuple):
+    """Rows of a run's data.
+
+    Attributes:
+        rows: float64 `[N, D]`, in their original units.
+        numbers: `[N]`, which row of its file each is, counted from 0.
+        context: what they are conditioned on: numbers `[N, C]`, class numbers `[N]`, or
+            None.
+        columns: the names of the rows' numbers.
+    """
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    context: np.ndarray | None
+    columns: tuple[str, ...]
+
 
 # Rows that go through the flow at once: its activations take the memory.
 CHUNK = 1024
+
+# Standard deviations from the mean at which a flow may overflow.
+FAR = 1e6
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,10 @@ class TrainedFlow:
     conditional flow has a `context`, and takes one for each row: numbers `[N, C]` in
     their original units, or class numbers `[N]`. Without them, a class-conditional one
     is the mixture of its classes.
+
+    `columns` are the names of a row's numbers. `data` has the options of
+    `nfml_jax.data.vectors.load_vectors` that the run was given, and `digest` is that of
+    the rows that they led to.
     """
 
     flow: Flow
@@ -38,6 +65,9 @@ class TrainedFlow:
     scale: np.ndarray
     step: int
     context: Context | None = None
+    columns: tuple[str, ...] = ()
+    data: Mapping | None = None
+    digest: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,6 +108,49 @@ class TrainedFlow:
 
         return in_batches(originals, CHUNK, *rows)
 
+    def rows(self, part: str = "test") -> Rows:
+        """Return the rows of a part as the run had them, in their original units.
+
+        They are read again, from where the run's config finds them.
+
+        Args:
+            part: "train", "validation", "test", or "outside" for those of classes that
+                were held out.
+
+        Raises:
+            UserError: if there is no such part, or the data are others now.
+        """
+        loaded = self.load_rows()
+        parts = loaded.parts
+        if loaded.outside is not None:
+            parts["outside"] = loaded.outside
+        x = look_up(parts, part, f"part of {loaded.name}:")
+        d, context = loaded.event_dim, None
+        if loaded.given and part != "outside":
+            context = x[:, d:]
+            context = context[:, 0].astype(int) if loaded.classes else context
+        numbers = loaded.numbers.get(part, np.arange(len(x)))
+        return Rows(x[:, :d].astype(np.float64), numbers, context, loaded.columns[:d])
+
+    def load_rows(self, **options):
+        """Return the run's data, `LoadedVectors`, with some options changed."""
+        from nfml_jax.data.vectors import load_rows  # which reads more than flows need
+
+        if not self.data or "name" not in self.data:
+            raise UserError(
+                "the rows of this run are not those of a table; load them as its "
+                "experiment did."
+            )
+        known = {k: v for k, v in self.data.items() if k != "standardise"}
+        loaded = load_rows(**{**known, **options})
+        found = loaded.digest or digest(loaded.parts.values())
+        if self.digest and found != self.digest:
+            raise UserError(
+                f"the run was trained on other rows than {loaded.name} from "
+                f"{loaded.source} has now; bring those data back, or train again."
+            )
+        return loaded
+
     def _log_joint(self, x):
         """log p(x, class) `[N, classes]`."""
         x = self._checked(x)
@@ -108,8 +181,18 @@ class TrainedFlow:
         log_det = np.log(self.scale).sum()
 
         def of_chunk(x, *given):
-            x = ((x - self.shift) / self.scale).astype(np.float32)
-            return np.asarray(log_probs(self.variables, x, *given)) - log_det
+            with np.errstate(over="ignore"):
+                x = ((x - self.shift) / self.scale).astype(np.float32)
+            held = np.isfinite(x)
+            found = np.asarray(
+                log_probs(self.variables, np.where(held, x, FAR), *given)
+            )
+            # What float32 cannot hold, or overflows on the way, has no density.
+            shape = (-1,) + (1,) * (found.ndim - 1)
+            lost = ~held.all(axis=1).reshape(shape)
+            far = (np.abs(x) > FAR).any(axis=1).reshape(shape)
+            none = lost | (far & np.isnan(found))
+            return np.where(none, -np.inf, found) - log_det
 
         return in_batches(of_chunk, CHUNK, x, *given)
 
@@ -218,4 +301,7 @@ def load_flow(config: Mapping, variables, meta: Mapping, result) -> TrainedFlow:
         scale=np.asarray(model["scale"]),
         step=meta["step"],
         context=context,
+        columns=tuple(model.get("columns", ())),
+        data=config.get("data"),
+        digest=result["data"]["digest"] if result else "",
     )

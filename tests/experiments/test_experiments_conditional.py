@@ -1,11 +1,15 @@
 """A class-conditional flow from its config to a classifier that can be used."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
 import nfml_jax
 from configs import anomaly_mnist, nsf_vectors
 from experiments import make_experiment
+from nfml_jax import score
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.training.loop import train_and_evaluate
@@ -88,12 +92,75 @@ def test_what_was_trained_classifies_rows_in_their_own_units(finished):
     np.testing.assert_allclose(model.sample(0, 5), mixed[:5], atol=1e-4)
 
 
+def test_the_rows_of_a_run_can_be_had_again(finished, blobs):
+    path, result = finished
+    model, data = nfml_jax.load(path), load_vectors(**result["config"]["data"])
+    whole, seen = np.load(blobs)["x"], []
+    for part in ("train", "validation", "test", "outside"):
+        rows = model.rows(part)
+        # Exactly those of the file, not what float32 leaves of them.
+        np.testing.assert_array_equal(rows.rows, whole[rows.numbers, :2])
+        assert rows.columns == ("a", "b")
+        seen.append(rows.numbers)
+        if part != "outside":
+            np.testing.assert_array_equal(rows.context, whole[rows.numbers, 2])
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(1500))
+    assert (whole[seen[-1], 2] == 2).all() and len(seen[-1]) == 500
+    rows = model.rows("test")
+    expected = result["metrics"]["test/log_likelihood"] + data.log_det
+    found = model.log_prob(rows.rows, rows.context).mean()
+    assert found == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        model.rows("tests")
+    with pytest.raises(UserError, match="other rows than"):
+        dataclasses.replace(model, digest="sha256:0").rows()
+
+
+def test_the_config_that_a_run_keeps_gives_the_same_experiment(finished):
+    path, result = finished
+    kept = json.loads((path / "config.json").read_text())
+    experiment = make_experiment(kept)
+    assert experiment.data() == result["data"]
+    assert hash(experiment.flow) == hash(nfml_jax.load(path).flow)
+
+
+def test_a_table_of_new_rows_is_scored(finished, tmp_path, capsys):
+    path, _ = finished
+    near, far = "0.5,n1,-2\n", "99,n2,-2\n"
+    table = tmp_path / "new.csv"
+    table.write_text("b,name,a\n" + near + far + "?,n3,2\n" + near + "1e300,n4,0\n")
+    output = tmp_path / "scores.csv"
+    assert score.main([str(path), str(table), f"--output={output}"]) == 0
+    said = capsys.readouterr().out
+    assert "1 rows have no score: line 4 (no b)" in said
+    assert "strangest are line 6 (-inf), line 3" in said
+    assert "does not use: name" in said
+    header, *rows = [line.split(",") for line in output.read_text().split()]
+    assert header == ["row", "log_density", "percentile", "rank", "class"]
+    assert [row[3] for row in rows] == ["3", "2", "", "3", "1"]
+    model = nfml_jax.load(path)
+    expected = model.log_prob([[-2, 0.5]])[0]
+    assert float(rows[0][1]) == pytest.approx(expected, abs=1e-4)
+    known = model.log_prob(model.rows("validation").rows)
+    percentile = 100 * (known <= expected).mean()
+    assert float(rows[0][2]) == pytest.approx(percentile, abs=0.01)
+    assert float(rows[1][2]) == 0 and rows[0][4] == "0"
+    for text, sentence in {
+        "b,c\n1,2\n": "has no column a",
+        "a,b\n1,x\n2,3\n": "holds text ('x' in line 2)",
+        "a,b\n,2\n": "no row of new.csv has a value",
+    }.items():
+        table.write_text(text)
+        assert score.main([str(path), str(table), f"--output={output}"]) == 2
+        assert sentence in capsys.readouterr().err
+
+
 def test_a_density_given_numbers_follows_them(tmp_path):
     rng = np.random.default_rng(0)
     given = rng.uniform(5, 7, 2000)
     rows = np.column_stack([10 * given + rng.normal(size=2000), given])
     np.save(tmp_path / "line.npy", rows)
-    config = small(nsf_vectors.get_config(), tmp_path / "line.npy", context=("1",))
+    config = small(nsf_vectors.get_config(), tmp_path / "line.npy", context="1")
     result = train_and_evaluate(make_experiment, config, tmp_path / "run").result
     data = load_vectors(**config["data"])
     # Given the number, what is left is normal noise: log p is its negative entropy.

@@ -21,7 +21,7 @@ from nfml_jax.evaluation import density
 from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
 from nfml_jax.flows.trained import draw
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Batch, Experiment, Report
 
 # Rows that layers see which take their first parameters from data.
 INITIAL_ROWS = 1024
@@ -37,7 +37,7 @@ COVERED = 0.9
 LEAST_SAMPLE = 10
 
 
-class DensityExperiment:
+class DensityExperiment(Experiment):
     """A flow on vectors, trained on the mean negative log-likelihood in nats.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
@@ -136,12 +136,12 @@ class DensityExperiment:
         rows = [jnp.asarray(array[:INITIAL_ROWS]) for array in self.train_arrays]
         return self.flow.init(key, *rows)
 
-    def loss(self, params, collections, batch_and_keys, step):
-        batch, keys = batch_and_keys
-        rngs = {name: jax.random.fold_in(keys[0], i) for i, name in enumerate(DRAWS)}
+    def loss(self, params, collections, batch: Batch, step):
+        key = batch.keys[0]
+        rngs = {name: jax.random.fold_in(key, i) for i, name in enumerate(DRAWS)}
         log_prob, changed = self.flow.apply(
             {"params": params, **collections},
-            *batch,
+            *batch.data,
             rngs=rngs,
             mutable=[name for name in collections if name != CONSTANTS],
         )

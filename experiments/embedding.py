@@ -19,7 +19,7 @@ from nfml_jax.evaluation import (
     retrieval,
     verification,
 )
-from nfml_jax.training.experiment import Report, under
+from nfml_jax.training.experiment import Experiment, Report, under
 from nfml_jax.training.sharding import AXIS
 
 NEIGHBOURS = 5
@@ -30,7 +30,7 @@ PROJECTED = 2_000
 RETRIEVAL = ("recall@1", "map@r")
 
 
-class EmbeddingExperiment:
+class EmbeddingExperiment(Experiment):
     """An encoder of labelled images, by whatever it is trained.
 
     The contract is `nfml_jax.training.experiment.Experiment`; a subclass gives the

@@ -10,12 +10,12 @@ from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import geometry, identification
 from nfml_jax.recognition import make_classifier
-from nfml_jax.training.experiment import Report, under
+from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS
 
 
-class IdentitiesExperiment:
+class IdentitiesExperiment(Experiment):
     """An encoder and a margin head on views that are drawn as they are needed.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "identities"
@@ -80,10 +80,9 @@ class IdentitiesExperiment:
         views = jnp.zeros((2, self.drawn.size))
         return self.classifier.init(key, views, jnp.zeros(2, jnp.int32))
 
-    def loss(self, params, collections, batch_and_keys, step):
-        _, keys = batch_and_keys
+    def loss(self, params, collections, batch: Batch, step):
         of_identity, of_view = (
-            jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in range(2)
+            jax.vmap(jax.random.fold_in, (0, None))(batch.keys, i) for i in range(2)
         )
         labels = jax.vmap(lambda key: jax.random.randint(key, (), 0, self.count))(
             of_identity

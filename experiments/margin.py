@@ -7,7 +7,7 @@ from experiments.embedding import EmbeddingExperiment, histograms, validation_me
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import classification, geometry, retrieval
 from nfml_jax.recognition import EmbeddingClassifier, make_classifier
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Batch, Report
 from nfml_jax.training.randomness import shared_keys
 
 
@@ -52,13 +52,13 @@ class MarginExperiment(EmbeddingExperiment):
         images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)
         return self.classifier.init(key, images, jnp.zeros(2, jnp.int32))
 
-    def loss(self, params, collections, batch_and_keys, step):
-        batch, keys = batch_and_keys
-        images = augment(to_float(batch["image"]), keys, **self.config["augment"])
+    def loss(self, params, collections, batch: Batch, step):
+        pictures = to_float(batch.data["image"])
+        images = augment(pictures, batch.keys, **self.config["augment"])
         return loss_of_rows(
             self._training_model,
             {"params": params, **collections},
-            (images, batch["label"]),
+            (images, batch.data["label"]),
             step,
             seed=self.config["seed"],
         )

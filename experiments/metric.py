@@ -16,7 +16,7 @@ from nfml_jax.metrics import METRIC_LEARNERS
 from nfml_jax.metrics.learner import check_neighbours, start
 from nfml_jax.metrics.trained import make_metric_model
 from nfml_jax.names import look_up
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
 
@@ -25,7 +25,7 @@ NEIGHBOURS = 3
 CHOICES = (1, 3, 5, 7, 9, 13, 17, 25)
 
 
-class MetricExperiment:
+class MetricExperiment(Experiment):
     """A Mahalanobis metric on labelled vectors, judged beside those of the learners.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
@@ -34,6 +34,8 @@ class MetricExperiment:
     dimensions), "loss" (arguments of `nfml_jax.losses.make_loss`) and "report"
     ("learners", names of `nfml_jax.metrics.METRIC_LEARNERS`).
     """
+
+    whole_batch = True
 
     def __init__(self, config: dict):
         self.config = config
@@ -101,12 +103,11 @@ class MetricExperiment:
         params = variables["params"] | {"metric": {"L": jnp.asarray(self._start)}}
         return {**variables, "params": params}
 
-    def loss(self, params, collections, batch_and_keys, step):
-        batch, _ = batch_and_keys
+    def loss(self, params, collections, batch: Batch, step):
         out, changed = self._training_model.apply(
             {"params": params, **collections},
-            batch["row"],
-            batch["label"],
+            batch.data["row"],
+            batch.data["label"],
             step,
             rngs=shared_keys(self.config["seed"], step, "mining"),
             mutable=list(collections),

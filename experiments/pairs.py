@@ -10,7 +10,7 @@ from nfml_jax.evaluation import geometry, retrieval
 from nfml_jax.evaluation.arrays import unit
 from nfml_jax.losses import MINERS, two_views
 from nfml_jax.recognition import EmbeddingLearner, make_learner
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Batch, Report
 from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
 
@@ -24,6 +24,8 @@ class PairsExperiment(EmbeddingExperiment):
     training embeddings of a class. An objective of two views doesn't see the labels: a
     batch has every image twice, augmented each time anew.
     """
+
+    whole_batch = True
 
     def __init__(self, config: dict):
         images = load(**config["data"])
@@ -71,13 +73,12 @@ class PairsExperiment(EmbeddingExperiment):
         variables = self.learner.init(keys, images, jnp.zeros(2, jnp.int32))
         return {"params": {}, **variables}
 
-    def loss(self, params, collections, batch_and_keys, step):
-        batch, keys = batch_and_keys
-        labels = batch["label"]
-        images = self._augmented(batch["image"], keys)
+    def loss(self, params, collections, batch: Batch, step):
+        pictures, labels = batch.data["image"], batch.data["label"]
+        images = self._augmented(pictures, batch.keys)
         if self._two_views:
-            again = jax.vmap(jax.random.fold_in, (0, None))(keys, 1)
-            views = images, self._augmented(batch["image"], again)
+            again = jax.vmap(jax.random.fold_in, (0, None))(batch.keys, 1)
+            views = images, self._augmented(pictures, again)
             images, labels = two_views(*views, AXIS)
         out, collections = self._training_model.apply(
             {"params": params, **collections},

@@ -19,12 +19,13 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
 from nfml_jax.flows.trained import draw
 from nfml_jax.names import look_up
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS
 from nfml_jax.variational import (
     ENERGIES,
     SQUARE,
+    WHOLE_BATCH,
     annealed_importance_sampling,
     approximation_of,
     draws_on_grid,
@@ -41,7 +42,7 @@ INITIAL_ROWS = 1024
 START, MOVE, TEMPERATURES = 3.0, 0.7, 300
 
 
-class VariationalExperiment:
+class VariationalExperiment(Experiment):
     """A flow on one of `nfml_jax.variational.ENERGIES`; there are no data.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "energy"
@@ -77,6 +78,7 @@ class VariationalExperiment:
 
     def _configure(self, config):
         self.config = config
+        self.whole_batch = config["objective"]["name"] in WHOLE_BATCH
         self.objective = make_objective(**config["objective"], axis_name=AXIS)
 
     def describe(self) -> dict[str, str]:
@@ -118,16 +120,15 @@ class VariationalExperiment:
         shape = (INITIAL_ROWS,)
         return self.flow.init(key, key, shape, method="sample_and_log_prob")
 
-    def loss(self, params, collections, batch_and_keys, step):
-        _, keys = batch_and_keys
+    def loss(self, params, collections, batch: Batch, step):
         start, steps = self.config["annealing"].values()
         beta = jnp.minimum(1, start + (1 - start) * step / steps) if steps else 1.0
         loss = self.objective(
             self.q,
             lambda x: beta * self.energy.log_density(x),
             {"params": params, **collections},
-            keys,
-            len(keys),
+            batch.keys,
+            len(batch.keys),
         )
         return loss, (collections, {"beta": jnp.asarray(beta, loss.dtype)})
 

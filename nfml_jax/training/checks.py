@@ -49,6 +49,17 @@ def check_division(settings: dict, devices: int) -> None:
         )
 
 
+def check_accumulation(settings: dict, whole_batch: bool) -> None:
+    """Raise UserError for a loss of the whole batch that is taken in parts."""
+    if whole_batch and settings["accumulate"] != 1:
+        raise UserError(
+            f"train.accumulate = {settings['accumulate']} would train another "
+            "objective: this loss compares the rows of a batch with each other, and "
+            "rows in different parts would never meet; set train.accumulate = 1, and "
+            "to save memory objective.chunk or a smaller train.batch_size."
+        )
+
+
 def find_devices(platform: str, count: int) -> list[jax.Device]:
     """The devices asked for; `count` 0 is all there are.
 

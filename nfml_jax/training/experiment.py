@@ -1,26 +1,43 @@
-"""What the training loop asks of an experiment.
+"""The contract between the training loop and an experiment.
 
-An experiment puts together data, a model, an objective and an evaluation. It knows
-nothing of devices, files or flags: it gives pure functions and arrays.
+An experiment puts together data, a model, an objective and an evaluation. It knows no
+devices, files or flags: it gives pure functions and arrays.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from nfml_jax.data.samplers import Sampler
+
 PyTree = Any
 
-# Runs `fn(variables, *rows)` over many rows in batches on all devices, and gives the
-# result's rows as numpy arrays.
 Apply = Callable[..., Any]
+"""Run `fn(variables, *rows)` over many rows, in batches on all devices.
+
+The result's rows come back as numpy arrays.
+"""
+
+
+class Batch(NamedTuple):
+    """One device's share of a batch.
+
+    `data` is a pytree of arrays `[rows, ...]` with the structure of
+    `Experiment.train_arrays`, or None where that is None. `keys` holds one random key
+    for each row.
+    """
+
+    data: PyTree
+    keys: jax.Array
 
 
 @dataclass
 class Report:
-    """What an experiment has to say of a model.
+    """The evaluation of a model.
 
     `metrics` are floats under slash-separated names ("test/accuracy"); `figures` are
     matplotlib figures; `animations` are sequences of frames uint8 `[H, W, 3]`;
@@ -36,57 +53,91 @@ class Report:
 
 
 def under(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` by name, with "section/" before each name."""
+    """Return `values` with "section/" before each name."""
     return {f"{section}/{name}": value for name, value in values.items()}
 
 
-class Experiment(Protocol):
-    """The contract. `best` names the validation metric to choose by, or is None.
+class Experiment(ABC):
+    """The base class of every experiment; members with a value are optional.
 
-    An experiment may have two further fields: `checked`, False if JAX cannot follow its
-    model's loops, see `nfml_jax.training.sharding.per_device`; and `sampler`, which
-    orders the examples of an epoch, see `nfml_jax.data.samplers.make_sampler`. With a
-    method `with_config(config)` several runs of it train as one program: it gives the
-    experiment of another config on the same data. The two differ in numbers alone (see
-    `nfml_jax.training.groups`), and those may be traced.
+    A subclass is made from a config, as `experiments/__init__.py` shows.
     """
 
-    best: str | None
-    # Leading axis [examples, ...]; None for what draws for itself what it trains on.
-    train_arrays: PyTree | None
+    best: str | None = None
+    """The validation metric by which a checkpoint is chosen; None without one."""
 
+    train_arrays: PyTree | None = None
+    """Training data `[examples, ...]`; None where the loss draws its own."""
+
+    sampler: Callable[[int], Sampler] | None = None
+    """The order of an epoch's examples, as a function of the batch size.
+
+    None visits every example once. See `nfml_jax.data.samplers.make_sampler`.
+    """
+
+    checked: bool = True
+    """False where JAX cannot follow the model's loops over devices.
+
+    See `nfml_jax.training.sharding.per_device`.
+    """
+
+    whole_batch: bool = False
+    """True where the loss compares the rows of a batch with each other.
+
+    Such a loss over the parts of a batch is another objective, so
+    `train.accumulate` > 1 is refused.
+    """
+
+    @abstractmethod
     def describe(self) -> dict[str, str]:
-        """Rows of the run's header: the data, the model, the objective in words."""
+        """Return the header's rows: the data, the model and the objective in words."""
 
     def warnings(self) -> list[str]:
-        """Sentences the person should read before the run starts."""
+        """Return the sentences that a person should read before training starts."""
+        return []
 
+    @abstractmethod
     def data(self) -> dict[str, Any]:
-        """`result.json`'s entry: name, source, digest and counts."""
+        """Return the entry "data" of `result.json`: name, source, digest and counts."""
 
+    @abstractmethod
     def model(self) -> dict[str, Any]:
-        """What `nfml_jax.load` needs beside the config to build the model again.
+        """Return what `nfml_jax.load` needs beside the config to build the model.
 
-        "loader" is a name of `nfml_jax.loading.LOADERS`, "best" repeats `best`; the
-        rest is that function's.
+        "loader" is a name of `nfml_jax.loading.LOADERS`, "best" repeats `best`, and the
+        loader reads the rest.
         """
 
+    @abstractmethod
     def init(self, key: jax.Array) -> PyTree:
-        """The model's Flax variables."""
+        """Return the model's Flax variables."""
 
-    def loss(self, params, collections, batch_and_keys, step):
-        """The mean loss of one device's rows: `(scalar, (collections, metrics))`.
+    @abstractmethod
+    def loss(
+        self, params: PyTree, collections: PyTree, batch: Batch, step: jax.Array
+    ) -> tuple[jax.Array, tuple[PyTree, dict[str, jax.Array]]]:
+        """Return the mean loss of one device's rows.
 
-        `batch_and_keys` is `(batch, keys)`: a pytree `[rows, ...]` shaped as
-        `train_arrays` (None if that is), and one random key for each row. Metrics are
-        scalars.
+        Returns:
+          `(loss, (collections, metrics))`: a scalar, the mutable collections after the
+          step, and scalars to log.
         """
 
     def validate(self, variables: PyTree, apply: Apply) -> Report:
-        """Metrics and histograms of held-out training data, cheap enough to do often.
+        """Evaluate on held-out training data, cheaply enough to do often.
 
-        Figures and embeddings are for the end: only `report`'s are kept.
+        The loop reads metrics and histograms only.
         """
+        return Report()
 
+    @abstractmethod
     def report(self, variables: PyTree, apply: Apply) -> Report:
-        """The full evaluation, once, at the end."""
+        """Evaluate in full, once, at the end of the run."""
+
+    def with_config(self, config: dict) -> "Experiment | None":
+        """Return this experiment under a config that differs in traced numbers alone.
+
+        The data is shared, and the numbers may be traced: several runs then train as
+        one program. None: this kind of experiment trains one run at a time.
+        """
+        return None

@@ -1,4 +1,4 @@
-"""Where a step's batch comes from.
+"""Feeds: the sources of the batches of training steps.
 
 A feed gives the host side of a dispatch (`resident` and `chunk`, placed on the devices)
 and the device side (`take`, called inside the compiled step). Data that fits in memory
@@ -7,6 +7,7 @@ itself what it trains on needs no more than its rows' places.
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,46 @@ from nfml_jax.training.sharding import AXIS, replicate
 PyTree = Any
 
 
-class ResidentFeed:
+class Feed(ABC):
+    """The contract of a source of batches.
+
+    `batch_size` rows make a batch, and `examples` an epoch (0 without data). `resident`
+    is data placed on the devices once, and `spec` says how a chunk lies on them.
+    """
+
+    batch_size: int
+    examples: int = 0
+    steps_per_epoch: int = 1
+    resident: PyTree = None
+    spec: Any = P()
+
+    window: int = 0
+    """The steps of a chunk, which no dispatch may cross; 0: every chunk is enough."""
+
+    joins: bool = True
+    """Whether `together` feeds several runs."""
+
+    @abstractmethod
+    def chunk(self, step: int) -> PyTree:
+        """Return what a dispatch that starts at `step` needs beside `resident`."""
+
+    @abstractmethod
+    def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
+        """Return this device's share of the batch, and its rows' places in the batch.
+
+        Called per device, inside the step. Each array `[examples, ...]` gives
+        `[batch_size / devices, ...]`.
+        """
+
+    def together(self, keys: jax.Array) -> "Feed":
+        """Return a feed of several runs, with orders of `keys [M]`.
+
+        Its chunks are `[M, ...]`. Only a feed that `joins` has it.
+        """
+        raise TypeError(f"{type(self).__name__} feeds one run")
+
+
+class ResidentFeed(Feed):
     """Batches of arrays kept whole on every device, in an order of each epoch's own.
 
     `arrays` is a pytree with leading axis `[examples, ...]`. The order is that of
@@ -33,10 +73,6 @@ class ResidentFeed:
     step. Without one, an epoch visits every example once but for the last incomplete
     batch. One dispatch may take up to `ahead` steps, across the ends of epochs.
     """
-
-    # Every chunk serves as far as a dispatch goes, and all devices have it whole.
-    window = 0
-    spec = P()
 
     def __init__(
         self,
@@ -70,7 +106,7 @@ class ResidentFeed:
         self._orders = jax.jit(orders, out_shardings=self._placed)
 
     def together(self, keys: jax.Array) -> "ResidentFeed":
-        """The same examples in several orders, of `keys [M]`; chunks are `[M, ...]`."""
+        """Return a feed of the same examples in several orders; see `Feed`."""
         several = copy.copy(self)
         several._key, several._chunk = keys, (None, None)
         orders = jax.vmap(self._order, (0, None))
@@ -78,18 +114,14 @@ class ResidentFeed:
         return several
 
     def chunk(self, step: int) -> PyTree:
-        """What a dispatch of up to `ahead` steps that starts at `step` needs."""
+        """Return the orders of the epochs that a dispatch from `step` may reach."""
         epoch = step // self.steps_per_epoch
         if self._chunk[0] != epoch:
             self._chunk = epoch, self._orders(self._key, epoch)
         return self._chunk[1]
 
     def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
-        """This device's share of the batch, and its rows' places in the global batch.
-
-        Called per device, inside the step. Each array `[examples, ...]` gives
-        `[batch_size / devices, ...]`.
-        """
+        """Return this device's rows of the batch and their places; see `Feed`."""
         first, orders = chunk
         rows = rows_of(self.batch_size)
         start = (step % self.steps_per_epoch) * self.batch_size
@@ -97,32 +129,28 @@ class ResidentFeed:
         return jax.tree.map(lambda a: a[examples], resident), rows
 
 
-class EmptyFeed:
+class EmptyFeed(Feed):
     """Batches without data: a row is its place, from which its random key is made."""
-
-    examples = window = 0
-    resident = None
-    spec = P()
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
 
     def together(self, keys: jax.Array) -> "EmptyFeed":
-        """Rows are alike for all."""
+        """Return this feed: rows without data are the same for every run."""
         return self
 
     def chunk(self, step: int) -> None:
-        """Nothing is needed."""
+        """Return None: no data is needed."""
 
     def take(self, resident, chunk, step) -> tuple[None, jax.Array]:
-        """No batch, and the places of this device's rows in the global batch."""
+        """Return no data, and the places of this device's rows in the batch."""
         return None, rows_of(self.batch_size)
 
 
 def sampler_of(
     arrays: PyTree, batch_size: int, sampler: Callable[[int], Sampler] | None
 ) -> Sampler:
-    """What orders the rows of `arrays`: each once, if nothing else is asked for."""
+    """Return the sampler of the rows of `arrays`; by default each comes once."""
     examples = len(jax.tree.leaves(arrays)[0])
     if not 1 <= batch_size <= examples:
         raise UserError(
@@ -133,6 +161,6 @@ def sampler_of(
 
 
 def rows_of(batch_size):
-    """The places of this device's rows in a global batch; called inside the step."""
+    """Return the places of this device's rows in a batch; called inside the step."""
     local = batch_size // lax.axis_size(AXIS)
     return lax.axis_index(AXIS) * local + jnp.arange(local)

@@ -1,21 +1,28 @@
-"""The training loop, written once for every experiment, for one run or several.
+"""The training loop of every experiment, for one run or several in one program.
 
-Resume rule: a finished run directory is left as it is; otherwise training goes on from
-its newest whole checkpoint, or begins at step 0. What is drawn, and which batch comes,
-depends on the seed and the step alone, so the resumed run is the uninterrupted one.
+The way of a batch: `Setup.data` gives a dispatch its data, `nfml_jax.training.step`
+takes the batch of each step from it and makes an optimizer step, and
+`nfml_jax.training.sharding` maps that over the devices. The loop here dispatches
+several steps at a time, logs their metrics, and pauses to validate and to save.
+
+Resuming: a finished run directory is left as it is; otherwise training goes on from
+its newest intact checkpoint, or begins at step 0. Random numbers and batches depend on
+the seed and the step alone, so the resumed run equals the uninterrupted one.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.cost import Counted
+from nfml_jax.training.durations import Schedule
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.failures import explained
 from nfml_jax.training.interrupts import Interrupts
@@ -36,6 +43,8 @@ from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
 from nfml_jax.training.terminal import Terminal, silent
 
+PyTree = Any
+
 
 def train_and_evaluate(
     make_experiment: Callable[[dict], Experiment],
@@ -45,12 +54,18 @@ def train_and_evaluate(
     terminal: Terminal | None = None,
     profile: Span | None = None,
 ) -> Outcome:
-    """Run the experiment of `config` in `workdir`, from where that stands to the end.
+    """Run the experiment of `config` in `workdir`, or resume it there.
 
-    `config` is a plain nested dict with "seed", "platform", "num_devices", "optimizer"
-    and "train" (see configs/defaults/); `make_experiment(config)` gives the rest.
-    `profile` names steps to trace. One of several processes does its share of the run.
-    Raises UserError for what the user can mend, before anything is trained or written.
+    Args:
+      make_experiment: the function that makes an experiment from a config.
+      config: a plain nested dict with "seed", "platform", "num_devices", "optimizer"
+        and "train" (see configs/defaults/), and what the experiment reads.
+      workdir: the run directory.
+      terminal: the terminal to write to; stdout by default.
+      profile: steps to trace.
+
+    In one of several processes, the process does its share of the run. Raises
+    UserError for a mistake in the config, before anything is trained or written.
     """
     terminal = (terminal or Terminal()) if is_first() else silent()
     check_config(config)
@@ -68,8 +83,8 @@ def train_and_evaluate(
             terminal.results({"run directory": directory.path})
             return Outcome("done", finished["steps"], finished)
         devices = find_devices(config["platform"], config["num_devices"])
-        # What isn't mapped over the mesh (init, parts of the evaluation) runs on one of
-        # the devices asked for, too.
+        # What isn't mapped over the mesh (init, parts of the evaluation) must run on
+        # one of the chosen devices, too.
         with jax.default_device(own_devices(devices)[0]):
             with together():
                 setup = Setup(make_experiment, config, devices)
@@ -79,9 +94,10 @@ def train_and_evaluate(
             try:
                 with Interrupts() as interrupts:
                     clock = Clock(setup.began)
-                    with Run(setup, directory, terminal, interrupts, clock) as run:
-                        state = run.restore(setup.state())
-                        to_the_end(setup, [run], state, interrupts, clock, profile)
+                    run, state = Run.open(setup, directory, terminal, interrupts, clock)
+                    with run:
+                        parts = [run], state, interrupts, clock, profile
+                        train_to_the_end(setup, *parts)
                 return run.outcome
             except BaseException as problem:
                 with contextlib.suppress(OSError):
@@ -90,30 +106,53 @@ def train_and_evaluate(
                 raise explained(problem, directory.path) from problem
 
 
-def to_the_end(
-    program: Any,
+class Program(Protocol):
+    """The contract of what the loop drives: one run, or several in one program.
+
+    `nfml_jax.training.setup.Setup` is the program of one run. States and metrics of
+    several runs have a leading axis, which `part` indexes.
+    """
+
+    schedule: Schedule
+    settings: dict
+    mesh: Mesh
+
+    def dispatch(self) -> Callable:
+        """Return the compiled steps, `(state, steps, *data) -> (state, metrics)`."""
+        ...
+
+    def data(self, step: int) -> tuple[PyTree, PyTree]:
+        """Return the data of a dispatch that starts at `step`."""
+        ...
+
+    def part(self, tree: PyTree, number: int) -> PyTree:
+        """Return the part of a state or of metrics that belongs to run `number`."""
+        ...
+
+
+def train_to_the_end(
+    program: Program,
     runs: Sequence[Run],
     state: TrainState,
     interrupts: Interrupts,
     clock: Clock,
     profile: Span | None = None,
 ) -> None:
-    """Train and finish the `runs`, all of them at the step of `state`.
+    """Train and finish the `runs` of a program, all of them at the step of `state`.
 
-    `program` is the `Setup` of one run, or one of several that offers the same (see
-    `nfml_jax.training.vmapped`). How each ended is its `outcome`.
+    Each run's `outcome` says how it ended.
     """
-    first, mesh = runs[0].first, runs[0].setup.mesh
+    first = runs[0].first
     dispatch, flops = None, 0.0
     if first < program.schedule.total:
         arguments = state, np.int32(1), *program.data(first)
-        dispatch = Counted(program.dispatch(), mesh, *arguments)
+        dispatch = Counted(program.dispatch(), program.mesh, *arguments)
         flops = dispatch.flops / len(runs)
     for run in runs:
         run.begin(flops)
-    traced = profile if is_first() else None
-    with Tracer(traced, runs[0]) as tracer:
-        state = _train(program, dispatch, runs, state, interrupts, clock, tracer)
+    with Tracer(profile if is_first() else None, runs[0]) as tracer:
+        training = _Training(program, dispatch, runs, interrupts, clock, tracer)
+        state = training.train(state)
     for number, run in enumerate(runs):
         run.end()
         if run.outcome is None:
@@ -121,60 +160,81 @@ def to_the_end(
             clock.charge(run)
 
 
-def _train(program, dispatch, runs, state, interrupts, clock, tracer) -> TrainState:
-    """To the last step, unless a stop is wanted or every run has ended; and save."""
-    schedule, step = program.schedule, runs[0].first
+class _Training:
+    """The steps of a program, from the first of its runs' to the last."""
 
-    def going():
-        return [(n, run) for n, run in enumerate(runs) if run.outcome is None]
-
-    def harvest(first, metrics):
-        for number, run in going():
-            own = {k: v.reshape(len(runs), -1)[number] for k, v in metrics.items()}
-            run.attempt(run.log, first, own, dispatches.seconds, dispatches.waited)
-
-    def pause(**what):
-        dispatches.drain()
-        clock.charge(*(run for _, run in going()))
-        for number, run in going():
-            run.attempt(run.pause, program.part(state, number), step, **what)
-            clock.charge(run)
-
-    def stop_early():
-        for number, run in going():
-            if step < schedule.total and run.is_enough(step):
-                run.attempt(run.stop_early, program.part(state, number))
-                clock.charge(run)
-
-    most = program.settings["steps_per_dispatch"]
-    wanted = lambda: bool(interrupts.wanted)  # noqa: E731
-    agree = None if alone() else largest
-    dispatches = Dispatches(dispatch, most, harvest, wanted, agree)
-    stop_early()  # resumed, it may have ended before its result was written
-    while step < schedule.total and going() and not dispatches.stop:
-        if tracer.due(step):
-            dispatches.drain()
-            tracer.turn(step)
-        steps = min(
-            dispatches.steps, tracer.next(step, schedule.next_event(step)) - step
+    def __init__(self, program, dispatch, runs, interrupts, clock, tracer):
+        self.program, self.runs, self.schedule = program, runs, program.schedule
+        self.interrupts, self.clock, self.tracer = interrupts, clock, tracer
+        self.step = runs[0].first
+        self.dispatches = Dispatches(
+            dispatch,
+            program.settings["steps_per_dispatch"],
+            self.log,
+            lambda: bool(interrupts.wanted),
+            None if alone() else largest,
         )
+
+    def going(self) -> list[tuple[int, Run]]:
+        """Return the number and the run of each that has not ended."""
+        return [(n, run) for n, run in enumerate(self.runs) if run.outcome is None]
+
+    def train(self, state: TrainState) -> TrainState:
+        """Train to the last step, a stop request, or the end of every run; and save."""
+        schedule, dispatches = self.schedule, self.dispatches
+        self.stop_early(state)  # resumed, a run may have ended before its result
+        while self.step < schedule.total and self.going() and not dispatches.stop:
+            state = self.advance(state)
+            evaluate = schedule.due(schedule.evaluate, self.step)
+            save = schedule.due(schedule.checkpoint, self.step)
+            if evaluate or save:
+                self.pause(state, evaluate=evaluate, save=save)
+                self.stop_early(state)
+        dispatches.drain()
+        if dispatches.stop and not self.interrupts.wanted:
+            self.interrupts.wanted = "another process"
+        if any(run.saved_step < self.step for _, run in self.going()):
+            self.pause(state, evaluate=False, save=True)
+        self.clock.charge(*(run for _, run in self.going()))
+        return state
+
+    def advance(self, state: TrainState) -> TrainState:
+        """Dispatch steps up to the next event of the schedule or of the tracer."""
+        step, tracer = self.step, self.tracer
+        if tracer.due(step):
+            self.dispatches.drain()
+            tracer.turn(step)
+        last = tracer.next(step, self.schedule.next_event(step))
+        steps = min(self.dispatches.steps, last - step)
         began = time.monotonic()
-        data = program.data(step)
+        data = self.program.data(step)
         waited = time.monotonic() - began
         with tracer.step(step):
-            state = dispatches.run(state, step, steps, *data, waited=waited)
+            state = self.dispatches.run(state, step, steps, *data, waited=waited)
             if tracer.running:
-                dispatches.drain()
-        step += steps
-        evaluate = schedule.due(schedule.evaluate, step)
-        save = schedule.due(schedule.checkpoint, step)
-        if evaluate or save:
-            pause(evaluate=evaluate, save=save)
-            stop_early()
-    dispatches.drain()
-    if dispatches.stop and not interrupts.wanted:
-        interrupts.wanted = "another process"
-    if any(run.kept < step for _, run in going()):
-        pause(evaluate=False, save=True)
-    clock.charge(*(run for _, run in going()))
-    return state
+                self.dispatches.drain()
+        self.step += steps
+        return state
+
+    def log(self, first: int, metrics: dict) -> None:
+        """Give each run its part of the metrics of consecutive steps from `first`."""
+        for number, run in self.going():
+            own = {k: v.reshape(len(self.runs), -1)[number] for k, v in metrics.items()}
+            times = self.dispatches.seconds, self.dispatches.waited
+            run.attempt(run.log, first, own, *times)
+
+    def pause(self, state: TrainState, *, evaluate: bool, save: bool) -> None:
+        """Let each run validate and save."""
+        self.dispatches.drain()
+        self.clock.charge(*(run for _, run in self.going()))
+        for number, run in self.going():
+            own = self.program.part(state, number)
+            run.attempt(run.pause, own, self.step, evaluate=evaluate, save=save)
+            self.clock.charge(run)
+
+    def stop_early(self, state: TrainState) -> None:
+        """Finish each run whose validation has not improved for long enough."""
+        for number, run in self.going():
+            if self.step < self.schedule.total and run.is_enough(self.step):
+                run.attempt(run.stop_early, self.program.part(state, number))
+                self.clock.charge(run)

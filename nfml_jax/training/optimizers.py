@@ -1,12 +1,14 @@
 """optax optimisers and learning-rate schedules by name, from plain config values."""
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from nfml_jax.devices import SPLIT
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 from nfml_jax.training.sharding import norm
@@ -29,6 +31,9 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     ),
     "lion": lambda momentum: optax.scale_by_lion(b1=momentum),
 }
+
+DECAYED = ("kernel*", "weights", "proxies", "triangles", "L")
+"""Patterns of the names of parameters that inputs are multiplied by."""
 
 # Each maps (peak rate, steps) to a schedule of the steps after the warm-up.
 SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
@@ -81,8 +86,8 @@ def make_optimizer(
     """A named optimiser whose updates are `-schedule(step)` times its direction.
 
     Weight decay is decoupled from the gradient's statistics (Loshchilov and Hutter
-    2019, algorithm 2) and acts on matrices and kernels only, not on biases and
-    normalisation scales; 0 turns it, and clipping by the global norm, off.
+    2019, algorithm 2) and acts on the parameters whose names match `DECAYED`: not on
+    biases, scales and shifts. 0 turns it, and clipping by the global norm, off.
     `head_multiplier` multiplies the learning rate of the parameters under "head": class
     weights often want ten times the encoder's rate.
     """
@@ -99,7 +104,7 @@ def make_optimizer(
         parts.append(_clip_by_norm(clip_norm))
     parts.append(look_up(OPTIMIZERS, name, "optimizer")(momentum))
     if _is_on(weight_decay):
-        parts.append(optax.add_decayed_weights(weight_decay, mask=_is_matrix))
+        parts.append(optax.add_decayed_weights(weight_decay, mask=is_decayed))
     parts.append(optax.scale_by_learning_rate(schedule))
     if head_multiplier != 1.0:
         parts.append(optax.masked(optax.scale(head_multiplier), _is_head))
@@ -137,8 +142,18 @@ def _scale_by_trust_ratio() -> optax.GradientTransformation:
     return optax.stateless(lambda updates, params: jax.tree.map(scale, updates, params))
 
 
-def _is_matrix(params: PyTree) -> PyTree:
-    return jax.tree.map(lambda p: p.ndim >= 2, params)
+def is_decayed(params: PyTree) -> PyTree:
+    """Return for each parameter whether weight decay acts on it.
+
+    The name decides, and not the number of axes: layers that are scanned together
+    have their biases stacked as `[layers, features]`.
+    """
+
+    def matches(path, _):
+        name = path[-1].key.removeprefix(SPLIT)
+        return any(fnmatchcase(name, pattern) for pattern in DECAYED)
+
+    return jax.tree_util.tree_map_with_path(matches, params)
 
 
 def _is_head(params: PyTree) -> PyTree:

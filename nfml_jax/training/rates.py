@@ -26,7 +26,7 @@ class Rates:
     """
 
     def __init__(self, batch_size: int, flops: float = 0.0):
-        self._batch_size, self._flops = batch_size, flops
+        self._batch_size, self.flops = batch_size, flops
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0
         self._before = 0.0, 0.0
 
@@ -49,8 +49,8 @@ class Rates:
             "pace/examples_per_second": self._steps * self._batch_size / seconds,
             "pace/input_wait": _share(self._waited, self._seconds),
         }
-        if self._flops:
-            rates["pace/flops_per_second"] = self._steps * self._flops / seconds
+        if self.flops:
+            rates["pace/flops_per_second"] = self._steps * self.flops / seconds
         before, waited = self._before
         self._before = before + self._seconds, waited + self._waited
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0

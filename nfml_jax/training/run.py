@@ -1,13 +1,14 @@
-"""One run directory's side of training: what is logged, kept, evaluated, and said.
+"""The logging, saving and evaluation of one run.
 
-Whoever trains, one run alone or several in one program, hands a `Run` its metrics and
-its state; what it leaves on disk is the same.
+The training loop hands a `Run` its metrics and its state. A run alone and a run in a
+program of several leave the same files.
 """
 
 import contextlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
@@ -28,16 +29,16 @@ from nfml_jax.training.terminal import Terminal
 from nfml_jax.training.units import format_flops
 from nfml_jax.training.writers import NoWriter, RunWriter
 
-# From this share of the time on, waiting for data is worth a word.
+# The share of the time spent waiting for data from which a run says so.
 INPUT_BOUND = 0.1
 
 
 @dataclass
 class Outcome:
-    """How a run ended: "done", "interrupted", "diverged" or "failed", at which step.
+    """The end of a run: its status, its step, and its result if it is done.
 
-    "failed" is said of one of several runs, which must not stop the others; alone, a
-    run raises instead.
+    `status` is "done", "interrupted", "diverged" or "failed". Only a run in a program
+    of several ends as "failed"; a run alone raises the exception.
     """
 
     status: str
@@ -46,10 +47,12 @@ class Outcome:
 
 
 class Run:
-    """A run directory from where it stands to its result; a context manager.
+    """The logging, saving and evaluation of one run; a context manager.
 
-    `outcome` is None while the run goes on. `group`, if it is trained together with
-    others, is what `result.json` says of that.
+    `Run.open` makes one. `first` is the step at which it began or resumed, `saved_step`
+    the step of its newest checkpoint, and `spent` its wall and CPU seconds. `outcome`
+    is None until the run ends. `group` is the entry of `result.json` about the runs
+    that are trained in the same program, or None for a run alone.
     """
 
     def __init__(
@@ -59,15 +62,70 @@ class Run:
         terminal: Terminal,
         interrupts: Interrupts,
         clock: Clock,
-        group: dict | None = None,
+        group: dict | None,
+        *,
+        saved: Checkpoints,
+        writer: RunWriter | NoWriter,
+        first: int,
+        meta: dict,
+        opened: contextlib.ExitStack,
     ):
         self.setup, self.directory, self.terminal = setup, directory, terminal
         self.interrupts, self.clock, self.group = interrupts, clock, group
         self.experiment, self.schedule = setup.experiment, setup.schedule
         self.apply = BatchedApply(setup.own_mesh, compiled=setup.compiled)
+        self.saved, self.writer = saved, writer
+        self.first = self.saved_step = first
+        self.spent = meta.get("wall_s", 0.0), meta.get("cpu_s", 0.0)
+        self.meter = Meter(meta.get("meter"))
+        self.rates = Rates(setup.feed.batch_size)
+        schedule = self.schedule
+        self.progress = terminal.progress(schedule.total, first, schedule.log)
         self.outcome: Outcome | None = None
-        self.kept = 0
-        self._opened = contextlib.ExitStack()
+        self._opened = opened
+
+    @classmethod
+    def open(
+        cls,
+        setup: Setup,
+        directory: RunDirectory,
+        terminal: Terminal,
+        interrupts: Interrupts,
+        clock: Clock,
+        group: dict | None = None,
+    ) -> tuple["Run", TrainState]:
+        """Return the run, and the state of its newest checkpoint or that of step 0."""
+        path = directory.path
+        with contextlib.ExitStack() as opened:
+            saved = opened.enter_context(
+                Checkpoints(
+                    path / "checkpoints", best=setup.experiment.best, write=True
+                )
+            )
+            initial = setup.state()
+            check = partial(check_same_data, setup.experiment, run_dir=path)
+            state, meta = saved.restore(initial, check) or (initial, {})
+            first = int(state.step)
+            directory.status("running", first)
+            writer = NoWriter()
+            if is_first():
+                lines = meta.get("lines", 0)
+                writer = RunWriter(path, first_step=first, lines=lines)
+            opened.enter_context(writer)
+            run = cls(
+                setup,
+                directory,
+                terminal,
+                interrupts,
+                clock,
+                group,
+                saved=saved,
+                writer=writer,
+                first=first,
+                meta=meta,
+                opened=opened.pop_all(),
+            )
+        return run, state
 
     def __enter__(self):
         return self
@@ -75,40 +133,18 @@ class Run:
     def __exit__(self, *exception):
         return self._opened.__exit__(*exception)
 
-    def restore(self, state: TrainState) -> TrainState:
-        """The newest state on disk, or this one; says what will run."""
-        path, best = self.directory.path, self.experiment.best
-        saved = Checkpoints(path / "checkpoints", best=best, write=True)
-        self.saved = self._opened.enter_context(saved)
-        state, meta = self.saved.restore(state, self._check_data) or (state, {})
-        self.kept = self.first = int(state.step)
-        self.directory.status("running", self.first)
-        self.spent = meta.get("wall_s", 0.0), meta.get("cpu_s", 0.0)
-        self.meter = Meter(meta.get("meter"))
-        writer = NoWriter()
-        if is_first():
-            writer = RunWriter(path, first_step=self.first, lines=meta.get("lines", 0))
-        self.writer = self._opened.enter_context(writer)
-        return state
-
-    def _check_data(self, meta: dict) -> None:
-        check_same_data(self.experiment, meta, self.directory.path)
-
     def begin(self, flops: float) -> None:
-        """Training begins: say what will run, and how far it is, until it ends.
+        """Print the header and show the progress until `end`.
 
-        `flops` are those of a step.
+        `flops` are the floating-point operations of a step, 0 if they are unknown.
         """
         self._header(flops)
-        total, every = self.schedule.total, self.schedule.log
-        batch_size = self.setup.feed.batch_size
-        self.rates = Rates(batch_size, flops)
-        self.progress = self.terminal.progress(total, self.first, every)
-        self.progress.flops = flops / batch_size
+        self.rates.flops = flops
+        self.progress.flops = flops / self.setup.feed.batch_size
         self._opened.enter_context(self.progress)
 
     def end(self) -> None:
-        """Training has ended; a second call does nothing."""
+        """Stop showing the progress; a second call does nothing."""
         self.progress.__exit__(None, None, None)
 
     def _header(self, flops):
@@ -125,14 +161,15 @@ class Run:
             self.terminal.note(f"Resuming from the checkpoint of step {self.first:,}.")
 
     def attempt(self, work: Callable, *arguments, **options) -> None:
-        """Do a part of the run's work; what ends the run becomes its outcome.
+        """Do a part of the run's work, and turn what ends the run into its outcome.
 
-        Of a run alone, anything but a divergence and a wish to stop is raised.
+        In a run alone, only a divergence and a stop request become an outcome; any
+        other exception is raised.
         """
         try:
             work(*arguments, **options)
-        except Interrupted as wish:
-            self._interrupted(str(wish))
+        except Interrupted as request:
+            self._interrupted(str(request))
         except Diverged as divergence:
             self._diverged(divergence)
         except Exception as problem:
@@ -141,9 +178,9 @@ class Run:
             self.fail(problem)
 
     def log(self, first: int, metrics: dict, seconds: float, waited: float) -> None:
-        """Take metrics `[steps]` of consecutive steps from `first` on.
+        """Log metrics `[steps]` of consecutive steps from `first` on.
 
-        They took `seconds`, of which their data was `waited` for.
+        The steps took `seconds`, of which `waited` went into waiting for data.
         """
         steps = len(metrics["loss"])
         self.rates.add(steps, seconds, waited)
@@ -159,7 +196,7 @@ class Run:
     def pause(
         self, state: TrainState, step: int, *, evaluate: bool, save: bool
     ) -> None:
-        """Validate, and write a checkpoint: one that is due, or may be the best."""
+        """Validate, and write a checkpoint if it is due or may be the best one."""
         check_finite(step - 1, {"params": state.params})
         metrics = None
         if evaluate:
@@ -182,11 +219,11 @@ class Run:
             "data": identity(self.experiment),
         }
         self.saved.save(step, state, meta, metrics)
-        self.kept = step
+        self.saved_step = step
         self.directory.status("running", step)
 
     def is_enough(self, step: int) -> bool:
-        """Whether validation was no better for as long as the schedule has patience."""
+        """Return whether validation has not improved for the schedule's patience."""
         patience = self.schedule.patience
         best = self.saved.best_step() if patience else None
         if best is None:
@@ -195,7 +232,7 @@ class Run:
         return bool(enough)
 
     def stop_early(self, state: TrainState) -> None:
-        """`finish` before the last step."""
+        """Finish the run before its last step."""
         self.end()
         self.terminal.note(
             f"Training ends at step {int(state.step):,} of {self.schedule.total:,}: "
@@ -204,14 +241,14 @@ class Run:
         self.finish(state)
 
     def finish(self, state: TrainState) -> None:
-        """Evaluate, draw, and write the result, unless a stop is wanted."""
+        """Evaluate, draw, and write the result, unless a stop is requested."""
         self.interrupts.check()
         step, path = int(state.step), self.directory.path
         self.saved.wait()
         if not is_first():
             self.outcome = Outcome("done", step)
             return
-        # Training is safe on disk, so from here on a wish to stop is granted at once.
+        # Training is safe on disk, so from here on a stop request is met at once.
         self.apply.interrupted = self.interrupts.check
         variables, reported = choose(state, self.saved, self.setup.settings["report"])
         if self.rates.input_wait > INPUT_BOUND:
@@ -246,21 +283,21 @@ class Run:
         )
         self.outcome = Outcome("done", step, result)
 
-    def _interrupted(self, wish):
+    def _interrupted(self, request):
         self.saved.wait()
-        self.directory.status("interrupted", self.kept)
+        self.directory.status("interrupted", self.saved_step)
         path, total = self.directory.path, self.schedule.total
-        self.terminal.note(interruption_in_words(wish, self.kept, total, path))
-        self.outcome = Outcome("interrupted", self.kept)
+        self.terminal.note(interruption_in_words(request, self.saved_step, total, path))
+        self.outcome = Outcome("interrupted", self.saved_step)
 
     def _diverged(self, divergence):
         self.end()
         self.saved.wait()
         rate = float(self.setup.learning_rate(divergence.step))
-        sentence = divergence_in_words(divergence, rate, self.kept)
+        sentence = divergence_in_words(divergence, rate, self.saved_step)
         self.directory.status(
             "diverged",
-            self.kept,
+            self.saved_step,
             error=sentence,
             diverged_at=divergence.step,
             culprits=list(divergence.values),
@@ -270,10 +307,10 @@ class Run:
         self.outcome = Outcome("diverged", divergence.step)
 
     def fail(self, problem: Exception) -> None:
-        """Something broke that ends this run, and none of the others."""
+        """End this run because of `problem`, and none of the others."""
         if not isinstance(problem, UserError):
             self.terminal.note("".join(traceback.format_exception(problem)))
         error = f"{type(problem).__name__}: {problem}"
         self.terminal.warning(error)
-        self.directory.status("failed", self.kept, error=error)
-        self.outcome = Outcome("failed", self.kept)
+        self.directory.status("failed", self.saved_step, error=error)
+        self.outcome = Outcome("failed", self.saved_step)

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.stored import StoredImages
 from nfml_jax.errors import UserError
-from nfml_jax.training.checks import check_division
+from nfml_jax.training.checks import check_accumulation, check_division
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
@@ -51,6 +51,7 @@ class Setup:
         self.own_mesh = self.mesh if alone() else make_mesh(own_devices(devices))
         check_division(self.settings, self.mesh.size)
         self.experiment = make_experiment(config)
+        check_accumulation(self.settings, self.experiment.whole_batch)
         self.compiled = jax.jit
         if self.settings["report"] == "best" and self.experiment.best is None:
             raise UserError(
@@ -107,7 +108,7 @@ class Setup:
             return EmptyFeed(batch_size)
         key = self.order_key()
         ahead = self.settings["steps_per_dispatch"]
-        sampler = getattr(self.experiment, "sampler", None)
+        sampler = self.experiment.sampler
         parts = arrays, batch_size, key, self.mesh
         stored = [a for a in jax.tree.leaves(arrays) if isinstance(a, StoredImages)]
         if stored:
@@ -151,7 +152,7 @@ class Setup:
     @property
     def checked(self) -> bool:
         """Whether JAX can follow the model; see `nfml_jax.training.sharding`."""
-        return getattr(self.experiment, "checked", True)
+        return self.experiment.checked
 
     @property
     def is_split(self) -> bool:

@@ -11,6 +11,7 @@ from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.training.experiment import Batch
 from nfml_jax.training.randomness import row_keys
 from nfml_jax.training.sharding import (
     BY_NAME,
@@ -69,21 +70,21 @@ def make_step(
     average_decay: float = 0.0,
     accumulate: int = 1,
 ) -> Callable:
-    """One optimiser step as one device sees it.
+    """Return one optimizer step as one device sees it.
 
-    `loss(params, collections, (batch, keys), step) -> (scalar, (collections, metrics))`
-    is the experiment's; see `nfml_jax.training.experiment`. The returned
-    `step(state, batch, rows) -> (state, metrics)` takes the device's share of the batch
-    and its rows' places in the global batch. Metrics are means over all devices; the
-    gradient norm is given for each top-level part of the parameters, so that a
-    divergence can be traced to where it began.
+    `loss(params, collections, batch, step) -> (scalar, (collections, metrics))` is
+    `nfml_jax.training.experiment.Experiment.loss`. The returned
+    `step(state, data, rows) -> (state, metrics)` takes the device's share of the data
+    and its rows' places in the global batch. Metrics are means over all devices. The
+    gradient norm is logged for each top-level part of the parameters, which shows
+    where a divergence began.
     """
     differentiate = value_and_grad(loss, accumulate=accumulate)
 
-    def step(state, batch, rows):
-        keys = row_keys(key, state.step, rows)
+    def step(state, data, rows):
+        batch = Batch(data, row_keys(key, state.step, rows))
         value, collections, metrics, grads = differentiate(
-            state.params, state.collections, (batch, keys), state.step
+            state.params, state.collections, batch, state.step
         )
         updates, optimizer_state = optimizer.update(
             grads, state.optimizer, state.params
@@ -142,8 +143,8 @@ def make_steps(step: Callable, take: Callable, most: int) -> Callable:
         # Compiled as one with its caller; jit only so that it is traced once.
         @jax.jit
         def one(state):
-            batch, rows = take(resident, chunk, state.step)
-            return step(state, batch, rows)
+            data, rows = take(resident, chunk, state.step)
+            return step(state, data, rows)
 
         shapes = jax.eval_shape(one, state)[1]
         metrics = jax.tree.map(lambda s: jnp.zeros((most, *s.shape), s.dtype), shapes)

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.samplers import Sampler
 from nfml_jax.errors import UserError
-from nfml_jax.training.feeds import rows_of, sampler_of
+from nfml_jax.training.feeds import Feed, rows_of, sampler_of
 from nfml_jax.training.processes import own_devices
 from nfml_jax.training.sharding import AXIS
 
@@ -25,7 +25,7 @@ EXAMPLES = 2**22
 THREADS = 16
 
 
-class StreamedFeed:
+class StreamedFeed(Feed):
     """The batches that `nfml_jax.training.feeds.ResidentFeed` gives, in its order.
 
     `arrays` is a pytree of what has rows, such as `nfml_jax.data.stored.StoredImages`;
@@ -34,7 +34,7 @@ class StreamedFeed:
     its own rows alone; `workers` processes of its own may do it, or 0: threads.
     """
 
-    resident = None
+    joins = False  # it reads one order of examples
     # How a chunk lies on the devices: its first step, and batches split by rows.
     spec = (P(), P(None, AXIS))
 
@@ -70,12 +70,6 @@ class StreamedFeed:
         self.window = min(ahead, max(1, CHUNK_BYTES // batch_bytes))
         self._chunk: tuple[int, PyTree] = -1, None
         self._batches, self._next = iter(()), -1
-
-    def together(self, keys):
-        raise UserError(
-            "data.stream reads one order of examples at a time; run the sweep with "
-            "--vmap=off."
-        )
 
     def chunk(self, step: int) -> tuple[np.int32, PyTree]:
         """What dispatches within the `window` of `step` need; waits for it."""

@@ -19,7 +19,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.results import read_run, unfinished
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.loop import to_the_end
+from nfml_jax.training.loop import train_to_the_end
 from nfml_jax.training.rates import Clock
 from nfml_jax.training.run import Run
 from nfml_jax.training.run_directory import LOG, RunDirectory
@@ -52,6 +52,7 @@ class Group:
     ):
         self._first, self._side_by_side = setups[0], side_by_side
         self.schedule, self.settings = self._first.schedule, self._first.settings
+        self.mesh = self._first.mesh
         keys = jnp.stack([setup.order_key() for setup in setups])
         self._feed = self._first.feed.together(keys)
         numbers = [numbers_of(setup.config, names) for setup in setups]
@@ -128,8 +129,8 @@ def _may_join(setup: Setup) -> bool:
 
     And no device has a share of a parameter: it would divide the axis of the runs.
     """
-    together = hasattr(setup.experiment, "with_config"), hasattr(setup.feed, "together")
-    return all(together) and not setup.is_split
+    same = setup.experiment.with_config(setup.config)
+    return same is not None and setup.feed.joins and not setup.is_split
 
 
 def _any_setup(make_experiment, trials, devices) -> Setup:
@@ -161,9 +162,10 @@ def _run_together(setup, trials, paths, side_by_side) -> None:
                 own = programs.of(numbers_of(trial.config, names))
                 own = setup.with_config(trial.config, own)
                 directory.begin()
-                run = Run(own, directory, terminal, interrupts, clock, about)
+                run, state = Run.open(
+                    own, directory, terminal, interrupts, clock, about
+                )
                 opened.enter_context(run)
-                state = run.restore(own.state())
             except UserError as mistake:
                 terminal.warning(str(mistake))
                 directory.status("failed", error=str(mistake))
@@ -176,7 +178,7 @@ def _run_together(setup, trials, paths, side_by_side) -> None:
             group = Group(setups, names, side_by_side=side_by_side)
             state = group.state(states)
             del members, states  # a group's memory is needed once
-            to_the_end(group, runs, state, interrupts, clock)
+            train_to_the_end(group, runs, state, interrupts, clock)
 
 
 def _record(trial, path) -> dict:

@@ -11,6 +11,7 @@ from nfml_jax.variational.annealing import (
 from nfml_jax.variational.energies import ENERGIES, SQUARE, Energy
 from nfml_jax.variational.objectives import (
     OBJECTIVES,
+    WHOLE_BATCH,
     Approximation,
     alpha_divergence,
     approximation_of,
@@ -27,6 +28,7 @@ __all__ = [
     "ENERGIES",
     "OBJECTIVES",
     "SQUARE",
+    "WHOLE_BATCH",
     "Approximation",
     "Energy",
     "alpha_divergence",

@@ -157,6 +157,10 @@ OBJECTIVES = {
 }
 
 
+WHOLE_BATCH = ("forward_kl", "alpha_divergence")
+"""The objectives that normalize importance weights over all draws of a batch."""
+
+
 def make_objective(
     name: str, *, alpha: float = 0.5, axis_name: str | None = None
 ) -> Callable:

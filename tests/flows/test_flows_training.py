@@ -23,8 +23,8 @@ def test_a_step_can_be_traced(recipe):
     flow = flows.make_flow(recipe, D, layers=2, context_dim=C)
     optimizer, key = optax.adam(1e-3), jax.random.key(0)
 
-    def loss(params, collections, batch_and_keys, step):
-        (x, context), keys = batch_and_keys
+    def loss(params, collections, batch, step):
+        (x, context), keys = batch
         variables = {"params": params, **collections}
         rngs = {"log_det": keys[0]}
         log_prob = flow.apply(variables, x, context, rngs=rngs)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nfml_jax.training.experiment import Report
+from nfml_jax.training.experiment import Experiment, Report
 
 
 def config(**changes):
@@ -50,7 +50,7 @@ def config(**changes):
     return settings
 
 
-class Regression:
+class Regression(Experiment):
     """y = x·w with random noise on x; a running mean of x, and a constant permutation.
 
     In its validation number `signal_at` it sends its process the signal `how`; from
@@ -88,11 +88,10 @@ class Regression:
             "constants": {"order": jnp.array([2, 0, 1])},
         }
 
-    def loss(self, params, collections, batch_and_keys, step):
-        batch, keys = batch_and_keys
-        noise = jax.vmap(lambda key: jax.random.normal(key, (3,)))(keys)
-        x = batch["x"] + 0.1 * noise
-        error = _predict({"params": params, **collections}, x) - batch["y"]
+    def loss(self, params, collections, batch, step):
+        noise = jax.vmap(lambda key: jax.random.normal(key, (3,)))(batch.keys)
+        x = batch.data["x"] + 0.1 * noise
+        error = _predict({"params": params, **collections}, x) - batch.data["y"]
         if self.nan_from is not None:
             error = error * jnp.where(step >= self.nan_from, jnp.nan, 1.0)
         mean = 0.9 * collections["statistics"]["mean"] + 0.1 * x.mean(0)

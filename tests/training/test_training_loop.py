@@ -367,3 +367,14 @@ def test_a_device_that_the_environment_hides(tmp_path, monkeypatch, platform):
     monkeypatch.setattr(jax, "devices", devices)
     with pytest.raises(UserError, match="JAX_PLATFORMS = 'cuda'; unset it"):
         run(tmp_path, platform=platform)
+
+
+def test_a_loss_of_the_whole_batch_is_not_taken_in_parts(tmp_path):
+    class Compared(Regression):
+        whole_batch = True
+
+    changes = {"train__accumulate": 2, "train__total": "2 steps"}
+    with pytest.raises(UserError, match="accumulate = 2 would train another"):
+        run(tmp_path / "refused", Compared, **changes)
+    assert not (tmp_path / "refused").exists()
+    assert run(tmp_path / "taken", **changes).status == "done"

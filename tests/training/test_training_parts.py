@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from nfml_jax import flows
 from nfml_jax.errors import UserError
 from nfml_jax.training import pace
 from nfml_jax.training.durations import Schedule, to_steps
@@ -150,6 +151,24 @@ def test_the_head_has_a_rate_of_its_own_and_biases_do_not_decay():
     np.testing.assert_allclose(updates["head"]["weights"], -0.5)
 
 
+def test_biases_and_scales_of_stacked_layers_do_not_decay():
+    flow = flows.maf(event_dim=3, layers=2, hidden=(4,))
+    variables = flow.init(jax.random.key(0), jnp.zeros((2, 3)))
+    params = jax.tree.map(jnp.ones_like, variables["params"])
+    schedule = make_schedule("constant", 1.0, steps=10)
+    optimizer = make_optimizer(schedule, name="sgd", weight_decay=0.5)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    decayed = {}
+    for path, update in jax.tree_util.tree_leaves_with_path(updates):
+        decayed.setdefault(path[-1].key.split("_")[0], set()).update(
+            np.unique(update).tolist()
+        )
+    assert decayed.pop("kernel") == {-0.5}
+    assert decayed and set.union(*decayed.values()) == {0.0}
+    assert min(b.ndim for b in jax.tree.leaves(params)) == 2  # stacked biases
+
+
 def test_clipping_bounds_the_gradient():
     optimizer = make_optimizer(
         make_schedule("constant", 1.0, steps=1), name="sgd", clip_norm=2.0
@@ -220,9 +239,9 @@ def test_the_average_of_constant_parameters_is_they_and_one_program_serves_all()
     optimizer = make_optimizer(make_schedule("constant", 0.1, steps=100), name="sgd")
     traces = []
 
-    def loss(params, collections, batch_and_keys, step):
+    def loss(params, collections, batch, step):
         traces.append(step)
-        (x,), _ = batch_and_keys
+        (x,) = batch.data
         return (params["w"] * 0 * x).mean(), (collections, {})
 
     mesh = make_mesh(jax.devices()[:1])

@@ -136,12 +136,11 @@ def test_without_data_a_run_on_one_device_is_the_run_on_two(tmp_path):
             self.x, self.y = self.train_arrays.values()
             self.train_arrays = None
 
-        def loss(self, params, collections, batch_and_keys, step):
-            batch, keys = batch_and_keys
-            assert batch is None
-            rows = jax.vmap(lambda key: jax.random.randint(key, (), 0, 50))(keys)
+        def loss(self, params, collections, batch, step):
+            assert batch.data is None
+            rows = jax.vmap(lambda key: jax.random.randint(key, (), 0, 50))(batch.keys)
             drawn = {"x": jnp.take(self.x, rows, 0), "y": jnp.take(self.y, rows, 0)}
-            return super().loss(params, collections, (drawn, keys), step)
+            return super().loss(params, collections, batch._replace(data=drawn), step)
 
         def validate(self, variables, apply):
             return Report()

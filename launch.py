@@ -74,6 +74,12 @@ SLURM = flags.DEFINE_list(
 PROFILE = flags.DEFINE_string(
     "profile", None, "START:STOP, the steps to trace for TensorBoard and Perfetto."
 )
+REPLAY = flags.DEFINE_integer(
+    "replay",
+    None,
+    "Make this step of the run in --workdir again, operation by operation, and name "
+    "the first module whose output is not finite.",
+)
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
@@ -98,6 +104,8 @@ def main(argv) -> int:
         )
     if SWEEP.value:
         return sweep(CONFIG.value.to_dict(), SWEEP.value)
+    if REPLAY.value is not None:
+        return replay(CONFIG.value.to_dict(), REPLAY.value)
     if DISTRIBUTED.value:
         guard()
     terminal = start()
@@ -118,6 +126,23 @@ def main(argv) -> int:
         profile=span,
     )
     return EXIT_CODES[outcome.status]
+
+
+def replay(config: dict, step: int) -> int:
+    """Replay a step; exit code 3 if something in it is not finite."""
+    for flag in ("distributed", "profile"):
+        if flags.FLAGS[flag].value:
+            raise UserError(f"--{flag} and --replay don't go together; leave one out.")
+    if not WORKDIR.value:
+        raise UserError("--replay needs --workdir=FOLDER, the run directory.")
+    terminal = start()
+    from experiments import make_experiment
+    from nfml_jax.training import replay as module
+
+    found = module.replay(
+        make_experiment, config, WORKDIR.value, step, terminal=terminal
+    )
+    return EXIT_CODES["diverged" if found.findings else "done"]
 
 
 def join() -> None:

@@ -101,17 +101,22 @@ class Checkpoints:
         )
 
     def restore(
-        self, like: TrainState, check: Callable[[dict], None] = lambda meta: None
+        self,
+        like: TrainState,
+        check: Callable[[dict], None] = lambda meta: None,
+        until: int | None = None,
     ) -> tuple[TrainState, dict] | None:
-        """The newest whole state, shaped and placed as `like`, and its meta.
+        """Return the newest intact state, shaped and placed as `like`, and its meta.
 
         `check` is called with the meta before the state is read, and may refuse it.
-        None if there is no checkpoint. Damaged ones are moved to `damaged/` beside the
-        checkpoints, with a warning, once an older one was found whole. UserError if
-        none is, or if the checkpoint is of another model than `like`.
+        With `until`, checkpoints of later steps are not looked at. None if there is no
+        checkpoint. Damaged ones are moved to `damaged/` beside the checkpoints, with a
+        warning, once an older intact one was found. UserError if none is intact, or if
+        the checkpoint is of another model than `like`.
         """
+        steps = [s for s in self.all_steps() if until is None or s <= until]
         found, damaged = self._newest_whole(
-            self.all_steps(), lambda step: self._restore_state(step, like, check)
+            steps, lambda step: self._restore_state(step, like, check)
         )
         for step, reason in damaged.items():
             warnings.warn(

@@ -35,7 +35,8 @@ def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
     )
     return (
         f"The run diverged at step {divergence.step:,}: {divergence}; the learning "
-        f"rate was {rate:.3g}, and {last}."
+        f"rate was {rate:.3g}, and {last}. The same command with this --workdir and "
+        f"--replay={divergence.step} names the operation."
     )
 
 

@@ -122,6 +122,10 @@ class Setup:
         """The key of the order in which examples come."""
         return self._purpose("order")
 
+    def loss_key(self) -> jax.Array:
+        """The key of what the loss draws."""
+        return self._purpose("loss")
+
     def state(self) -> TrainState:
         """The state at step 0, placed on the devices."""
         average = self.settings["average_decay"] > 0
@@ -137,7 +141,7 @@ class Setup:
         step = make_step(
             self.experiment.loss,
             self.optimizer,
-            key=self._purpose("loss"),
+            key=self.loss_key(),
             average_decay=self.settings["average_decay"],
             accumulate=self.settings["accumulate"],
         )

@@ -373,7 +373,7 @@ def test_a_loss_of_the_whole_batch_is_not_taken_in_parts(tmp_path):
     class Compared(Regression):
         whole_batch = True
 
-    changes = {"train__accumulate": 2, "train__total": "2 steps"}
+    changes = {"train__accumulate": 2, "train__total": "4 steps"}
     with pytest.raises(UserError, match="accumulate = 2 would train another"):
         run(tmp_path / "refused", Compared, **changes)
     assert not (tmp_path / "refused").exists()

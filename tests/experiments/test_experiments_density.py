@@ -17,6 +17,7 @@ from configs import coupling_circles
 from experiments import make_experiment
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
+from nfml_jax.training.experiment import Batch
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
 
@@ -84,8 +85,9 @@ def test_every_config_makes_a_run_that_can_take_a_step(name, files, monkeypatch)
     setup = Setup(make_experiment, config.to_dict(), jax.devices()[:1])
     experiment, key = setup.experiment, jax.random.key(0)
     variables = dict(jax.eval_shape(experiment.init, key))
-    batch = jax.tree.map(lambda rows: jnp.asarray(rows[:4]), experiment.train_arrays)
-    arguments = variables.pop("params"), variables, (batch, jax.random.split(key, 4)), 0
+    rows = jax.tree.map(lambda rows: jnp.asarray(rows[:4]), experiment.train_arrays)
+    batch = Batch(rows, jax.random.split(key, 4))
+    arguments = variables.pop("params"), variables, batch, 0
     loss, _ = jax.eval_shape(experiment.loss, *arguments)
     assert loss.shape == () and experiment.describe()
     # The config itself asks for what its smoke run leaves out.
@@ -110,7 +112,9 @@ def test_a_base_is_given_what_it_learns_by(files):
     variables["acceptance"] = {"base": {"rate": jnp.float32(0.2)}}
     batch = jax.tree.map(lambda rows: rows[:32], experiment.train_arrays)
     keys = jax.random.split(jax.random.key(1), 32)
-    loss, (changed, _) = jax.jit(experiment.loss)(params, variables, (batch, keys), 0)
+    loss, (changed, _) = jax.jit(experiment.loss)(
+        params, variables, Batch(batch, keys), 0
+    )
     assert np.isfinite(loss) and changed.keys() == variables.keys()
     # Half of the draws are kept at first, and the running rate goes there.
     assert 0.2 < changed["acceptance"]["base"]["rate"] < 0.5

@@ -15,6 +15,7 @@ from nfml_jax.bijectors import Affine, Elementwise
 from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow
 from nfml_jax.flows.bases import Normal
+from nfml_jax.training.experiment import Batch
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import AXIS
@@ -43,7 +44,7 @@ def test_every_config_makes_a_flow_that_draws_and_has_a_density(name):
     def everything(key, keys):
         variables = experiment.init(key)
         collections = {k: v for k, v in variables.items() if k != "params"}
-        loss = experiment.loss(variables["params"], collections, (None, keys), 0)
+        loss = experiment.loss(variables["params"], collections, Batch(None, keys), 0)
         x, log_q = experiment.q.sample_and_log_prob(variables, keys, len(keys))
         return loss[0], x, log_q, experiment.q.log_prob(variables, x)
 
@@ -132,7 +133,7 @@ def test_every_objective_anneals(name):
     @partial(jax.vmap, in_axes=(None, None), axis_name=AXIS, axis_size=1)
     @partial(jax.value_and_grad, has_aux=True)
     def loss(params, step):
-        return experiment.loss(params, {}, (None, keys), step)
+        return experiment.loss(params, {}, Batch(None, keys), step)
 
     for step, beta in ((0, 0.01), (5, 0.505), (10, 1), (99, 1)):
         (value, (_, metrics)), gradient = loss(params, step)

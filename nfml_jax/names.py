@@ -8,14 +8,22 @@ from nfml_jax.errors import UserError
 
 T = TypeVar("T")
 
+# Of more known names than `MANY`, an error lists `LISTED`.
+MANY, LISTED = 100, 20
+
 
 def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
-    """`table[name]`, or a sentence that lists the known names and the nearest one."""
+    """Return `table[name]`, or raise a sentence that lists the known names.
+
+    The nearest one is named first; of very many, some are listed.
+    """
     if isinstance(name, str) and name in table:
         return table[name]
+    known = sorted(table)
+    more = f" and {len(known) - LISTED:,} more" if len(known) > MANY else ""
     raise UserError(
-        f"{kind} {name!r} is not known{did_you_mean(name, table)}; "
-        f"known are: {', '.join(sorted(table))}."
+        f"{kind} {name!r} is not known{did_you_mean(name, table)}; known are: "
+        f"{', '.join(known[:LISTED] if more else known)}{more}."
     )
 
 

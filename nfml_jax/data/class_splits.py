@@ -102,8 +102,8 @@ def chosen_classes(
     """Return the numbers of the classes to train on, and of those held out.
 
     `classes` are names; () stands for all but those held out. `held_out` are names, or
-    a fraction of the classes, a float, which is drawn by `seed`. `what` is the name of
-    the set.
+    a fraction of the classes, a float, which is drawn by `seed`. A command line may
+    give several names as one text with commas. `what` is the name of the set.
 
     Raises UserError for a class that isn't known, or is to be both, and where fewer
     than two are left to train on.
@@ -111,8 +111,7 @@ def chosen_classes(
     known = {readable(name): number for number, name in enumerate(names)}
 
     def numbers(given):
-        given = [given] if isinstance(given, str) and given in known else given
-        return [look_up(known, readable(str(n)), f"class of {what}") for n in given]
+        return [look_up(known, n, f"class of {what}") for n in _names(given, known)]
 
     trained = numbers(classes)
     if (share := _share(held_out)) is None:
@@ -136,6 +135,15 @@ def chosen_classes(
             f"{len(known)} classes of {what} to train on; leave two or more."
         )
     return np.unique(trained).astype(int), np.unique(tested).astype(int)
+
+
+def _names(given, known) -> list[str]:
+    """Return names one by one; a text is one of them, or several between commas."""
+    if isinstance(given, str):
+        given = [given] if given in known or "," in given else given
+    texts = [readable(str(text)) for text in given]
+    parted = [[text] if text in known else text.split(",") for text in texts]
+    return [name.strip() for names in parted for name in names]
 
 
 def in_words(names: Sequence[str], trained, tested) -> str:

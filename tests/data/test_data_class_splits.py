@@ -1,5 +1,7 @@
 """Classes to train on and classes held out are told apart in every part of a set."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -86,6 +88,21 @@ def test_images_that_a_choice_leaves_unused_are_counted():
     assert list(chosen.unread.summary().values()) == [*unused]
     assert not LOADED.unread.counts
     assert not choose_classes(LOADED, "fb", ()).unread.counts
+
+
+def test_one_text_may_hold_several_names():
+    loaded = replace(LOADED, class_names=("a", "b,c", "d e", "f", "g", "h"))
+    for given in ("f,d e", ("f, d e",), ("f", "d e")):
+        assert choose_classes(loaded, (), given).unseen == ("d e", "f")
+    for given in ("b,c", ("b,c",), ("b,c", "f")):
+        assert "b,c" in choose_classes(loaded, (), given).unseen
+
+
+def test_an_unknown_class_of_very_many_lists_some_of_them():
+    loaded = replace(LOADED, class_names=tuple(f"n{i:05}" for i in range(6000)))
+    with pytest.raises(UserError, match="n00019 and 5,980 more") as error:
+        choose_classes(loaded, (), ("n0001",))
+    assert "did you mean" in str(error.value) and len(str(error.value)) < 400
 
 
 def test_a_fraction_of_the_classes_is_drawn_to_be_held_out():

@@ -76,6 +76,13 @@ COMMANDS = {
     "python launch.py --config=configs/arcface_fashion.py": MARGIN,
     "python launch.py --config=configs/mnist_2d/cosface.py": Smoke(),
     FOLDER: Smoke(),
+    f"{FOLDER} --config.data.held_out=0.2": InTheSuite(
+        "data/test_data_image_folder.py"
+        "::test_all_images_of_the_classes_held_out_are_tested_on"
+    ),
+    f"{FOLDER} --config.data.labels=labels.csv": InTheSuite(
+        "data/test_data_label_table.py::test_labels_are_read_by_the_names_of_columns"
+    ),
     f"{FOLDER} --config.data.stream=True": InTheSuite(
         "training/test_training_streams.py::test_streamed_batches_are_those_in_memory"
     ),

@@ -1,11 +1,11 @@
 """What experiments on labelled images share: how their embeddings are evaluated."""
 
 import copy
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
-from experiments import one_shot
+from experiments import beside, one_shot
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
@@ -69,6 +69,11 @@ class EmbeddingExperiment(Experiment):
         """Scores [N, C] of embeddings [N, D], given the classes' centres."""
         raise NotImplementedError
 
+    @cached_property
+    def _beside(self) -> dict[str, float]:
+        """The metrics of the baselines, which are those of the images alone."""
+        return beside.metrics(self.images, self.config, self._unmeasured)
+
     def describe(self) -> dict[str, str]:
         encoder = self.config["encoder"]
         return self.images.header() | {
@@ -118,6 +123,8 @@ class EmbeddingExperiment(Experiment):
             embed = partial(apply, self._embed, variables)
             found = one_shot.accuracies(self.config, embed, embeddings, test.labels)
             report.metrics |= under("one_shot", found)
+        if self.config.get("baselines", True):
+            report.metrics |= self._beside
         report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:
             known = None if self.images.open_set else centres

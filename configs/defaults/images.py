@@ -24,6 +24,7 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "held_out": (),  # names of those to test on instead, or a fraction
                 "without": "",  # a file of `python -m nfml_jax.outliers`
             },
+            "baselines": True,  # pixels, PCA and LDA, measured on the same test
             "augment": {  # each image anew at every step
                 "shift": 2.0,  # up to so many pixels along either axis
                 "rotate": 10.0,  # degrees

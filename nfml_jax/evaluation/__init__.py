@@ -14,6 +14,7 @@
 | `one_shot` | N-way K-shot episodes, given runs | embeddings |
 | `geometry` | angles, alignment, uniformity, hubness, spectrum | embeddings |
 | `density` | likelihoods, two-sample tests, coverage | densities and samples |
+| `baselines` | pixels, whitened PCA and LDA as embeddings | images |
 | `anomaly` | AUROC of strangers, and plain detectors | scores, or rows |
 | `calibration` | log-loss, calibration error | probabilities of classes |
 

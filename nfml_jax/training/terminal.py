@@ -83,10 +83,19 @@ class Terminal:
         )
 
     def summary(self, title: str, rows: dict[str, float | str]):
-        """The final metrics, each in its unit."""
+        """Show the final metrics, each in its unit, with those of baselines beside.
+
+        A baseline's metric is named like the model's, after the baseline's name and a
+        slash: "pca/test/accuracy" is shown in the row of "test/accuracy".
+        """
         self._print()
         self._print(Text(title, "bold"))
-        self._rows({name: format_metric(name, value) for name, value in rows.items()})
+        shown = {name: format_metric(name, value) for name, value in rows.items()}
+        for name in rows:
+            section, _, compared = name.partition("/")
+            if compared in shown:
+                shown[compared] += f"   {section} {shown.pop(name)}"
+        self._rows(shown)
 
     def results(self, paths: dict[str, Path]):
         """Where the results are, and how to look at them."""

@@ -1,0 +1,110 @@
+"""Embeddings that need no network: pixels, whitened PCA, and LDA.
+
+What a network learns is worth what it gains over these, measured alike on the same
+test. Each is a function of images that embeds them; PCA and LDA are fit on training
+images only. The cost is bounded: images are averaged over blocks of pixels until at
+most `VALUES` numbers of each remain, and at most `ROWS` training images are used.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nfml_jax.evaluation.arrays import check_labels, unit
+
+VALUES = 784
+"""Numbers of an image, at most: pixels times channels after averaging."""
+
+ROWS = 4_000
+"""Training images used, at most."""
+
+COMPONENTS = 128
+"""Principal components and discriminants, at most."""
+
+CHUNK = 1024
+FAINT = 1e-6
+SHRINKAGE = 0.01
+
+Embed = Callable[[np.ndarray], np.ndarray]
+
+
+def pixels(images) -> np.ndarray:
+    """Return the pixels of images uint8 [N, H, W, C] as unit rows [N, P], P ≤ VALUES.
+
+    Images of more than `VALUES` numbers are averaged over equal blocks first.
+    """
+    _, height, width, channels = images.shape
+    side = 1
+    while -(-height // side) * -(-width // side) * channels > VALUES:
+        side += 1
+    rows = [
+        _averaged(np.asarray(images[i : i + CHUNK]), side)
+        for i in range(0, len(images), CHUNK)
+    ]
+    return unit(np.concatenate(rows))
+
+
+def _averaged(images, side) -> np.ndarray:
+    _, height, width, _ = images.shape
+    pad = [(0, 0), (0, -height % side), (0, -width % side), (0, 0)]
+    x = np.pad(images, pad, mode="edge").astype(np.float32) / 255
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // side, side, width // side, side, channels)
+    return x.mean(axis=(2, 4)).reshape(n, -1)
+
+
+def fit(images, labels) -> dict[str, Embed]:
+    """Return the baselines by name, fit on images [N, H, W, C] with labels [N].
+
+    Each is a function of images that returns embeddings `[M, D]` to be compared by
+    their cosine. "pca" and "lda" are left out where the images don't vary, and "lda"
+    where no class has two of them.
+    """
+    labels = check_labels(labels, len(images))
+    found = {"pixels": pixels}
+    x = pixels(images).astype(np.float64)
+    mean = x.mean(axis=0)
+    whiten = _whitening(x - mean)
+    if not whiten.shape[1]:
+        return found
+    found["pca"] = lambda images: ((pixels(images) - mean) @ whiten).astype(np.float32)
+    _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if 1 < len(sizes) < len(labels):
+        discriminate = whiten @ _discriminants((x - mean) @ whiten, number, sizes)
+        found["lda"] = lambda images: ((pixels(images) - mean) @ discriminate).astype(
+            np.float32
+        )
+    return found
+
+
+def _whitening(centered) -> np.ndarray:
+    """Return axes [P, K] on which centered rows [N, P] have unit variance.
+
+    They are the first `COMPONENTS` principal ones, or a half of the rows if that is
+    less: the last ones of few rows are noise.
+    """
+    values, axes = np.linalg.eigh(centered.T @ centered / len(centered))
+    order = np.argsort(values)[::-1][: min(COMPONENTS, max(1, len(centered) // 2))]
+    values, axes = values[order], axes[:, order]
+    varies = values > max(FAINT * values[:1].sum(), FAINT**2)
+    return axes[:, varies] / np.sqrt(values[varies])
+
+
+def _discriminants(rows, number, sizes) -> np.ndarray:
+    """Return Fisher's axes [K, C - 1] of whitened rows [N, K] in classes `number`.
+
+    The scatter within classes has unit size along each, and is shrunk a little to the
+    identity, since classes may have few rows.
+    """
+    sums = np.zeros((len(sizes), rows.shape[1]))
+    np.add.at(sums, number, rows)
+    means = sums / sizes[:, None]
+    inner = rows - means[number]
+    within = inner.T @ inner / len(rows)
+    size = np.trace(within) / len(within)
+    within += (SHRINKAGE * size + FAINT) * np.eye(len(within))
+    values, axes = np.linalg.eigh(within)
+    root = axes / np.sqrt(np.maximum(values, FAINT))
+    between = (means * np.sqrt(sizes / len(rows))[:, None]) @ root
+    _, _, directions = np.linalg.svd(between, full_matrices=False)
+    return root @ directions[: len(sizes) - 1].T

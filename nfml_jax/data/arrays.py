@@ -309,7 +309,8 @@ def set_aside(train: Split, validation: float, seed: int):
 
     `validation` is a fraction below 1, or a count from 1 up; 0 sets nothing aside. A
     class's only training image stays where it is. Where a stratified part would have no
-    two images of one class, it is made of pairs from fewer classes.
+    two images of one class, it is made of pairs from fewer classes: of two at least, if
+    it is a fraction.
     """
     count = validation_count(train, validation)
     if not count:
@@ -317,7 +318,8 @@ def set_aside(train: Split, validation: float, seed: int):
     chosen, rest = stratified(train.labels, count, seed)
     rest, chosen = with_every_class(train.labels, rest, chosen)
     if len(np.unique(train.labels[chosen])) == len(chosen):
-        paired = _paired(train.labels, count, seed)
+        least = 4 if validation < 1 else 0
+        paired = _paired(train.labels, max(count, least), seed)
         if len(paired):
             chosen = paired
             rest = np.setdiff1d(np.arange(len(train)), chosen)

@@ -262,6 +262,8 @@ def _members(archive: zipfile.ZipFile, unread: Unread) -> _Packed:
         parts = member_parts(name)
         if not parts:
             continue
+        if entry.flag_bits & 1:
+            raise RuntimeError("it is protected by a password, so unpack it first")
         leaf = entry
         if name.endswith("/"):
             leaf = None

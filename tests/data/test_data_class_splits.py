@@ -166,6 +166,9 @@ def test_a_small_validation_part_has_pairs():
         )
         both = np.r_[rest.images.ravel(), aside.images.ravel()]
         np.testing.assert_array_equal(np.sort(both), np.arange(300))
+    rest, aside = set_aside(train.take(labels < 3), 0.05, 0)
+    np.testing.assert_array_equal(np.unique(aside.labels, return_counts=True)[1], 2)
+    assert (len(rest), len(aside)) == (26, 4)
     alone = Split(train.images[::10], labels[::10])
     assert set_aside(alone, 5, 0)[1] is None
 

@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from nfml_jax.data.trees import open_tree
+from nfml_jax.errors import UserError
 
 WANTED = ["cat/0.png", "cat/1.png", "dog/0.png"]
 
@@ -132,3 +133,13 @@ def test_of_members_of_one_name_the_last_counts(tmp_path):
     files, unread = listed(zip_of(tmp_path / "a.zip", ["a/0.png", "./a/0.png"]))
     assert files == {"a/0.png": b"./a/0.png"}
     assert sum(unread.values()) == 1
+
+
+def test_a_zip_with_a_password_is_refused(tmp_path):
+    path = zip_of(tmp_path / "a.zip", WANTED[:1])
+    content = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + place] |= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="protected by a password"):
+        listed(path)

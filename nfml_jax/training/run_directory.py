@@ -16,6 +16,7 @@ import filelock
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
+from nfml_jax.training.migrations import up_to_date
 from nfml_jax.training.run_files import (
     read_config,
     read_result,
@@ -81,7 +82,9 @@ class RunDirectory:
         trained = finished is not None or any(
             folder.name.isdigit() for folder in self.path.glob("checkpoints/*")
         )
-        if trained and earlier not in (None, self._config):
+        if earlier is not None:
+            earlier = up_to_date(earlier)
+        if trained and earlier not in (None, up_to_date(self._config)):
             raise UserError(
                 f"{self.path} holds a run of another config; these fields differ: "
                 f"{differences(earlier, self._config)}. Give another --workdir, or the "

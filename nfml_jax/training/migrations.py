@@ -1,0 +1,72 @@
+"""Configs of earlier versions, brought up to date.
+
+A field that came later gets the value under which the run is the one it was; a field
+that is gone is taken out. Each change is one line in `MIGRATIONS`, the oldest first.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UCI_SETS = ("red_wine", "white_wine", "parkinsons")
+
+
+@dataclass(frozen=True)
+class Added:
+    """A field that configs have since then, with the value that changes nothing.
+
+    Only sections that a config has are filled, and only where `where` holds.
+    """
+
+    field: str
+    value: Any
+    where: Callable[[Mapping], bool] = lambda config: True
+
+    def __call__(self, config: dict) -> None:
+        """Add the field to `config`, unless it is there."""
+        section, name = self.field.split(".")
+        if isinstance(config.get(section), dict) and self.where(config):
+            config[section].setdefault(name, self.value)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A field that configs no longer have, where `where` holds; it was empty."""
+
+    field: str
+    where: Callable[[Mapping], bool] = lambda config: True
+
+    def __call__(self, config: dict) -> None:
+        """Take the field out of `config`, if it is empty."""
+        section, name = self.field.split(".")
+        values = config.get(section)
+        if isinstance(values, dict) and self.where(config) and not values.get(name, 1):
+            del values[name]
+
+
+def _has_images(config: Mapping) -> bool:
+    return config.get("experiment") in ("margin", "pairs")
+
+
+def _is_uci(config: Mapping) -> bool:
+    return config["data"].get("name") in UCI_SETS
+
+
+MIGRATIONS = (
+    Added("train.patience", ""),
+    Added("data.without", "", where=_has_images),
+    *(Removed(f"data.{name}", where=_is_uci) for name in ("columns", "path")),
+)
+
+
+def up_to_date(config: Mapping) -> dict:
+    """Return a config of any earlier version with the fields of today.
+
+    >>> up_to_date({"name": "a", "train": {"total": "6 steps"}})["train"]
+    {'total': '6 steps', 'patience': ''}
+    """
+    config = copy.deepcopy(dict(config))
+    for migration in MIGRATIONS:
+        migration(config)
+    return config

@@ -6,10 +6,12 @@ it is conditioned on, such as a variational encoder's output.
 
 import math
 
+import flax.linen as nn
 import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_kind
 
 Array = jax.Array
 
@@ -21,6 +23,7 @@ def amortised(module, context, dtype, **parameters) -> dict[str, Array]:
     `conditioner`, its function of the context is added, and they are `[..., *shape]`;
     as conditioners start at zero, so `init` says where the bijector starts.
     """
+    check_kind(module, nn.Module, optional=True, conditioner=module.conditioner)
     values = {
         name: module.param(name, init, shape).astype(dtype)
         for name, (init, shape) in parameters.items()

@@ -9,8 +9,9 @@ import flax.linen as nn
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import bounded, jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms import ScalarTransform
-from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
+
+SOLVERS = "gs_jacobi", "scan", "jacobi"
 
 
 class Autoregressive(Bijector):
@@ -39,6 +40,13 @@ class Autoregressive(Bijector):
     block: int = 4
     tolerance: float = 8.0
 
+    def check_options(self):
+        check_kind(self, ScalarTransform, transform=self.transform)
+        check_kind(self, nn.Module, conditioner=self.conditioner)
+        check_choice(self, SOLVERS, solver=self.solver)
+        check_integer(self, 1, block=self.block)
+        check_number(self, 0.0, tolerance=self.tolerance)
+
     def forward_and_log_det(self, x, context=None):
         forward, _, layers = self._functions(x, context)
         y, log_slopes = forward(layers, x, x)
@@ -59,10 +67,7 @@ class Autoregressive(Bijector):
     def _functions(self, x, context):
         """The map and its inverse as pure functions, and the numbers they depend on."""
         transform, tolerance = self.transform, self.tolerance
-        if self.block < 1:
-            raise UserError(f"The block is {self.block}; it must be 1 or more.")
-        blocks = {"jacobi": None, "scan": 1, "gs_jacobi": self.block}
-        block = look_up(blocks, self.solver, "solver")
+        block = {"jacobi": None, "scan": 1, "gs_jacobi": self.block}[self.solver]
         network, layers = self.conditioner.network(x, context, transform.num_params)
 
         def forward(layers, before, x):

@@ -17,7 +17,7 @@ from nfml_jax import loops
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
-from nfml_jax.names import look_up
+from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_integer
 
 Array = jax.Array
 
@@ -51,6 +51,11 @@ class BlockAutoregressive(Bijector):
     layers: int = 1
     residual: str = "gated"
 
+    def check_options(self):
+        check_integer(self, 1, WIDEST, hidden=self.hidden)
+        check_integer(self, 1, DEEPEST, layers=self.layers)
+        check_choice(self, ("gated", "plain", "none"), residual=self.residual)
+
     def forward_and_log_det(self, x, context=None):
         y, log_slopes = _forward(self._numbers(x, context), x, x)
         return y, log_slopes.sum(-1)
@@ -81,7 +86,7 @@ class BlockAutoregressive(Bijector):
             shift = shift.reshape(*shift.shape[:-1], event_dim, sizes[1]).astype(dtype)
             groups[0] = groups[0]._replace(bias=groups[0].bias + shift)
         residuals = {"gated": None, "plain": (0.0, 0.0), "none": (-jnp.inf, 0.0)}
-        residual = look_up(residuals, self.residual, "residual")
+        residual = residuals[self.residual]
         if residual is None:
             gate = self.param("gate", nn.initializers.zeros, ())
             residual = log_sigmoid(gate), log_sigmoid(-gate)

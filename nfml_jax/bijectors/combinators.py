@@ -3,6 +3,7 @@
 import flax.linen as nn
 
 from nfml_jax.bijectors.bijector import Bijector, zero_log_det
+from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer, check_kind
 
 INTERMEDIATES = "intermediates"
 
@@ -11,6 +12,11 @@ class Chain(Bijector):
     """Bijectors one after another; `forward` applies the first one first."""
 
     bijectors: tuple[Bijector, ...]
+
+    def check_options(self):
+        check_kind(self, tuple, bijectors=self.bijectors)
+        for bijector in self.bijectors:
+            check_kind(self, Bijector, bijectors=bijector)
 
     def forward_and_log_det(self, x, context=None):
         total = zero_log_det(x)
@@ -32,6 +38,9 @@ class Inverse(Bijector):
 
     bijector: Bijector
 
+    def check_options(self):
+        check_kind(self, Bijector, bijector=self.bijector)
+
     def forward_and_log_det(self, x, context=None):
         return self.bijector.inverse_and_log_det(x, context)
 
@@ -51,6 +60,11 @@ class Stack(Bijector):
     layer: Bijector
     length: int
     remat: bool = False
+
+    def check_options(self):
+        check_kind(self, Bijector, layer=self.layer)
+        check_integer(self, 1, DEEPEST, length=self.length)
+        check_flag(self, remat=self.remat)
 
     def forward_and_log_det(self, x, context=None):
         return self._scan(x, context, inverse=False)

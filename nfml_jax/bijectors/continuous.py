@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
+from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
 
 Array = jax.Array
 
@@ -44,6 +45,13 @@ class Continuous(Bijector):
     atol: float = 1e-5
     adjoint: str = "checkpoint"
     max_steps: int = 4096
+
+    def check_options(self):
+        check_kind(self, nn.Module, net=self.net)
+        check_choice(self, SOLVERS, solver=self.solver)
+        check_choice(self, ADJOINTS, adjoint=self.adjoint)
+        check_number(self, above=0.0, rtol=self.rtol, atol=self.atol)
+        check_integer(self, 1, max_steps=self.max_steps)
 
     def forward_and_log_det(self, x, context=None):
         return self._solve(x, context, 0, 1)

@@ -13,6 +13,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.elementwise import Transformed
 from nfml_jax.bijectors.masks import halves
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_function, check_kind
 
 
 class Coupling(Transformed):
@@ -27,6 +28,11 @@ class Coupling(Transformed):
 
     mask: Callable[[int], np.ndarray] = halves
     identity: Bijector | None = None
+
+    def check_options(self):
+        super().check_options()
+        check_kind(self, Bijector, optional=True, identity=self.identity)
+        check_function(self, mask=self.mask)
 
     def forward_and_log_det(self, x, context=None):
         stay, change, join = self._split(x)
@@ -53,14 +59,15 @@ class Coupling(Transformed):
 
     def _split(self, x):
         """The coordinates that stay, those that change, and how to join them again."""
-        mask = np.asarray(self.mask(x.shape[-1]), bool)
-        if mask.shape != x.shape[-1:] or mask.all():
+        mask = np.asarray(self.mask(x.shape[-1]))
+        booleans = mask.shape == x.shape[-1:] and np.isin(mask, (0, 1)).all()
+        if not booleans or mask.all():
             raise UserError(
                 f"The coupling's mask is {mask.tolist()} for events of "
                 f"{x.shape[-1]} coordinates; expected as many booleans, at least one "
                 "of them False."
             )
-        stay, change = np.flatnonzero(mask), np.flatnonzero(~mask)
+        stay, change = np.flatnonzero(mask), np.flatnonzero(mask == 0)
         order = np.argsort(np.concatenate([stay, change]))
 
         def join(stay, change):

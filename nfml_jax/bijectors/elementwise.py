@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_kind
 
 
 class Transformed(Bijector):
@@ -13,6 +14,10 @@ class Transformed(Bijector):
 
     transform: ScalarTransform
     conditioner: nn.Module | None = None
+
+    def check_options(self):
+        check_kind(self, ScalarTransform, transform=self.transform)
+        check_kind(self, nn.Module, optional=True, conditioner=self.conditioner)
 
     @nn.compact
     def raw(self, inputs, context, coordinates, dtype):
@@ -28,6 +33,7 @@ class Transformed(Bijector):
         if inputs is None and context is None:
             raw = self.param("raw", nn.initializers.zeros, shape)
         else:
+            check_kind(self, nn.Module, conditioner=self.conditioner)
             raw = self.conditioner(inputs, context, shape[0] * shape[1])
             raw = raw.reshape(*raw.shape[:-1], *shape)
         return raw.astype(dtype)

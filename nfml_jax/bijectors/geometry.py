@@ -18,6 +18,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_kind
 from nfml_jax.ops.values import Value
 
 
@@ -50,6 +51,9 @@ class OnCircles(Value):
 
     net: nn.Module
 
+    def check_options(self):
+        check_kind(self, nn.Module, net=self.net)
+
     def __call__(self, inputs, context, features):
         if inputs is not None:
             inputs = jnp.concatenate([jnp.cos(inputs), jnp.sin(inputs)], axis=-1)
@@ -74,6 +78,11 @@ class Sphere(Bijector):
     interval: ScalarTransform = RationalQuadratic(bound=1.0, tails="box")
     circle: ScalarTransform = RationalQuadratic(bound=math.pi, tails="circular")
     conditioner: nn.Module | None = None
+
+    def check_options(self):
+        transforms = {"interval": self.interval, "circle": self.circle}
+        check_kind(self, ScalarTransform, **transforms)
+        check_kind(self, nn.Module, optional=True, conditioner=self.conditioner)
 
     def forward_and_log_det(self, x, context=None):
         return self._map(x, context, inverse=False)

@@ -21,6 +21,7 @@ from nfml_jax.bijectors.matrices import (
     unit_lower,
     unit_upper,
 )
+from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
 Array = jax.Array
 ZEROS = nn.initializers.zeros
@@ -36,6 +37,10 @@ class Linear(Bijector):
 
     conditioner: nn.Module | None = None
     max_log_scale: float = 5.0
+
+    def check_options(self):
+        check_kind(self, nn.Module, optional=True, conditioner=self.conditioner)
+        check_number(self, above=0.0, max_log_scale=self.max_log_scale)
 
     def forward_and_log_det(self, x, context=None):
         weights, log_scale, shift = self._parameters(x, context)
@@ -114,6 +119,10 @@ class QR(Linear):
 
     reflections: int | None = None
 
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, optional=True, reflections=self.reflections)
+
     def shapes(self, size):
         count = self.reflections or size + size % 2
         return {
@@ -139,6 +148,10 @@ class SVD(Linear):
 
     reflections: int | None = None
 
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, optional=True, reflections=self.reflections)
+
     def shapes(self, size):
         vectors = normal_pairs, (self.reflections or size + size % 2, size)
         return {"left": vectors, "right": vectors}
@@ -161,6 +174,10 @@ class LowRank(Linear):
     """
 
     rank: int = 4
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, rank=self.rank)
 
     def shapes(self, size):
         rank = min(self.rank, size)
@@ -203,6 +220,10 @@ class MatrixExponential(Linear):
     A is scaled so that its Frobenius norm stays under `max_log_scale`, at most 8. Only
     b follows the context.
     """
+
+    def check_options(self):
+        super().check_options()
+        check_number(self, high=8.0, max_log_scale=self.max_log_scale)
 
     def shapes(self, size):
         return {"exponent": (ZEROS, (size, size))}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
 
@@ -69,6 +70,10 @@ class BatchNorm(Bijector):
     momentum: float = 0.99
     epsilon: float = 1e-5
     axis_name: str | None = None
+
+    def check_options(self):
+        check_number(self, 0.0, below=1.0, momentum=self.momentum)
+        check_number(self, above=0.0, epsilon=self.epsilon)
 
     def forward_and_log_det(self, x, context=None):
         log_gain, bias, mean, variance = self._parameters(x, observe=False)

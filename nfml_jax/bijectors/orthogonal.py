@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.bijector import Bijector, zero_log_det
 from nfml_jax.bijectors.matrices import multiply, normal_pairs, reflect
+from nfml_jax.ops.checks import check_integer
 
 
 class Householder(Bijector):
@@ -20,6 +21,9 @@ class Householder(Bijector):
 
     reflections: int | None = None
     conditioner: nn.Module | None = None
+
+    def check_options(self):
+        check_integer(self, 1, optional=True, reflections=self.reflections)
 
     def forward_and_log_det(self, x, context=None):
         return self._rotate(x, context, transpose=False)

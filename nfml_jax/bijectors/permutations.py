@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector, zero_log_det
+from nfml_jax.ops.checks import check_sizes, refuse
 
 # The collection of numbers that are drawn once and never trained.
 CONSTANTS = "constants"
@@ -28,15 +29,28 @@ class Permutation(Bijector):
 
     order: tuple[int, ...] | None = None
 
+    def check_options(self):
+        if self.order is not None:
+            check_sizes(self, 0, order=self.order)
+            self._check_order(len(self.order))
+
     def forward_and_log_det(self, x, context=None):
         return x[..., self._order(x)], zero_log_det(x)
 
     def inverse_and_log_det(self, y, context=None):
         return y[..., jnp.argsort(self._order(y))], zero_log_det(y)
 
+    @nn.nowrap
+    def _check_order(self, count):
+        """Raise UserError unless the order has each of `count` coordinates once."""
+        if sorted(self.order) != list(range(count)):
+            wanted = f"each coordinate from 0 to {count - 1} once"
+            refuse(self, "order", self.order, wanted)
+
     @nn.compact
     def _order(self, x):
         if self.order is not None:
+            self._check_order(x.shape[-1])
             return jnp.asarray(self.order)
 
         def draw():

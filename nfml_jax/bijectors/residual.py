@@ -15,6 +15,7 @@ from nfml_jax import loops
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi
 from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
+from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
 Array = jax.Array
 
@@ -28,6 +29,9 @@ class Series:
     """So many terms of the series: biased, by what is left out."""
 
     terms: int = 10
+
+    def __post_init__(self):
+        check_integer(self, 1, terms=self.terms)
 
     def draw(self, key: Array) -> tuple[int, Callable[[Array], Array]]:
         """How many terms to take, and what the k-th is multiplied by."""
@@ -44,6 +48,10 @@ class Roulette:
 
     exact: int = 2
     stop: float = 0.5
+
+    def __post_init__(self):
+        check_integer(self, 0, exact=self.exact)
+        check_number(self, above=0.0, below=1.0, stop=self.stop)
 
     def draw(self, key):
         more = jax.random.geometric(key, self.stop) - 1
@@ -65,6 +73,10 @@ class Residual(Bijector):
     # Each block's own: one module in two places would be one set of weights.
     net: LipschitzMLP = field(default_factory=LipschitzMLP)
     estimator: Series | Roulette = Roulette()
+
+    def check_options(self):
+        check_kind(self, LipschitzMLP, net=self.net)
+        check_kind(self, Series | Roulette, estimator=self.estimator)
 
     def forward_and_log_det(self, x, context=None):
         layers = self.net(x.shape[-1], context, x.dtype)

@@ -9,7 +9,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
 from nfml_jax.bijectors.planar import bend, strength_above
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
-from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_choice, check_integer
 
 BASES = ("orthogonal", "householder", "triangular")
 
@@ -31,6 +31,11 @@ class Sylvester(Bijector):
     reflections: int | None = None
     conditioner: nn.Module | None = None
 
+    def check_options(self):
+        check_choice(self, BASES, basis=self.basis)
+        sizes = {"rank": self.rank, "reflections": self.reflections}
+        check_integer(self, 1, optional=True, **sizes)
+
     def forward_and_log_det(self, x, context=None):
         q, outer, inner, b, strength = self._parameters(x, context)
         at = multiply(inner, multiply(q.swapaxes(-1, -2), x)) + b
@@ -48,10 +53,6 @@ class Sylvester(Bijector):
     @nn.compact
     def _parameters(self, x, context):
         """Q, R, R̃, b, and the products R_ii R̃_ii `[..., M]`."""
-        if self.basis not in BASES:
-            raise UserError(
-                f"Sylvester has no basis {self.basis!r}; choose one of {BASES}."
-            )
         size = x.shape[-1]
         rank = min(self.rank or size, size)
         rows = {"orthogonal": rank, "householder": self.reflections or rank}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.matrices import bounded
+from nfml_jax.ops.checks import WIDEST, check_integer, check_interval, check_number
 from nfml_jax.ops.values import Value
 
 Array = jax.Array
@@ -20,6 +21,9 @@ class Normal(Value):
     """Independent standard normals."""
 
     event_dim: int
+
+    def check_options(self):
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
 
     def __call__(self, context=None):
         import distrax
@@ -34,6 +38,10 @@ class Uniform(Value):
     event_dim: int
     low: float = 0.0
     high: float = 1.0
+
+    def check_options(self):
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+        check_interval(self, low_and_high=(self.low, self.high))
 
     def __call__(self, context=None):
         import distrax
@@ -55,6 +63,10 @@ class StudentT(Value):
     df: float = 5.0
     conditioner: nn.Module | None = None
 
+    def check_options(self):
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+        check_number(self, above=0.0, df=self.df)
+
     @nn.compact
     def __call__(self, context=None):
         import distrax
@@ -72,6 +84,10 @@ class GaussianMixture(Value):
     event_dim: int
     components: int = 8
     conditioner: nn.Module | None = None
+
+    def check_options(self):
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+        check_integer(self, 1, components=self.components)
 
     @nn.compact
     def __call__(self, context=None):
@@ -99,6 +115,9 @@ class VonMises(Value):
     event_dim: int
     conditioner: nn.Module | None = None
 
+    def check_options(self):
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+
     @nn.compact
     def __call__(self, context=None):
         import distrax
@@ -116,6 +135,9 @@ class VonMisesFisher(Value):
 
     event_dim: int
     conditioner: nn.Module | None = None
+
+    def check_options(self):
+        check_integer(self, 2, WIDEST, event_dim=self.event_dim)
 
     @nn.compact
     def __call__(self, context=None):
@@ -143,6 +165,9 @@ class UniformSphere(Value):
     """Unit vectors `[D]`, uniform by area of the sphere."""
 
     event_dim: int
+
+    def check_options(self):
+        check_integer(self, 2, WIDEST, event_dim=self.event_dim)
 
     def __call__(self, context=None):
         from nfml_jax.flows import distributions

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors import Bijector
 from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
+from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, refuse
 from nfml_jax.ops.events import floating, together
 
 if TYPE_CHECKING:
@@ -39,6 +40,16 @@ class Flow(Compiled):
     context_dim: int = 0
 
     static: ClassVar = ("shape",)
+
+    def check_options(self):
+        check_kind(self, Bijector, bijector=self.bijector)
+        check_kind(self, nn.Module, base=self.base)
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+        check_integer(self, 0, WIDEST, context_dim=self.context_dim)
+        of_base = getattr(self.base, "event_dim", self.event_dim)
+        if of_base != self.event_dim:
+            wanted = f"the event_dim of the base, {of_base}"
+            refuse(self, "event_dim", self.event_dim, wanted)
 
     @compiled
     def log_prob(self, x: Array, context: Array | None = None) -> Array:

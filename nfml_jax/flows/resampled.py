@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from nfml_jax.flows.bases import Normal
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, check_number
 from nfml_jax.ops.values import Value
 
 Array = jax.Array
@@ -37,6 +38,13 @@ class Resampled(Value):
     truncation: int = 100
     samples: int = 1024
     momentum: float = 0.95
+
+    def check_options(self):
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+        check_kind(self, nn.Module, net=self.net)
+        check_kind(self, nn.Module, optional=True, proposal=self.proposal)
+        check_integer(self, 1, truncation=self.truncation, samples=self.samples)
+        check_number(self, 0.0, below=1.0, momentum=self.momentum)
 
     @nn.compact
     def __call__(self, context=None):

@@ -13,6 +13,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.ops.checks import (
+    DEEPEST,
+    WIDEST,
+    check_function,
+    check_integer,
+    check_number,
+    check_sizes,
+)
 from nfml_jax.ops.values import Value
 
 Array = jax.Array
@@ -24,6 +32,10 @@ class Conditioner(Value):
     activation: Callable[[Array], Array] = nn.relu
     dropout: float = 0.0
     dtype: Any = None
+
+    def check_options(self):
+        check_function(self, activation=self.activation)
+        check_number(self, 0.0, below=1.0, dropout=self.dropout)
 
     def drop(self, x: Array) -> Array:
         """Dropout, where a key for it is given."""
@@ -39,6 +51,10 @@ class MLP(Conditioner):
     """Dense layers of the given widths."""
 
     hidden: tuple[int, ...] = (64, 64)
+
+    def check_options(self):
+        super().check_options()
+        check_sizes(self, hidden=self.hidden)
 
     @nn.compact
     def __call__(self, inputs, context, features):
@@ -57,6 +73,11 @@ class ResidualNet(Conditioner):
 
     hidden: int = 128
     blocks: int = 2
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, WIDEST, hidden=self.hidden)
+        check_integer(self, 0, DEEPEST, blocks=self.blocks)
 
     @nn.compact
     def __call__(self, inputs, context, features):

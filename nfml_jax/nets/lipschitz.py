@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax import loops
+from nfml_jax.ops.checks import check_number, check_sizes
 from nfml_jax.ops.values import Value
 
 Array = jax.Array
@@ -27,6 +28,11 @@ class LipschitzMLP(Value):
     hidden: tuple[int, ...] = (64, 64)
     lipschitz: float = 0.97
     tolerance: float = 1e-3
+
+    def check_options(self):
+        check_sizes(self, hidden=self.hidden)
+        check_number(self, above=0.0, below=1.0, lipschitz=self.lipschitz)
+        check_number(self, above=0.0, tolerance=self.tolerance)
 
     @nn.compact
     def __call__(self, features: int, context: Array | None, dtype) -> list[dict]:

@@ -17,6 +17,14 @@ import numpy as np
 from nfml_jax.errors import UserError
 from nfml_jax.nets.conditioners import Conditioner
 from nfml_jax.nets.masked import Layer, MaskedNetwork
+from nfml_jax.ops.checks import (
+    DEEPEST,
+    WIDEST,
+    check_choice,
+    check_integer,
+    check_sizes,
+    refuse,
+)
 
 Array = jax.Array
 
@@ -36,6 +44,17 @@ class Masked(Conditioner):
     order: str | Sequence[int] = "natural"
     adjacency: np.ndarray | Sequence[Sequence[bool]] | None = None
     seed: int | None = None
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 0, optional=True, seed=self.seed)
+        if isinstance(self.order, str):
+            check_choice(self, ("natural", "reverse"), order=self.order)
+        else:
+            check_sizes(self, 0, order=self.order)
+        rows = np.array(self.adjacency if self.adjacency is not None else [[0]], object)
+        if rows.ndim != 2 or not set(rows.ravel()) <= {0, 1}:
+            refuse(self, "adjacency", self.adjacency, "a matrix of booleans")
 
     def __call__(self, x: Array, context: Array | None, num_params: int) -> Array:
         network, layers = self.network(x, context, num_params)
@@ -136,6 +155,10 @@ class MADE(Masked):
 
     hidden: tuple[int, ...] = (64, 64)
 
+    def check_options(self):
+        super().check_options()
+        check_sizes(self, least=1, hidden=self.hidden)
+
     @nn.compact
     def network(self, x, context, num_params):
         dtype = self.dtype or x.dtype
@@ -165,6 +188,11 @@ class ResMADE(Masked):
 
     hidden: int = 128
     blocks: int = 2
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, WIDEST, hidden=self.hidden)
+        check_integer(self, 0, DEEPEST, blocks=self.blocks)
 
     @nn.compact
     def network(self, x, context, num_params):

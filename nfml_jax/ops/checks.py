@@ -12,7 +12,7 @@ nfml_jax.errors.UserError: maf got layers=0; expected an integer of at least 1.
 Traceback (most recent call last):
 nfml_jax.errors.UserError: train.average_decay=2.0; expected a number in [0, 1].
 
-A `jax.Array` passes every check of a number, because a traced scalar isn't known yet.
+A traced array passes every check of a number, because its value isn't known yet.
 A bool is never taken for a number.
 """
 
@@ -51,8 +51,9 @@ def check_number(
     passes where `optional` is true. `hint` ends the sentence: a unit or a remedy.
     """
     for name, value in values.items():
-        if isinstance(value, jax.Array) or (optional and value is None):
+        if isinstance(value, jax.core.Tracer) or (optional and value is None):
             continue
+        value = _plain(value)
         inside = is_number(value) and low <= value <= high and above < value < below
         if not inside or (integral and not float(value).is_integer()):
             kind = "an integer" if integral else "a number"
@@ -74,8 +75,9 @@ def check_integer(
     A float is no integer, even if its value is integral.
     """
     for name, value in values.items():
-        if isinstance(value, jax.Array) or (optional and value is None):
+        if isinstance(value, jax.core.Tracer) or (optional and value is None):
             continue
+        value = _plain(value)
         if not (is_integer(value) and low <= value <= high):
             wanted = (
                 f" of at least {low}" if high == LARGEST else f" in [{low}, {high}]"
@@ -142,6 +144,36 @@ def check_choice(owner: Any, choices, *, optional: bool = False, **values: Any) 
             refuse(owner, name, value, f"one of {', '.join(map(repr, choices))}")
 
 
+def check_kind(owner: Any, kind: Any, *, optional: bool = False, **values: Any) -> None:
+    """Raise UserError for what is no instance of `kind`; None passes if `optional`.
+
+    `kind` is a class or a union of classes.
+    """
+    for name, value in values.items():
+        if isinstance(value, kind) or (optional and value is None):
+            continue
+        wanted = getattr(kind, "__name__", str(kind))
+        wanted = f"a {'Flax module' if wanted == 'Module' else wanted}"
+        if isinstance(value, type) and issubclass(value, kind):
+            wanted += f", such as {value.__name__}()"
+        refuse(owner, name, value, wanted)
+
+
+def check_interval(owner: Any, **values: Any) -> None:
+    """Raise UserError for what is no tuple of two finite numbers, the lower first."""
+    for name, value in values.items():
+        pair = isinstance(value, tuple) and len(value) == 2
+        if not (pair and all(map(is_number, value)) and value[0] < value[1]):
+            refuse(owner, name, value, "two finite numbers, the lower one first")
+
+
+def check_function(owner: Any, **values: Any) -> None:
+    """Raise UserError for what can't be called."""
+    for name, value in values.items():
+        if not callable(value):
+            refuse(owner, name, value, "a function")
+
+
 def check_radians(owner: Any, **values: Any) -> None:
     """Raise UserError for what is no angle in [0, π/2]; point out degrees."""
     for name, value in values.items():
@@ -153,8 +185,7 @@ def check_radians(owner: Any, **values: Any) -> None:
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a finite real number known now, and no bool."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
+    value = _plain(value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
@@ -165,9 +196,15 @@ def is_number(value: Any) -> bool:
 
 def is_integer(value: Any) -> bool:
     """Return whether a value is an integer known now, and no bool."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
+    value = _plain(value)
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> Any:
+    """Return an array without axes as a Python number, if its value is known."""
+    known = isinstance(value, np.ndarray | jax.Array)
+    known = known and not isinstance(value, jax.core.Tracer)
+    return value.item() if known and value.ndim == 0 else value
 
 
 def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:

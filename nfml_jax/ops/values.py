@@ -26,9 +26,20 @@ class Value(nn.Module):
     pickle by name; other functions do where Python can pickle them.
     """
 
+    def __init_subclass__(cls, **options):
+        if "check_options" in vars(cls):
+            # A method of the fields alone, which runs before Flax sets the module up.
+            nn.nowrap(vars(cls)["check_options"])
+        super().__init_subclass__(**options)
+
     def __post_init__(self):
         freeze(self, except_for=("parent", "name"))
+        self.check_options()
         super().__post_init__()
+
+    @nn.nowrap
+    def check_options(self) -> None:
+        """Raise UserError for fields that fit no module of this kind."""
 
     @nn.nowrap
     def __getstate__(self):
@@ -45,14 +56,26 @@ class Value(nn.Module):
 
 
 def freeze(instance: Any, except_for: tuple[str, ...] = ()) -> None:
-    """Replace the fields of a dataclass by `frozen` ones, in place."""
+    """Replace the fields of a dataclass by `frozen` ones, in place.
+
+    An integer in a field of type float is a float, as JAX has no integers beyond int32.
+    """
     for field in dataclasses.fields(instance):
         if field.name in except_for or not hasattr(instance, field.name):
             continue
         value = getattr(instance, field.name)
         fixed = frozen(value)
+        if field.type is float and type(fixed) is int:
+            fixed = _as_float(fixed)
         if fixed is not value:
             object.__setattr__(instance, field.name, fixed)
+
+
+def _as_float(value: int) -> float | int:
+    try:
+        return float(value)
+    except OverflowError:  # it is refused where it is checked
+        return value
 
 
 def frozen(value: Any) -> Any:

@@ -147,5 +147,5 @@ def test_what_cannot_be_made_is_said():
         {"bound": -1.0},
         {"bins": 8, "min_width": 0.2},
     ):
-        with pytest.raises(UserError, match="RationalQuadratic was given"):
+        with pytest.raises(UserError, match="RationalQuadratic got"):
             RationalQuadratic(**arguments)

@@ -91,11 +91,11 @@ def test_a_bound_flow_is_a_distrax_distribution():
     [
         (lambda: flows.make_flow("rqnsf", 3), "did you mean 'rq_nsf'"),
         (lambda: flows.make_flow("maf", 3, hiden=3), "did you mean 'hidden'"),
-        (lambda: flows.make_flow("nice", 3, fast="both"), "'log_prob' or 'sample'"),
-        (lambda: flows.rq_nsf(3, kind="masked"), "'coupling' or 'autoregressive'"),
+        (lambda: flows.make_flow("nice", 3, fast="both"), "'log_prob', 'sample'"),
+        (lambda: flows.rq_nsf(3, kind="masked"), "'coupling', 'autoregressive'"),
         (lambda: flows.nice(3).init(KEY, jnp.zeros((2, 4))), "last axis must be 3"),
-        (lambda: flows.nice(0), "event_dim = 0"),
-        (lambda: flows.maf(3, normalize="bach"), "False, True or 'batch'"),
+        (lambda: flows.nice(0), "event_dim=0"),
+        (lambda: flows.maf(3, normalize="bach"), "False, True, 'batch'"),
         (lambda: flows.maf(3, activation="tan"), "did you mean 'tanh'"),
         (lambda: flows.nice(3, base="norml"), "did you mean 'normal'"),
         (

@@ -138,7 +138,7 @@ def test_starts_at_zero_and_computes_in_its_own_precision():
     "options, events, says",
     [
         ({"order": (0, 1)}, 3, "each of their numbers from 0 once"),
-        ({"order": "backwards"}, 3, "'backwards' for events of 3"),
+        ({"order": "backwards"}, 3, "order='backwards'"),
         ({"adjacency": np.eye(3)}, 3, r"coordinates \[0, 1, 2\] depend on themselves"),
         ({"adjacency": np.zeros((2, 2))}, 3, r"shape \[2, 2\]"),
         ({"adjacency": np.zeros((3, 3)), "order": "reverse"}, 3, "or an order"),

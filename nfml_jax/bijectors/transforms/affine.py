@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.transform import ScalarTransform
+from nfml_jax.ops.checks import check_number
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class Affine(ScalarTransform):
     """
 
     max_log_scale: float = 5.0
+
+    def check_options(self):
+        check_number(self, above=0.0, max_log_scale=self.max_log_scale)
 
     @property
     def num_params(self) -> int:

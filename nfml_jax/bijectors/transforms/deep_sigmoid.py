@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.transforms.affine import Affine
 from nfml_jax.bijectors.transforms.mixtures import Logistic, mixture_curve, spread_out
 from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+from nfml_jax.ops.checks import check_integer, check_number
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class DeepSigmoid(NumericallyInverted):
     spread: float = 0.3
 
     has_identity: ClassVar[bool] = False
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, units=self.units, layers=self.layers)
+        check_number(self, above=0.0, max_log_scale=self.max_log_scale)
+        check_number(self, 0.0, spread=self.spread)
 
     @property
     def num_params(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from jax.nn import sigmoid, softplus
 
 from nfml_jax.bijectors.transforms.transform import Interval, ScalarTransform
+from nfml_jax.ops.checks import check_interval, check_number
 
 POSITIVE: Interval = (0.0, math.inf)
 
@@ -82,6 +83,9 @@ class Sigmoid(DomainMap):
     low: float = 0.0
     high: float = 1.0
 
+    def check_options(self):
+        check_interval(self, low_and_high=(self.low, self.high))
+
     @property
     def codomain(self) -> Interval:
         return self.low, self.high
@@ -103,6 +107,9 @@ class Logit(DomainMap):
 
     low: float = 0.0
     high: float = 1.0
+
+    def check_options(self):
+        check_interval(self, low_and_high=(self.low, self.high))
 
     @property
     def domain(self) -> Interval:
@@ -137,6 +144,9 @@ class Rescale(DomainMap):
     source: Interval = (0.0, 1.0)
     target: Interval = (-1.0, 1.0)
 
+    def check_options(self):
+        check_interval(self, source=self.source, target=self.target)
+
     @property
     def domain(self) -> Interval:
         return self.source
@@ -169,6 +179,9 @@ class Loft(DomainMap):
     """
 
     threshold: float = 100.0
+
+    def check_options(self):
+        check_number(self, 0.0, threshold=self.threshold)
 
     def _forward(self, x):
         log_size = jnp.log1p(jnp.maximum(jnp.abs(x) - self.threshold, 0))

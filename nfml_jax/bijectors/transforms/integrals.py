@@ -13,6 +13,7 @@ from nfml_jax.bijectors.transforms.numerical_inverse import (
     NumericallyInverted,
     with_linear_tails,
 )
+from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
 
@@ -27,6 +28,10 @@ class Integral(NumericallyInverted):
     """
 
     bound: float = field(default=3.0, kw_only=True)
+
+    def check_options(self):
+        super().check_options()
+        check_number(self, above=0.0, bound=self.bound)
 
     def density(self, raw: Array, t: Array) -> Array:
         """f(t) > 0, of t's shape and broadcast over `raw [..., num_params - 1]`."""

@@ -19,6 +19,7 @@ from jax.scipy.special import logsumexp
 from nfml_jax import loops
 from nfml_jax.bijectors.transforms.affine import Affine
 from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+from nfml_jax.ops.checks import check_integer, check_number
 
 Array = jax.Array
 
@@ -169,6 +170,12 @@ class Mixture(NumericallyInverted):
 
     base: ClassVar[type]
     has_identity: ClassVar[bool] = False
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, components=self.components)
+        check_number(self, above=0.0, max_log_scale=self.max_log_scale)
+        check_number(self, 0.0, spread=self.spread)
 
     @property
     def num_params(self) -> int:

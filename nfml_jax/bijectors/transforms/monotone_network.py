@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.bijectors.transforms.integrals import Integral, clenshaw_curtis
+from nfml_jax.ops.checks import check_integer, check_number, refuse
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class MonotoneNetwork(Integral):
     hidden: int = 8
     nodes: int = 33
     max_log_slope: float = 5.0
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, hidden=self.hidden)
+        check_number(self, above=0.0, max_log_slope=self.max_log_slope)
+        check_integer(self, 3, nodes=self.nodes)
+        if self.nodes % 2 == 0:
+            refuse(self, "nodes", self.nodes, "an odd number of at least 3")
 
     @property
     def num_params(self) -> int:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from nfml_jax import loops
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
+from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
 
@@ -95,6 +96,9 @@ class NumericallyInverted(ScalarTransform):
     """
 
     min_slope: float = field(default=1e-3, kw_only=True)
+
+    def check_options(self):
+        check_number(self, above=0.0, below=1.0, min_slope=self.min_slope)
 
     def curve(self, raw: Array, x: Array) -> tuple[Array, Array]:
         """g(x) and g'(x) ≥ 0."""

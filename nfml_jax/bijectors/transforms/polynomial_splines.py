@@ -104,6 +104,8 @@ class CubicSpline(Spline):
     min_height: float = 1e-3
     min_slope: float = 1e-3
 
+    most_min_slope: ClassVar[float] = 1 / 3
+
     @property
     def num_params(self) -> int:
         return 2 * self.bins + (0 if self.tails == "linear" else 2)

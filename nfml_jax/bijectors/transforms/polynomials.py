@@ -16,6 +16,7 @@ from nfml_jax.bijectors.transforms.numerical_inverse import (
     NumericallyInverted,
     with_linear_tails,
 )
+from nfml_jax.ops.checks import check_integer, check_number
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class SumOfSquares(Integral):
 
     squares: int = 3
     degree: int = 4
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, squares=self.squares)
+        check_integer(self, 0, degree=self.degree)
 
     @property
     def num_params(self) -> int:
@@ -59,6 +65,11 @@ class Bernstein(NumericallyInverted):
 
     degree: int = 24
     bound: float = 3.0
+
+    def check_options(self):
+        super().check_options()
+        check_integer(self, 1, degree=self.degree)
+        check_number(self, above=0.0, bound=self.bound)
 
     @property
     def num_params(self) -> int:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.spline import Bins, Spline
 from nfml_jax.bijectors.transforms.spline_bins import exponentials, recomputed
+from nfml_jax.ops.checks import check_number
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class RationalQuadratic(Spline):
     temperature: float = 1.0
 
     kinds_of_tails: ClassVar[tuple[str, ...]] = ("linear", "box", "circular")
+
+    def check_options(self):
+        super().check_options()
+        check_number(self, above=0.0, temperature=self.temperature)
 
     @property
     def num_params(self) -> int:

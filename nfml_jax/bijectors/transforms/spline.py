@@ -18,7 +18,7 @@ from nfml_jax.bijectors.transforms.spline_bins import (
     pick_ends,
 )
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
-from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_choice, check_integer, check_number
 
 Array = jax.Array
 
@@ -90,27 +90,23 @@ class Spline(ScalarTransform):
 
     kinds_of_tails: ClassVar[tuple[str, ...]] = ("linear", "box")
     fewest_bins: ClassVar[int] = 1
+    most_min_slope: ClassVar[float] = 1.0
 
-    def __post_init__(self):
-        name = type(self).__name__
-        if self.tails not in self.kinds_of_tails:
-            raise UserError(
-                f"{name} was given tails = {self.tails!r}; choose one of "
-                f"{', '.join(self.kinds_of_tails)}."
+    def check_options(self):
+        check_choice(self, self.kinds_of_tails, tails=self.tails)
+        check_integer(self, self.fewest_bins, bins=self.bins)
+        check_number(self, above=0.0, bound=self.bound)
+        for share in {"min_width", "min_height"} & vars(self).keys():
+            check_number(
+                self,
+                above=0.0,
+                below=1 / self.bins,
+                hint=f", the smallest share of one of {self.bins} bins",
+                **{share: getattr(self, share)},
             )
-        if self.bins < self.fewest_bins or not self.bound > 0:
-            raise UserError(
-                f"{name} was given bins = {self.bins} and bound = {self.bound}; "
-                f"expected bins of at least {self.fewest_bins} and a bound above 0."
-            )
-        for share in ("min_width", "min_height"):
-            value = getattr(self, share, 1 / (2 * self.bins))
-            if not 0 < value < 1 / self.bins:
-                raise UserError(
-                    f"{name} was given {share} = {value} for {self.bins} bins; it is "
-                    f"the smallest share of a bin, above 0 and below 1/{self.bins}: "
-                    "make it smaller, or take fewer bins."
-                )
+        if "min_slope" in vars(self):
+            most = self.most_min_slope
+            check_number(self, above=0.0, below=most, min_slope=self.min_slope)
 
     @property
     def domain(self) -> Interval:

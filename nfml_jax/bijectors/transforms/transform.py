@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import jax
 
+from nfml_jax.ops.values import freeze
+
 Array = jax.Array
 Interval = tuple[float, float]
 
@@ -26,6 +28,13 @@ class ScalarTransform:
     domain: ClassVar[Interval] = LINE
     codomain: ClassVar[Interval] = LINE
     has_identity: ClassVar[bool] = True
+
+    def __post_init__(self):
+        freeze(self)
+        self.check_options()
+
+    def check_options(self) -> None:
+        """Raise UserError for fields that make no transform."""
 
     @property
     def num_params(self) -> int:

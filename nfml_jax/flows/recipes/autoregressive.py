@@ -16,11 +16,11 @@ from nfml_jax.bijectors import (
     ScalarTransform,
     SumOfSquares,
 )
-from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes.stacked import passes_options_to, stacked
 from nfml_jax.names import look_up
 from nfml_jax.nets.made import MADE
+from nfml_jax.ops.checks import check_choice
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 
@@ -44,17 +44,14 @@ def autoregressive(
     or, if it is "batch", a batch norm after each, which learns from data to base.
     """
     activation = look_up(ACTIVATIONS, activation, "activation")
-    made = MADE(hidden=tuple(hidden), activation=activation, dropout=dropout)
+    made = MADE(hidden=hidden, activation=activation, dropout=dropout)
     layer = [Autoregressive(transform, made, solver=solver), Reverse()]
+    check_choice("the flow", (False, True, "batch"), normalize=normalize)
     if normalize == "batch":
         to_base = options.get("fast", "log_prob") == "log_prob"
         layer.insert(1, Inverse(BatchNorm()) if to_base else BatchNorm())
-    elif normalize is True:
+    elif normalize:
         layer.insert(0, ActNorm())
-    elif normalize is not False:
-        raise UserError(
-            f"normalize = {normalize!r} is not known; choose False, True or 'batch'."
-        )
     return stacked(event_dim, layer, layers=layers, **options)
 
 

@@ -17,18 +17,19 @@ from nfml_jax.bijectors import (
     RationalQuadratic,
     Reverse,
 )
-from nfml_jax.errors import UserError
+from nfml_jax.bijectors.autoregressive import SOLVERS
 from nfml_jax.flows.bases import Uniform
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes.stacked import passes_options_to, stacked
 from nfml_jax.nets.conditioners import MLP, ResidualNet
 from nfml_jax.nets.made import ResMADE
+from nfml_jax.ops.checks import WIDEST, check_choice, check_flag, check_integer
 
 
 @passes_options_to(stacked)
 def nice(event_dim: int, *, layers: int = 4, hidden=(128, 128), **options) -> Flow:
     """Additive couplings and one scaling at the end (Dinh et al. 2015)."""
-    layer = [Coupling(Additive(), MLP(hidden=tuple(hidden))), Reverse()]
+    layer = [Coupling(Additive(), MLP(hidden=hidden)), Reverse()]
     ends = [Elementwise(Affine())]
     return stacked(event_dim, layer, layers=layers, ends=ends, **options)
 
@@ -45,8 +46,9 @@ def realnvp(
     **options,
 ) -> Flow:
     """Affine couplings (Dinh et al. 2017); `normalize` puts an ActNorm between them."""
-    net = MLP(hidden=tuple(hidden), dropout=dropout)
+    net = MLP(hidden=hidden, dropout=dropout)
     layer = [Coupling(Affine(max_log_scale), net), Reverse()]
+    check_flag("realnvp", normalize=normalize)
     if normalize:
         layer.insert(0, ActNorm())
     return stacked(event_dim, layer, layers=layers, **options)
@@ -76,18 +78,18 @@ def rq_nsf(
     With `scale_logits` a network's logits of bins are divided by √hidden, as in the
     paper's code (not in the paper).
     """
+    check_integer("rq_nsf", 1, WIDEST, hidden=hidden)
+    check_choice("rq_nsf", ("coupling", "autoregressive"), kind=kind)
+    check_choice("rq_nsf", SOLVERS, solver=solver)
+    check_flag("rq_nsf", linear=linear, scale_logits=scale_logits)
     spline = RationalQuadratic(bins=bins, bound=bound)
     driven = replace(spline, temperature=math.sqrt(hidden) if scale_logits else 1.0)
     if kind == "coupling":
         net = ResidualNet(hidden=hidden, blocks=blocks, dropout=dropout)
         splines = Coupling(driven, net, identity=Elementwise(spline))
-    elif kind == "autoregressive":
+    else:
         made = ResMADE(hidden=hidden, blocks=blocks, dropout=dropout)
         splines = Autoregressive(driven, made, solver=solver)
-    else:
-        raise UserError(
-            f"kind = {kind!r} is not known; choose 'coupling' or 'autoregressive'."
-        )
 
     def mix():
         return [Permutation(), LU()] if linear else [Permutation()]

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import flax.linen as nn
 
 from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
-from nfml_jax.errors import UserError
 from nfml_jax.flows.bases import GaussianMixture, Normal, StudentT, VonMises
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.names import look_up
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_flag, check_integer
 
 # The bases that a config can name, with their defaults.
 BASES = {
@@ -35,9 +35,9 @@ def passes_options_to(function):
 def stacked(
     event_dim: int,
     layer: Sequence[Bijector],
+    ends: Sequence[Bijector] = (),
     *,
     layers: int,
-    ends: Sequence[Bijector] = (),
     fast: str = "log_prob",
     context_dim: int = 0,
     base: nn.Module | str = "normal",
@@ -48,14 +48,12 @@ def stacked(
     In the `fast` direction the layers come in the order they are written here. One
     layer alone is not stacked: its parameters have no axis of layers.
     """
-    if event_dim < 1:
-        raise UserError(
-            f"event_dim = {event_dim}; a density needs at least one number."
-        )
-    if fast not in ("log_prob", "sample"):
-        raise UserError(f"fast = {fast!r} is not known; choose 'log_prob' or 'sample'.")
+    check_integer("the flow", 1, WIDEST, event_dim=event_dim)
+    check_integer("the flow", 1, DEEPEST, layers=layers)
+    check_flag("the flow", remat=remat)
+    check_choice("the flow", ("log_prob", "sample"), fast=fast)
     one = Chain(layer)
-    bijector = Chain((Stack(one, layers, remat) if layers > 1 else one, *ends))
+    bijector = Chain((Stack(one, int(layers), remat) if layers > 1 else one, *ends))
     return Flow(
         bijector=bijector if fast == "sample" else Inverse(bijector),
         base=look_up(BASES, base, "base")(event_dim) if isinstance(base, str) else base,
@@ -66,4 +64,6 @@ def stacked(
 
 def amortised_by(options):
     """The network that makes parameters from a context, if there is one."""
-    return MLP() if options.get("context_dim", 0) else None
+    context_dim = options.get("context_dim", 0)
+    check_integer("the flow", 0, WIDEST, context_dim=context_dim)
+    return MLP() if context_dim else None

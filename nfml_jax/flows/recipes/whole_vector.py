@@ -17,6 +17,7 @@ from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes.stacked import amortised_by, passes_options_to, stacked
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.lipschitz import LipschitzMLP
+from nfml_jax.ops.checks import check_flag
 
 
 @passes_options_to(stacked)
@@ -55,7 +56,8 @@ def residual(
     event_dim: int, *, layers: int = 8, hidden=(64, 64), normalize=True, **options
 ) -> Flow:
     """Residual flow (Chen et al. 2019): x + g(x), g a contraction."""
-    layer = [Residual(LipschitzMLP(hidden=tuple(hidden)))]
+    check_flag("residual", normalize=normalize)
+    layer = [Residual(LipschitzMLP(hidden=hidden))]
     if normalize:
         layer.insert(0, ActNorm())
     return stacked(event_dim, layer, layers=layers, **options)
@@ -78,7 +80,7 @@ def ffjord(
     `adjoint` is that of `Continuous`, by default the paper's.
     """
     options = {"fast": "sample"} | options
-    net = MLP(hidden=tuple(hidden), activation=nn.softplus)
+    net = MLP(hidden=hidden, activation=nn.softplus)
     layer = [Continuous(net, rtol=rtol, atol=atol, adjoint=adjoint)]
     return stacked(event_dim, layer, layers=layers, **options)
 

@@ -60,13 +60,13 @@ class ConditionalExperiment(DensityExperiment):
         train, labels = self.vectors.train, self.vectors.given["train"]
         normal = anomaly.GaussianClasses.fit(train, labels, self.context.size)
         log_joint = partial(self._log_joint, variables, apply)
-        judgement = self.judge(
-            {
-                "flow": self.of_judged(log_joint),
-                "gaussian": self.of_judged(normal.log_joint),
-            },
-            normal,
-        )
+        joint = {
+            "flow": self.of_judged(log_joint),
+            "gaussian": self.of_judged(normal.log_joint),
+        }
+        if "gmm" in self.baselines():
+            joint["gmm"] = self.of_judged(self.baselines()["gmm"].log_joint)
+        judgement = self.judge(joint, normal)
         report.metrics |= judgement.metrics
         report.figures |= judgement.figures
         return report

@@ -18,6 +18,13 @@ from nfml_jax.data.vector_arrays import VectorData
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import density
+from nfml_jax.evaluation.mixtures import (
+    ClassMixtures,
+    Mixture,
+    fit_classes,
+    fit_gaussian,
+    fit_mixture,
+)
 from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
 from nfml_jax.flows.trained import draw
@@ -32,6 +39,9 @@ DRAWS = ("dropout", "log_det", "base")
 
 # The probability of the region whose coverage is reported.
 COVERED = 0.9
+
+# Classes up to which each has a mixture of normal densities to stand beside the flow.
+MOST_MIXTURES = 30
 
 # Rows that a two-sample test takes at least.
 LEAST_SAMPLE = 10
@@ -52,6 +62,7 @@ class DensityExperiment(Experiment):
             warnings.simplefilter("always")
             self.vectors = self.load()
         self._doubts = [str(doubt.message) for doubt in doubts]
+        self._baselines = {}  # what is fitted once for all trials of a sweep
         self.context = self.vectors.context
         self.flow = make_flow(
             event_dim=self.vectors.event_dim,
@@ -187,7 +198,8 @@ class DensityExperiment(Experiment):
                 "worst_ks": density.marginal_ks(test, samples)["statistic"].max(),
             }
         return Report(
-            {f"test/{name}": float(value) for name, value in metrics.items()},
+            {f"test/{name}": float(value) for name, value in metrics.items()}
+            | self._baseline_metrics(),
             figures=self._figures(variables, apply, samples),
             animations=self._animations(variables),
             histograms={
@@ -195,6 +207,49 @@ class DensityExperiment(Experiment):
                 "samples/log_prob": sample_log_probs,
             },
         )
+
+    def baselines(self) -> dict[str, Mixture | ClassMixtures]:
+        """Return a normal density and a mixture of them, fitted to the training rows.
+
+        They are given what the flow is given. Beside very many classes there is no
+        mixture.
+        """
+        if self._baselines:
+            return self._baselines
+        parts = [part for part in ("train", "validation") if part in self.vectors.parts]
+        fits = {"gaussian": fit_gaussian, "gmm": fit_mixture}
+        if self.context is not None and self.context.classes:
+            if self.context.size > MOST_MIXTURES:
+                del fits["gmm"]
+            rows = [x for p in parts for x in self._labelled(p)]
+            found = {
+                name: fit_classes(fit, *rows[:2], self.context.size, *rows[2:])
+                for name, fit in fits.items()
+            }
+        else:
+            rows = [np.concatenate(self._beside_given(part), axis=1) for part in parts]
+            found = {"gaussian": fit_gaussian(rows[0]), "gmm": fit_mixture(*rows)}
+        self._baselines |= found
+        return self._baselines
+
+    def _labelled(self, part):
+        return self.vectors.parts[part], self.vectors.given[part]
+
+    def _beside_given(self, part):
+        return self.vectors.parts[part], *self.given(part)
+
+    def _baseline_metrics(self) -> dict[str, float]:
+        """The mean log-likelihood of the test's rows under each baseline."""
+        classes = self.context is not None and self.context.classes
+        rows = self._labelled("test") if classes else self._beside_given("test")
+        metrics = {}
+        for name, fitted in self.baselines().items():
+            nll = density.negative_log_likelihood(fitted.log_prob(*rows))
+            metrics[f"{name}/log_likelihood"] = -nll["nll"]
+            metrics[f"{name}/log_likelihood_se"] = nll["nll_error"]
+        if not classes:
+            metrics["gmm/components"] = float(self.baselines()["gmm"].components)
+        return metrics
 
     @property
     def _in_plane(self) -> bool:

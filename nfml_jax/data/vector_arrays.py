@@ -104,6 +104,12 @@ class VectorData(DataSet):
         return len(self.columns)
 
     @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """The parts there are, by name."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: rows for name, rows in parts.items() if rows is not None}
+
+    @property
     def names(self) -> tuple[str, ...]:
         given = self.context
         return (*self.columns, *((*given.columns, *given.classes) if given else ()))

@@ -303,5 +303,5 @@ def load_flow(config: Mapping, variables, meta: Mapping, result) -> TrainedFlow:
         context=context,
         columns=tuple(model.get("columns", ())),
         data=config.get("data"),
-        digest=result["data"]["digest"] if result else "",
+        digest=result["data"].get("digest", "") if result else "",
     )

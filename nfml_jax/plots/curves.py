@@ -45,21 +45,33 @@ def roc_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
     return figure
 
 
-def learning_curves(rows: Sequence[Mapping[str, float]], title: str = "") -> Figure:
-    """Every logged `…loss` and `…accuracy` against `step`, a panel for each kind.
+def learning_curves(
+    rows: Sequence[Mapping[str, float]],
+    title: str = "",
+    levels: Mapping[str, float] | None = None,
+) -> Figure:
+    """Return every logged loss, accuracy and log-likelihood against `step`.
 
-    `rows` are those of `metrics.jsonl`; a row may hold any of the names.
+    There is a panel for each of the three that is found. A panel leaves out what is far
+    below the curves' last three quarters.
+
+    Args:
+        rows: those of `metrics.jsonl`; a row may hold any of the names.
+        title: above all panels.
+        levels: log-likelihoods that curves are compared with, drawn as lines.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     kinds = {
         kind: [name for name in names if name.endswith(kind)]
-        for kind in ("loss", "accuracy")
+        for kind in ("loss", "accuracy", "log_likelihood")
     }
     kinds = {kind: found for kind, found in kinds.items() if found} or {"loss": []}
     figure = style.new_figure(5 * len(kinds), 3.8, title)
     for i, (kind, found) in enumerate(kinds.items()):
         axes = figure.add_subplot(1, len(kinds), i + 1)
-        for name, colour in zip(found, style.colours(len(found)), strict=True):
+        lines = dict(levels or {}) if kind == "log_likelihood" else {}
+        colours = style.colours(len(found) + len(lines))
+        for name, colour in zip(found, colours, strict=False):
             points = [(row["step"], row[name]) for row in rows if name in row]
             sparse = len(points) < 30
             axes.plot(
@@ -70,7 +82,28 @@ def learning_curves(rows: Sequence[Mapping[str, float]], title: str = "") -> Fig
                 markersize=3,
                 label=style.literal(name),
             )
-        style.tidy(axes, "step", kind)
+        for (name, level), colour in zip(
+            lines.items(), colours[len(found) :], strict=True
+        ):
+            axes.axhline(level, color=colour, linestyle="--", linewidth=1.2, label=name)
+        if kind == "log_likelihood":
+            _from_later_values(axes, rows, found, lines)
+        style.tidy(axes, "step", kind.replace("_", "-"))
         if found:
             axes.legend(fontsize=style.TEXT, frameon=False)
     return figure
+
+
+def _from_later_values(axes, rows, names, lines) -> None:
+    """Begin the axis at the least value after a quarter of the steps."""
+    last = max(row["step"] for row in rows)
+    values = [
+        row[name]
+        for row in rows
+        for name in names
+        if name in row and row["step"] >= last / 4
+    ]
+    values = np.array([*values, *lines.values()])
+    values = values[np.isfinite(values)]
+    if len(values) and np.ptp(values) > 0:
+        axes.set_ylim(bottom=values.min() - 0.08 * np.ptp(values))

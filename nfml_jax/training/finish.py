@@ -30,7 +30,9 @@ def write_report(
     report: Report, run_dir: Path, writer: RunWriter, step: int, config: dict
 ) -> None:
     """Write the final evaluation to the log, to TensorBoard and to `figures/`."""
-    curves = plots.learning_curves(read_metrics(run_dir / METRICS_FILE))
+    curves = plots.learning_curves(
+        read_metrics(run_dir / METRICS_FILE), levels=_levels(report.metrics)
+    )
     writer.scalars(step, report.metrics)
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
@@ -46,6 +48,16 @@ def write_report(
         write_embedding(run_dir, step, name, *rows)
     in_a_sweep = (run_dir.parent / RESULTS_FILE).exists()
     writer.hparams(flatten(config), None if in_a_sweep else list(report.metrics))
+
+
+def _levels(metrics) -> dict[str, float]:
+    """The log-likelihoods of what stands beside the trained density, by its name."""
+    ends = "/log_likelihood"
+    return {
+        name.removesuffix(ends): value
+        for name, value in metrics.items()
+        if name.endswith(ends)
+    }
 
 
 def make_result(

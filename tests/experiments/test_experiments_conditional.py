@@ -60,8 +60,13 @@ def test_it_classifies_and_finds_strange_as_well_as_the_true_densities(finished)
     assert all(np.isfinite(list(metrics.values())))
     # The best classifier of two unit normals four apart is right in Φ(2) of all cases.
     assert metrics["test/accuracy"] == pytest.approx(0.977, abs=0.04)
-    for name in ("test", "gaussian", "mahalanobis", "knn"):
+    for name in ("test", "gaussian", "gmm", "mahalanobis", "knn"):
         assert metrics[f"{name}/auroc"] > 0.99
+        assert metrics[f"{name}/average_precision"] > 0.99
+    # Each class is a normal density: a flow cannot be much better than one.
+    for name in ("gaussian", "gmm"):
+        best = metrics[f"{name}/log_likelihood"]
+        assert metrics["test/log_likelihood"] == pytest.approx(best, abs=0.2)
     assert metrics["test/log_loss"] < 0.2 and metrics["test/calibration_error"] < 0.1
     assert result["data"]["outside"] > 20 and result["data"]["train"] < 900
     figures = {figure.stem for figure in (path / "figures").iterdir()}
@@ -166,6 +171,9 @@ def test_a_density_given_numbers_follows_them(tmp_path):
     # Given the number, what is left is normal noise: log p is its negative entropy.
     found = result["metrics"]["test/log_likelihood"] + data.log_det
     assert found == pytest.approx(-0.5 * np.log(2 * np.pi * np.e), abs=0.15)
+    for name in ("gaussian", "gmm"):
+        beside = result["metrics"][f"{name}/log_likelihood"] + data.log_det
+        assert beside == pytest.approx(found, abs=0.15)
     model = nfml_jax.load(tmp_path / "run")
     draws = model.sample(0, 400, [6.0])
     assert draws.mean() == pytest.approx(60, abs=0.5) and draws.std() < 2

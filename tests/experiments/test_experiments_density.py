@@ -46,6 +46,11 @@ def files(tmp_path_factory, manual_dir):
     write_photographs(folder / "photographs.zip")
     shutil.copytree(manual_dir, folder / "mnist")
     np.save(folder / "table.npy", np.random.default_rng(0).normal(size=(400, 3)))
+    kinds = "\n".join(
+        f"{a},{b},{'abc'[i % 3]}"
+        for i, (a, b) in enumerate(np.random.default_rng(0).normal(size=(300, 2)))
+    )
+    (folder / "kinds.csv").write_text(f"x,y,kind\n{kinds}")
     return folder
 
 
@@ -58,6 +63,8 @@ def smoke(name, files, **data):
         config.data.manual_dir = str(files)
     if "path" in config.data:
         config.data.path = "table.npy"
+    if name == "anomaly_vectors":
+        config.data.path, config.data.held_out = "kinds.csv", "c"
     if "data_dir" in config.data:
         config.data.data_dir, config.data.source = str(files / "data"), "manual"
     config.data.update(data)

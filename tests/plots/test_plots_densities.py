@@ -56,3 +56,32 @@ def test_frames_lead_through_every_layer_and_become_a_gif(tmp_path):
     assert total == pytest.approx(len(frames) * 1000 / 12, rel=0.05)
     assert np.abs(shown[0] - frames[0]).mean() < 3
     assert np.abs(shown[-1] - frames[-1]).mean() < 3
+
+
+@pytest.mark.parametrize("columns", [1, 20, 80])
+def test_marginals_show_every_column(columns):
+    data = np.random.default_rng(0).normal(size=(500, columns))
+    figure = plots.marginals(data, data + 1)
+    if columns > 64:
+        assert [x.images[0].get_array().shape[1] for x in figure.axes] == [columns] * 2
+    else:
+        assert len(figure.axes) == columns
+
+
+def test_samples_beyond_an_axis_are_counted_and_not_drawn():
+    data = np.random.default_rng(0).normal(size=(1000, 1))
+    samples = np.concatenate([data, np.full((1000, 1), 50.0)])
+    (axes,) = plots.marginals(data, samples).axes
+    assert {"50% outside"} <= {text.get_text() for text in axes.texts}
+    data_bars, flow_bars = (patch.get_data() for patch in axes.patches)
+    # Half of the samples lie where the data do: half of the area is theirs.
+    np.testing.assert_allclose(flow_bars.values, data_bars.values / 2)
+    assert axes.get_xlim()[1] < 5
+
+
+def test_learning_curves_stand_beside_levels():
+    rows = [{"step": s, "loss": -s, "validation/log_likelihood": s} for s in range(9)]
+    _, axes = plots.learning_curves(rows, levels={"gaussian": 4.0}).axes
+    labels = [line.get_label() for line in axes.lines]
+    assert labels == ["validation/log_likelihood", "gaussian"]
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), [4, 4])

@@ -21,7 +21,7 @@ from nfml_jax.data.columns import listed
 from nfml_jax.data.tables import Table, read_table
 from nfml_jax.errors import UserError
 from nfml_jax.flows.trained import TrainedFlow
-from nfml_jax.trained import load
+from nfml_jax.loading import load
 
 STRANGEST = 5
 """Rows that are printed."""

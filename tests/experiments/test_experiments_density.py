@@ -15,6 +15,7 @@ from published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
 import nfml_jax
 from configs import coupling_circles
 from experiments import make_experiment
+from nfml_jax import score
 from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.training.experiment import Batch
@@ -102,11 +103,42 @@ def test_every_config_makes_a_run_that_can_take_a_step(name, files, monkeypatch)
     assert set(whole.flow) == set(config.flow) and whole.train.report == "best"
 
 
-def test_a_config_runs_to_the_end(files, tmp_path):
-    config = smoke("maf_vectors", files).to_dict()
+def test_a_table_of_one_s_own_runs_to_the_end(files, tmp_path):
+    rng = np.random.default_rng(0)
+    age, noise = rng.integers(20, 60, 400), rng.normal(size=400)
+    lines = [
+        f"{i};2020-01-01;{'fm'[i % 2]};{a};{2 * a + x:.2f};{i % 7}".replace(".", ",")
+        for i, (a, x) in enumerate(zip(age, noise, strict=True))
+    ]
+    text = "\n".join(["id;date;sex;age;weight ($);days", *lines])
+    (files / "table.csv").write_bytes(text.encode("utf-16"))
+    options = {"drop": "id,date", "context": "sex,age", "jitter": "steps"}
+    config = smoke("maf_vectors", files, path="table.csv", **options).to_dict()
     outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
     assert outcome.status == "done"
-    assert all(np.isfinite(list(outcome.result["metrics"].values())))
+    metrics = outcome.result["metrics"]
+    assert all(np.isfinite(list(metrics.values())))
+    assert outcome.result["data"]["jitter"] == {"days": 1.0}
+    # Given the age, what is left of the weight is noise of a known size.
+    weight = np.log(np.std(2 * age)) - 0.5 * np.log(2 * np.pi * np.e)
+    days = np.log(np.std(np.arange(7))) - np.log(7)
+    assert metrics["gaussian/log_likelihood"] == pytest.approx(weight + days, abs=0.4)
+    model = nfml_jax.load(tmp_path / "run")
+    rows = model.rows("test")
+    assert rows.columns == ("weight ($)", "days") and len(rows.context) == 40
+    table = (files / "table.csv").read_text("utf-16").replace(",", ".").split("\n")[1:]
+    assert [float(table[i].split(";")[4]) for i in rows.numbers] == list(
+        rows.rows[:, 0]
+    )
+    found = model.log_prob(rows.rows[:2], [["f", 30], ["m", 40]])
+    again = model.log_prob(rows.rows[:2], np.array([[0.0, 30], [1, 40]]))
+    np.testing.assert_array_equal(found, again)
+    with pytest.raises(UserError, match="must be one of f, m"):
+        model.log_prob(rows.rows[:1], [["x", 30]])
+    # The table that was trained on is scored with its contexts.
+    arguments = [str(tmp_path / "run"), str(files / "table.csv")]
+    assert score.main([*arguments, f"--output={tmp_path / 'scores.csv'}"]) == 0
+    assert len((tmp_path / "scores.csv").read_text().split()) == 401
 
 
 def test_a_base_is_given_what_it_learns_by(files):

@@ -95,6 +95,18 @@ COMMANDS = {
     "--config.energy.name=u4": VARIATIONAL,
     "python launch.py --config=configs/variational/planar.py --config.flow.layers=8 "
     "--config.objective.name=path_gradient": VARIATIONAL,
+    "python launch.py --config=configs/nsf_vectors.py --config.data.path=table.csv "
+    "--config.data.drop=id,date --config.data.context=sex,age "
+    "--config.data.jitter=steps": InTheSuite(
+        "experiments/test_experiments_density.py::test_a_table_of_one_s_own_runs_to_the_end"
+    ),
+    "python launch.py --config=configs/anomaly_vectors.py "
+    "--config.data.path=table.csv --config.data.labels=kind "
+    "--config.data.held_out=faulty": CONDITIONAL,
+    "python -m nfml_jax.score RUN table.csv": InTheSuite(
+        "experiments/test_experiments_conditional.py"
+        "::test_a_table_of_new_rows_is_scored"
+    ),
     "python launch.py --config=configs/conditional_mnist.py": CONDITIONAL,
     "python launch.py --config=configs/anomaly_mnist.py": CONDITIONAL,
     "python launch.py --config=configs/mnist_losses.py:triplet": InTheSuite(

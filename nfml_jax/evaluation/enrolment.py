@@ -7,7 +7,9 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_same_dimensions, check_vectors, unit
-from nfml_jax.evaluation.identification import Templates, check_template
+from nfml_jax.evaluation.identification import OpenSet, Templates, check_template
+
+ROUNDING = 1e-5
 
 UNKNOWN = "unknown"
 """The name of whoever scores below the threshold."""
@@ -17,17 +19,30 @@ class Gallery:
     """Names and unit embeddings of those enrolled, one or several for each.
 
     `threshold` is the cosine from which a name is given; choose it for a false
-    positive identification rate (`identification.OpenSet`). `template` is one of
-    `identification.TEMPLATES`.
+    positive identification rate, by `threshold_at_fpir` here or of
+    `identification.OpenSet`. -inf gives everyone a name, and inf nobody. `template` is
+    one of `identification.TEMPLATES`.
     """
 
     def __init__(self, threshold: float, template: str = "mean"):
         check_template(template)
-        if not -1 <= threshold <= 1:
-            raise UserError(f"threshold is {threshold}; expected a cosine, -1 to 1.")
-        self.threshold, self.template = float(threshold), template
+        self.threshold, self.template = threshold, template
         self._enrolled: dict[str, np.ndarray] = {}
         self._templates = None
+
+    @property
+    def threshold(self) -> float:
+        """The cosine from which a name is given."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        # A search may find a cosine that rounding put a little beyond 1.
+        if not (abs(value) <= 1 + ROUNDING or abs(value) == np.inf):
+            raise UserError(
+                f"threshold is {value}; expected a cosine, -1 to 1, or -inf or inf."
+            )
+        self._threshold = float(value)
 
     @property
     def names(self) -> list[str]:
@@ -58,10 +73,29 @@ class Gallery:
     def identify(self, embeddings) -> tuple[np.ndarray, np.ndarray]:
         """Whose embeddings [N, D] are: names [N], or `UNKNOWN`, and best scores [N].
 
-        Of equal scores the name enrolled first. UserError when nobody is enrolled.
+        Of equal scores the name enrolled first. No embeddings [0, D] give no names and
+        no scores. UserError when nobody is enrolled.
         """
+        found, best = self._best(embeddings)
+        names = np.array(self.names)[found]
+        return np.where(best >= self.threshold, names, UNKNOWN), best
+
+    def threshold_at_fpir(self, embeddings, fpir: float) -> float:
+        """Return the least threshold at which a share `fpir` gets a name.
+
+        embeddings [N, D] are of people who aren't enrolled. Warns when one of them
+        alone exceeds `fpir`; UserError for none of them, or `fpir` outside (0, 1].
+        """
+        _, best = self._best(embeddings)
+        return OpenSet(np.sort(best), best[:0], 0).threshold_at_fpir(fpir)
+
+    def _best(self, embeddings):
+        """Return the place [N] of the best name of embeddings [N, D], and its score."""
         if not self._enrolled:
             raise UserError("Nobody is enrolled; call enrol(name, embeddings) first.")
+        embeddings = np.asarray(embeddings)
+        if not embeddings.size and len(embeddings) == 0:
+            return np.zeros(0, int), np.zeros(0, np.float32)
         if self._templates is None:
             counts = [len(rows) for rows in self._enrolled.values()]
             rows = np.concatenate(list(self._enrolled.values()))
@@ -71,9 +105,7 @@ class Gallery:
         for scores in self._templates.scores(np.atleast_2d(embeddings)):
             found.append(scores.argmax(axis=1))
             best.append(scores.max(axis=1))
-        found, best = np.concatenate(found), np.concatenate(best)
-        names = np.array(self.names)[found]
-        return np.where(best >= self.threshold, names, UNKNOWN), best
+        return np.concatenate(found), np.concatenate(best)
 
     def save(self, path: str | Path) -> None:
         """Write everything to one .npz file, which `load` reads."""

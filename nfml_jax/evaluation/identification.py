@@ -207,10 +207,8 @@ class OpenSet:
 
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
         """FPIR and the largest DIR with it [S + 1], from no false alarm to all."""
-        count, beaten = len(self.strangers), self._beaten
-        alarms = count - np.searchsorted(self.strangers, beaten, side="right")
-        missed = np.searchsorted(self.identified, beaten, side="right")
-        return alarms / count, (len(self.identified) - missed) / self.mated
+        missed = np.searchsorted(self.identified, self._beaten, side="right")
+        return self._fpir, (len(self.identified) - missed) / self.mated
 
     def dir_at_fpir(self, fpir: float) -> float:
         """The largest DIR of all thresholds whose FPIR is at most `fpir`.
@@ -224,7 +222,14 @@ class OpenSet:
 
         Choose it on other probes than those to judge. Warnings and errors likewise.
         """
-        return float(np.nextafter(self._beaten[self._place_of(fpir)], np.inf))
+        beaten = self._beaten[self._place_of(fpir)]
+        return float(np.nextafter(beaten, np.inf)) if beaten > -np.inf else -np.inf
+
+    @property
+    def _fpir(self):
+        """The FPIR [S + 1] at each threshold, from no false alarm to all."""
+        count = len(self.strangers)
+        return (count - np.searchsorted(self.strangers, self._beaten, "right")) / count
 
     @property
     def _beaten(self):
@@ -235,7 +240,7 @@ class OpenSet:
 
     def _place_of(self, fpir):
         check_rate(fpir, len(self.strangers), "DIR at FPIR", "non-mated probes")
-        return np.searchsorted(self.rates()[0], fpir, side="right") - 1
+        return np.searchsorted(self._fpir, fpir, side="right") - 1
 
 
 def metrics(

@@ -57,10 +57,11 @@ class PairObjective(nn.Module):
     ) -> LossOutput:
         """The loss of embeddings [B, D] with whole-number labels [B].
 
-        Examples with a negative label take no part. Without a step the memory is used
-        from the start. Logged are `active`, the share of pairs or triplets that still
-        move; `positive_distance` and `negative_distance`, the means over pairs; and
-        what is `watched`. They are of this device's anchors.
+        Examples with a negative label take no part, nor do those of a label beyond
+        `num_classes` where the loss has a parameter for each class. Without a step the
+        memory is used from the start. Logged are `active`, the share of pairs or
+        triplets that still move; `positive_distance` and `negative_distance`, the means
+        over pairs; and what is `watched`. They are of this device's anchors.
         """
         embeddings, labels = check_batch(embeddings, labels)
         normalise = self.loss.normalise if self.normalise is None else self.normalise
@@ -69,6 +70,9 @@ class PairObjective(nn.Module):
             name: self.param(name, lambda _, start=start: jnp.asarray(start))
             for name, start in self.loss.parameters(self.num_classes).items()
         }
+        if any(value.ndim for value in parameters.values()):
+            # Nothing is learned of a class that has no parameter.
+            labels = jnp.where(labels < self.num_classes, labels, -1)
         references, reference_labels = self._references(points, labels, step)
         place = devices.places(len(labels), self.axis_name)
         keys = self._keys(place) if self.miner.random else None

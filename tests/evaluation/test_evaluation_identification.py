@@ -200,3 +200,39 @@ def test_given_scores_are_searched_like_embeddings():
 def test_scores_and_places_that_do_not_fit_are_named(scores, place, says):
     with pytest.raises(UserError, match=says):
         identification.search_scores(scores, place)
+
+
+def test_no_probes_have_no_names_and_no_scores():
+    gallery = Gallery(0.5)
+    gallery.enrol("someone", np.eye(3)[0])
+    for none in (np.zeros((0, 3), np.float32), [], np.zeros(0)):
+        found, scores = gallery.identify(none)
+        assert found.shape == scores.shape == (0,)
+
+
+@pytest.mark.filterwarnings("ignore:DIR at FPIR")
+@pytest.mark.parametrize("fpir", [0.2, 0.5, 1.0])
+def test_a_gallery_takes_any_threshold_that_a_search_finds(fpir):
+    e = np.eye(3, dtype=np.float32) / 3
+    found = identification.search([e[0], e[1], e[1]], [0, 1, 9], e[:2], [0, 1])
+    gallery = Gallery(found.open_set().threshold_at_fpir(fpir))
+    gallery.enrol("a", e[0])
+    gallery.enrol("b", e[1])
+    share = np.mean(gallery.identify([e[1]])[0] != "unknown")
+    assert share <= fpir
+    gallery.threshold = gallery.threshold_at_fpir(e[1:], fpir)
+    assert np.mean(gallery.identify(e[1:])[0] != "unknown") <= fpir
+
+
+@pytest.mark.parametrize("value", [1.5, -75, float("nan")])
+def test_a_threshold_that_is_no_cosine_is_refused(value):
+    with pytest.raises(UserError, match="expected a cosine"):
+        Gallery(value)
+
+
+def test_infinite_thresholds_name_everyone_or_nobody():
+    gallery = Gallery(-np.inf)
+    gallery.enrol("a", [1.0, 0.0])
+    assert gallery.identify([[-1.0, 0.0]])[0][0] == "a"
+    gallery.threshold = np.inf
+    assert gallery.identify([[1.0, 0.0]])[0][0] == "unknown"

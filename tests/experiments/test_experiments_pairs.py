@@ -126,6 +126,10 @@ def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[:3]] == ["0", "3", "unknown"]
     assert lines[3].startswith("4 names enrolled, threshold ")
+    assert identify.main([str(run[0]), str(gallery), *probes, "--fpir=0.2"]) == 0
+    assert "4 names enrolled" in capsys.readouterr().out
+    assert identify.main([str(run[0]), str(gallery), *probes, "--fpir=0"]) == 2
+    capsys.readouterr()
     for name in "03":
         shutil.copy(pictures / name / "0.png", tmp_path / "flat" / f"{name}.png")
     packed = shutil.make_archive(tmp_path / "flat", "zip", tmp_path, "flat")
@@ -136,6 +140,8 @@ def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert identify.main([str(run[0]), str(tmp_path / "empty"), *probes]) == 2
     assert "holds no picture" in capsys.readouterr().err
+    assert identify.main([str(run[0]), str(gallery), str(tmp_path / "empty")]) == 2
+    assert "no picture to name" in capsys.readouterr().err
 
 
 @quiet

@@ -236,3 +236,16 @@ def test_labels_and_embeddings_have_to_fit():
         objective.apply({}, laws.EMBEDDINGS, laws.LABELS[1:])
     with pytest.raises(UserError, match="labels of type float"):
         objective.apply({}, laws.EMBEDDINGS, laws.LABELS * 1.0)
+
+
+def test_rows_of_classes_without_a_parameter_take_no_part():
+    x = jax.random.normal(jax.random.key(0), (6, 3))
+    loss = make_loss(2, 3, name="margin", miner="all")
+    known = jnp.array([0, 0, 1, 1, -1, -1])
+    variables = loss.init(jax.random.key(0), x, known)
+    value = jax.value_and_grad(lambda v, labels: loss.apply(v, x, labels).loss)
+    expected, gradient = value(variables, known)
+    found, same = value(variables, jnp.array([0, 0, 1, 1, 7, 7]))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    for one, other in zip(*map(jax.tree.leaves, (gradient, same)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

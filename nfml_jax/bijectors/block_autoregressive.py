@@ -53,7 +53,7 @@ class BlockAutoregressive(Bijector):
 
     def check_options(self):
         check_integer(self, 1, WIDEST, hidden=self.hidden)
-        check_integer(self, 1, DEEPEST, layers=self.layers)
+        check_integer(self, 0, DEEPEST, layers=self.layers)
         check_choice(self, ("gated", "plain", "none"), residual=self.residual)
 
     def forward_and_log_det(self, x, context=None):

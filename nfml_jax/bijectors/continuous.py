@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
 from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
 
 Array = jax.Array
@@ -68,13 +67,8 @@ class Continuous(Bijector):
         if self.is_initializing():
             return x + 0 * self.velocity(jnp.asarray(start), x, context), nothing
         diffrax = _diffrax()
-        solver, adjoint = (
-            getattr(diffrax, look_up(table, name, what))
-            for table, name, what in (
-                (SOLVERS, self.solver, "solver"),
-                (ADJOINTS, self.adjoint, "adjoint"),
-            )
-        )
+        solver = getattr(diffrax, SOLVERS[self.solver])
+        adjoint = getattr(diffrax, ADJOINTS[self.adjoint])
         # A pure function of all that it depends on, as adjoint equations need.
         net, variables = self.net.unbind()
         direction = None

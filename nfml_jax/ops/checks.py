@@ -25,6 +25,7 @@ import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.names import did_you_mean
 
 # The largest integer that a count may be: counts on devices are int32.
 LARGEST = 2**31 - 1
@@ -141,7 +142,9 @@ def check_choice(owner: Any, choices, *, optional: bool = False, **values: Any) 
         if optional and value is None:
             continue
         if not any(_equal(value, one) for one in choices):
-            refuse(owner, name, value, f"one of {', '.join(map(repr, choices))}")
+            hint = did_you_mean(value, filter(_is_text, choices))
+            known = ", ".join(map(repr, choices))
+            refuse(owner, name, value, f"one of {known}{hint}")
 
 
 def check_kind(owner: Any, kind: Any, *, optional: bool = False, **values: Any) -> None:
@@ -216,6 +219,10 @@ def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
         owner = owner if isinstance(owner, str) else type(owner).__name__
         name = f"{owner} got {name}"
     raise UserError(f"{name}={shown}; expected {wanted}.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _equal(value: Any, choice: Any) -> bool:

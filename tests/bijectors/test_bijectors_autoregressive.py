@@ -163,8 +163,8 @@ def test_low_precision_conditioners_and_numbers_that_are_none(options):
 
 def test_unknown_solvers_and_blocks_get_a_sentence():
     for options, says in (
-        ({"solver": "newton"}, "known are: gs_jacobi, jacobi, scan"),
-        ({"block": 0}, "block is 0"),
+        ({"solver": "newton"}, "one of 'gs_jacobi', 'scan', 'jacobi'"),
+        ({"block": 0}, "block=0"),
     ):
         with pytest.raises(UserError, match=says):
             layer = Autoregressive(Affine(), MADE(hidden=(8,)), **options)

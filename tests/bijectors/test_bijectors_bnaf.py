@@ -90,5 +90,5 @@ def test_gradients_of_the_inverse_are_those_of_differences():
 
 
 def test_an_unknown_residual_gets_a_sentence():
-    with pytest.raises(UserError, match="known are: gated, none, plain"):
+    with pytest.raises(UserError, match="one of 'gated', 'plain', 'none'"):
         drawn(BlockAutoregressive(residual="skip"), jnp.ones((2, 3)))

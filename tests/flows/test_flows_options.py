@@ -28,7 +28,7 @@ SIZES = {
     "bins": [],
     "components": [],
     "units": [],
-    "depth": [],
+    "depth": [0],
     "nodes": [],
     "squares": [],
     "degree": [0],

@@ -199,7 +199,7 @@ def validate_apart(loaded: Loaded, validation: float, seed: int) -> Loaded:
         )
     return replace(
         loaded,
-        source=f"{loaded.source}, {len(apart)} of these only validated on",
+        source=f"{loaded.source}, {len(apart)} training classes moved to validation",
         **arrange(
             loaded.class_names + loaded.unseen,
             train=(loaded.train, kept),

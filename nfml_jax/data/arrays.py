@@ -259,7 +259,7 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
 
 
 def stratified(labels: np.ndarray, count: int, seed: int = 0):
-    """Indices of `count` examples in the classes' own proportions, and of the rest.
+    """Return indices of `count` examples in the classes' proportions, and of the rest.
 
     Both come back in ascending order. The draw is a function of the labels, the count
     and the seed alone: it uses a bit generator's raw stream, which numpy keeps fixed
@@ -281,7 +281,7 @@ def stratified(labels: np.ndarray, count: int, seed: int = 0):
 
 
 def with_every_class(labels: np.ndarray, kept: np.ndarray, rest: np.ndarray):
-    """Indices `kept` and `rest`, where `kept` takes one of each class it lacks.
+    """Return `kept` and `rest` after `kept` took one of each class that it lacks.
 
     What is trained on must show every class: a class's only example is of no use to a
     test.
@@ -305,12 +305,12 @@ def shrink(split: Split, limit: int | None, seed: int, what: str) -> Split:
 
 
 def set_aside(train: Split, validation: float, seed: int):
-    """Training split without, and as, a stratified validation part, or None.
+    """Return a split without a validation part, and that part, or None.
 
-    `validation` is a fraction below 1, or a count from 1 up; 0 sets nothing aside. A
-    class's only training image stays where it is. Where a stratified part would have no
-    two images of one class, it is made of pairs from fewer classes: of two at least, if
-    it is a fraction.
+    The part is stratified. `validation` is a fraction below 1, or a count from 1 up; 0
+    sets nothing aside. A class's only training image stays where it is. Where the part
+    would have no two images of one class, it is made of pairs from fewer classes: of
+    two at least, if it is a fraction.
     """
     count = validation_count(train, validation)
     if not count:

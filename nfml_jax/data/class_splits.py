@@ -24,7 +24,7 @@ MANY = 20
 
 
 def arrange(names: Sequence[str], **parts: tuple[Split, Sequence[int]] | None) -> dict:
-    """The fields of a `Loaded` that trains on some classes and tests on any.
+    """Return the fields of a `Loaded` that trains on some classes and tests on any.
 
     A part (train, validation, test) is a split, whose labels number `names`, and the
     classes to keep of it; None stays None. Labels are renumbered: those of the training
@@ -228,9 +228,10 @@ def _classes_apart(sizes: np.ndarray, count: int, seed: int):
 def set_classes_aside(
     units: np.ndarray, share: float, seed: int, what: str, option: str = "validation"
 ):
-    """Classes without, and as, a random part, by number; all of a unit go together.
+    """Return the numbers of classes kept and of those set aside at random.
 
-    `units [C]` is what each class belongs to: its alphabet, or itself. `share` is a
+    All classes of a unit go together. `units [C]` is what each class belongs to: its
+    alphabet, or itself. `share` is a
     fraction below 1, or a count, of the units; 0 sets none aside.
     """
     names = np.unique(units)
@@ -251,7 +252,7 @@ def set_classes_aside(
 
 
 def shrink_classes(labels, classes, limit: int | None, seed: int, what: str):
-    """Of `classes` so many, drawn, that they have `limit` images; at least two.
+    """Return as many of `classes`, drawn, as have `limit` images; at least two.
 
     Classes are kept whole, for a class of few images teaches little of it. None keeps
     all of them.

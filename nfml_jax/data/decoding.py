@@ -15,7 +15,7 @@ UNREADABLE = ("MPEG",)
 # Modes with a channel of opacity.
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 
-# The least span of greys in which a drawing is seen.
+# The least span of grays in which a drawing is seen.
 FAINTEST = 16
 
 
@@ -73,7 +73,7 @@ def eight_bits(image, format: str):
     """Return an image of numbers of more than 8 bits, or in CIELAB, as a plain one."""
     from PIL import Image
 
-    if image.mode == "LAB":  # Pillow doesn't make it grey
+    if image.mode == "LAB":  # Pillow doesn't make it gray
         return image.convert("RGB")
     if not image.mode.startswith(("I", "F")):
         return image
@@ -107,8 +107,8 @@ def on_paper(image):
     if drawn.getchannel("A").getextrema() == (255, 255):
         return image
 
-    def on(colour):
-        paper = Image.new("RGBA", drawn.size, colour)
+    def on(color):
+        paper = Image.new("RGBA", drawn.size, color)
         return Image.alpha_composite(paper, drawn).convert("RGB")
 
     def span(shown):

@@ -52,7 +52,7 @@ def load_image_folder(
     classes are skipped, as are hidden files. What is left out is counted in the
     header of a run and in its result. Classes are sorted by name, whose Unicode forms
     are one. `nfml_jax.data.pictures.Look.decode` says what becomes of EXIF data, depth
-    and transparency. Images are made grey (`channels` 1) or coloured (3), and resized
+    and transparency. Images are made gray (`channels` 1) or colored (3), and resized
     to `image_size`, a side in pixels or (height, width). `fit` says what happens to
     other proportions: "squeeze", "pad" with the mean color, or "crop".
 
@@ -117,6 +117,7 @@ def _source(root: Path, labels) -> str:
 
 
 def _stored(tree, paths, look, workers):
+    """Return images that stay in a folder."""
     if not tree.root.is_dir():
         raise UserError(
             f"data.stream reads from a folder, and {tree.root} is none; unpack it, or "
@@ -128,6 +129,7 @@ def _stored(tree, paths, look, workers):
 
 
 def _check_seen(root, names, classes):
+    """Raise UserError for parts that neither share their classes nor have others."""
     if len(classes.get("train", ())) < 2:
         raise UserError(
             f"{root} has {len(classes.get('train', ()))} class(es) to train on; "
@@ -144,7 +146,7 @@ def _check_seen(root, names, classes):
 
 
 def _draw(labels, test_fraction, seed):
-    """Indices to train on and to test on."""
+    """Return drawn indices to train on and to test on."""
     if not 0 < test_fraction < 1:
         raise UserError(
             f"test_fraction is {test_fraction}; expected a fraction between 0 and 1."

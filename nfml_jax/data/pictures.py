@@ -1,4 +1,4 @@
-"""Picture files as arrays of one size, whatever their format, depth and colours."""
+"""Picture files as arrays of one size, whatever their format, depth and colors."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ class Look:
         """
         pair = _sides(image_size)
         if channels not in (1, 3):
-            raise UserError(f"channels is {channels}; expected 1 (grey) or 3 (colour).")
+            raise UserError(f"channels is {channels}; expected 1 (gray) or 3 (color).")
         if not 0 < crop <= 1:
             raise UserError(f"crop is {crop}; expected a share of the side up to 1.")
         look_up(dict.fromkeys(FITS), fit, "data.fit =")
@@ -84,7 +84,7 @@ class Look:
         return self._fit(image), several
 
     def fit(self, images: np.ndarray) -> np.ndarray:
-        """Grey images uint8 `[N, H, W]` as `[N, height, width, channels]`."""
+        """Return gray images uint8 `[N, H, W]` as `[N, height, width, channels]`."""
         from PIL import Image
 
         fitted = np.empty(

@@ -1,8 +1,6 @@
 """Files of a folder, a zip or a tar under relative paths, with links followed."""
 
 import os
-import re
-import stat
 import tarfile
 import zipfile
 import zlib
@@ -10,19 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from nfml_jax.data.archives import untar, zip_members
 from nfml_jax.data.decoding import is_picture
-from nfml_jax.data.file_names import member_parts, readable
+from nfml_jax.data.file_names import readable
 from nfml_jax.data.pictures import Look, decode_all
 from nfml_jax.data.unread import (
     CIRCLE,
     FRAMES,
     HIDDEN,
     NOWHERE,
-    OVERWRITTEN,
     SPECIAL,
     Unread,
 )
@@ -47,12 +45,12 @@ class Tree:
 
     @property
     def pictures(self) -> list[PurePosixPath]:
-        """The files with a picture's suffix."""
+        """Return the files with a picture's suffix."""
         return [path for path in self.files if is_picture(path)]
 
     @property
     def others(self) -> list[PurePosixPath]:
-        """The files without a picture's suffix."""
+        """Return the files without a picture's suffix."""
         return [path for path in self.files if not is_picture(path)]
 
     def images(self, paths: Iterable[PurePosixPath], look: Look) -> np.ndarray:
@@ -89,14 +87,14 @@ def open_tree(root: Path) -> Iterator[Tree]:
     if not root.is_file():
         raise UserError(f"root {root} does not exist; expected a folder or a zip.")
     if tarfile.is_tarfile(root):
-        packed = _untar(root, unread)
+        packed = untar(root, unread)
         files, folders = _listed(packed, packed.top, unread)
         yield Tree(root, sorted(files), sorted(folders), files.__getitem__, unread)
         return
     with ExitStack() as opened:
         try:
             archive = opened.enter_context(zipfile.ZipFile(root))
-            packed = _members(archive, unread)
+            packed = zip_members(archive, unread)
         except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
             raise UserError(
                 f"{root} is not a zip that can be read ({error}); copy it again, or "
@@ -162,123 +160,3 @@ class _Disk:
     def identity(self, folder: Path):
         found = os.stat(folder)
         return found.st_dev, found.st_ino
-
-
-class _Link(NamedTuple):
-    """A link inside an archive: the folder it lies in and what it leads to."""
-
-    folder: tuple[str, ...]
-    target: str
-
-
-class _Packed:
-    """The members of an archive as folders in folders; a folder is a dict."""
-
-    def __init__(self):
-        self.top: dict[str, Any] = {}
-
-    def put(self, parts: tuple[str, ...], leaf, unread: Unread) -> None:
-        """Put a file's key, a `_Link` or, with None, an empty folder in its place."""
-        folder = self.top
-        for part in parts[:-1]:
-            if not isinstance(folder.setdefault(part, {}), dict):
-                unread.add(OVERWRITTEN)
-                folder[part] = {}
-            folder = folder[part]
-        if leaf is None:
-            folder.setdefault(parts[-1], {})
-            return
-        if parts[-1] in folder:
-            unread.add(OVERWRITTEN)
-        folder[parts[-1]] = leaf
-
-    def entries(self, folder: dict):
-        """List (name, kind, node), as `_Disk` does."""
-        for name, node in folder.items():
-            found = self._followed(node)
-            if isinstance(found, dict):
-                yield name, "folder", found
-            elif found is None or isinstance(found, str):
-                yield name, found or NOWHERE, None
-            else:
-                yield name, "file", found
-
-    def identity(self, folder: dict) -> int:
-        return id(folder)
-
-    def _followed(self, node, links: int = 40):
-        """Return what a node is once its links are followed, None for nothing."""
-        if not isinstance(node, _Link):
-            return node
-        if not links or node.target.startswith("/"):
-            return None
-        parts = list(node.folder)
-        for part in node.target.split("/"):
-            if part == ".." and not parts:
-                return None
-            if part == "..":
-                parts.pop()
-            elif part not in ("", "."):
-                parts.append(part)
-        found: Any = self.top
-        for part in parts:
-            found = self._followed(found, links - 1)
-            if not isinstance(found, dict) or part not in found:
-                return None
-            found = found[part]
-        return self._followed(found, links - 1)
-
-
-def _untar(root: Path, unread: Unread) -> _Packed:
-    """Return all files: a compressed tar is read quickly only from begin to end."""
-    packed = _Packed()
-    try:
-        with tarfile.open(root) as archive:
-            for member in archive:
-                if parts := member_parts(member.name):
-                    packed.put(parts, _content(archive, member, parts), unread)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise UserError(
-            f"{root} is not a tar that can be read ({error}); copy it again."
-        ) from error
-    return packed
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, parts):
-    """Return a member's bytes, a link, None for a folder, or the kind of the unread."""
-    if member.isdir():
-        return None
-    if member.issym():
-        return _Link(parts[:-1], member.linkname)
-    if member.islnk():  # a second name of a member
-        return _Link((), "/".join(member_parts(member.linkname)))
-    return archive.extractfile(member).read() if member.isfile() else SPECIAL
-
-
-def _members(archive: zipfile.ZipFile, unread: Unread) -> _Packed:
-    packed = _Packed()
-    for entry in archive.infolist():
-        name = re.sub("^[A-Za-z]:", "", _name(entry).replace("\\", "/"))
-        parts = member_parts(name)
-        if not parts:
-            continue
-        if entry.flag_bits & 1:
-            raise RuntimeError("it is protected by a password, so unpack it first")
-        leaf = entry
-        if name.endswith("/"):
-            leaf = None
-        elif stat.S_ISLNK(entry.external_attr >> 16):
-            target = archive.read(entry).decode("utf-8", "surrogateescape")
-            leaf = _Link(parts[:-1], target)
-        packed.put(parts, leaf, unread)
-    return packed
-
-
-def _name(entry: zipfile.ZipInfo) -> str:
-    """Return a member's name, as UTF-8 where its bytes are, though none says so."""
-    if entry.flag_bits & 0x800:
-        return entry.filename
-    try:
-        return entry.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return entry.filename

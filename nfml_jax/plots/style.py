@@ -30,7 +30,7 @@ PALETTE = (
 DPI = 120
 TEXT, SMALL, TITLE = 9, 8, 11
 """Text sizes in points: axes and legends, ticks and cells, titles."""
-LONGEST = 40
+LONGEST = 28
 """Letters of a class's name that a figure shows."""
 INK, FAINT = "#303030", "#c8c8c8"
 

@@ -228,7 +228,11 @@ class DensityExperiment(Experiment):
             }
         else:
             rows = [np.concatenate(self._beside_given(part), axis=1) for part in parts]
-            found = {"gaussian": fit_gaussian(rows[0]), "gmm": fit_mixture(*rows)}
+            given = rows[0].shape[1] - self.vectors.event_dim
+            found = {
+                "gaussian": fit_gaussian(rows[0]),
+                "gmm": fit_mixture(*rows, given=given),
+            }
         self._baselines |= found
         return self._baselines
 

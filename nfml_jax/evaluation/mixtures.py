@@ -93,7 +93,7 @@ def fit_gaussian(x) -> Mixture:
     return Mixture(np.zeros(1), mean[None], covariance[None])
 
 
-def fit_mixture(x, validation=None, *, seed: int = 0) -> Mixture:
+def fit_mixture(x, validation=None, *, given: int = 0, seed: int = 0) -> Mixture:
     """Return a mixture fitted by EM, of as many components as do best.
 
     Of `COMPONENTS` these have the greatest likelihood of validation rows, or without
@@ -102,6 +102,8 @@ def fit_mixture(x, validation=None, *, seed: int = 0) -> Mixture:
     Args:
         x: training rows `[N, D]`, of which at most `MOST_ROWS` are used.
         validation: rows `[M, D]`, of which at most `MOST_ROWS` are used.
+        given: count of the last columns, on which the density of the others is to be
+            conditioned: its likelihood is what chooses.
         seed: of the first components.
     """
     from sklearn.mixture import GaussianMixture
@@ -115,12 +117,16 @@ def fit_mixture(x, validation=None, *, seed: int = 0) -> Mixture:
         validation = np.asarray(validation)[:: -(-len(validation) // MOST_ROWS)]
     kind = "full" if width <= FULL else "diag"
 
+    def likelihoods(mixture, rows):
+        parts = np.split(rows, [width - given], axis=1)
+        return mixture.log_prob(*parts) if given else mixture.log_prob(rows)
+
     def cost(mixture):
         if validation is not None:
-            return -mixture.log_prob(validation).mean()
+            return -likelihoods(mixture, validation).mean()
         numbers = width * (width + 3) / 2 if kind == "full" else 2 * width
         numbers = mixture.components * (numbers + 1) - 1
-        likelihood = mixture.log_prob(few).sum()
+        likelihood = likelihoods(mixture, few).sum()
         return numbers * np.log(len(few)) - 2 * likelihood
 
     least = cost(best)

@@ -13,6 +13,7 @@ from nfml_jax.data.class_splits import (
     chosen_classes,
     in_words,
 )
+from nfml_jax.data.file_names import readable
 from nfml_jax.data.label_table import by_table
 from nfml_jax.data.pictures import Look
 from nfml_jax.data.stored import StoredImages
@@ -86,7 +87,7 @@ def load_image_folder(
     rows = {part: np.flatnonzero(parts == part) for part in np.unique(parts)}
     if "test" not in rows and "validation" in rows:
         rows["test"] = rows.pop("validation")
-    what = f"image_folder:{root.stem}"
+    what = f"image_folder:{readable(root.stem)}"
     source = _source(root, labels)
     drawn = "test" not in rows
     chosen = drawn and np.size(held_out)
@@ -113,7 +114,7 @@ def load_image_folder(
 def _source(root: Path, labels) -> str:
     """Return where the images are from, in words."""
     words = "zip of image folders" if root.is_file() else "image folders"
-    return f"{words}, labels of {Path(labels).name}" if str(labels) else words
+    return f"{words}, labels of {readable(Path(labels).name)}" if str(labels) else words
 
 
 def _stored(tree, paths, look, workers):

@@ -14,7 +14,6 @@ import numpy as np
 
 from nfml_jax.data.archives import untar, zip_members
 from nfml_jax.data.decoding import is_picture
-from nfml_jax.data.file_names import readable
 from nfml_jax.data.pictures import Look, decode_all
 from nfml_jax.data.unread import (
     CIRCLE,
@@ -122,9 +121,9 @@ def _listed(source, top, unread: Unread):
             elif kind == "file":
                 files[path] = node
             elif kind != "folder":
-                unread.add(kind, readable(str(path)))
+                unread.add(kind, str(path))
             elif (identity := source.identity(node)) in around:
-                unread.add(CIRCLE, readable(str(path)))
+                unread.add(CIRCLE, str(path))
             else:
                 folders.append(path)
                 waiting.append((path, node, (*around, identity)))

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from nfml_jax.data.file_names import readable
+
 # The kinds of things that are left out, as the header of a run names them, in order.
 OUTSIDE = "pictures outside the class folders"
 NO_LABEL = "pictures without a row in the table of labels"
@@ -49,7 +51,7 @@ class Unread:
     def add(self, kind: str, detail: str = "", count: int = 1) -> None:
         """Count `count` further things of a kind; 0 of them leave no trace."""
         if count:
-            self.counts.setdefault(kind, Counter())[detail] += count
+            self.counts.setdefault(kind, Counter())[readable(detail)] += count
 
     def add_suffixes(self, kind: str, paths: Iterable[PurePosixPath]) -> None:
         """Count each of `paths` under its suffix."""

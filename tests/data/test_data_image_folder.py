@@ -234,7 +234,11 @@ def test_names_that_are_no_utf8_become_escapes(tmp_path):
     for stream in (False, True):
         data = load(tmp_path, stream=stream)
         assert data.class_names == ("Ann", "Ren\\xe9")
-        json.dumps(data.class_names).encode()
+    strange = tmp_path.rename(tmp_path.with_name(os.fsdecode(b"\xe9")))
+    with open(strange / os.fsdecode(b"a.\xe9"), "wb"):
+        data = load(strange)
+    # A terminal and a file take it.
+    assert data.describe().encode() and json.dumps(data.summary()).encode()
 
 
 def test_a_test_folder_without_classes_is_left_out(tmp_path):

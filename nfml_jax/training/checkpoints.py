@@ -25,7 +25,12 @@ from nfml_jax.training.integrity import (
     leaf_types,
     verify,
 )
-from nfml_jax.training.orbax_options import keeping, reading, without_absl_warnings
+from nfml_jax.training.orbax_options import (
+    RaisedAlone,
+    keeping,
+    reading,
+    without_absl_warnings,
+)
 from nfml_jax.training.processes import is_first, together
 from nfml_jax.training.run_directory import differences
 from nfml_jax.training.run_files import META, problem_of
@@ -48,6 +53,7 @@ class Checkpoints:
         self.directory = Path(directory).resolve()
         self.best = best
         self._ranks: dict[int, float | None] = {}
+        self._errors = RaisedAlone()
         options = keeping(self._best_of) if write else reading()
         if self.directory.exists() and not self.directory.is_dir():
             raise UserError(
@@ -65,11 +71,16 @@ class Checkpoints:
             ) from problem
 
     def __enter__(self):
+        self._errors.__enter__()
         return self
 
-    def __exit__(self, *_):
-        self.wait()
-        self._manager.close()
+    def __exit__(self, *problem):
+        with contextlib.ExitStack() as stack:
+            stack.push(
+                lambda *own: self._errors.__exit__(*(own if own[0] else problem))
+            )
+            stack.callback(self._manager.close)
+            self.wait()
 
     def save(
         self, step: int, state: TrainState, meta: dict, metrics: dict | None = None

@@ -1,7 +1,11 @@
 """What ends a run that is nobody's mistake, in a sentence that says what to do."""
 
 import errno
+import os
+import re
 import shlex
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +14,14 @@ from nfml_jax.training.guard import GONE
 from nfml_jax.training.meter import Diverged
 from nfml_jax.training.processes import alone
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "Disk quota exceeded")
+# What the system says where nothing more may be written, and the way out.
+NO_ROOM = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there, or raise your quota",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+    errno.EROFS: "make it writable",
+    errno.EIO: "mend the disk",
+}
 
 # Of XLA's collectives and of JAX's runtime, when a process isn't there any more.
 GONE_WORDS = ("Connection reset", "Connection closed", "heartbeat", "remote process")
@@ -41,18 +51,61 @@ def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
 
 
 def explained(problem: BaseException, run_dir: Path) -> BaseException:
-    """Return a UserError for a full disk or a process that is gone, else `problem`."""
+    """Return a UserError for no room to write or a lost process, else `problem`.
+
+    The sentence names the folder whose disk has no room, which may be another than
+    that of `run_dir`, such as the one for temporary files.
+    """
     if isinstance(problem, UserError):
         return problem
     causes = list(_causes(problem))
-    if any(_is_full(cause) for cause in causes):
-        return UserError(
-            f"the disk that holds {run_dir} is full; earlier checkpoints are whole: "
-            "free some space, and the same command goes on from the last one."
-        )
+    for cause in causes:
+        code = _no_room(cause)
+        if code is not None:
+            return UserError(_no_room_in_words(code, _folder(cause, run_dir)))
     if not alone() and any(w in str(c) for c in causes for w in GONE_WORDS):
         return UserError(GONE)
     return problem
+
+
+def _no_room_in_words(code: int, folder: Path) -> str:
+    what = f"the disk that holds {folder} is full"
+    if code not in (errno.ENOSPC, errno.EDQUOT):
+        what = f"cannot write in {folder} ({os.strerror(code)})"
+    return (
+        f"{what}; earlier checkpoints are whole: {NO_ROOM[code]}, and the same command "
+        "goes on from the last one."
+    )
+
+
+def _no_room(problem: BaseException) -> int | None:
+    """Return the code in `NO_ROOM` that an error is about, or None."""
+    code = getattr(problem, "errno", None)
+    if code is not None:
+        return code if code in NO_ROOM else None
+    # Orbax and tensorstore wrap the system's error in one of their own.
+    said = str(problem)
+    return next((code for code in NO_ROOM if os.strerror(code) in said), None)
+
+
+def _folder(problem: BaseException, run_dir: Path) -> Path:
+    """Return the folder that could not be written in, as far as an error says it.
+
+    An error of writing into an open file names none. It is then the run directory or
+    the one for temporary files: whichever disk has less room.
+    """
+    named = [getattr(problem, "filename", None)]
+    named += re.findall(r'"(/[^"]+)"', str(problem))
+    for name in filter(None, named):
+        path = Path(os.fsdecode(name))
+        if path.is_absolute() and not path.is_relative_to(run_dir):
+            return next(folder for folder in path.parents if folder.is_dir())
+        return run_dir
+    return min(run_dir, Path(tempfile.gettempdir()), key=_free)
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:
@@ -63,9 +116,3 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
         yield problem
         yield from _causes(problem.__cause__)
         problem = problem.__context__
-
-
-def _is_full(problem: BaseException) -> bool:
-    # Orbax and tensorstore wrap the system's error in one of their own.
-    code = getattr(problem, "errno", None)
-    return code in FULL or any(words in str(problem) for words in FULL_WORDS)

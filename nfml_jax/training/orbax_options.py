@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
@@ -44,6 +46,42 @@ def without_absl_warnings():
         yield
     finally:
         logger.setLevel(level)
+
+
+class RaisedAlone:
+    """A context in which errors of saving are raised, and not printed as well.
+
+    Orbax logs each of them with a traceback for every thread that it passes through.
+    Tensorstore prints one for an event loop that such an error has closed. Left by an
+    error, the context stays, since threads of the same saving end later.
+    """
+
+    _opened = 0
+    _hook: Callable | None = None
+
+    def __enter__(self):
+        kind = type(self)
+        if not kind._opened:
+            logging.getLogger("absl").addFilter(_is_of_others)
+            kind._hook, sys.excepthook = sys.excepthook, _print_of_others
+        kind._opened += 1
+
+    def __exit__(self, problem, *_):
+        kind = type(self)
+        kind._opened -= problem is None
+        if not kind._opened:
+            logging.getLogger("absl").removeFilter(_is_of_others)
+            if sys.excepthook is _print_of_others:
+                sys.excepthook = kind._hook
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and "orbax" in Path(record.pathname).parts)
+
+
+def _print_of_others(kind, problem, trace) -> None:
+    if not (kind is RuntimeError and str(problem) == "Event loop is closed"):
+        RaisedAlone._hook(kind, problem, trace)
 
 
 def _by_itself() -> ocp.options.MultiprocessingOptions:

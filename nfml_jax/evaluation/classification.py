@@ -15,10 +15,30 @@ def predictions(logits) -> np.ndarray:
 
 
 def accuracy(logits_or_predictions, labels) -> float:
-    """The share of right answers, from logits [N, C] or predicted classes [N]."""
+    """Return the share of right answers.
+
+    Args:
+        logits_or_predictions: logits `[N, C]` of two or more classes, or predicted
+            classes `[N]` or `[N, 1]`.
+        labels: the right classes `[N]`.
+
+    Raises:
+        UserError: for what is neither, such as probabilities of one class.
+    """
     predicted = np.asarray(logits_or_predictions)
-    if predicted.ndim == 2:
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
         predicted = predictions(predicted)
+    elif predicted.ndim == 2:
+        predicted = predicted[:, 0]
+    whole = predicted.dtype.kind in "iub" or (
+        predicted.dtype.kind == "f" and (predicted == np.round(predicted)).all()
+    )
+    if not whole:
+        raise UserError(
+            f"predictions have shape {np.shape(logits_or_predictions)} and type "
+            f"{predicted.dtype}, and are no classes; give logits [N, C], or the "
+            "predicted classes [N] as integers."
+        )
     labels = check_labels(labels, len(predicted))
     if len(labels) == 0:
         raise UserError("accuracy of an empty set; evaluate on at least one example.")

@@ -51,3 +51,12 @@ def test_per_class_accuracy_is_recall_and_nan_for_a_class_unseen():
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+def test_classes_are_taken_as_a_column_and_what_are_none_is_refused():
+    labels = np.array([1, 0, 2])
+    for predicted in (labels[:, None], labels.astype(float), labels.astype(np.uint8)):
+        assert classification.accuracy(predicted, labels) == 1
+    for predicted in ([0.9, 0.2, 0.7], [[0.9], [0.2], [0.7]], ["1", "0", "2"]):
+        with pytest.raises(UserError, match="are no classes"):
+            classification.accuracy(np.array(predicted), labels)

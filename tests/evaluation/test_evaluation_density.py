@@ -134,3 +134,18 @@ MISTAKES = {
 def test_mistakes_are_sentences(sentence):
     with pytest.raises(UserError, match=sentence):
         MISTAKES[sentence]()
+
+
+def test_samples_far_from_zero_are_compared_by_their_differences():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 1
+    away = np.array([1e9, -1e12])
+    near, far = (
+        (
+            density.marginal_ks(x, y)["statistic"],
+            density.maximum_mean_discrepancy(x, y)["mmd2"],
+        )
+        for x, y in ((a, b), (a + away, b + away))
+    )
+    np.testing.assert_allclose(near[0], far[0], atol=0.02)
+    assert near[1] == pytest.approx(far[1], rel=1e-2)

@@ -14,7 +14,13 @@ The argument names a head of `nfml_jax.heads.MARGINS` or a loss of
 any order and each of them optional. All options of the three are on the command line.
 
 `train.total` is a budget of pictures to look at, so a run on 300 pictures takes as long
-as one on 4,000. Twice the budget takes twice as long; so do twice as many pixels.
+as one on 4,000: about four minutes of CPU time. Twice the budget takes twice as long;
+so do twice as many pixels.
+
+Each picture is normalized by its surroundings (`encoder.standardize`), and pictures of
+other proportions are padded (`data.fit`). Training varies light, sharpness and place;
+set `augment.flip` to False where left and right differ, as in writing. A margin warms
+up, and a result has pixels, PCA and LDA beside the model.
 """
 
 from configs import defaults
@@ -30,7 +36,7 @@ def get_config(arg=None):
             "name": "image_folder",
             "root": "",  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
             "labels": "",  # a table path,label[,split] instead of class folders
-            "image_size": "48",  # pixels a side, or HEIGHTxWIDTH
+            "image_size": "40",  # pixels a side, or HEIGHTxWIDTH
             "channels": 3,  # 1: gray
             "fit": "pad",  # other proportions; or squeeze, or crop
             "stream": False,  # True: read while training, if larger than memory
@@ -39,14 +45,31 @@ def get_config(arg=None):
             "validation": 0.1,
         }
     )
-    config.augment.update({"shift": 3.0, "rotate": 10.0, "scale": 0.1, "flip": True})
-    config.encoder = defaults.encoder_options(encoder, size)
+    config.augment.update(
+        {
+            "shift": 3.0,
+            "rotate": 10.0,
+            "scale": 0.1,
+            "flip": True,
+            "resolution": 0.3,
+            "light": 0.5,
+            "gamma": 0.5,
+            "contrast": 0.2,
+            "brightness": 0.1,
+            "erase": 0.15,
+        }
+    )
+    options = {"embedding_norm": True, "standardize": "local"}
+    if encoder == "cnn":
+        options |= {"features": (16, 32, 64, 128), "hidden": 256, "norm": True}
+    config.encoder = defaults.encoder_options(encoder, size, **options)
     config.train.batch_size = 64
-    config.train.total = "40000 examples"
+    config.train.total = "80000 examples"
     config.train.log_every = "1600 examples"
-    config.train.evaluate_every = "8000 examples"
-    config.train.checkpoint_every = "20000 examples"
+    config.train.evaluate_every = "16000 examples"
+    config.train.checkpoint_every = "16000 examples"
     config.train.steps_per_dispatch = 25
     config.train.report = "best"
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 5e-4
     return defaults.finish(config, smoke)

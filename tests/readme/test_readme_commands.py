@@ -156,6 +156,9 @@ COMMANDS = {
     "python -m nfml_jax.identify RUN gallery/ probe.jpg": Run(
         MAIN, prints="4 names enrolled"
     ),
+    "python -m nfml_jax.identify RUN gallery/ probes/ --fpir=0.01": Run(
+        MAIN | {"probes/": "gallery/"}, prints="4 names enrolled"
+    ),
     "python -m nfml_jax.gallery RUN RUN": Run({"RUN RUN": "RUN:mnist_2d/cosface"}),
     "python -m nfml_jax.gallery RUNS...": Run({"RUNS...": "RUN:spline_circles"}),
     "python -m nfml_jax.gallery": Run({}, "RUN:spline_circles RUN:spline_circles"),

@@ -144,3 +144,13 @@ def test_sentences_name_the_option_its_value_and_what_was_expected(make, sentenc
 def test_what_only_events_show_gets_a_sentence_at_the_first_call(bijector, sentence):
     with pytest.raises(UserError, match=sentence):
         bijector.init(jax.random.key(0), jnp.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_refuse_another_number_of_parameters(name):
+    transform = TRANSFORMS[name]()
+    for more in -1, 1:
+        for method in transform.forward_and_log_det, transform.inverse_and_log_det:
+            with pytest.raises(UserError, match="on the last axis"):
+                raw = jnp.zeros((2, transform.num_params + more))
+                jax.eval_shape(method, raw, jnp.zeros(2))

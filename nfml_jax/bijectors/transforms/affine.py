@@ -29,11 +29,13 @@ class Affine(ScalarTransform):
         return self.max_log_scale * jnp.tanh(raw / self.max_log_scale)
 
     def forward_and_log_det(self, raw, x):
+        self.check_raw(raw)
         log_scale, shift = self._log_scale(raw[..., 0]), raw[..., 1]
         y = x * jnp.exp(log_scale) + shift
         return y, jnp.broadcast_to(log_scale, y.shape)
 
     def inverse_and_log_det(self, raw, y):
+        self.check_raw(raw)
         log_scale, shift = self._log_scale(raw[..., 0]), raw[..., 1]
         x = (y - shift) * jnp.exp(-log_scale)
         return x, jnp.broadcast_to(-log_scale, x.shape)
@@ -48,9 +50,11 @@ class Additive(ScalarTransform):
         return 1
 
     def forward_and_log_det(self, raw, x):
+        self.check_raw(raw)
         y = x + raw[..., 0]
         return y, jnp.zeros_like(y)
 
     def inverse_and_log_det(self, raw, y):
+        self.check_raw(raw)
         x = y - raw[..., 0]
         return x, jnp.zeros_like(x)

@@ -105,6 +105,7 @@ class NumericallyInverted(ScalarTransform):
         raise NotImplementedError
 
     def forward_and_log_det(self, raw, x):
+        self.check_raw(raw)
         y, slope = self.curve(raw, x)
         rest = 1 - self.min_slope
         y = rest * y + self.min_slope * x

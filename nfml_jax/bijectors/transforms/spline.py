@@ -133,6 +133,7 @@ class Spline(ScalarTransform):
         raise NotImplementedError
 
     def _laid_out(self, raw, x, inverse):
+        self.check_raw(raw)
         raw, x, restore = bins_first(raw, x)
         y, log_det = self._map(raw, x, inverse)
         return restore(y), restore(log_det)

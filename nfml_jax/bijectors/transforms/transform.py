@@ -7,7 +7,9 @@ numbers, so any structure and any conditioner can drive any family.
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 
+from nfml_jax.errors import UserError
 from nfml_jax.ops.values import freeze
 
 Array = jax.Array
@@ -35,6 +37,15 @@ class ScalarTransform:
 
     def check_options(self) -> None:
         """Raise UserError for fields that make no transform."""
+
+    def check_raw(self, raw: Array) -> None:
+        """Raise UserError unless the last axis of `raw` has `num_params` numbers."""
+        shape = jnp.shape(raw)
+        if not shape or shape[-1] != self.num_params:
+            raise UserError(
+                f"{type(self).__name__} got parameters of shape {list(shape)}; "
+                f"expected {self.num_params} of them on the last axis."
+            )
 
     @property
     def num_params(self) -> int:

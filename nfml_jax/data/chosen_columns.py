@@ -162,7 +162,9 @@ def _read_part(table: Table, first: Table, kept, texts, drop_missing):
     """Rows of the columns kept, 0 where these are text, and the rows' numbers."""
     here = [_place(table, first, i) for i in kept if i not in texts]
     rows = table.numbers(here, missing=drop_missing)
-    lacking = np.isnan(rows).any(axis=1) if drop_missing else np.zeros(len(rows), bool)
+    lacking = (
+        ~np.isfinite(rows).all(axis=1) if drop_missing else np.zeros(len(rows), bool)
+    )
     for place, written in texts.items():
         empty = np.array([is_missing(text) for text in written], bool)
         if empty.any() and not drop_missing:

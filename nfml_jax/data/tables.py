@@ -120,7 +120,7 @@ class Table:
         rows = len(np.unique(np.concatenate([c.missing for c in lacking.values()])))
         remedy = f"leave these columns out with data.drop={quoted(lacking)}"
         if not empty:
-            remedy += f", or these {rows:,} rows with data.missing=drop"
+            remedy += f", or all {rows:,} such rows with data.missing=drop"
         raise UserError(
             f"{self.file} has missing values: {listed(words)}; fill them in, {remedy}."
         )

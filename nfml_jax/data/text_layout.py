@@ -102,10 +102,17 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
         len(names) == width - 1 and _counts_or_names(row[0] for row in rows)
     )
     columns = _names(["", *names] if unnamed_first else names, width)
-    if has_names and len(names) > width:
+    if has_names and not width - 1 <= len(names) <= width:
         raise UserError(
             f"{name} has {len(names)} names for {width} columns; give each column one, "
-            "or take the line of names away and set data.header=no."
+            "put quotes around numbers with a decimal comma, or take the line of names "
+            "away and set data.header=no."
+        )
+    if has_names and len(names) < width and not unnamed_first:
+        warnings.warn(
+            f"{name} has {len(names)} names for {width} columns; the last one is "
+            f"called {width - 1}.",
+            stacklevel=2,
         )
     unnamed_first |= bool(has_names and names[0] in ("", "Unnamed: 0"))
     index = unnamed_first and width > 1 and _counts_or_names(row[0] for row in rows)

@@ -16,6 +16,7 @@ from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 
 ROWS = np.random.default_rng(0).normal(size=(30, 3))
+RNG_ROWS = np.random.default_rng(1).uniform(1, 9, (30, 3)).round(3)
 ABC, NUMBERED = ("a", "b", "c"), ("0", "1", "2")
 
 
@@ -189,6 +190,10 @@ UNUSABLE = {
     "nan": (beside(["nan", *map(str, range(29))]), "missing values"),
     "a row too short": (beside(range(30)) + "\n1,2", "2 fields in line 32 where other"),
     "a row too long": (beside(range(30)) + "\n1,2,3,4,5", "5 fields in line 32"),
+    "bare decimal commas": (
+        lines(write=comma, rows=RNG_ROWS),
+        "4 names for 6 columns; .*decimal comma",
+    ),
     "no rows": ("", "names of columns and no rows"),
     "a workbook": (b"\xd0\xcf\x11\xe0" * 9, "Excel workbook; save"),
     "bytes": (b"\0\1\2" * 99, "no text"),

@@ -28,6 +28,7 @@ from nfml_jax.command_line import (
     sweep_name,
 )
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_number
 from nfml_jax.training.executors import EXECUTORS, Options, make_executor
 from nfml_jax.training.groups import MODES
 from nfml_jax.training.guard import guard
@@ -61,7 +62,10 @@ EXECUTOR = flags.DEFINE_enum(
     "on Ray or on SLURM; default: here, with --jobs local.",
 )
 JOBS = flags.DEFINE_integer(
-    "jobs", 0, "Of a sweep, so many programs at a time; 0: one for each GPU."
+    "jobs",
+    0,
+    "Of a sweep, so many programs at a time; 0: one for each GPU.",
+    lower_bound=0,
 )
 CPUS = flags.DEFINE_float("cpus", 1, "On Ray and SLURM, the cores of a program.")
 GPUS = flags.DEFINE_float("gpus", 0, "On Ray and SLURM, the GPUs of a program.")
@@ -110,6 +114,7 @@ def main(argv) -> int:
         guard()
     terminal = start()
     from experiments import make_experiment
+    from nfml_jax.training.checks import check_config
     from nfml_jax.training.loop import train_and_evaluate
 
     span = Span.parse(PROFILE.value) if PROFILE.value else None
@@ -117,6 +122,7 @@ def main(argv) -> int:
         join()
 
     config = CONFIG.value.to_dict()
+    check_config(config)
     default = Path("runs") / config["name"] / time.strftime("%Y%m%d-%H%M%S")
     outcome = train_and_evaluate(
         make_experiment,
@@ -181,8 +187,10 @@ def sweep(config: dict, text: str) -> int:
     if not DRY_RUN.value:
         terminal = start()
     from experiments import make_experiment
+    from experiments.checks import check_trials
     from nfml_jax.training.trials import listing, plan, run_trials
 
+    check_trials(trials)
     jobs = plan(make_experiment, trials, folder, vmap=VMAP.value, retry=RETRY.value)
     if DRY_RUN.value:
         print(listing(trials, jobs, folder))
@@ -205,6 +213,8 @@ def default_executor() -> str:
 
 def options() -> Options:
     """What the flags say of where a sweep runs."""
+    check_number(None, above=0, **{"--cpus": CPUS.value})
+    check_number(None, 0, **{"--gpus": GPUS.value})
     slurm = dict(item.partition("=")[::2] for item in SLURM.value)
     return Options(JOBS.value, CPUS.value, GPUS.value, RAY_ADDRESS.value, slurm)
 

@@ -37,7 +37,7 @@ def make_experiment(config: dict) -> Experiment:
     Raises UserError for an unknown name, or a section that it reads and the config has
     not.
     """
-    name = config["experiment"]
+    name = config.get("experiment")
     where, sections = look_up(EXPERIMENTS, name, "experiment")
     lacking = [section for section in sections.split() if section not in config]
     if lacking:
@@ -46,5 +46,8 @@ def make_experiment(config: dict) -> Experiment:
             "doesn't have; choose a config of that experiment, such as "
             "configs/folder.py:triplet for pairs of your own pictures."
         )
+    from experiments.checks import check_experiment  # with all that it builds
+
+    check_experiment(config)
     module, kind = where.split(":")
     return getattr(importlib.import_module(module), kind)(config)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from nfml_jax import results
 from nfml_jax.command import command, make_parser
+from nfml_jax.ops.checks import check_integer
 from nfml_jax.results.formats import markdown
+from nfml_jax.results.records import check_metrics
 
 # What a table of each kind of experiment shows, the first in a grid of data sets.
 METRICS = {
@@ -83,7 +85,9 @@ def main(arguments=None) -> None:
     parser.add_argument("--digits", type=int, help="decimals of every number")
     options = parser.parse_args(arguments)
     metrics = options.metrics.split(",") if options.metrics else None
+    check_integer(None, 0, 17, optional=True, **{"--digits": options.digits})
     records = results.find_results(options.runs)
+    check_metrics(records, metrics or ())
     print("\n\n".join(tables(records, metrics, options.digits)))
 
 

@@ -1,6 +1,7 @@
 """What a command line says of configs and sweeps, and what is wrong with it."""
 
 import importlib.util
+import inspect
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +33,18 @@ def read_config(argv) -> ConfigDict:
             "no config is given; write --config=configs/X.py, for example "
             "--config=configs/arcface_mnist.py."
         )
-    return call_file(files[-1], "get_config", "config", Path("configs"))
+    config = call_file(files[-1], "get_config", "config", Path("configs"))
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"get_config of {files[-1]} gives a {type(config).__name__}; expected an "
+            "ml_collections.ConfigDict, such as configs.defaults.training makes."
+        )
+    if not isinstance(config.get("name"), str):
+        raise UserError(
+            f"get_config of {files[-1]} gives a config without a name; begin it with "
+            "configs.defaults.training, which has all that a run needs."
+        )
+    return config
 
 
 def read_sweep(text: str, config: dict) -> Sweep:
@@ -67,10 +79,21 @@ def call_file(file: str, function: str, kind: str, folder: Path):
         )
     spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, function):
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as problem:
+        raise UserError(
+            f"{path} is not Python: {problem.msg} in line {problem.lineno}."
+        ) from None
+    found = getattr(module, function, None)
+    if not callable(found):
         raise UserError(f"{path} is not a {kind}: it has no function {function}.")
-    return getattr(module, function)(*argument)
+    try:
+        inspect.signature(found).bind(*argument)
+    except TypeError:
+        given = f"the argument {argument[0]!r}" if argument else "no argument"
+        raise UserError(f"{function} of {path} does not take {given}.") from None
+    return found(*argument)
 
 
 def check_overrides(argv, config: ConfigDict) -> None:

@@ -18,6 +18,7 @@ from nfml_jax.data.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.loading import config_of, data_of
 from nfml_jax.names import look_up
+from nfml_jax.ops.checks import refuse
 from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 
 GRID = 160  # cells along either side of a density's panel
@@ -29,6 +30,8 @@ def main(arguments=None) -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=Path("gallery.png"))
     options = parser.parse_args(arguments)
+    if options.output.suffix.lower() != ".png":
+        refuse(None, "--output", str(options.output), "a name that ends in .png")
     rgb = plots.to_rgb(gallery(options.runs))
     with writing(options.output):
         plots.save(rgb, options.output)
@@ -72,11 +75,11 @@ def densities(runs: Sequence[Path]) -> Figure:
 
 def known_density(config: dict):
     """What a flow was fitted to: its name, its log-density, and draws to show it by."""
-    if config["experiment"] == "density":
-        name = config["data"]["name"]
+    if config.get("experiment") == "density":
+        name = config.get("data", {}).get("name")
         density = look_up(DENSITIES, name, "density")
         return name, density.log_prob, draw(density, "test", 10_000)
-    name = config["energy"]["name"]
+    name = config.get("energy", {}).get("name")
     energy = look_up(ENERGIES, name, "energy")
     grid = plots.grid_points(SQUARE, 2 * GRID)
     width = np.ptp(SQUARE[0]) / (2 * GRID)

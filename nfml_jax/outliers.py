@@ -16,6 +16,7 @@ from nfml_jax.data.left_out import write_left_out
 from nfml_jax.errors import UserError
 from nfml_jax.heads import outliers
 from nfml_jax.loading import data_of, load
+from nfml_jax.ops.checks import check_number
 from nfml_jax.trained import TrainedClassifier
 
 # Images read at a time, of folders larger than memory.
@@ -31,6 +32,7 @@ def main(arguments=None) -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("outliers.json"))
     options = parser.parse_args(arguments)
+    check_number(None, 0, 180, **{"--degrees": options.degrees})
     model = load(options.run)
     if not isinstance(model, TrainedClassifier):
         raise UserError(

@@ -7,6 +7,7 @@ from functools import partial
 from nfml_jax.data.arrays import ImageData, Split, make_image_data, shrink
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
+from nfml_jax.data.checks import check_part, check_shared
 from nfml_jax.data.class_splits import choose_classes, validate_apart
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
 from nfml_jax.data.image_folder import load_image_folder
@@ -14,7 +15,6 @@ from nfml_jax.data.left_out import leave_out
 from nfml_jax.data.lfw import load_lfw
 from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
-from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 
 # Name -> function of keyword arguments returning arrays.Loaded. Beside these,
@@ -70,8 +70,8 @@ def load(
     known = inspect.signature(loader).parameters
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
-    if seed < 0:
-        raise UserError(f"data.seed is {seed}; expected a whole number from 0 up.")
+    check_shared(seed=seed, max_train=max_train, max_test=max_test)
+    check_part(**{"data.validation": validation})
     common = {
         "source": source,
         "manual_dir": manual_dir or None,

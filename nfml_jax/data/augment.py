@@ -1,6 +1,5 @@
 """Augmentation on the device: affine maps and appearance, each image by its own key."""
 
-import math
 from functools import partial
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 
 from nfml_jax.data.appearance import LIMITS, change_appearance
-from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_flag, check_number
 
 
 def to_float(images):
@@ -64,6 +63,7 @@ def augment(
         "erase": erase,
     }
     _check(moves | looks)
+    check_flag(None, **{"augment.flip": flip})
     if any(moves.values()) or flip:
         images = jax.vmap(partial(_moved, **moves, flip=flip))(images, keys)
     if any(looks.values()):
@@ -71,20 +71,14 @@ def augment(
     return images
 
 
+FARTHEST = 1e6  # pixels or degrees
+
+
 def _check(settings):
     limits = {"scale": (0.0, 1.0)} | LIMITS
     for name, value in settings.items():
-        _, limit = limits.get(name, (0.0, math.inf))
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and 0 <= value < limit):
-            raise UserError(
-                f"augment.{name} is {value}; expected "
-                + ("0 or more." if limit == math.inf else _words(limit))
-            )
-
-
-def _words(limit):
-    return "a fraction in [0, 1)." if limit == 1 else f"a number in [0, {limit:g})."
+        _, limit = limits.get(name, (0.0, FARTHEST))
+        check_number(None, 0, below=limit, **{f"augment.{name}": value})
 
 
 def _of_looks(image, key, **looks):

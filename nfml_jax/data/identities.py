@@ -10,7 +10,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import WIDEST, check_integer, check_number
 
 # What a key of the seed is for.
 TRAITS, MIXING, DISTURBING = range(3)
@@ -34,16 +34,9 @@ class Identities:
 
     def __post_init__(self):
         for name in ("size", "traits", "circumstances"):
-            if not getattr(self, name) >= 1:
-                raise UserError(
-                    f"data.{name} is {getattr(self, name)!r}; expected a whole number "
-                    "from 1 up."
-                )
-        if not (self.disturbance >= 0 and self.noise >= 0):
-            raise UserError(
-                f"data.disturbance = {self.disturbance!r} and data.noise = "
-                f"{self.noise!r} must be at least 0."
-            )
+            check_integer("identities", 1, WIDEST, **{name: getattr(self, name)})
+        check_number("identities", 0, disturbance=self.disturbance, noise=self.noise)
+        check_integer("identities", 0, 2**32 - 1, seed=self.seed)
 
     def views(self, identities: jax.Array, keys: jax.Array) -> jax.Array:
         """A view [N, size] of each of the identities [N], by a random key [N]."""

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from functools import partial
 
+from nfml_jax.data.checks import check_part, check_shared
 from nfml_jax.data.densities import DENSITIES, SPLITS, draw
 from nfml_jax.data.image_rows import load_image_rows
 from nfml_jax.data.patches import load_bsds300_patches
@@ -19,6 +20,7 @@ from nfml_jax.data.vector_rows import (
     shrink_rows,
 )
 from nfml_jax.names import look_up
+from nfml_jax.ops.checks import check_flag, check_integer
 
 
 def load_density(
@@ -31,6 +33,8 @@ def load_density(
 ) -> LoadedVectors:
     """Independent draws from one of `densities.DENSITIES`; as many as asked for."""
     counts = dict(zip(SPLITS, (train, validation, test), strict=True))
+    for part, least in zip(SPLITS, (1, 0, 1), strict=True):
+        check_integer(None, least, **{f"data.{part}": counts[part]})
     parts = {split: draw(density, split, n, seed) for split, n in counts.items() if n}
     parts.setdefault("validation", None)
     return LoadedVectors(density, f"sampler, seed {seed}", ("x", "y"), **parts)
@@ -72,6 +76,7 @@ def load_vectors(
 
 def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> LoadedVectors:
     """Return the rows of a data set in their original units; see `load_vectors`."""
+    check_shared(seed=seed)
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
     prepared = {key: options.pop(key) for key in PREPARATION & set(options)}
@@ -79,6 +84,7 @@ def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> Loaded
     options = {key: value for key, value in options.items() if key not in empty}
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")
+    check_part(**{f"data.{part}": options[part] for part in SPLITS if part in options})
     common = {"manual_dir": manual_dir, "seed": seed}
     common = {key: value for key, value in common.items() if key in known}
     return prepare_rows(loader(**common, **options), seed=seed, **prepared)
@@ -116,6 +122,8 @@ def prepare_rows(
     Raises:
         UserError: if the rows are none of what is asked.
     """
+    check_shared(max_train=max_train, max_test=max_test)
+    check_integer(None, 0, **{"data.components": components})
     loaded = hold_out(loaded, held_out)
     for part, limit in {"train": max_train, "test": max_test}.items():
         loaded = shrink_rows(loaded, part, limit, seed)

@@ -43,6 +43,7 @@ from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.strength import Annealing, Warmup
 from nfml_jax.heads.summation import SUMMATIONS
 from nfml_jax.names import look_up
+from nfml_jax.ops.checks import check_integer, check_number
 
 __all__ = [
     "MARGINS",
@@ -110,6 +111,7 @@ def make_head(
     Raises `UserError` for anything that does not exist or fit.
     """
     kind = look_up(MARGINS, name, "Head")
+    check_integer("the head", 1, class_chunk=class_chunk)
     if embedding_size < 2:
         raise UserError(
             f"The head got embedding_size={embedding_size!r}; angles need at least 2."
@@ -152,6 +154,8 @@ def _numbers(name, kind, margin) -> dict:
 
 def _scale(scale):
     """A number, "learned" or "p=0.99", which a command line gives as text."""
+    if not isinstance(scale, str):
+        check_number("the head", above=0, optional=True, scale=scale)
     if not isinstance(scale, str) or scale == "learned":
         return scale
     try:
@@ -165,10 +169,7 @@ def _scale(scale):
 
 
 def _strength(kind, warmup_steps, annealing):
-    if warmup_steps < 0:
-        raise UserError(
-            f"The head got warmup_steps={warmup_steps!r}; expected 0 or more."
-        )
+    check_integer("the head", 0, warmup_steps=warmup_steps)
     if isinstance(annealing, Mapping):
         if warmup_steps:
             raise UserError(

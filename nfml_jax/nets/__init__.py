@@ -1,17 +1,37 @@
 """Encoders by name: `make_net("cnn", 64)` is a Flax module images -> embeddings."""
 
 import dataclasses
+from functools import partial
 
 import jax.numpy as jnp
 
-from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
 from nfml_jax.nets.encoders import CNN, MLP, Encoder, LeNetPP, ResNet18
+from nfml_jax.nets.layers import STANDARDIZATIONS
+from nfml_jax.ops.checks import (
+    WIDEST,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_sizes,
+)
 
 NETS = {"cnn": CNN, "lenetpp": LeNetPP, "mlp": MLP, "resnet18": ResNet18}
 
 __all__ = ["CNN", "MLP", "NETS", "Encoder", "LeNetPP", "ResNet18", "make_net"]
 
+# By the option's name, which means the same in every encoder.
+CHECKS = {
+    "hidden": partial(check_integer, low=1, high=WIDEST),
+    "width": partial(check_integer, low=1, high=WIDEST),
+    "embedding_norm": check_flag,
+    "standardize": partial(check_choice, choices=STANDARDIZATIONS),
+}
+SEVERAL = {
+    "hidden": check_sizes,
+    "features": partial(check_sizes, least=1),
+    "blocks": partial(check_sizes, low=1, high=1000, least=1),
+}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -30,19 +50,21 @@ def make_net(
     the encoder's own fields. Raises `UserError` for anything that does not exist.
     """
     net = look_up(NETS, name, "encoder")
-    if isinstance(embedding_size, bool) or not isinstance(embedding_size, int):
-        raise UserError(
-            f"The embedding size is {embedding_size!r}; give a whole number, 2 or more."
-        )
-    if embedding_size < 2:
-        raise UserError(
-            f"The embedding size is {embedding_size}; angles between embeddings need "
-            "2 or more dimensions."
-        )
+    check_integer(
+        "encoder",
+        2,
+        WIDEST,
+        hint=", because angles between embeddings need 2 dimensions",
+        embedding_size=embedding_size,
+    )
     shared = {"embedding_size", "dtype", "axis_name", "parent", "name"}
     own = {f.name: f for f in dataclasses.fields(net) if f.name not in shared}
     for option in options:
         look_up(own, option, f"option of encoder {name!r}:")
+    for option, value in options.items():
+        several = isinstance(own[option].default, tuple)
+        check = SEVERAL[option] if several else CHECKS[option]
+        check("encoder", **{option: value})
     return net(
         embedding_size=embedding_size,
         dtype=look_up(DTYPES, dtype, "precision"),

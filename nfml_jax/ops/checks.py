@@ -18,10 +18,10 @@ A bool is never taken for a number.
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
@@ -52,7 +52,7 @@ def check_number(
     passes where `optional` is true. `hint` ends the sentence: a unit or a remedy.
     """
     for name, value in values.items():
-        if isinstance(value, jax.core.Tracer) or (optional and value is None):
+        if _is_traced(value) or (optional and value is None):
             continue
         value = _plain(value)
         inside = is_number(value) and low <= value <= high and above < value < below
@@ -76,7 +76,7 @@ def check_integer(
     A float is no integer, even if its value is integral.
     """
     for name, value in values.items():
-        if isinstance(value, jax.core.Tracer) or (optional and value is None):
+        if _is_traced(value) or (optional and value is None):
             continue
         value = _plain(value)
         if not (is_integer(value) and low <= value <= high):
@@ -128,11 +128,26 @@ def check_flag(owner: Any, **values: Any) -> None:
             refuse(owner, name, value, "True or False")
 
 
-def check_text(owner: Any, *, empty: bool = True, **values: Any) -> None:
-    """Raise UserError for what is no text, or is empty where `empty` is false."""
+def check_text(
+    owner: Any, *, empty: bool = True, optional: bool = False, **values: Any
+) -> None:
+    """Raise UserError for what is no text, or is empty where `empty` is false.
+
+    None passes if `optional`.
+    """
     for name, value in values.items():
+        if optional and value is None:
+            continue
         if not isinstance(value, str) or not (value or empty):
             refuse(owner, name, value, "a text" if empty else "a text that isn't empty")
+
+
+def check_texts(owner: Any, **values: Any) -> None:
+    """Raise UserError for what is no tuple or list of texts."""
+    for name, value in values.items():
+        listed = isinstance(value, tuple | list)
+        if not (listed and all(isinstance(text, str) for text in value)):
+            refuse(owner, name, value, "a tuple of texts")
 
 
 def check_choice(owner: Any, choices, *, optional: bool = False, **values: Any) -> None:
@@ -205,9 +220,8 @@ def is_integer(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Return an array without axes as a Python number, if its value is known."""
-    known = isinstance(value, np.ndarray | jax.Array)
-    known = known and not isinstance(value, jax.core.Tracer)
-    return value.item() if known and value.ndim == 0 else value
+    known = hasattr(value, "item") and not _is_traced(value)
+    return value.item() if known and np.ndim(value) == 0 else value
 
 
 def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
@@ -223,6 +237,12 @@ def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_traced(value: Any) -> bool:
+    # Without importing JAX: commands answer mistakes before they take seconds for it.
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.core.Tracer)
 
 
 def _equal(value: Any, choice: Any) -> bool:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from nfml_jax.command import command, make_parser, writing
 from nfml_jax.names import look_up
+from nfml_jax.ops.checks import check_integer
 from nfml_jax.results.formats import FORMATS
 from nfml_jax.results.groups import SPREADS
-from nfml_jax.results.records import find_results
+from nfml_jax.results.records import check_metrics, find_results
 from nfml_jax.results.tables import metrics_of, table
+
+MOST_DIGITS = 17  # of a float
 
 
 @command
@@ -30,8 +33,10 @@ def main(arguments=None) -> None:
     options = parser.parse_args(arguments)
     form = look_up(FORMATS, options.format, "format")
     look_up(SPREADS, options.spread, "spread")
+    check_integer(None, 0, MOST_DIGITS, optional=True, **{"--digits": options.digits})
     records = find_results(options.runs)
     metrics = options.metrics.split(",") if options.metrics else metrics_of(records)
+    check_metrics(records, metrics)
     text = form(table(records, metrics, options.digits, options.spread))
     if options.output is None:
         print(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import flatten
+from nfml_jax.names import did_you_mean, flatten
 from nfml_jax.training.run_files import (
     RESULT,
     checked,
@@ -99,6 +99,20 @@ def quantity(record: Mapping, name: str) -> float | None:
         return function(metrics[source]) if source in metrics else None
     value = metrics.get(name, flatten(record).get(name))
     return value if isinstance(value, int | float) else None
+
+
+def check_metrics(records: Iterable[Mapping], names: Iterable[str]) -> None:
+    """Raise UserError for a name that none of the finished runs has a number of."""
+    done = [record for record in records if record["status"] == "done"]
+    if not done:
+        return
+    for name in names:
+        if all(quantity(record, name) is None for record in done):
+            known = sorted({metric for record in done for metric in record["metrics"]})
+            raise UserError(
+                f"no run has the metric {name!r}{did_you_mean(name, known)}; there "
+                f"are: {', '.join(known)}."
+            )
 
 
 # Heading -> the metric it is made from, and how.

@@ -2,40 +2,135 @@
 
 import math
 import os
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import jax
 
+from nfml_jax.data.checks import check_part
 from nfml_jax.errors import UserError
+from nfml_jax.names import flatten
+from nfml_jax.ops.checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    check_sizes,
+    check_text,
+)
+from nfml_jax.training.durations import to_steps
+
+SEED = partial(check_integer, low=0, high=2**32 - 1)
+COUNT, SIZE = partial(check_integer, low=0), partial(check_integer, low=1)
+AT_LEAST_0, ABOVE_0 = partial(check_number, low=0), partial(check_number, above=0)
+BELOW_1 = partial(check_number, low=0, below=1)
+TEXT, NAME = check_text, partial(check_text, empty=False)
+# What every config has.
+FIELDS: dict[str, Callable] = {
+    "name": NAME,
+    "seed": SEED,
+    "platform": NAME,
+    "num_devices": COUNT,
+    "optimizer.name": NAME,
+    "optimizer.learning_rate": ABOVE_0,
+    "optimizer.schedule": NAME,
+    "optimizer.warmup": NAME,
+    "train.batch_size": SIZE,
+    "train.total": NAME,
+    "train.log_every": NAME,
+    "train.evaluate_every": NAME,
+    "train.checkpoint_every": NAME,
+    "train.steps_per_dispatch": SIZE,
+    "train.accumulate": SIZE,
+    "train.average_decay": BELOW_1,
+    "train.report": partial(check_choice, choices=("last", "best")),
+    "train.patience": TEXT,
+}
+TEXTS = ("source", "manual_dir", "data_dir", "root", "without", "fit", "path", "split")
+TEXTS += ("run", "outside", "jitter", "missing", "header")
+DURATIONS = ("total", "log_every", "evaluate_every", "checkpoint_every")
+# What a config may have, among them numbers that are read after training alone. What
+# else a section has is checked by what is built of it.
+FURTHER: dict[str, Callable] = {
+    "experiment": NAME,
+    "optimizer.momentum": BELOW_1,
+    "optimizer.weight_decay": AT_LEAST_0,
+    "optimizer.clip_norm": AT_LEAST_0,
+    "optimizer.head_multiplier": ABOVE_0,
+    "data.name": NAME,
+    "data.seed": SEED,
+    "data.max_train": partial(COUNT, optional=True),
+    "data.max_test": partial(COUNT, optional=True),
+    "data.validation": check_part,
+    "data.test_fraction": partial(check_number, above=0, below=1),
+    "data.components": COUNT,
+    "data.workers": partial(check_integer, low=0, high=1024),
+    "data.fold": COUNT,
+    "data.min_images": SIZE,
+    "data.crop": partial(check_number, above=0, high=1),
+    "data.standardise": check_flag,
+    "data.rotations": check_flag,
+    "data.stream": check_flag,
+    **{f"data.{name}": partial(check_text, optional=True) for name in TEXTS},
+    "augment.flip": check_flag,
+    "report.samples": SIZE,
+    "report.draws": SIZE,
+    "report.validation": SIZE,
+    "report.chains": SIZE,
+    "report.cells": partial(check_integer, low=2, high=10_000),
+    "report.identities": partial(check_integer, low=2),
+    "report.probes": SIZE,
+    "annealing.start": partial(check_number, above=0, high=1),
+    "annealing.steps": COUNT,
+    "metric.rank": COUNT,
+    "one_shot.ways": partial(check_sizes, low=2, least=1),
+    "one_shot.shots": partial(check_sizes, low=1, least=1),
+    "one_shot.queries": SIZE,
+    "one_shot.episodes": SIZE,
+    "one_shot.runs": check_flag,
+    "sampler.name": NAME,
+    "sampler.per_class": COUNT,
+}
+SECTIONS = ("optimizer", "train")
 
 
 def check_config(config: dict) -> None:
-    """Raise UserError for numbers that no run can take."""
-    for path, value in jax.tree_util.tree_leaves_with_path(config):
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{name} = {value} must be a finite number.")
-        if name.split(".")[-1] == "seed" and not (
-            isinstance(value, int) and 0 <= value < 2**32
-        ):
+    """Raise UserError for what no run can take; `config` is a plain nested dict."""
+    for section in SECTIONS:
+        if not isinstance(config.get(section), Mapping):
             raise UserError(
-                f"{name} = {value!r} must be a whole number from 0 to 2**32 - 1."
+                f"the config has no section {section!r}; begin it with "
+                "configs.defaults.training, which has all that a run needs."
             )
-    settings = config["train"]
-    if settings["steps_per_dispatch"] < 1:
+    fields = flatten(config)
+    for name in FIELDS.keys() - fields.keys():
         raise UserError(
-            f"train.steps_per_dispatch = {settings['steps_per_dispatch']} must be at "
-            "least 1."
+            f"the config has no field {name!r}; begin it with "
+            "configs.defaults.training, which has all that a run needs."
         )
-    if settings["report"] not in ("last", "best"):
-        raise UserError(
-            f"train.report = {settings['report']!r} is not known; choose 'last' or "
-            "'best'."
-        )
-    if not 0 <= settings["average_decay"] < 1:
-        raise UserError(
-            f"train.average_decay = {settings['average_decay']} must lie in [0, 1); "
-            "0 turns the average off."
-        )
+    for name, check in FIELDS.items():
+        check(None, **{name: fields[name]})
+    for name, check in FURTHER.items():
+        section, _, field = name.rpartition(".")
+        values = config.get(section, {}) if section else config
+        if isinstance(values, Mapping) and field in values:
+            check(None, **{name: values[field]})
+    _check_durations(config)
+    for path, value in jax.tree_util.tree_leaves_with_path(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise UserError(f"{name} = {value} must be a finite number.")
+
+
+def _check_durations(config: dict) -> None:
+    """Raise UserError for what is no duration, whatever the data will be."""
+    size = config["train"]["batch_size"]
+    durations = {f"train.{name}": config["train"][name] for name in DURATIONS}
+    durations["optimizer.warmup"] = config["optimizer"]["warmup"]
+    if config["train"]["patience"]:
+        durations["train.patience"] = config["train"]["patience"]
+    for field, duration in durations.items():
+        to_steps(duration, batch_size=size, examples=size, field=field)
 
 
 def check_division(settings: dict, devices: int) -> None:

@@ -5,13 +5,21 @@ the type that the config's field has; quotes and brackets keep what is within to
 """
 
 import ast
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import flatten
-from nfml_jax.training.sweeps import Sweep, kind_in_words, no_field, param, product
+from nfml_jax.training.sweeps import (
+    Sweep,
+    check_count,
+    kind_in_words,
+    no_field,
+    param,
+    product,
+)
 
 RANGE = re.compile(r"(-?\d+):(-?\d+)")
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
@@ -44,6 +52,7 @@ def parse_sweep(text: str, config: Mapping) -> Sweep:
         if name not in fields:
             raise no_field(config, name)
         parts.append(param(name, *_values(name, values, fields[name])))
+        check_count(math.prod(map(len, parts)), text)
     if not parts:
         raise UserError('the sweep is empty; write, for example, --sweep="seed=0:5".')
     return product(*parts)
@@ -54,7 +63,9 @@ def _values(name: str, text: str, there: Any) -> list:
     for word in _split(text, ",".__eq__):
         bounds = RANGE.fullmatch(word)
         if bounds and not isinstance(there, str):
-            values += range(int(bounds[1]), int(bounds[2]))
+            numbers = range(int(bounds[1]), int(bounds[2]))
+            check_count(len(values) + max(0, numbers.stop - numbers.start), name)
+            values += [type(there)(number) for number in numbers]
         else:
             values.append(_value(name, word, there))
     if not values:

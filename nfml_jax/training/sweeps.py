@@ -10,6 +10,7 @@ import copy
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ Override = dict[str, Any]
 Sweep = list[Override]
 
 LONGEST_ID = 60
+MOST_TRIALS = 100_000
 # Besides a field's own type: what a person may write instead.
 ALSO = {float: (int,), tuple: (list,), list: (tuple,)}
 
@@ -33,6 +35,7 @@ def param(name: str, *values) -> Sweep:
 
 def product(*sweeps: Sweep) -> Sweep:
     """Every trial of the first with every one of the second, and so on."""
+    check_count(math.prod(map(len, sweeps)), "product")
     return [_joined(parts) for parts in itertools.product(*sweeps)]
 
 
@@ -49,6 +52,15 @@ def zip_(*sweeps: Sweep) -> Sweep:
 def chain(*sweeps: Sweep) -> Sweep:
     """The trials of the first, then those of the second, and so on."""
     return [override for sweep in sweeps for override in sweep]
+
+
+def check_count(trials: int, what: str) -> None:
+    """Raise UserError for more trials than a sweep may have."""
+    if trials > MOST_TRIALS:
+        raise UserError(
+            f"the sweep has {trials:,} trials by {what!r}; a sweep has at most "
+            f"{MOST_TRIALS:,}, so give fewer values."
+        )
 
 
 def _joined(parts: Sequence[Override]) -> Override:

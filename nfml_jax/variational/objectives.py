@@ -16,6 +16,7 @@ from jax import lax
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import look_up
+from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
 LogDensity = Callable[[Array], Array]
@@ -169,6 +170,7 @@ def make_objective(
     `axis_name` is the device axis that a step is mapped over, if it is.
     """
     objective = look_up(OBJECTIVES, name, "objective")
+    check_number("objective", alpha=alpha)
     if objective is alpha_divergence:
         _check(alpha)
         return partial(alpha_divergence, alpha=alpha, axis_name=axis_name)

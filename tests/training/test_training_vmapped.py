@@ -145,7 +145,7 @@ def test_a_mistake_of_one_is_its_own(tmp_path):
     group = trials((0.05, -1.0, 0.1), **short)
     paths, records = run(tmp_path, group, Fragile)
     assert [r["status"] for r in records] == ["done", "failed", "failed"]
-    assert "must be a positive number" in read(paths[1], "status")["error"]
+    assert "expected a number above 0" in read(paths[1], "status")["error"]
     assert "broken report" in read(paths[2], "status")["error"]
     assert "Traceback" in (paths[2] / "terminal.txt").read_text()
 

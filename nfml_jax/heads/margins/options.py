@@ -1,7 +1,7 @@
 """Options that margins share, and how formulae show a number."""
 
 from nfml_jax.heads import angles
-from nfml_jax.ops.checks import check_choice
+from nfml_jax.ops.checks import check_choice, check_flag
 
 GRADIENTS = ("exact", "detach")
 # What follows past θ + m = π -> as a run's header says it.
@@ -16,8 +16,10 @@ def check_choices(owner, **choices):
     """Raise UserError where `grad`, `beyond_pi` or another is none of its choices."""
     choices = {"grad": GRADIENTS, "beyond_pi": CONTINUATIONS, **choices}
     for name, known in choices.items():
-        value = getattr(owner, name, None)
-        check_choice(owner, known, optional=True, **{name: value})
+        if hasattr(owner, name):
+            check_choice(owner, known, **{name: getattr(owner, name)})
+    if hasattr(owner, "easy"):
+        check_flag(owner, easy=owner.easy)
 
 
 def shown(value) -> str:

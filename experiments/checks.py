@@ -8,9 +8,8 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 
-import jax.numpy as jnp
-
 from nfml_jax.data import DATASETS, augment
+from nfml_jax.data.augment import check_augment
 from nfml_jax.data.identities import Identities
 from nfml_jax.data.samplers import ORDERS
 from nfml_jax.data.vectors import VECTOR_DATASETS
@@ -79,7 +78,7 @@ def _optimizer(config):
 
 def _augment(config):
     _only(augment, config["augment"], "augment")
-    augment(jnp.zeros((0, 8, 8, 1)), jnp.zeros((0, 2), jnp.uint32), **config["augment"])
+    check_augment(**config["augment"])
 
 
 def _objective(config):

@@ -62,8 +62,7 @@ def augment(
         "brightness": brightness,
         "erase": erase,
     }
-    _check(moves | looks)
-    check_flag(None, **{"augment.flip": flip})
+    check_augment(flip=flip, **moves, **looks)
     if any(moves.values()) or flip:
         images = jax.vmap(partial(_moved, **moves, flip=flip))(images, keys)
     if any(looks.values()):
@@ -74,7 +73,9 @@ def augment(
 FARTHEST = 1e6  # pixels or degrees
 
 
-def _check(settings):
+def check_augment(flip=False, **settings):
+    """Raise UserError for settings that `augment` does not take."""
+    check_flag(None, **{"augment.flip": flip})
     limits = {"scale": (0.0, 1.0)} | LIMITS
     for name, value in settings.items():
         _, limit = limits.get(name, (0.0, FARTHEST))

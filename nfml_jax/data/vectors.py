@@ -20,7 +20,7 @@ from nfml_jax.data.vector_rows import (
     shrink_rows,
 )
 from nfml_jax.names import look_up
-from nfml_jax.ops.checks import check_flag, check_integer
+from nfml_jax.ops.checks import check_integer
 
 
 def load_density(

@@ -112,6 +112,7 @@ def make_head(
     """
     kind = look_up(MARGINS, name, "Head")
     check_integer("the head", 1, class_chunk=class_chunk)
+    check_number("the head", above=0, high=1, class_share=class_share)
     if embedding_size < 2:
         raise UserError(
             f"The head got embedding_size={embedding_size!r}; angles need at least 2."

@@ -16,7 +16,7 @@ from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.watched import watched
-from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.checks import check_flag, check_integer
 
 
 class PairObjective(nn.Module):
@@ -47,6 +47,8 @@ class PairObjective(nn.Module):
         check_integer(self, 1, num_classes=self.num_classes)
         check_integer(self, 0, memory=self.memory, memory_start=self.memory_start)
         check_integer(self, 1, optional=True, chunk=self.chunk)
+        if self.normalise is not None:
+            check_flag(self, normalise=self.normalise)
         # Raises where the two don't go together.
         self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()

@@ -40,17 +40,19 @@ def printed(capsys, *arguments):
 
 
 def test_a_row_for_each_run_and_a_mean_over_its_seeds(tmp_path, capsys):
-    keep(tmp_path, result("a", 0.5), result("a", 0.52, seed=1), result("b", 0.9876))
-    lines = printed(capsys, tmp_path, "--metrics=test/accuracy,test/nll,wall_s,absent")
+    last = result("b", 0.9876)
+    last["metrics"]["own"] = 7
+    keep(tmp_path, result("a", 0.5), result("a", 0.52, seed=1), last)
+    lines = printed(capsys, tmp_path, "--metrics=test/accuracy,test/nll,wall_s,own")
     head = "| run | data (training / test) | seeds | test/accuracy | test/nll | wall_s"
-    assert lines[0] == f"{head} | absent |" and len(lines) == 4
+    assert lines[0] == f"{head} | own |" and len(lines) == 4
     data = "mnist (57,000 / 10,000)"
     assert lines[2] == (
         f"| a | {data} | 2 | 51.00% ± 1.00% | **0.5100 ± 0.0100** | 12 ± 0 | – |"
     )
     # The best of what shares data stands out: it has the highest accuracy here, and
     # the first has the lowest negative log-likelihood.
-    assert lines[3] == f"| b | {data} | 1 | **98.76%** | 0.9876 | 12 | – |"
+    assert lines[3] == f"| b | {data} | 1 | **98.76%** | 0.9876 | 12 | 7 |"
 
 
 def test_an_interval_has_the_decimals_of_its_mean(tmp_path, capsys):
@@ -126,6 +128,28 @@ def test_no_result_gets_a_sentence(tmp_path, capsys, files):
         (tmp_path / name).write_text(text)
     assert tables.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--digits=-3", "--digits=-3; expected an integer in [0, 17]"),
+        ("--digits=100", "--digits=100; expected"),
+        ("--metrics=nope", "no run has the metric 'nope'"),
+        ("--metrics=test/acuracy", "did you mean 'test/accuracy'"),
+        ("--metrics=test/accuracy,", "no run has the metric ''"),
+    ],
+)
+def test_what_a_table_cannot_show_gets_a_sentence(tmp_path, capsys, flag, words):
+    keep(tmp_path, result("a", 0.5))
+    assert tables.main([str(tmp_path), flag]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_gallery_is_a_png(tmp_path, capsys):
+    for name in ("x.xyz", "x.pdf", "x", "png"):
+        assert gallery.main([str(tmp_path), f"--output={tmp_path / name}"]) == 2
+        assert "a name that ends in .png" in capsys.readouterr().err
 
 
 def test_no_run_gets_a_sentence(tmp_path, capsys):

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from nfml_jax.errors import UserError
 from nfml_jax.names import did_you_mean, flatten
+from nfml_jax.ops.checks import check_text
 from nfml_jax.training.inline_sweeps import fields_of, is_inline, parse_sweep
 from nfml_jax.training.sweeps import Sweep, no_field
 
@@ -39,11 +40,6 @@ def read_config(argv) -> ConfigDict:
             f"get_config of {files[-1]} gives a {type(config).__name__}; expected an "
             "ml_collections.ConfigDict, such as configs.defaults.training makes."
         )
-    if not isinstance(config.get("name"), str):
-        raise UserError(
-            f"get_config of {files[-1]} gives a config without a name; begin it with "
-            "configs.defaults.training, which has all that a run needs."
-        )
     return config
 
 
@@ -57,6 +53,7 @@ def read_sweep(text: str, config: dict) -> Sweep:
 def sweep_name(text: str, config: dict) -> str:
     """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates, "plane-seed" inline."""
     if is_inline(text):
+        check_text("the config", empty=False, name=config.get("name"))
         return "-".join([config["name"], *fields_of(text)])
     path, *argument = text.split(":", 1)
     return "-".join([Path(path).stem, *argument])

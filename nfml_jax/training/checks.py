@@ -53,6 +53,7 @@ DURATIONS = ("total", "log_every", "evaluate_every", "checkpoint_every")
 # else a section has is checked by what is built of it.
 FURTHER: dict[str, Callable] = {
     "experiment": NAME,
+    "baselines": check_flag,
     "optimizer.momentum": BELOW_1,
     "optimizer.weight_decay": AT_LEAST_0,
     "optimizer.clip_norm": AT_LEAST_0,

@@ -51,7 +51,7 @@ def test_an_image_s_result_depends_on_its_key_alone(images, jitted):
     ("name", "value"), [("scale", 1.0), ("shift", -1.0), ("rotate", float("nan"))]
 )
 def test_settings_that_cannot_be_are_named(images, name, value):
-    with pytest.raises(UserError, match=f"augment.{name} is {value}"):
+    with pytest.raises(UserError, match=f"augment.{name}={value}"):
         augment(images, KEYS, **{name: value})
 
 

@@ -350,7 +350,7 @@ def test_a_folder_that_is_no_run_gets_a_sentence(tmp_path, content, capsys):
     "changes, sentence",
     [
         ({"head.margin": 2.5}, "margin=2.5; expected"),
-        ({"encoder.embedding_size": 1}, "embedding size is 1"),
+        ({"encoder.embedding_size": 1}, "embedding_size=1; expected"),
         ({"encoder.name": "cn"}, "cnn"),
         ({"head.name": "arcfaze"}, "arcface"),
         ({"data.name": "mnits"}, "mnist"),

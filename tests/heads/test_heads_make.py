@@ -107,7 +107,7 @@ def test_strength_is_a_warmup_an_annealing_or_none():
         ({"name": "cosface", "scale": "p=2"}, "strictly between 0 and 1"),
         ({"name": "cosface", "scale": "-1"}, "expected a number above 0"),
         ({"name": "sphereface", "annealing": {"gama": 1}}, "did you mean 'gamma'"),
-        ({"name": "arcface", "warmup_steps": -1}, "expected 0 or more"),
+        ({"name": "arcface", "warmup_steps": -1}, "warmup_steps=-1; expected"),
         ({"name": "arcface", "warmup_steps": 1, "annealing": {}}, "give one of them"),
         ({"name": "arcface", "embedding_size": 1}, "embedding_size=1"),
         ({"name": "arcface", "summation": "dens"}, r"did you mean 'dense'\?"),

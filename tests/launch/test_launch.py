@@ -151,7 +151,6 @@ def test_a_trial_has_the_exit_code_of_how_it_ended(record, code):
         (["--config=configs/plane.py", "--sweep=nothing.py"], "has no trials"),
         (["--config=configs/plane.py", "--sweep=wrong.py"], "'data.nam'"),
         (["--config=dict.py"], "gives a dict; expected an ml_collections.ConfigDict"),
-        (["--config=nameless.py"], "gives a config without a name"),
         (["--config=broken.py"], "is not Python: "),
         (["--config=number.py"], "it has no function get_config"),
         (["--config=dict.py:smoke"], "does not take the argument 'smoke'"),
@@ -163,9 +162,6 @@ def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch, tmp_path):
     sweeps = {"nothing.py": "[]", "wrong.py": "[{'data.nam': 'moons'}]"}
     files = {n: f"def get_sweep(): return {sweep}" for n, sweep in sweeps.items()}
     files |= {"dict.py": "def get_config(): return {}", "number.py": "get_config = 3"}
-    files["nameless.py"] = (
-        "from ml_collections import ConfigDict as get_config"  # its call is a config
-    )
     files["broken.py"] = "def get_config(:"
     for name, text in files.items():
         (tmp_path / name).write_text(text)

@@ -14,23 +14,25 @@ from nfml_jax.ops.checks import (
     check_flag,
     check_integer,
     check_sizes,
+    check_text,
 )
 
 NETS = {"cnn": CNN, "lenetpp": LeNetPP, "mlp": MLP, "resnet18": ResNet18}
 
 __all__ = ["CNN", "MLP", "NETS", "Encoder", "LeNetPP", "ResNet18", "make_net"]
 
-# By the option's name, which means the same in every encoder.
+# By the type of an option's default, which its values have, too.
 CHECKS = {
-    "hidden": partial(check_integer, low=1, high=WIDEST),
-    "width": partial(check_integer, low=1, high=WIDEST),
-    "embedding_norm": check_flag,
-    "standardize": partial(check_choice, choices=STANDARDIZATIONS),
+    bool: check_flag,
+    int: partial(check_integer, low=1, high=WIDEST),
+    str: partial(check_text, empty=False),
+    tuple: check_sizes,
 }
-SEVERAL = {
-    "hidden": check_sizes,
+# What is closer than the type, by the option's name.
+CLOSER = {
     "features": partial(check_sizes, least=1),
     "blocks": partial(check_sizes, low=1, high=1000, least=1),
+    "standardize": partial(check_choice, choices=STANDARDIZATIONS),
 }
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -62,8 +64,7 @@ def make_net(
     for option in options:
         look_up(own, option, f"option of encoder {name!r}:")
     for option, value in options.items():
-        several = isinstance(own[option].default, tuple)
-        check = SEVERAL[option] if several else CHECKS[option]
+        check = CLOSER.get(option) or CHECKS[type(own[option].default)]
         check("encoder", **{option: value})
     return net(
         embedding_size=embedding_size,

@@ -85,5 +85,5 @@ def test_moves_are_drawn_alike_with_and_without_other_changes(pictures):
 )
 def test_settings_beyond_their_range_are_named(pictures, name, limit):
     for value in (limit, -0.1, float("nan"), True, "x"):
-        with pytest.raises(UserError, match=f"augment.{name}={value}; expected"):
+        with pytest.raises(UserError, match=f"augment.{name}={value!r}; expected"):
             augment(pictures, KEYS, **{name: value})

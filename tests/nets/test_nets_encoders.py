@@ -148,8 +148,8 @@ def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
         (("cnn", 2), {"feature": (8,)}, "did you mean 'features'"),
         (("mlp", 2), {"width": 8}, "hidden"),
         (("cnn", 2), {"dtype": "bfloat"}, "did you mean 'bfloat16'"),
-        (("cnn", 1), {}, "2 or more"),
-        (("cnn", 2.5), {}, "2 or more"),
+        (("cnn", 1), {}, "need 2 dimensions"),
+        (("cnn", 2.5), {}, "need 2 dimensions"),
     ],
 )
 def test_what_does_not_exist_is_said_in_a_sentence(arguments, options, says):

@@ -335,11 +335,11 @@ def test_a_file_in_the_way(tmp_path):
     [
         ({"seed": -1}, "seed=-1; expected an integer"),
         ({"seed": 2**32}, "seed=4294967296; expected an integer"),
-        ({"optimizer__weight_decay": float("nan")}, "optimizer.weight_decay = nan"),
+        ({"optimizer__weight_decay": float("nan")}, "optimizer.weight_decay=nan"),
         ({"platform": "gpux"}, "platform = 'gpux' is not on this machine"),
         ({"num_devices": 99}, "num_devices = 99, but there are"),
         ({"train__batch_size": 51}, "must lie between 1 and the 50"),
-        ({"train__batch_size": 0}, "cannot be divided"),
+        ({"train__batch_size": 0}, "batch_size=0; expected an integer"),
         ({"train__total": "5 lightyears"}, "'5 lightyears' is not a duration"),
         ({"train__total": "1e99 steps"}, "is more than the 2,147,483,647 steps"),
         ({"train__total": "never"}, "trains nothing"),

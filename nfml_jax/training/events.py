@@ -161,7 +161,9 @@ def _session_start(hparams: dict, metrics: list[str] | None):
             start.hparams[name].number_value = value
             kind = api_pb2.DATA_TYPE_FLOAT64
         else:
-            start.hparams[name].string_value = str(value)
+            # A path may have bytes that are no UTF-8.
+            text = str(value).encode("utf-8", "backslashreplace").decode()
+            start.hparams[name].string_value = text
             kind = api_pb2.DATA_TYPE_STRING
         infos.append(api_pb2.HParamInfo(name=name, type=kind))
     entries = [_hparams_value("session_start_info", session_start_info=start)]

@@ -173,3 +173,11 @@ def test_a_failed_run_succeeds_once_it_is_resumed(tmp_path):
         writer.hparams(HPARAMS, ["test/accuracy"])
         writer.scalars(2, {"test/accuracy": 0.75})
     assert statuses(tmp_path) == ["STATUS_SUCCESS"]
+
+
+def test_a_setting_may_have_bytes_that_are_no_utf8(tmp_path):
+    writer = EventWriter(tmp_path, first_step=0)
+    writer.hparams({"data.root": "/photos/Ren\udce9"}, None)
+    writer.close()
+    (events,) = tmp_path.glob("events*")
+    assert rb"/photos/Ren\udce9" in events.read_bytes()

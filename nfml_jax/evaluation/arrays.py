@@ -7,23 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
-
-INT32 = np.iinfo(np.int32)
+from nfml_jax.ops.distances import unit as unit
+from nfml_jax.ops.labels import check_labels as check_labels
 
 TILE = 1024
 """Rows and columns of the score tiles that measures hold at a time (4 MiB each)."""
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """Vectors [..., D] scaled to length one; a zero vector stays zero.
-
-    Dividing by the largest entry first keeps the squares from overflowing or
-    vanishing, so any finite vector other than zero gets length one.
-    """
-    largest = np.max(np.abs(x), axis=-1, keepdims=True)
-    x = x / np.where(largest > 0, largest, 1)
-    norm = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
-    return x / np.where(norm > 0, norm, 1)
 
 
 def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -82,37 +70,6 @@ def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
             f"{names} have {a.shape[1]} and {b.shape[1]} dimensions; expected the same "
             "number, so take both from one model, as [examples or classes, dimensions]."
         )
-
-
-def check_labels(
-    labels, count: int, num_classes: int | None = None, name: str = "labels"
-) -> np.ndarray:
-    """`labels` as int32 [count]; UserError when they are of another shape or type.
-
-    Or when one of them doesn't fit in 32 bits, or with `num_classes` is not in
-    [0, num_classes).
-    """
-    labels = np.asarray(labels)
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        raise UserError(
-            f"{name} have shape {labels.shape} and type {labels.dtype}; expected one "
-            f"integer for each of the {count} examples."
-        )
-    if not count:
-        return labels.astype(np.int32)
-    low, high = labels.min(), labels.max()
-    if num_classes is not None and not 0 <= low <= high < num_classes:
-        raise UserError(
-            f"{name} range from {low} to {high}; expected 0 to {num_classes - 1}: "
-            "mend them, or set the number of classes."
-        )
-    # Cut down to 32 bits, two classes could become one.
-    if not INT32.min <= low <= high <= INT32.max:
-        raise UserError(
-            f"{name} range from {low} to {high}; expected numbers of 32 bits: number "
-            "the classes anew, with numpy.unique(labels, return_inverse=True)."
-        )
-    return labels.astype(np.int32)
 
 
 def check_rate(rate: float, count: int, what: str, those: str) -> None:

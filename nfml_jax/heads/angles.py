@@ -10,18 +10,24 @@ import numbers
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.ops.distances import largest, power_of_two
+
+# Only the zero vector comes below it, once vectors are scaled.
 SQUARED_NORM_FLOOR = 1e-12
 
 
 def direction_and_norm(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The unit vectors [..., D] and norms [...] of vectors [..., D].
+    """Return the unit vectors [..., D] and norms [...] of vectors [..., D].
 
-    Norms are floored at 1e-6, so that value and gradient stay finite at the zero
-    vector, and `direction * norm` is the vector itself, with gradient one.
+    Vectors are divided by a power of two first, so that any of normal numbers has
+    length one. The zero vector has direction 0 and norm 1e-6, which keeps the gradient
+    finite; `direction * norm` is the vector itself, with gradient one.
     """
-    squared = jnp.sum(vectors * vectors, axis=-1)
+    scale = power_of_two(largest(vectors, axis=-1, keepdims=True))
+    scaled = vectors / scale
+    squared = jnp.sum(scaled * scaled, axis=-1)
     norm = jnp.sqrt(jnp.maximum(squared, SQUARED_NORM_FLOOR))
-    return vectors / norm[..., None], norm
+    return scaled / norm[..., None], norm * scale[..., 0]
 
 
 def sine(cosine: jax.Array) -> jax.Array:

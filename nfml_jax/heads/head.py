@@ -19,6 +19,7 @@ from nfml_jax.heads.output import HeadOutput, watched
 from nfml_jax.heads.sampling import sampled
 from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
+from nfml_jax.ops.embeddings import embedding_rows, labelled_rows
 
 # The collection of what follows the training beside the parameters.
 STATISTICS = "statistics"
@@ -72,13 +73,22 @@ class MarginHead(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> HeadOutput:
-        """The loss of embeddings [B, D] with whole-number labels [B].
+        """Return the loss of embeddings [B, D] with integer labels [B].
 
-        `step` drives `strength`; without it the margin applies in full. A label
-        outside [0, num_classes) gives loss 0, no gradient and `correct` 0, so that a
-        batch can be padded with -1.
+        `step` drives `strength`; without it the margin applies in full. A negative
+        label gives loss 0, no gradient and `correct` 0, so that a batch can be padded
+        with -1. A label of `num_classes` or more is refused; under jit, where it can't
+        be seen, it counts as padding. `ignored` among `logged` is the share of both.
+
+        Raises:
+          UserError: for what is no label (see `nfml_jax.ops.labels`), or no embedding.
         """
-        embeddings, labels = jnp.asarray(embeddings), jnp.asarray(labels)
+        embeddings, labels = labelled_rows(embeddings, labels, self.num_classes)
+        if not len(labels):  # as one row of padding, of which nothing is given back
+            row = jnp.zeros((1, embeddings.shape[1]), embeddings.dtype)
+            out = self(row, jnp.full(1, -1), step)
+            rows = (part[:0] for part in (out.loss, out.cosine, out.correct))
+            return HeadOutput(*rows, out.logged)
         margin, classes, scale = self._variables(embeddings)
         strength = 1.0
         if self.strength is not None and step is not None:
@@ -92,7 +102,7 @@ class MarginHead(nn.Module):
         logits = Logits(margin, scale, strength, None if axis else self.axis_name)
 
         valid = (labels >= 0) & (labels < self.num_classes)
-        labels = jnp.where(valid, labels, 0)
+        labels = jnp.where(valid, labels, 0).astype(jnp.int32)
         own = logits.target(embeddings, *of_labels(classes, labels, axis), noise)
         found = self._sum(
             as_queries(margin, embeddings),
@@ -118,8 +128,8 @@ class MarginHead(nn.Module):
         return HeadOutput(*rows, logged)
 
     def logits(self, embeddings: jax.Array) -> jax.Array:
-        """The margin-free logits [B, C] of embeddings [B, D], used for prediction."""
-        embeddings = jnp.asarray(embeddings)
+        """Return the margin-free logits [B, C] of embeddings [B, D], for prediction."""
+        embeddings = embedding_rows(embeddings)
         margin, classes, scale = self._variables(embeddings)
         queries = as_queries(margin, embeddings)
         logits = Logits(margin, scale).free(queries, *classes[:2])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from nfml_jax import devices
 from nfml_jax.heads import angles
 from nfml_jax.heads.margins.margin import Margin
+from nfml_jax.ops.embeddings import at_least_float32
 
 
 class Own(NamedTuple):
@@ -116,8 +117,3 @@ def similarities(margin: Margin, queries, weights) -> jax.Array:
     if weights.ndim == 2:
         return product
     return margin.pool(product.reshape(len(queries), *weights.shape[:2]))
-
-
-def at_least_float32(values: jax.Array) -> jax.Array:
-    """Values in float32, or float64 if they are."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))

@@ -7,6 +7,8 @@ Train with `SubCenterArcFace`, drop the outliers, and train again with one centr
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.distances import unit
+from nfml_jax.ops.labels import check_labels
 
 # Rows at a time: their cosines with all the sub-centres of their classes are held.
 CHUNK = 4096
@@ -48,30 +50,23 @@ def outliers(embeddings, labels, weights, degrees: float = 75.0) -> np.ndarray:
 
 
 def _checked(embeddings, labels, weights):
-    embeddings, labels = np.asarray(embeddings, np.float32), np.asarray(labels)
-    weights = np.asarray(weights, np.float32)
+    embeddings, weights = np.asarray(embeddings), np.asarray(weights)
     if weights.ndim == 2:
         weights = weights[:, None]
-    shapes = f"{embeddings.shape}, {labels.shape} and {weights.shape}"
-    fits = embeddings.ndim == 2 and labels.shape == embeddings.shape[:1]
-    if not fits or weights.ndim != 3 or weights.shape[2] != embeddings.shape[1]:
+    fits = embeddings.ndim == 2 and weights.ndim == 3
+    if not fits or weights.shape[2] != embeddings.shape[1]:
         raise UserError(
-            f"embeddings, labels and weights have the shapes {shapes}; expected "
-            "[N, D], [N] and [C, K, D]."
+            f"embeddings and weights have the shapes {list(embeddings.shape)} and "
+            f"{list(weights.shape)}; expected [N, D] and [C, K, D]."
         )
-    if len(labels) and not (labels.min() >= 0 and labels.max() < len(weights)):
-        raise UserError(
-            f"labels go from {labels.min()} to {labels.max()}; expected 0 to "
-            f"{len(weights) - 1}, the rows of the weights."
-        )
-    return embeddings, labels, weights
+    labels = check_labels(labels, len(embeddings), len(weights))
+    # Unit vectors in the given precision first: float32 has no room for their squares.
+    return unit(embeddings).astype(np.float32), labels, unit(weights).astype(np.float32)
 
 
 def _cosines(embeddings, centres):
-    """Cosines [n, K] of embeddings [n, D] with centres [n, K, D]."""
-    dots = np.einsum("nd,nkd->nk", embeddings, centres)
-    norms = np.linalg.norm(embeddings, axis=-1)[:, None]
-    return dots / np.maximum(norms * np.linalg.norm(centres, axis=-1), 1e-12)
+    """Return cosines [n, K] of unit embeddings [n, D] with unit centres [n, K, D]."""
+    return np.einsum("nd,nkd->nk", embeddings, centres)
 
 
 def _chunks(count):

@@ -13,7 +13,7 @@ from nfml_jax import devices
 from nfml_jax.heads import MarginHead, Softmax
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
-from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
 from nfml_jax.ops.checks import check_number
 
@@ -26,7 +26,8 @@ class CenterLoss(nn.Module):
     (1 + n) over a batch's n examples of the class. As parameters, their speed would
     depend on the learning rate and on λ, and an optimiser with momentum would go on
     moving those of absent classes. With `axis_name` the batch is that of all devices.
-    A label outside [0, num_classes) is padding and takes no part.
+    A negative label is padding and takes no part. A label of `num_classes` or more is
+    refused; under jit, where it can't be seen, it takes no part either.
     """
 
     num_classes: int
@@ -52,13 +53,13 @@ class CenterLoss(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The loss of embeddings [B, D] with whole-number labels [B].
+        """Return the loss of embeddings [B, D] with integer labels [B].
 
         The centres are those from before this batch, which then moves them where their
         collection is mutable. Logged are `accuracy`, `center_distance`, the mean of
         ‖x - c_y‖², and what is `watched`, all of this device's examples.
         """
-        embeddings, labels = check_batch(embeddings, labels)
+        embeddings, labels = check_batch(embeddings, labels, self.num_classes)
         out = self.head(embeddings, labels, step)
         own = jax.nn.one_hot(labels, self.num_classes, dtype=embeddings.dtype)
         known = (labels >= 0) & (labels < self.num_classes)
@@ -73,7 +74,7 @@ class CenterLoss(nn.Module):
             **watched(embeddings, known),
         }
         loss = devices.weighted_mean(lost, known.astype(lost.dtype), self.axis_name)
-        return LossOutput(loss, jax.lax.stop_gradient(logged))
+        return output(loss, logged)
 
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """Scores [B, C] of embeddings [B, D], for prediction."""

@@ -35,7 +35,8 @@ class Contrastive(PairLoss):
         d = self.distance(values)
         near = jax.nn.relu(d - self.positive_margin) ** self.power
         far = jax.nn.relu(self.margin - d) ** self.power
-        pulled, pushed = positive & (near > 0.0), negative & (far > 0.0)
+        # What is NaN counts, and is not passed over.
+        pulled, pushed = positive & ~(near <= 0.0), negative & ~(far <= 0.0)
         loss = jnp.stack([masked_mean(near, pulled), masked_mean(far, pushed)])
         weight = jnp.stack([pulled.sum(-1), pushed.sum(-1)]).astype(d.dtype)
         pairs = jnp.stack([positive.sum(-1), negative.sum(-1)])
@@ -114,7 +115,7 @@ class MarginLoss(PairLoss):
         sign = jnp.where(positive, 1.0, -1.0)
         lost = jax.nn.relu(self.margin + sign * (d - beta[:, None]))
         pairs = positive | negative
-        active = pairs & (lost > 0.0)
+        active = pairs & ~(lost <= 0.0)  # also what is NaN
         weight = jnp.sum(active, axis=-1).astype(d.dtype)
         loss = masked_mean(lost, active) + jnp.where(weight > 0.0, self.nu * beta, 0.0)
         return Row(loss, weight, weight / jnp.maximum(jnp.sum(pairs, axis=-1), 1))

@@ -14,7 +14,7 @@ from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.chunks import by_chunks
 from nfml_jax.losses.inputs import check_batch, pair_masks
 from nfml_jax.losses.metrics import inner
-from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.soft_histogram import soft_histogram
 from nfml_jax.losses.watched import watched
 from nfml_jax.ops.checks import check_integer
@@ -42,7 +42,7 @@ class Histogram(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The loss of embeddings [B, D] with whole-number labels [B].
+        """Return the loss of embeddings [B, D] with integer labels [B].
 
         Logged are `positive_distance` and `negative_distance`, the means of 1 - cos θ
         over the batch's pairs, and of this device's rows what is `watched`.
@@ -58,7 +58,7 @@ class Histogram(nn.Module):
         nodes = jnp.linspace(2.0, 0.0, self.bins + 1)
         for sign, shares in (("positive", positives), ("negative", negatives)):
             logged[f"{sign}_distance"] = jnp.sum(shares * nodes)
-        return LossOutput(loss, jax.lax.stop_gradient(logged))
+        return output(loss, logged)
 
     def formula(self) -> str:
         """The batch's loss as a person writes it, with its numbers in it."""

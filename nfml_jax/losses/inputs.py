@@ -3,31 +3,30 @@
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.errors import UserError
+from nfml_jax.ops.embeddings import at_least_float32, labelled_rows
 
 
-def check_batch(embeddings, labels) -> tuple[jax.Array, jax.Array]:
-    """Embeddings [B, D] in at least float32 and labels [B] of whole numbers.
+def check_batch(
+    embeddings, labels, num_classes: int | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Return embeddings [B, D] in at least float32, and integer labels [B].
 
-    Raises `UserError` for other shapes or types.
+    See `nfml_jax.ops.labels` for what may be a label. `num_classes` is given by
+    objectives for which a label is the number of a class. A batch without rows becomes
+    one row of padding, for the largest of nothing isn't defined.
+
+    Raises:
+      UserError: for other shapes or types.
     """
-    embeddings, labels = jnp.asarray(embeddings), jnp.asarray(labels)
-    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
-        raise UserError(
-            f"The loss got embeddings {list(embeddings.shape)} and labels "
-            f"{list(labels.shape)}; expected [B, D] and [B], a label for each row."
-        )
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise UserError(
-            f"The loss got labels of type {labels.dtype}; expected whole numbers, one "
-            "for each class and -1 for rows to leave out."
-        )
-    kind = jnp.promote_types(embeddings.dtype, jnp.float32)
-    return embeddings.astype(kind), labels.astype(jnp.int32)
+    embeddings, labels = labelled_rows(embeddings, labels, num_classes)
+    if not len(labels):
+        embeddings = jnp.zeros((1, embeddings.shape[1]), embeddings.dtype)
+        labels = jnp.full(1, -1, labels.dtype)
+    return at_least_float32(embeddings), labels
 
 
 def pair_masks(labels, place, reference_labels) -> tuple[jax.Array, jax.Array]:
-    """Which pairs [A, R] of anchors and references are of one class, and of two.
+    """Return which pairs [A, R] of anchors and references are of one class, and of two.
 
     labels and place [A] are the anchors', place where they are among the references;
     neither is true for an anchor with itself, nor where a label is negative.

@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.errors import UserError
+
 
 class Memory(nn.Module):
     """The last `rows` embeddings and labels, in the collection "memory".
@@ -28,8 +30,13 @@ class Memory(nn.Module):
         shape = (self.rows, embeddings.shape[-1])
         kept = self.variable("memory", "embeddings", jnp.zeros, shape, embeddings.dtype)
         kept_labels = self.variable(
-            "memory", "labels", jnp.full, (self.rows,), -1, jnp.int32
+            "memory", "labels", jnp.full, (self.rows,), -1, labels.dtype
         )
+        if not jnp.can_cast(labels.dtype, kept_labels.value.dtype):
+            raise UserError(
+                f"The memory holds labels of type {kept_labels.value.dtype}, but got "
+                f"labels of type {labels.dtype}; give it the type that it began with."
+            )
         place = self.variable("memory", "next", jnp.zeros, (), jnp.int32)
         before = kept.value, kept_labels.value
         if self.is_mutable_collection("memory") and not self.is_initializing():

@@ -7,63 +7,49 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.heads.angles import direction_and_norm
+from nfml_jax.ops.distances import (
+    distances,
+    largest,
+    power_of_two,
+    squared_distances,
+)
 
 
 class Metric(NamedTuple):
-    """`values(anchors [A, D], references [R, D]) -> [A, R]`, and those as distances.
+    """`values(anchors [A, D], references [R, D], among) -> [A, R]`, and as distances.
 
-    `chord` gives the Euclidean distance of unit vectors from the metric's distance,
-    where there is one.
+    `among` [A, R], or None for all, says which pairs matter: values of the others may
+    be inexact. `distance` makes distances of values. `chord` gives the Euclidean
+    distance of unit vectors from the metric's distance, where there is one.
     """
 
-    values: Callable[[jax.Array, jax.Array], jax.Array]
+    values: Callable[..., jax.Array]
     distance: Callable[[jax.Array], jax.Array]
     chord: Callable[[jax.Array], jax.Array] | None = None
 
 
-def inner(anchors, references):
-    """Inner products [A, R]."""
+def inner(anchors, references, among=None):
+    """Return the inner products [A, R]."""
     return jnp.matmul(anchors, references.T, precision=jax.lax.Precision.HIGHEST)
 
 
-def cosine(anchors, references):
-    """Cosines [A, R], 0 with the zero vector."""
+def cosine(anchors, references, among=None):
+    """Return the cosines [A, R], 0 with the zero vector."""
     return inner(direction_and_norm(anchors)[0], direction_and_norm(references)[0])
 
 
-def squared(anchors, references):
-    """Squared Euclidean distances [A, R], not below 0."""
-    return _squared_and_scale(anchors, references)[0]
+def snr(anchors, references, among=None):
+    """Return the noise-to-signal ratios var(r - a) / var(a) [A, R].
 
-
-def euclidean(anchors, references):
-    """Euclidean distances [A, R].
-
-    Points closer than the precision can tell are at distance 0, without a gradient,
-    which would be rounding error divided by rounding error.
-    """
-    square, scale = _squared_and_scale(anchors, references)
-    apart = square > 4.0 * jnp.finfo(square.dtype).eps * scale
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
-
-
-def snr(anchors, references):
-    """Noise-to-signal ratios var(r - a) / var(a) [A, R]: Yuan et al. 2019, eq. 6.
-
-    The variance is over the coordinates of a vector; not symmetric.
+    Yuan et al. 2019, eq. 6. The variance is over the coordinates of a vector. The ratio
+    is not symmetric.
     """
     a = anchors - jnp.mean(anchors, axis=-1, keepdims=True)
     r = references - jnp.mean(references, axis=-1, keepdims=True)
+    scale = power_of_two(jnp.maximum(largest(a), largest(r)))
+    a, r = a / scale, r / scale
     signal = jnp.sum(a * a, axis=-1, keepdims=True)
-    return squared(a, r) / jnp.maximum(signal, 1e-12)
-
-
-def _squared_and_scale(anchors, references):
-    of_anchors = jnp.sum(anchors * anchors, axis=-1)[:, None]
-    of_references = jnp.sum(references * references, axis=-1)[None, :]
-    scale = of_anchors + of_references
-    square = scale - 2.0 * inner(anchors, references)
-    return jnp.maximum(square, 0.0), scale
+    return squared_distances(a, r, among) / jnp.maximum(signal, 1e-12)
 
 
 def _itself(values):
@@ -73,7 +59,7 @@ def _itself(values):
 METRICS = {
     "cosine": Metric(cosine, lambda c: 1.0 - c, lambda d: jnp.sqrt(2.0 * abs(d))),
     "inner": Metric(inner, jnp.negative),
-    "euclidean": Metric(euclidean, _itself, _itself),
-    "squared": Metric(squared, _itself, jnp.sqrt),
+    "euclidean": Metric(distances, _itself, _itself),
+    "squared": Metric(squared_distances, _itself, jnp.sqrt),
     "snr": Metric(snr, _itself),
 }

@@ -13,7 +13,7 @@ from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.memory import Memory
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.miner import Miner
-from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.watched import watched
 from nfml_jax.ops.checks import check_flag, check_integer
@@ -57,22 +57,27 @@ class PairObjective(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The loss of embeddings [B, D] with whole-number labels [B].
+        """Return the loss of embeddings [B, D] with integer labels [B].
 
-        Examples with a negative label take no part, nor do those of a label beyond
-        `num_classes` where the loss has a parameter for each class. Without a step the
-        memory is used from the start. Logged are `active`, the share of pairs or
-        triplets that still move; `positive_distance` and `negative_distance`, the means
-        over pairs; and what is `watched`. They are of this device's anchors.
+        Examples with a negative label take no part. Where a loss has a parameter for
+        each class, a label of `num_classes` or more is refused; under jit, where it
+        can't be seen, it takes no part either. Without a step the memory is used from
+        the start. Logged are `active`, the share of pairs or triplets that still move;
+        `positive_distance` and `negative_distance`, the means over pairs; and what is
+        `watched`. They are of this device's anchors.
         """
-        embeddings, labels = check_batch(embeddings, labels)
+        starts = self.loss.parameters(self.num_classes)
+        by_class = any(start.ndim for start in starts.values())
+        embeddings, labels = check_batch(
+            embeddings, labels, self.num_classes if by_class else None
+        )
         normalise = self.loss.normalise if self.normalise is None else self.normalise
         points = direction_and_norm(embeddings)[0] if normalise else embeddings
         parameters = {
             name: self.param(name, lambda _, start=start: jnp.asarray(start))
-            for name, start in self.loss.parameters(self.num_classes).items()
+            for name, start in starts.items()
         }
-        if any(value.ndim for value in parameters.values()):
+        if by_class:
             # Nothing is learned of a class that has no parameter.
             labels = jnp.where(labels < self.num_classes, labels, -1)
         references, reference_labels = self._references(points, labels, step)
@@ -82,7 +87,9 @@ class PairObjective(nn.Module):
         def block(anchors, labels, place, keys):
             positive, negative = pair_masks(labels, place, reference_labels)
             pairs = Pairs(
-                values=METRICS[self.loss.metric].values(anchors, references),
+                values=METRICS[self.loss.metric].values(
+                    anchors, references, positive | negative
+                ),
                 positive=positive,
                 negative=negative,
                 anchors=anchors,
@@ -99,7 +106,7 @@ class PairObjective(nn.Module):
         logged |= {
             name: masked_mean(value, some) for name, (value, some) in seen.items()
         }
-        return LossOutput(jnp.sum(terms), jax.lax.stop_gradient(logged))
+        return output(jnp.sum(terms), logged)
 
     def _references(self, points, labels, step):
         """All embeddings that anchors meet, this batch's first, and their labels."""
@@ -132,8 +139,9 @@ class PairObjective(nn.Module):
 
     def _lost(self, pairs, parameters):
         """The `Row` of a block, and [A] values to log with where they are any."""
+        label = jnp.maximum(pairs.anchor_labels, 0)
         of_anchors = {
-            name: value[jnp.maximum(pairs.anchor_labels, 0)] if value.ndim else value
+            name: value[label] if value.ndim else value
             for name, value in parameters.items()
         }
         miner = self.miner.fitted(self.loss, pairs.anchors.shape[-1])

@@ -15,9 +15,10 @@ from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_logsumexp, masked_mean
 from nfml_jax.losses.metrics import cosine
-from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
 from nfml_jax.ops.checks import check_integer, check_number
+from nfml_jax.ops.embeddings import at_least_float32, embedding_rows
 
 
 class ProxyObjective(nn.Module):
@@ -25,7 +26,8 @@ class ProxyObjective(nn.Module):
 
     A kind says how its logits [B, C] come from embeddings and proxies (`compare`), and
     what it loses by them (`lost`). With `axis_name` the loss is that of all devices'
-    examples. A label outside [0, num_classes) is padding and takes no part.
+    examples. A negative label is padding and takes no part. A label of `num_classes`
+    or more is refused; under jit, where it can't be seen, it takes no part either.
     """
 
     num_classes: int
@@ -40,13 +42,13 @@ class ProxyObjective(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The loss of embeddings [B, D] with whole-number labels [B].
+        """Return the loss of embeddings [B, D] with integer labels [B].
 
         Logged are `accuracy`, by the largest logit; `positive_logit` and
         `negative_logit`, the means for the own and for other classes; `proxy_norm`; and
         what is `watched`. They are of this device's examples.
         """
-        embeddings, labels = check_batch(embeddings, labels)
+        embeddings, labels = check_batch(embeddings, labels, self.num_classes)
         proxies = self._proxies(embeddings.shape[-1])
         logits = self.compare(embeddings, proxies)
         own = labels[:, None] == jnp.arange(self.num_classes)
@@ -60,11 +62,11 @@ class ProxyObjective(nn.Module):
             "proxy_norm": jnp.mean(direction_and_norm(proxies)[1]),
             **watched(embeddings, known),
         }
-        return LossOutput(loss, jax.lax.stop_gradient(logged))
+        return output(loss, logged)
 
     def logits(self, embeddings: jax.Array) -> jax.Array:
-        """Scores [B, C] of embeddings [B, D], for prediction."""
-        embeddings = jnp.asarray(embeddings)
+        """Return scores [B, C] of embeddings [B, D], for prediction."""
+        embeddings = at_least_float32(embedding_rows(embeddings))
         return self.compare(embeddings, self._proxies(embeddings.shape[-1]))
 
     def proxy_shape(self, embedding_size: int) -> tuple[int, ...]:

@@ -101,10 +101,10 @@ class Quadruplet(Triplet):
         check_number(self, 0.0, margin_of_others=self.margin_of_others)
 
     def distances(self, pairs):
-        values = METRICS[self.metric].values(pairs.references, pairs.references)
-        labels = pairs.reference_labels
+        references, labels = pairs.references, pairs.reference_labels
         others = labels[:, None] != labels
         others = others & (labels >= 0)[:, None] & (labels >= 0)
+        values = METRICS[self.metric].values(references, references, others)
         distance = jnp.where(others, self.distance(values), jnp.inf)
         # The nearest of another class, and the nearest of any class but those two.
         nearest = jnp.argmin(distance, axis=1)

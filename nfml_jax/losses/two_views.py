@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from nfml_jax import devices
 from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
-from nfml_jax.losses.output import LossOutput
+from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
 from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.distances import largest, power_of_two
 
 
 def two_views(
@@ -61,7 +62,7 @@ class TwoViews(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The loss of embeddings [B, D] with whole-number labels [B].
+        """Return the loss of embeddings [B, D] with integer labels [B].
 
         Logged are the loss's terms before their weights; `paired`, the share of rows
         that have a partner; and of this device's rows what is `watched`.
@@ -76,7 +77,7 @@ class TwoViews(nn.Module):
         some = jnp.any(paired > 0.0)
         loss = sum(weight * terms[name] for name, weight in self.weights().items())
         logged = {**terms, "paired": 2.0 * jnp.sum(paired) / len(labels), **seen}
-        return LossOutput(jnp.where(some, loss, 0.0), jax.lax.stop_gradient(logged))
+        return output(jnp.where(some, loss, 0.0), logged)
 
     def terms(
         self, first: jax.Array, second: jax.Array, paired: jax.Array
@@ -181,7 +182,11 @@ def _centred(view, paired):
 
 
 def _standardised(centred, count):
-    return centred * jax.lax.rsqrt(jnp.sum(centred**2, axis=0) / count + 1e-5)
+    # Only large values are divided first: 1e-5 is no share of their size.
+    scale = jnp.maximum(power_of_two(largest(centred, axis=0)), 1.0)
+    centred = centred / scale
+    square = jnp.sum(centred**2, axis=0) / count
+    return centred * jax.lax.rsqrt(square + 1e-5 / scale**2)
 
 
 def _products(a, b):

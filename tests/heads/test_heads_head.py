@@ -261,6 +261,33 @@ def test_what_is_normalised_may_have_any_norm(margin):
     assert np.allclose(loss, changed, rtol=1e-4, atol=1e-5) == indifferent
 
 
+SIZES = (1e-30, 1e-20, 1e-8, 1e8, 1e18, 1e20)
+
+
+@functools.cache
+def of_size(size, which):
+    sized = lambda params: params | {"weights": size * params["weights"]}  # noqa: E731
+    return run(x=size * example()[0]) if which == "embeddings" else run(change=sized)
+
+
+@every_margin
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_normalised_may_have_any_size(margin, size):
+    name = name_of(margin)
+    expected, _, (params, rows) = run_once()[name]
+    if margin.normalise_embeddings:
+        out, _, grads = of_size(size, "embeddings")[name]
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((out, grads)))
+        if NAMES[type(margin)] not in BY_NORM:
+            np.testing.assert_allclose(out.loss, expected.loss, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(size * grads[1], rows, rtol=1e-2, atol=1e-3)
+    if margin.normalise_weights:
+        out, _, grads = of_size(size, "weights")[name]
+        np.testing.assert_allclose(out.loss, expected.loss, rtol=1e-4, atol=1e-5)
+        sized = size * grads[0]["weights"]
+        np.testing.assert_allclose(sized, params["weights"], rtol=1e-2, atol=1e-3)
+
+
 @every_margin
 def test_parameters_and_output(margin):
     head = head_of(margin)

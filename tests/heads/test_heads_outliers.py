@@ -43,10 +43,10 @@ def test_the_head_gives_the_centre_that_won_most():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"labels": LABELS[:5]}, r"shapes \(6, 2\), \(5,\) and \(3, 2, 2\); expected"),
-        ({"weights": WEIGHTS[..., :1]}, "expected .N, D., .N. and .C, K, D."),
-        ({"labels": LABELS + 2}, "labels go from 2 to 3; expected 0 to 2"),
-        ({"labels": LABELS - 1}, "labels go from -1"),
+        ({"labels": LABELS[:5]}, r"labels have shape \[5\] .* expected one integer"),
+        ({"weights": WEIGHTS[..., :1]}, "expected .N, D. and .C, K, D."),
+        ({"labels": LABELS + 2}, "labels range from 2 to 3; expected 0 to 2"),
+        ({"labels": LABELS - 1}, "labels range from -1"),
         ({"degrees": 200.0}, r"degrees=200\.0; expected an angle"),
     ],
 )

@@ -13,6 +13,8 @@ CLASSES, SIZE = 5, 4
 LABELS = np.array([0, 1, 0, -1, 2, 3, 1, 0, 3, 2, 0, 1, 3, -1])
 EMBEDDINGS = np.random.default_rng(0).normal(size=(len(LABELS), SIZE))
 AXIS = "devices"
+# Losses that depend on the length of embeddings.
+BY_LENGTH = ("n_pair", "nca", "center", "barlow_twins", "vicreg")
 
 
 @functools.cache
@@ -134,6 +136,30 @@ def check_permutation(name, order, **options):
     permuted = run(name, EMBEDDINGS[order], LABELS[order], **options)
     np.testing.assert_allclose(permuted[0], value, rtol=1e-5)
     np.testing.assert_allclose(permuted[1][0], rows[order], rtol=1e-3, atol=1e-5)
+
+
+def check_sizes(name, **options):
+    """Directions have no length: any length gives the loss, and the gradient over it.
+
+    Losses of lengths are finite where float32 holds their squares.
+    """
+    value, (rows, _), _, _ = run(name, **options)
+    for size in (1e-30, 1e-20, 1e-8, 1e8, 1e18, 1e20):
+        if name in BY_LENGTH and size > 1e8:
+            continue
+        changed, grads, _, logged = run(name, size * EMBEDDINGS, **options)
+        for leaf in jax.tree.leaves((changed, grads, logged)):
+            assert np.isfinite(leaf).all(), size
+        if name not in BY_LENGTH:
+            np.testing.assert_allclose(changed, value, rtol=1e-4)
+            np.testing.assert_allclose(size * grads[0], rows, rtol=1e-2, atol=1e-3)
+
+
+def check_nan(name, **options):
+    """An embedding that isn't finite makes the loss NaN, unless it is padding."""
+    rows = np.arange(len(LABELS))[:, None]
+    for bad in (np.nan, np.inf):
+        assert np.isnan(run(name, np.where(rows == 0, bad, EMBEDDINGS), **options)[0])
 
 
 def check_edges(name, **options):

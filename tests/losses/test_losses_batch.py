@@ -59,6 +59,16 @@ def test_finite_everywhere(name):
     laws.check_edges(name)
 
 
+@pytest.mark.parametrize("name", BATCH)
+def test_embeddings_may_have_any_length(name):
+    laws.check_sizes(name)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_what_is_not_finite_is_not_passed_over(name):
+    laws.check_nan(name)
+
+
 def test_with_two_views_nt_xent_is_sup_con():
     x, labels = two_views(laws.EMBEDDINGS[:7], laws.EMBEDDINGS[7:])
     a, b = laws.run("nt_xent", x, labels), laws.run("sup_con", x, labels)

@@ -41,6 +41,16 @@ def test_finite_everywhere(name):
 
 
 @pytest.mark.parametrize("name", PROXIES)
+def test_embeddings_may_have_any_length(name):
+    laws.check_sizes(name)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_what_is_not_finite_is_not_passed_over(name):
+    laws.check_nan(name)
+
+
+@pytest.mark.parametrize("name", PROXIES)
 def test_proxies_equal_to_each_other_or_to_nothing(name):
     for factor in (0.0, 1.0):
         given = jax.tree.map(

@@ -11,6 +11,7 @@ from nfml_jax.heads.margins.fixed import ArcFace, CombinedMargin, CosFace
 from nfml_jax.heads.margins.margin import NUMBER, STATISTIC, Margin
 from nfml_jax.heads.margins.options import check_choices, shown
 from nfml_jax.ops.checks import check_number, check_radians
+from nfml_jax.ops.distances import largest, power_of_two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,9 @@ class AdaFace(Margin):
         mean = rows.mean(rows.norm)
         count = jnp.sum(rows.valid)
         unbiased = count / jnp.maximum(count - 1, 1)
-        deviation = jnp.sqrt(unbiased * rows.mean((rows.norm - mean) ** 2))
+        apart = jnp.where(rows.valid, rows.norm - mean, 0.0)
+        scale = power_of_two(largest(apart))
+        deviation = scale * jnp.sqrt(unbiased * rows.mean((apart / scale) ** 2))
         return {
             "norm_mean": self._drifted("norm_mean", mean, rows),
             "norm_deviation": self._drifted("norm_deviation", deviation, rows),

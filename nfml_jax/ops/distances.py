@@ -1,0 +1,101 @@
+"""Distances in float32 that neither overflow, vanish nor cancel.
+
+Squares of 1e20 overflow float32 and squares of 1e-23 vanish, so points are divided by a
+power of two first. That is exact: distances of ordinary points are the same to the last
+bit. ‖a‖² + ‖b‖² - 2 a·b cancels where two points are near each other and far from the
+origin, so the distance of such points is the length of their difference.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+# A squared distance below this many units in the last place of ‖a‖² + ‖b‖² has
+# cancelled; above it the product of matrices is right to about 1 %, and cheaper.
+CANCELLED = 256.0
+
+
+def power_of_two(size: jax.Array) -> jax.Array:
+    """Return a power of two near each size `[...]` of at least 0, and 1 where it is 0.
+
+    Multiplication and division by it are exact, for it and its inverse are normal
+    numbers. It has no gradient.
+    """
+    info = jnp.finfo(size.dtype)
+    least = 4.0 * float(info.tiny)
+    size = lax.stop_gradient(size)
+    power = lax.reduce_precision(jnp.clip(size, least, 1.0 / least), info.nexp, 0)
+    return jnp.where(size > 0.0, power, 1.0)
+
+
+def largest(x: jax.Array, axis=None, keepdims: bool = False) -> jax.Array:
+    """Return the largest absolute value of x over the axis; 0 of nothing."""
+    size = jnp.abs(lax.stop_gradient(x))
+    return jnp.max(size, axis=axis, keepdims=keepdims, initial=0.0)
+
+
+def distances(a: jax.Array, b: jax.Array, among: jax.Array | None = None) -> jax.Array:
+    """Return the Euclidean distances `[A, B]` of points `[A, D]` and `[B, D]`.
+
+    Equal points are at distance 0, without a gradient. `among` `[A, B]` says which
+    pairs matter; of the others, those that are nearly equal are at distance 0, too.
+    """
+    square, near, apart, scale = _squares(a, b, among)
+    far = ~(square <= 0.0)  # or NaN
+    root = jnp.where(far, jnp.sqrt(jnp.where(far, square, 1.0)), 0.0)
+    return jnp.where(near, apart, root * scale)
+
+
+def squared_distances(
+    a: jax.Array, b: jax.Array, among: jax.Array | None = None
+) -> jax.Array:
+    """Return the squares `[A, B]` of `distances`, infinite where they overflow."""
+    square, near, apart, scale = _squares(a, b, among)
+    return jnp.where(near, apart * apart, square * scale * scale)
+
+
+def _squares(a, b, among):
+    """Return squared distances of `a / scale` and `b / scale`, which pairs are near
+    each other, the distances of those as they are, and the scale."""
+    scale = power_of_two(jnp.maximum(largest(a), largest(b)))
+    x, y = a / scale, b / scale
+    total = jnp.sum(x * x, axis=-1)[:, None] + jnp.sum(y * y, axis=-1)
+    product = jnp.matmul(x, y.T, precision=lax.Precision.HIGHEST)
+    square = jnp.maximum(total - 2.0 * product, 0.0)
+    near = square <= CANCELLED * float(jnp.finfo(square.dtype).eps) * total
+    wanted = near if among is None else near & among
+    # Only where some pair asks for it: it takes one row after the other.
+    apart = lax.cond(
+        jnp.any(wanted), _lengths, lambda *_: jnp.minimum(square, 0.0), a, b
+    )
+    return square, near, apart, scale
+
+
+def _lengths(a, b):
+    """Return the lengths `[A, B]` of the differences of points, without a product.
+
+    Memory is that of the result: nothing of a row's differences is kept.
+    """
+
+    @jax.checkpoint
+    def row(point):
+        apart = point - b
+        scale = power_of_two(largest(apart, axis=-1))
+        square = jnp.sum((apart / scale[:, None]) ** 2, axis=-1)
+        some = square > 0.0
+        return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0) * scale
+
+    return lax.map(row, a)
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Return vectors `[..., D]` scaled to length one, on the host.
+
+    A zero vector stays zero. Dividing by the largest entry first keeps the squares from
+    overflowing or vanishing, so any finite vector other than zero gets length one.
+    """
+    largest = np.max(np.abs(x), axis=-1, keepdims=True)
+    x = x / np.where(largest > 0, largest, 1)
+    norm = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
+    return x / np.where(norm > 0, norm, 1)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors import Bijector
 from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, refuse
 from nfml_jax.ops.events import floating, together
 
@@ -52,6 +53,7 @@ class Flow(Compiled):
             refuse(self, "event_dim", self.event_dim, wanted)
 
     @compiled
+    @broadcasting
     def log_prob(self, x: Array, context: Array | None = None) -> Array:
         """log p(x | context) in nats, `[...]` for `x [..., event_dim]`."""
         x = self._floating("events", x)
@@ -63,6 +65,7 @@ class Flow(Compiled):
     __call__ = log_prob
 
     @compiled
+    @broadcasting
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:
@@ -70,6 +73,7 @@ class Flow(Compiled):
         return self.sample_and_log_prob(key, shape, context)[0]
 
     @compiled
+    @broadcasting
     def sample_and_log_prob(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> tuple[Array, Array]:
@@ -85,6 +89,7 @@ class Flow(Compiled):
         x, log_det = self.bijector.forward_and_log_det(z, context)
         return x, log_prob - log_det
 
+    @broadcasting
     def sample_path(self, key: Array, n: int) -> tuple[Array, Array]:
         """`n` draws from the base `[n, D]`, and of the flow; for a figure.
 

@@ -19,6 +19,7 @@ from nfml_jax.heads.output import HeadOutput, watched
 from nfml_jax.heads.sampling import sampled
 from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.embeddings import embedding_rows, labelled_rows
 
 # The collection of what follows the training beside the parameters.
@@ -70,6 +71,7 @@ class MarginHead(nn.Module):
         check_scale(self.scale, self.margin, self.num_classes)
         super().__post_init__()
 
+    @broadcasting
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> HeadOutput:
@@ -127,6 +129,7 @@ class MarginHead(nn.Module):
         rows = (devices.mine(part, count, axis) for part in (loss, cosine, correct))
         return HeadOutput(*rows, logged)
 
+    @broadcasting
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """Return the margin-free logits [B, C] of embeddings [B, D], for prediction."""
         embeddings = embedding_rows(embeddings)
@@ -135,6 +138,7 @@ class MarginHead(nn.Module):
         logits = Logits(margin, scale).free(queries, *classes[:2])
         return logits[:, : self.num_classes]
 
+    @broadcasting
     def class_weights(self, classes: jax.Array | None = None) -> jax.Array:
         """A vector for each class, [C, D]: its weights, or its dominant sub-centre.
 

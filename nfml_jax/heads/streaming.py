@@ -14,6 +14,7 @@ from jax import lax
 
 from nfml_jax import loops
 from nfml_jax.heads.classes import NO_CLASS, Classes, Sums, sums, wrong_classes
+from nfml_jax.ops.broadcasting import broadcasting
 
 
 def streamed(queries, classes: Classes, labels, scores, chunk: int) -> Sums:
@@ -107,7 +108,7 @@ def _backward(scores, chunk, kept, slopes):
     return (grad_queries, grad_weights, grad_bias, grad_numbers), None
 
 
-_streamed.defvjp(_forward, _backward)
+_streamed.defvjp(_forward, broadcasting(_backward))
 
 
 class _Blocks:

@@ -15,6 +15,7 @@ from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 
 
@@ -50,6 +51,7 @@ class CenterLoss(nn.Module):
             "centres", "centres", jnp.zeros, shape, jnp.float32
         )
 
+    @broadcasting
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
@@ -76,6 +78,7 @@ class CenterLoss(nn.Module):
         loss = devices.weighted_mean(lost, known.astype(lost.dtype), self.axis_name)
         return output(loss, logged)
 
+    @broadcasting
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """Scores [B, C] of embeddings [B, D], for prediction."""
         return self.head.logits(embeddings)

@@ -17,6 +17,7 @@ from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.soft_histogram import soft_histogram
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 
 
@@ -39,6 +40,7 @@ class Histogram(nn.Module):
         check_integer(self, 1, optional=True, chunk=self.chunk)
         super().__post_init__()
 
+    @broadcasting
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:

@@ -16,6 +16,7 @@ from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_flag, check_integer
 
 
@@ -53,6 +54,7 @@ class PairObjective(nn.Module):
         self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()
 
+    @broadcasting
     @nn.compact
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None

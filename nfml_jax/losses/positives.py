@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax import loops
+from nfml_jax.ops.broadcasting import broadcasting
 
 PyTree = Any
 
@@ -86,7 +87,7 @@ def sum_over_positives(
         zeros = jax.tree.map(jnp.zeros_like, operands)
         return over_positives(step, positive, zeros), None, None
 
-    summed.defvjp(forward, backward)
+    summed.defvjp(forward, broadcasting(backward))
     return summed(operands, constants, positive)
 
 

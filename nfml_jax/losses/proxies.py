@@ -17,6 +17,7 @@ from nfml_jax.losses.masked import masked_logsumexp, masked_mean
 from nfml_jax.losses.metrics import cosine
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_number
 from nfml_jax.ops.embeddings import at_least_float32, embedding_rows
 
@@ -39,6 +40,7 @@ class ProxyObjective(nn.Module):
         check_integer(self, 2, num_classes=self.num_classes)
         super().__post_init__()
 
+    @broadcasting
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
@@ -64,6 +66,7 @@ class ProxyObjective(nn.Module):
         }
         return output(loss, logged)
 
+    @broadcasting
     def logits(self, embeddings: jax.Array) -> jax.Array:
         """Return scores [B, C] of embeddings [B, D], for prediction."""
         embeddings = at_least_float32(embedding_rows(embeddings))

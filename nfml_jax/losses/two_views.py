@@ -15,6 +15,7 @@ from nfml_jax.losses.inputs import check_batch
 from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 from nfml_jax.ops.distances import largest, power_of_two
 
@@ -59,6 +60,7 @@ class TwoViews(nn.Module):
     paper: ClassVar[str]
     needs: ClassVar[str] = "two views"
 
+    @broadcasting
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.cost import Counted
 from nfml_jax.training.durations import Schedule
@@ -46,6 +47,7 @@ from nfml_jax.training.terminal import Terminal, silent
 PyTree = Any
 
 
+@broadcasting
 def train_and_evaluate(
     make_experiment: Callable[[dict], Experiment],
     config: dict,

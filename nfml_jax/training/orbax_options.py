@@ -63,7 +63,7 @@ class RaisedAlone:
         kind = type(self)
         if not kind._opened:
             logging.getLogger("absl").addFilter(_is_of_others)
-            kind._hook, sys.excepthook = sys.excepthook, _print_of_others
+            kind._hook, sys.unraisablehook = sys.unraisablehook, _print_of_others
         kind._opened += 1
 
     def __exit__(self, problem, *_):
@@ -71,17 +71,18 @@ class RaisedAlone:
         kind._opened -= problem is None
         if not kind._opened:
             logging.getLogger("absl").removeFilter(_is_of_others)
-            if sys.excepthook is _print_of_others:
-                sys.excepthook = kind._hook
+            if sys.unraisablehook is _print_of_others:
+                sys.unraisablehook = kind._hook
 
 
 def _is_of_others(record: logging.LogRecord) -> bool:
     return not (record.exc_info and "orbax" in Path(record.pathname).parts)
 
 
-def _print_of_others(kind, problem, trace) -> None:
-    if not (kind is RuntimeError and str(problem) == "Event loop is closed"):
-        RaisedAlone._hook(kind, problem, trace)
+def _print_of_others(unraisable) -> None:
+    problem = unraisable.exc_value
+    if not (isinstance(problem, RuntimeError) and "Event loop is" in str(problem)):
+        RaisedAlone._hook(unraisable)
 
 
 def _by_itself() -> ocp.options.MultiprocessingOptions:

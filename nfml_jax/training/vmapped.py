@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.results import read_run, unfinished
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.interrupts import Interrupts
@@ -94,6 +95,7 @@ class Group:
         return self._take(state, number)
 
 
+@broadcasting
 def run_group(
     make_experiment: Callable[[dict], Any],
     trials: Sequence[Trial],

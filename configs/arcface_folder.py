@@ -1,0 +1,10 @@
+"""ArcFace on your own pictures: `configs/folder.py:arcface` by its earlier name.
+
+python launch.py --config=configs/arcface_folder.py --config.data.root=photos/
+"""
+
+from configs import folder
+
+
+def get_config(arg=None):
+    return folder.get_config(",".join(filter(None, ("arcface", arg))))

@@ -149,6 +149,10 @@ COMMANDS = {
     "python launch.py --config=CONFIG --profile=100:110": Run(
         {"CONFIG": "configs/spline_circles.py:smoke", "100:110": "2:4"}
     ),
+    "python launch.py --config=CONFIG --workdir=RUN --replay=118": InTheSuite(
+        "training/test_training_replay.py"
+        "::test_replay_names_the_first_module_that_is_not_finite"
+    ),
     # What is done with a run.
     "python -m nfml_jax.export RUN": Run(MAIN, prints="jax.export.deserialize"),
     "python -m nfml_jax.outliers RUN": Run(MAIN, prints="--config.data.without="),

@@ -86,7 +86,7 @@ def test_centres_follow_the_paper_s_rule_where_they_may_move():
     [
         ({"name": "proxy_nca", "temperature": 0.0}, "temperature=0.0"),
         ({"name": "proxy_anchor", "scale": "much"}, "scale='much'; expected a number"),
-        ({"name": "soft_triple", "centres": 2.5}, "centres=2.5; expected a whole"),
+        ({"name": "soft_triple", "centres": 2.5}, "centres=2.5; expected an integer"),
         ({"name": "soft_triple", "centers": 2}, "did you mean 'centres'"),
         ({"name": "center", "rate": 2.0}, r"rate=2\.0"),
     ],

@@ -93,7 +93,7 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     config.train.total = "30 steps"
     monkeypatch.setattr(command, "CONFIG", SimpleNamespace(value=config))
     monkeypatch.setattr(command, "WORKDIR", SimpleNamespace(value=str(tmp_path)))
-    for flag in ("SWEEP", "PROFILE", "DISTRIBUTED"):
+    for flag in ("SWEEP", "PROFILE", "DISTRIBUTED", "REPLAY"):
         monkeypatch.setattr(command, flag, SimpleNamespace(value=None))
     # What the command sets for its whole process.
     monkeypatch.setattr(command.warnings, "showwarning", None)

@@ -49,10 +49,11 @@ def check_number(
     """Raise UserError for what is no finite number in [low, high] and (above, below).
 
     The value of an `integral` number is an integer, and its type may be a float. None
-    passes where `optional` is true. `hint` ends the sentence: a unit or a remedy.
+    passes where `optional` is true. `hint` ends the sentence: a unit or a remedy. JAX's
+    arrays with axes pass: a margin has one number for each example.
     """
     for name, value in values.items():
-        if _is_traced(value) or (optional and value is None):
+        if _is_traced(value) or _has_axes(value) or (optional and value is None):
             continue
         value = _plain(value)
         inside = is_number(value) and low <= value <= high and above < value < below
@@ -243,6 +244,11 @@ def _is_traced(value: Any) -> bool:
     # Without importing JAX: commands answer mistakes before they take seconds for it.
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(value, jax.core.Tracer)
+
+
+def _has_axes(value: Any) -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array) and value.ndim > 0
 
 
 def _equal(value: Any, choice: Any) -> bool:

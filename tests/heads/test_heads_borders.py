@@ -70,3 +70,10 @@ def test_labels_of_every_width_and_shape_give_the_same_loss(name, summation):
     traced = [LABELS.astype(k) for k in (np.int32, np.uint8, np.int8, np.int16)]
     found = losses(X, *traced, LABELS[:, None])
     assert (found == found[:1]).all() and (found > 0).all()
+
+
+@pytest.mark.parametrize("name", ["adaface", "magface", "elastic_arcface"])
+def test_margins_of_each_example_s_own_are_taken_outside_jit(name):
+    head, shapes = head_of(name)
+    variables = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), shapes)
+    assert head.apply(variables, X, LABELS).loss.shape == LABELS.shape

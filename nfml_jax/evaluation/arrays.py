@@ -44,8 +44,22 @@ def pair_tiles(*columns: np.ndarray, size: int) -> Iterator[tuple[tuple, tuple]]
 
 
 def check_vectors(x, name: str = "embeddings") -> np.ndarray:
-    """`x` as float32 [N, D]; UserError when it is empty or not finite."""
-    x = np.asarray(x, np.float32)
+    """Return vectors [N, D] in float32.
+
+    Raises:
+      UserError: for another shape or type, and for vectors that are empty, not finite
+        or beyond the range of float32.
+    """
+    return check_digits(x, name).astype(np.float32, copy=False)
+
+
+def check_digits(x, name: str = "embeddings") -> np.ndarray:
+    """Return vectors [N, D] with all their digits: float32, or float64 for wider types.
+
+    Its errors are those of `check_vectors`.
+    """
+    x = as_numbers(x, name)
+    x = x.astype(np.float32 if x.dtype == np.float32 else np.float64, copy=False)
     if x.ndim != 2:
         raise UserError(
             f"{name} have shape {x.shape}; expected [examples, dimensions]."
@@ -60,7 +74,50 @@ def check_vectors(x, name: str = "embeddings") -> np.ndarray:
             f"{bad} of {len(x)} {name} are not finite; the training has probably "
             "diverged, so evaluate an earlier checkpoint or lower the learning rate."
         )
+    if x.dtype == np.float64 and np.abs(x).max() > np.finfo(np.float32).max:
+        raise UserError(
+            f"{name} reach {np.abs(x).max():g}, beyond the range of float32; divide "
+            "them by a number."
+        )
     return x
+
+
+def check_scores(scores, name: str = "scores") -> np.ndarray:
+    """Return scores of any shape as they are; they may be infinite.
+
+    Raises:
+      UserError: for what is no array of real numbers, or holds a NaN.
+    """
+    scores = as_numbers(scores, name)
+    if np.isnan(scores).any():
+        raise UserError(
+            f"{np.isnan(scores).sum()} of {scores.size} {name} are NaN; expected "
+            "numbers, or -inf or inf: leave these pairs out, or mend their scores."
+        )
+    return scores
+
+
+def as_numbers(x, name: str) -> np.ndarray:
+    """Return an array of real numbers; Python's become float64, halves float32.
+
+    Raises:
+      UserError: for text, complex numbers, objects or rows of unequal length.
+    """
+    try:
+        values = np.asarray(x)
+        if values.dtype == object:
+            values = values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{name} are a {type(x).__name__} that is no array of numbers; expected "
+            "real numbers, in rows of equal length."
+        ) from None
+    half = jnp.issubdtype(values.dtype, jnp.floating) and values.dtype.itemsize < 4
+    if half:
+        return values.astype(np.float32)
+    if values.dtype.kind not in "fiub":
+        raise UserError(f"{name} have type {values.dtype}; expected real numbers.")
+    return values
 
 
 def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:

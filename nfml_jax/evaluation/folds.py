@@ -11,7 +11,7 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import verification
-from nfml_jax.evaluation.arrays import TILE, check_labels, check_vectors
+from nfml_jax.evaluation.arrays import TILE, check_digits, check_labels, check_scores
 from nfml_jax.evaluation.verification import Roc, roc
 
 
@@ -80,7 +80,7 @@ def index_pair_scores(embeddings, pairs) -> np.ndarray:
 
     Pairs are looked up a tile at a time. UserError for a row that isn't there.
     """
-    embeddings = check_vectors(embeddings)
+    embeddings = check_digits(embeddings)
     pairs = np.asarray(pairs)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
         raise UserError(f"pairs have shape {pairs.shape}; expected [pairs, 2] rows.")
@@ -108,7 +108,9 @@ def _roc(scores, same) -> Roc:
 
 
 def _checked(scores, same):
-    scores, same = np.asarray(scores), np.asarray(same)
+    scores, same = check_scores(scores), np.asarray(same)
+    if same.shape == (*scores.shape, 1):
+        same = same[:, 0]
     if scores.ndim != 1 or same.shape != scores.shape:
         raise UserError(
             f"scores and same have shapes {scores.shape} and {same.shape}; expected "

@@ -24,6 +24,7 @@ from nfml_jax.evaluation.arrays import (
     check_labels,
     check_rate,
     check_same_dimensions,
+    check_scores,
     check_vectors,
     unit,
 )
@@ -168,14 +169,12 @@ def search_scores(scores, place) -> Search:
     `place` [P] is the column of a probe's own identity, or -1 for a non-mated probe.
     UserError for other shapes, a score that is NaN, or a place beyond the columns.
     """
-    scores, place = np.asarray(scores), np.asarray(place)
+    scores, place = check_scores(scores), np.asarray(place)
     if scores.ndim != 2 or not scores.size or place.shape != scores.shape[:1]:
         raise UserError(
             f"scores and places have shapes {scores.shape} and {place.shape}; expected "
             "[probes, identities] and [probes], one of each or more."
         )
-    if np.isnan(scores).any():
-        raise UserError(f"{np.isnan(scores).sum()} of {scores.size} scores are NaN.")
     mated = place >= 0
     place = np.where(mated, place, 0)
     place = check_labels(place, len(place), scores.shape[1], "places")

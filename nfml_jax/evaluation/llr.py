@@ -10,6 +10,7 @@ import scipy
 from scipy.special import logsumexp
 
 from nfml_jax.errors import UserError
+from nfml_jax.evaluation.arrays import check_scores
 from nfml_jax.evaluation.verification import roc
 
 
@@ -73,6 +74,12 @@ def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
     """
     scores = _numbers(genuine, impostor, "scores")
     given = _numbers(genuine_to_fit, impostor_to_fit, "scores to fit")
+    if not all(np.isfinite(s).all() for s in given):
+        # Infinite scores count as much as the last finite ones.
+        finite = np.concatenate(given)
+        finite = finite[np.isfinite(finite)]
+        ends = (finite.min(), finite.max()) if finite.size else (-1.0, 1.0)
+        given = [np.clip(s, *ends) for s in given]
     centre, width = np.mean(given[0]), np.std(np.concatenate(given)) or 1.0
 
     def cost(line):
@@ -91,12 +98,11 @@ def metrics(genuine_llrs, impostor_llrs) -> dict[str, float]:
 
 
 def _numbers(genuine, impostor, what: str) -> list[np.ndarray]:
-    """Both as float64 [N]; UserError for one that is empty or holds a NaN."""
-    kinds = [np.ravel(np.asarray(x, np.float64)) for x in (genuine, impostor)]
-    for name, values in zip(("genuine", "impostor"), kinds, strict=True):
-        if not values.size or np.isnan(values).any():
-            raise UserError(
-                f"{np.isnan(values).sum()} of {values.size} {name} {what} are NaN; "
-                "expected one or more numbers."
-            )
+    """Return both as float64 [N]; UserError for one that is empty or holds a NaN."""
+    kinds = []
+    for name, values in (("genuine", genuine), ("impostor", impostor)):
+        values = np.ravel(check_scores(values, f"{name} {what}")).astype(np.float64)
+        if not values.size:
+            raise UserError(f"{name} {what} are empty; expected one or more numbers.")
+        kinds.append(values)
     return kinds

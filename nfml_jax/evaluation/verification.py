@@ -2,7 +2,8 @@
 
 A pair of one class is *genuine*, any other is an *impostor*; a pair is accepted when
 its score is at least the threshold. FAR is the share of impostors accepted, TAR that of
-genuine pairs. Rates are exact: counts at every distinct score, ties included.
+genuine pairs. Rates are exact: counts at every distinct score, ties included. Scores
+may be infinite, and none is NaN.
 """
 
 import dataclasses
@@ -16,15 +17,27 @@ from jax import lax
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
     TILE,
+    check_digits,
     check_labels,
     check_rate,
+    check_scores,
     check_vectors,
     pair_tiles,
     unit,
 )
+from nfml_jax.evaluation.pairs import count_fine, share_tied
 
 FARS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """The false accept rates at which `metrics` reports the true accept rate."""
+
+CLOSE = 0.99
+"""A cosine beyond which float32 rounds 1 − cosine by 1e-5 of itself, or more."""
+
+CROWDED = 256
+"""Times 1 / bins: a larger share of tied pairs asks for finer bins."""
+
+FEW = 1000
+"""Fewer genuine pairs than these leave a threshold to chance."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,16 +110,25 @@ class Roc:
         Balanced, because all pairs of C equal classes hold C − 1 impostors for one
         genuine pair; with as many of each (LFW) it is the plain accuracy.
         """
+        if np.isnan(threshold):
+            raise UserError("threshold is NaN; expected a number, or -inf or inf.")
         i = np.searchsorted(-self.thresholds, -threshold, side="right") - 1
         return float(self._accuracies[i])
 
     def best_threshold(self) -> float:
         """The threshold of the largest balanced accuracy; of equals, the strictest.
 
-        Halfway between the lowest score it accepts and the next lower one.
+        It is halfway between the lowest score it accepts and the next lower one. Where
+        nothing is between them, it is the former; between -inf and inf it is 0.
         """
         i = 1 + int(np.argmax(self._accuracies[1:]))
-        return float(np.mean(self.thresholds[i : i + 2]))
+        accepted, *below = self.thresholds[i : i + 2].tolist()
+        if not below:
+            return accepted
+        if accepted == np.inf == -below[0]:
+            return 0.0
+        middle = (accepted + below[0]) / 2
+        return middle if below[0] < middle <= accepted else accepted
 
     @property
     def _accuracies(self) -> np.ndarray:
@@ -132,12 +154,11 @@ def _roc_from_counts(scores, genuine, impostor) -> Roc:
 def roc(genuine_scores, impostor_scores) -> Roc:
     """The exact Roc of given scores, [G] of genuine and [I] of impostor pairs.
 
-    UserError when one of them is empty or holds a NaN.
+    UserError when one of them is empty, holds a NaN or is no numbers.
     """
-    genuine_scores, impostor_scores = map(np.ravel, (genuine_scores, impostor_scores))
+    genuine_scores = np.ravel(check_scores(genuine_scores))
+    impostor_scores = np.ravel(check_scores(impostor_scores))
     scores = np.concatenate([genuine_scores, impostor_scores])
-    if np.isnan(scores).any():
-        raise UserError(f"{np.isnan(scores).sum()} of {len(scores)} scores are NaN.")
     values, inverse = np.unique(scores, return_inverse=True)
     split = len(genuine_scores)
     count = functools.partial(np.bincount, minlength=len(values))
@@ -146,34 +167,46 @@ def roc(genuine_scores, impostor_scores) -> Roc:
 
 def has_pairs(labels) -> bool:
     """Whether `labels` [N] make both a genuine and an impostor pair."""
+    labels = check_labels(labels, np.size(labels))
     counts = np.unique(labels, return_counts=True)[1]
     return len(counts) > 1 and bool(counts.max() > 1)
 
 
 def pair_scores(a, b) -> np.ndarray:
-    """The cosine [N] of each pair of rows of `a` and `b` [N, D].
+    """Return the cosine [N] of each pair of rows of `a` and `b` [N, D].
 
-    UserError when they differ in shape, are empty or not finite.
+    Cosines of which most are beyond `CLOSE` have float64's digits: those of float32
+    would be alike. UserError when `a` and `b` differ in shape, are empty or not finite.
     """
-    a, b = check_vectors(a), check_vectors(b)
+    a, b = check_digits(a), check_digits(b)
     if a.shape != b.shape:
         raise UserError(
             f"Pairs have shapes {a.shape} and {b.shape}; expected equal ones."
         )
-    return np.sum(unit(a) * unit(b), axis=1)
+    scores = np.sum(unit(a.astype(np.float32)) * unit(b.astype(np.float32)), axis=1)
+    if np.median(scores) > CLOSE:
+        a, b = unit(a.astype(np.float64)), unit(b.astype(np.float64))
+        squares = np.sum((a - b) ** 2, axis=1)
+        return np.sum((a * a + b * b) / 2, axis=1).round() - squares / 2
+    return scores
 
 
 @dataclasses.dataclass(frozen=True)
 class PairHistograms:
-    """Counts [bins] of the cosines of genuine and of impostor pairs over [−1, 1]."""
+    """Counts [bins] of the cosines of genuine and of impostor pairs.
+
+    `edges` [bins + 1] ascend; a bin holds its lower edge. Without them the bins are
+    those of equal width over [−1, 1].
+    """
 
     genuine: np.ndarray
     impostor: np.ndarray
+    edges: np.ndarray | None = None
 
-    @property
-    def edges(self) -> np.ndarray:
-        """The bins' edges [bins + 1]; a bin holds its lower edge."""
-        return np.linspace(-1, 1, len(self.genuine) + 1)
+    def __post_init__(self):
+        if self.edges is None:
+            edges = np.linspace(-1, 1, len(self.genuine) + 1)
+            object.__setattr__(self, "edges", edges)
 
     def roc(self) -> Roc:
         """The Roc at the bins' lower edges: exact counts, quantised thresholds."""
@@ -202,20 +235,28 @@ def _count_tile(rows, columns, bins):
 def all_pairs(
     embeddings, labels, bins: int = 2**16, chunk: int = TILE
 ) -> PairHistograms:
-    """Histograms of the cosine over all N (N − 1) / 2 pairs.
+    """Return histograms of the cosine over all N (N − 1) / 2 pairs.
 
     embeddings [N, D], labels [N] integers; `bins` a power of two: the counts are
-    exact, the scores quantised to 2 / bins (3e-5 with the default). Streams tiles of
-    chunk × chunk pairs. UserError for empty or non-finite embeddings.
+    exact, the scores quantized to 2 / bins (3e-5 with the default). Where genuine and
+    impostor pairs share these bins and finer ones separate them, as where all cosines
+    lie close together, the bins follow the cosines found (`pairs.count_fine`). Streams
+    tiles of chunk × chunk pairs. UserError for empty or non-finite embeddings.
     """
     if bins < 2 or bins & (bins - 1):
         raise UserError(f"bins is {bins}; expected a power of two, such as 65536.")
-    embeddings = check_vectors(embeddings)
-    labels = check_labels(labels, len(embeddings))
+    rows = check_vectors(embeddings)
+    labels = check_labels(labels, len(rows))
     counts = np.zeros(2 * bins, np.int64)
-    for two in pair_tiles(unit(embeddings), labels, size=chunk):
+    for two in pair_tiles(unit(rows), labels, size=chunk):
         counts += np.asarray(_count_tile(*two, bins))
-    return PairHistograms(genuine=counts[bins:], impostor=counts[:bins])
+    found = PairHistograms(genuine=counts[bins:], impostor=counts[:bins])
+    tied = share_tied(found.genuine, found.impostor)
+    if tied * bins > CROWDED:
+        fine = PairHistograms(*count_fine(embeddings, labels, bins, chunk))
+        if share_tied(fine.genuine, fine.impostor) < tied / 2:
+            return fine
+    return found
 
 
 def metrics(curve: Roc, threshold: float) -> dict[str, float]:
@@ -235,15 +276,36 @@ def metrics(curve: Roc, threshold: float) -> dict[str, float]:
 def choose_threshold(
     embeddings, labels, max_examples: int = 10_000, seed: int = 0, chunk: int = TILE
 ) -> float:
-    """The threshold of the best balanced accuracy over all pairs of training examples.
+    """Return the threshold of the best balanced accuracy over pairs for training.
 
-    Takes at most `max_examples` of them, drawn without replacement from `seed`.
-    Give it training embeddings: a threshold chosen on test pairs flatters the test.
+    Takes all pairs of at most `max_examples`, drawn without replacement from `seed`. If
+    fewer than `FEW` genuine pairs are among these, half of them are drawn from classes
+    of two or more examples, class by class. Give it training embeddings: a threshold
+    chosen on test pairs flatters the test.
     """
-    embeddings = check_vectors(embeddings)
     labels = check_labels(labels, len(embeddings))
-    if len(embeddings) > max_examples:
+    embeddings = np.asarray(embeddings)
+    if len(labels) > max_examples:
         rng = np.random.default_rng(seed)
-        chosen = rng.choice(len(embeddings), max_examples, replace=False)
+        chosen = rng.choice(len(labels), max_examples, replace=False)
+        if _genuine_pairs(labels[chosen]) < min(FEW, _genuine_pairs(labels)):
+            chosen = _with_pairs(labels, max_examples, rng)
         embeddings, labels = embeddings[chosen], labels[chosen]
     return all_pairs(embeddings, labels, chunk=chunk).roc().best_threshold()
+
+
+def _genuine_pairs(labels) -> int:
+    counts = np.unique(labels, return_counts=True)[1].astype(np.int64)
+    return int(np.sum(counts * (counts - 1) // 2))
+
+
+def _with_pairs(labels, count: int, rng) -> np.ndarray:
+    """Return `count` row numbers, of which half are of classes with several rows."""
+    _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(labels))
+    # Classes in random order, the rows of one together.
+    place = rng.permutation(len(sizes))[own[order]]
+    several = order[np.lexsort((place, sizes[own[order]] < 2))]
+    paired = several[: min(max(count // 2, 2), int(np.sum(sizes[sizes > 1])))]
+    others = order[~np.isin(order, paired)]
+    return np.concatenate([paired, others[: count - len(paired)]])

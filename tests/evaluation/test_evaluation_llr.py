@@ -59,13 +59,13 @@ def test_metrics_split_the_cost_into_what_calibration_could_save_and_the_rest():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: llr.cllr([], [1.0]), "0 of 0 genuine"),
+        (lambda: llr.cllr([], [1.0]), "genuine LLRs are empty"),
         (lambda: llr.cllr([1.0], [np.nan, 1.0]), "1 of 2 impostor"),
         (lambda: llr.min_cllr([1.0], [np.nan]), "NaN"),
         (lambda: llr.min_cllr([1.0], []), "no impostor pair"),
         (
             lambda: llr.calibrated([], [0.0], [1.0], [0.0]),
-            "0 of 0 genuine scores to fit",
+            "genuine scores to fit are empty",
         ),
         (lambda: llr.calibrated([1.0], [0.0], [1.0], [np.nan]), "impostor scores are"),
     ],

@@ -234,3 +234,71 @@ def test_too_few_impostors_for_a_far_are_warned_of():
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+def crowded_set(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Five classes that are well apart, in directions that are nearly one or two."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(5), 8)
+    x = rng.normal(size=(5, 16))[labels] + 0.01 * rng.normal(size=(40, 16))
+    if kind == "two bundles":
+        return x + 1000 * np.where(labels % 2, -1, 1)[:, None], labels
+    if kind == "an outlier":
+        x = np.concatenate([x + 1000, -np.ones((1, 16))])
+        return x, np.append(labels, 5)
+    return x + (1e6 if kind == "float64" else 1000), labels
+
+
+@pytest.mark.parametrize("kind", ["one bundle", "float64", "two bundles", "an outlier"])
+def test_cosines_close_together_are_told_apart(kind):
+    x, labels = crowded_set(kind)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    i, j = np.triu_indices(len(x), 1)
+    apart, same = ((unit[i] - unit[j]) ** 2).sum(axis=1) / 2, labels[i] == labels[j]
+    exact, found = v.roc(-apart[same], -apart[~same]), v.all_pairs(x, labels)
+    curve = found.roc()
+    assert curve.auc == pytest.approx(exact.auc, abs=1e-4) and exact.auc > 0.99
+    assert (np.diff(found.edges) >= 0).all()
+    assert len(found.edges) == len(found.genuine) + 1
+    # A threshold is a cosine: it decides the pairs as the counts say.
+    threshold = curve.best_threshold()
+    assert curve.accuracy_at(threshold) == 1
+    scores = v.pair_scores(x[i], x[j])
+    listed = v.roc(scores[same], scores[~same])
+    if kind != "two bundles":  # of which most cosines are far from 1
+        assert listed.accuracy_at(threshold) == 1
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostor"),
+    [
+        ([np.inf, np.inf], [-np.inf]),
+        ([3.0, np.inf], [-np.inf, -np.inf]),
+        ([np.inf], [1.0, -np.inf]),
+        ([1.0], [np.nextafter(1.0, 0)]),
+        ([1e308], [0.9e308]),
+    ],
+)
+def test_the_best_threshold_accepts_the_genuine_pairs_only(genuine, impostor):
+    curve = v.roc(genuine, impostor)
+    threshold = curve.best_threshold()
+    assert min(genuine) >= threshold > max(impostor)
+    assert curve.auc == curve.accuracy_at(threshold) == 1 and curve.eer == 0
+
+
+@pytest.mark.parametrize("classmates", [2, 40])
+def test_rare_genuine_pairs_are_among_those_that_choose_a_threshold(classmates):
+    labels = np.arange(3000)
+    labels[-classmates:] = labels[-1]
+    x = np.random.default_rng(0).normal(size=(len(labels), 16))
+    x[-classmates:] = x[-1] + 0.01 * x[-classmates:]
+    for seed in range(2):
+        assert v.choose_threshold(x, labels, 100, seed) > 0.5
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    for wrong in (["0.5"], [None], [1j], [np.nan]):
+        with pytest.raises(UserError, match=r"NaN|numbers"):
+            v.roc(wrong, [0.5])
+    with pytest.raises(UserError, match="threshold is NaN"):
+        v.roc([1.0], [0.0]).accuracy_at(np.nan)

@@ -1,0 +1,90 @@
+"""Fine histograms of pairs: bins that follow the cosines found.
+
+Cosines that lie close together, such as those of embeddings with a large common part,
+are alike in float32 and within one bin of [−1, 1]. Of unit vectors 1 − cosine is half
+the squared distance, which keeps its digits. Its bins are ranges of float32 numbers,
+which are the narrower the nearer the cosine is to 1.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nfml_jax.evaluation.arrays import check_digits, pair_tiles, unit
+from nfml_jax.ops.distances import squared_distances
+
+ROUNDING = 4
+"""Bits that rounding may change: numbers that differ in these only share a bin."""
+
+
+def share_tied(genuine: np.ndarray, impostor: np.ndarray) -> float:
+    """Return the share of genuine and impostor pairs that have one bin of [bins]."""
+    most = float(genuine.sum()) * float(impostor.sum())
+    return float(np.sum(genuine.astype(float) * impostor)) / max(most, 1.0)
+
+
+def count_fine(
+    embeddings, labels, bins: int, chunk: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return counts [bins] of genuine and of impostor pairs, and edges [bins + 1].
+
+    The edges are cosines in float64, ascending; a bin holds its lower edge. Arguments
+    are those of `verification.all_pairs`, checked.
+    """
+    directions = unit(check_digits(embeddings).astype(np.float64))
+    zero = ~directions.any(axis=1)
+    around = directions - np.median(directions, axis=0)
+    columns = around.astype(np.float32), zero.astype(np.float32), labels
+    ends = [_extent(*two) for two in pair_tiles(*columns, size=chunk)]
+    low = int(min(least for least, _ in ends))
+    high = max(int(max(most for _, most in ends)), low)
+    shift = ROUNDING
+    while ((high + (1 << shift)) >> shift) - (low >> shift) >= bins:
+        shift += 1
+    first = low >> shift
+    counts = np.zeros(2 * bins, np.int64)
+    for two in pair_tiles(*columns, size=chunk):
+        counts += np.asarray(_count(*two, first, shift, bins))
+    # Half a bin is added before the division: round numbers lie within their bins.
+    starts = ((first + np.arange(bins + 1, dtype=np.int64)) << shift) - (
+        1 << shift
+    ) // 2
+    starts = np.clip(starts, 0, np.float32(4).view(np.int32)).astype(np.int32)
+    edges = 1 - starts.view(np.float32)[::-1].astype(np.float64)
+    # A bin ends with the last number before the next one; edges[i] is its cosine.
+    last = np.nextafter(starts.view(np.float32), np.float32(-1))[::-1]
+    edges[:-1] = 1 - last[:-1].astype(np.float64)
+    return counts[bins:][::-1], counts[:bins][::-1], edges
+
+
+def _bits(rows, columns):
+    """Return 1 − cosine [A, B] as bits, and the pairs to count.
+
+    The bits of numbers that are not negative have the numbers' order.
+    """
+    (a, a_zero, _, i), (b, b_zero, _, j) = rows, columns
+    # A zero vector has the cosine 0 to any other.
+    apart = (squared_distances(a, b) + (a_zero[:, None] + b_zero)) / 2
+    counted = (i[:, None] >= 0) & (i[:, None] < j)
+    return lax.bitcast_convert_type(apart, jnp.int32), counted
+
+
+@jax.jit
+def _extent(rows, columns):
+    """Return the least and the largest bits of the pairs to count."""
+    bits, counted = _bits(rows, columns)
+    least = jnp.min(jnp.where(counted, bits, jnp.iinfo(jnp.int32).max))
+    return least, jnp.max(jnp.where(counted, bits, 0))
+
+
+@functools.partial(jax.jit, static_argnames="bins")
+def _count(rows, columns, first, shift, bins):
+    """Return the histogram [2 bins] of bits: impostor pairs, then genuine ones."""
+    bits, counted = _bits(rows, columns)
+    place = jnp.right_shift(bits + jnp.left_shift(1, shift) // 2, shift) - first
+    place += bins * (rows[2][:, None] == columns[2]).astype(jnp.int32)
+    place = jnp.where(counted, place, 2 * bins)
+    return jnp.zeros(2 * bins, jnp.int32).at[place].add(1, mode="drop")

@@ -120,6 +120,49 @@ def as_numbers(x, name: str) -> np.ndarray:
     return values
 
 
+def without_common_part(a, b):
+    """Return vectors [N, D] and [M, D] less what their columns have in common.
+
+    Rows of more digits than float32 has may all lie far from zero. Then their
+    differences are what is measured, in units of the first vectors.
+    """
+    wide = any(x.dtype.kind in "iu" or x.dtype == np.float64 for x in (a, b))
+    if not wide or a.ndim != 2 or a.shape[1:] != b.shape[1:] or not len(a):
+        return a, b
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(all="ignore"):
+        center = np.median(a, axis=0)
+        far = np.abs(center) > 1e3 * np.abs(a - center).mean(axis=0)
+    center = np.where(far & np.isfinite(center), center, 0.0)
+    return a - center, b - center
+
+
+def first_of_equal(rows: np.ndarray) -> np.ndarray | None:
+    """Return the number [N] of the first row equal to each of rows [N, D] in float32.
+
+    None says that all rows differ.
+    """
+    bits = np.ascontiguousarray(rows + np.float32(0)).view(np.uint32)  # -0 becomes 0
+    odd = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
+    hashes = np.concatenate(
+        [(part * (2 * odd + 1)).sum(axis=1) for part in _parts(bits)]
+    )
+    _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
+    if len(first) == len(rows):
+        return None
+    first = first[place]
+    itself = np.arange(len(rows))
+    some = np.flatnonzero(first != itself)
+    some = some[(bits[some] == bits[first[some]]).all(axis=1)]
+    found = itself.copy()
+    found[some] = first[some]
+    return found if len(some) else None
+
+
+def _parts(x):
+    return (x[start : start + TILE] for start in range(0, len(x), TILE))
+
+
 def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
     """UserError when vectors `a` [N, D] and `b` [M, D] differ in D."""
     if a.shape[1] != b.shape[1]:

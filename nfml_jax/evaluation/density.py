@@ -8,7 +8,12 @@ import numpy as np
 import scipy  # which imports its parts when they are used: some take a second
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import TILE, check_same_dimensions, check_vectors
+from nfml_jax.evaluation.arrays import (
+    TILE,
+    check_same_dimensions,
+    check_vectors,
+    without_common_part,
+)
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Probabilities of the regions whose coverage is reported."""
@@ -214,27 +219,10 @@ def _check_log_probs(log_probs):
 
 
 def _check_samples(a, b):
-    a, b = _without_common_part(np.asarray(a), np.asarray(b))
+    a, b = without_common_part(np.asarray(a), np.asarray(b))
     a, b = check_vectors(a, "samples"), check_vectors(b, "samples")
     check_same_dimensions(a, b, "the two samples")
     return a, b
-
-
-def _without_common_part(a, b):
-    """Samples `[N, D]` less what their columns have in common.
-
-    Rows of more digits than float32 has may all lie far from zero. Then their
-    differences are what is measured, in units of the first sample.
-    """
-    wide = any(x.dtype.kind in "iu" or x.dtype == np.float64 for x in (a, b))
-    if not wide or a.ndim != 2 or a.shape[1:] != b.shape[1:] or not len(a):
-        return a, b
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    with np.errstate(all="ignore"):
-        center = np.median(a, axis=0)
-        far = np.abs(center) > 1e3 * np.abs(a - center).mean(axis=0)
-    center = np.where(far & np.isfinite(center), center, 0.0)
-    return a - center, b - center
 
 
 def _equally_many(a, b, max_rows, seed):

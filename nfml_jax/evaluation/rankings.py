@@ -4,6 +4,7 @@ For the few best of many rows `neighbours.top_k` does it all on the device. Here
 order goes on as far as wanted; XLA's sort on CPU takes twenty times as long as numpy's.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -13,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nfml_jax.evaluation.arrays import blocks
-from nfml_jax.evaluation.neighbours import METRICS
+from nfml_jax.evaluation.arrays import blocks, first_of_equal
+from nfml_jax.evaluation.neighbours import METRICS, from_differences, have_cancelled
 
 THREADS = min(8, os.cpu_count() or 1)
 """How many rankings are worth making at a time."""
@@ -31,8 +32,9 @@ def make_ranking(
     some 20 bytes for each of chunk × N similarities. It may be called from `THREADS`
     threads at once.
     """
-    queries, gallery = METRICS[metric](queries, gallery)
-    opposite, columns = -queries, jnp.asarray(gallery.T.copy())
+    compared = METRICS[metric](queries, gallery)
+    opposite, columns = -compared.queries, jnp.asarray(compared.gallery.T.copy())
+    equal = first_of_equal(compared.gallery)
 
     def ranking(start: int) -> np.ndarray:
         # Beyond the last column nothing is left out.
@@ -40,17 +42,33 @@ def make_ranking(
             np.arange(start, start + chunk) if itself else np.full(chunk, len(gallery))
         )
         block = next(blocks(opposite[start : start + chunk], chunk))
-        apart = np.asarray(_dissimilarities(block, columns, own.astype(np.int32)))
+        own = own.astype(np.int32)
+        apart = _dissimilarities(block, columns, own, equal, compared.squared)
+        apart = np.asarray(apart)
         return first(apart[: len(queries) - start], depth)
 
     return ranking
 
 
-@jax.jit
-def _dissimilarities(opposite, columns, own):
-    """Minus the similarities [Q, N], and infinity in column `own` [Q]."""
+@functools.partial(jax.jit, static_argnames="squared")
+def _dissimilarities(opposite, columns, own, equal, squared):
+    """Return minus the scores [Q, N], and infinity in column `own` [Q].
+
+    `equal` [N] is the first column equal to each, whose score it gets, or None.
+    """
     # The full float32 product also where the hardware's default is coarser.
     apart = jnp.matmul(opposite, columns, precision=lax.Precision.HIGHEST)
+    if squared:
+        near = have_cancelled(-apart, opposite[:, -2], -columns[-1])
+        others = jnp.arange(columns.shape[1]) != own[:, None]
+        # A single near one is the first, whatever its score.
+        several = jnp.sum(near & others, axis=1, keepdims=True) > 1
+        real = opposite[:, -1:] != 0  # not of padding
+        rows = lambda: (opposite[:, :-2] / -2, columns[:-2].T)  # noqa: E731
+        apart = -from_differences(-apart, near & several & real, rows)
+    if equal is not None:
+        # Rounding may differ from column to column.
+        apart = apart[:, equal]
     return apart.at[jnp.arange(len(own)), own].set(jnp.inf, mode="drop")
 
 

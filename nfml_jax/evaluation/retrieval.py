@@ -14,9 +14,9 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
+    check_digits,
     check_labels,
     check_same_dimensions,
-    check_vectors,
 )
 from nfml_jax.evaluation.neighbours import METRICS
 from nfml_jax.evaluation.rankings import THREADS, make_ranking
@@ -163,12 +163,12 @@ def per_query(
         raise UserError(f"names are empty; expected some of {', '.join(NAMES)}.")
     if metric not in METRICS:
         raise UserError(f"metric is {metric!r}; expected one of {', '.join(METRICS)}.")
-    queries = check_vectors(queries, "queries")
+    queries = check_digits(queries, "queries")
     query_labels = check_labels(query_labels, len(queries))
     itself = gallery is None
     if itself:
         gallery, gallery_labels = queries, query_labels
-    gallery = check_vectors(gallery, "gallery rows")
+    gallery = check_digits(gallery, "gallery rows")
     gallery_labels = check_labels(gallery_labels, len(gallery))
     check_same_dimensions(queries, gallery, "Queries and gallery")
     rows = len(gallery) - itself

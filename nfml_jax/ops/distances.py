@@ -67,12 +67,12 @@ def _squares(a, b, among):
     wanted = near if among is None else near & among
     # Only where some pair asks for it: it takes one row after the other.
     apart = lax.cond(
-        jnp.any(wanted), _lengths, lambda *_: jnp.minimum(square, 0.0), a, b
+        jnp.any(wanted), pair_lengths, lambda *_: jnp.minimum(square, 0.0), a, b
     )
     return square, near, apart, scale
 
 
-def _lengths(a, b):
+def pair_lengths(a, b):
     """Return the lengths `[A, B]` of the differences of points, without a product.
 
     Memory is that of the result: nothing of a row's differences is kept.

@@ -151,3 +151,52 @@ def test_the_largest_array_is_a_tile(law, monkeypatch):
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+def far_clusters(dtype=np.float32):
+    """Queries and a gallery of clusters far apart, and which row is nearest to each."""
+    rng = np.random.default_rng(0)
+    ends = np.array([[-1e5, 0, 0], [1e5, 0, 1e4]])
+    gallery = ends[np.arange(40) % 2] + rng.integers(0, 9, (40, 3))
+    queries = ends[np.arange(12) % 2] + rng.integers(0, 9, (12, 3)) + 0.25
+    return queries.astype(dtype), gallery.astype(dtype)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1.0, 1e18])
+def test_neighbours_in_far_clusters_are_those_by_differences(size):
+    queries, gallery = far_clusters()
+    queries, gallery = queries * np.float32(size), gallery * np.float32(size)
+    exact = similarity(queries, gallery, "euclidean")
+    order = np.argsort(-exact, axis=1, kind="stable")
+    scores, found = neighbours.top_k(queries, gallery, 6, "euclidean")
+    best = np.take_along_axis(exact, order, axis=1)[:, :6]
+    # Float32 has steps of 0.008 where the clusters are.
+    np.testing.assert_allclose(scores, best, rtol=0.01)
+    np.testing.assert_allclose(np.take_along_axis(exact, found, 1), best, rtol=0.01)
+
+
+@pytest.mark.parametrize("metric", neighbours.METRICS)
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_equal_rows_are_equally_similar_and_come_in_their_order(metric, chunk):
+    rng = np.random.default_rng(0)
+    few, queries = rng.normal(size=(5, 33)), rng.normal(size=(3, 33))
+    which = rng.integers(0, 5, 150)
+    scores, found = neighbours.top_k(queries, few[which], 70, metric, chunk)
+    exact = similarity(queries, few, metric)[:, which]
+    expected = np.argsort(-exact, axis=1, kind="stable")[:, :70]
+    np.testing.assert_array_equal(found, expected)
+    for row, rows in zip(scores, which[found], strict=True):
+        assert len(np.unique(row)) == len(np.unique(rows))
+
+
+@pytest.mark.parametrize("metric", neighbours.METRICS)
+def test_a_large_common_part_of_float64_is_taken_off_first(metric):
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.normal(size=(5, 8)), rng.normal(size=(50, 8))
+    expected = similarity(queries + 1e6, gallery + 1e6, "euclidean")
+    if metric == "cosine":  # of unit vectors, without rounding 1 - cosine
+        q, g = (x + 1e6 for x in (queries, gallery))
+        q, g = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (q, g))
+        expected = similarity(q, g, "euclidean")
+    found = neighbours.top_k(queries + 1e6, gallery + 1e6, 10, metric)[1]
+    np.testing.assert_array_equal(found, np.argsort(-expected, axis=1)[:, :10])

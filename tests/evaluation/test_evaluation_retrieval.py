@@ -173,3 +173,34 @@ ROWS, LABELS = np.eye(3), [0, 0, 1]
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("count", [1025, 8200])
+def test_the_first_of_equal_rows_comes_first(metric, count):
+    rng = np.random.default_rng(0)
+    rows = np.tile(rng.normal(size=33), (count, 1))
+    labels = np.r_[0, np.ones(count - 1, int)]
+    queries = rng.normal(size=(3, 33))
+    found = retrieval.per_query(
+        queries, [0, 1, 2], rows, labels, names=["mrr"], metric=metric
+    )["mrr"]
+    np.testing.assert_array_equal(found, [1, 0.5, np.nan])
+
+
+def test_rows_among_equal_ones_find_the_others():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.normal(size=(30, 9)), 2, axis=0)
+    labels = np.repeat(np.arange(30), 2)
+    for metric, size in (("cosine", 1), ("euclidean", 1), ("euclidean", 1e20)):
+        for common in (0, 1e4):
+            x = (rows + common) * size
+            found = retrieval.metrics(x, labels, metric=metric, names=["recall@1"])
+            assert found["recall@1"] == 1, (metric, size, common)
+
+
+def test_a_large_common_part_of_float64_changes_no_ranking():
+    labels = np.repeat(np.arange(5), 4)
+    times = 1.7e9 + 10.0 * labels + np.tile([0, 0.1, 0.2, 0.3], 5)
+    x = np.stack([times, np.zeros(20)], axis=1)
+    assert retrieval.metrics(x, labels, metric="euclidean")["map@r"] == 1

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.metrics.learner import check_neighbours, learner
+from nfml_jax.metrics.learner import check_neighbours, learner, warn_if_unmoved
 
 PERCENTILES = 5, 95
 """Of squared distances between rows: within the first, and beyond the second."""
@@ -116,5 +116,7 @@ def itml(
     bounds = np.where(signs > 0, near, far)
     apart = x[chosen[:, 0]] - x[chosen[:, 1]]
     w, _ = project(apart, signs, bounds, gamma, sweeps=sweeps)
+    if sweeps:
+        warn_if_unmoved("itml", np.asarray(w), np.eye(len(w)))
     values, axes = np.linalg.eigh(w)
     return np.sqrt(np.maximum(values, 0))[:, None] * axes.T

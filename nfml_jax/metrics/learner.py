@@ -4,6 +4,7 @@ A learner is a function of rows x `[N, D]` and labels `[N]` that gives L `[rank,
 """
 
 import functools
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -13,24 +14,33 @@ import scipy
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels, check_vectors
+from nfml_jax.evaluation.arrays import (
+    check_digits,
+    check_labels,
+    without_common_part,
+)
+from nfml_jax.ops.checks import check_integer
 
 CHUNK = 256
 """Rows whose distances to all others are held at a time."""
 
+UNMOVED = 1e-6
+"""Of the largest entry of L: a smaller change is no learning."""
+
 
 def learner(fit: Callable) -> Callable:
-    """`fit(x, labels, **options)` made a learner.
+    """Return `fit(x, labels, **options)` as a learner.
 
-    Rows and labels come to it checked, as float64 and int32, and it runs in float64
-    whatever JAX's default is: the inverse of a covariance wants the digits, and the
-    sets are small. It gives a numpy array.
+    Rows and labels come to it checked, as float64 and int32. Where columns lie far from
+    zero for their spread, they come without what they have in common, which changes no
+    distance. `fit` runs in float64 whatever JAX's default is: the inverse of a
+    covariance needs the digits, and the sets are small. It gives a numpy array.
     """
 
     @functools.wraps(fit)
     def fitted(x, labels, **options) -> np.ndarray:
-        check_vectors(x, "rows")
-        x = np.asarray(x, np.float64)
+        x = check_digits(x, "rows").astype(np.float64)
+        x, _ = without_common_part(x, x)
         labels = check_labels(labels, len(x))
         with jax.enable_x64(True):
             matrix = np.asarray(fit(x, labels, **options))
@@ -97,14 +107,27 @@ def value_and_grad(objective: Callable, matrix, *data):
     return jax.value_and_grad(objective)(matrix, *data)
 
 
-def minimise(objective: Callable, matrix: np.ndarray, *data, steps: int) -> np.ndarray:
-    """The L from `matrix` on that makes `objective(L, *data)` least, by L-BFGS.
+def warn_if_unmoved(name: str, matrix: np.ndarray, first: np.ndarray) -> None:
+    """Warn that a learner has learned nothing if its result is where it began."""
+    if np.abs(matrix - first).max() <= UNMOVED * np.abs(first).max():
+        warnings.warn(
+            f"{name} learned nothing: its metric is the one it began with. Its "
+            "objective is flat for rows of this size, or can't be improved; divide the "
+            "columns by their standard deviations, or the rows by a number.",
+            stacklevel=4,
+        )
+
+
+def minimise(
+    name: str, objective: Callable, matrix: np.ndarray, *data, steps: int
+) -> np.ndarray:
+    """Return the L from `matrix` on that minimizes `objective(L, *data)`, by L-BFGS.
 
     At most `steps` steps with a line search (Byrd et al. 1995, without bounds); sums
-    over rows are compiled, the few numbers of L are the host's.
+    over rows are compiled, the few numbers of L are the host's. A warning that names
+    the learner says when L stays where it is.
     """
-    if steps < 0:
-        raise UserError(f"steps is {steps!r}; expected 0 or more.")
+    check_integer(None, 0, steps=steps)
     if not steps:  # scipy would take one all the same
         return matrix
     data = jax.device_put(data)
@@ -120,4 +143,6 @@ def minimise(objective: Callable, matrix: np.ndarray, *data, steps: int) -> np.n
         method="L-BFGS-B",
         options={"maxiter": steps},
     )
-    return found.x.reshape(matrix.shape)
+    learned = found.x.reshape(matrix.shape)
+    warn_if_unmoved(name, learned, matrix)
+    return learned

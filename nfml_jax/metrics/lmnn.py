@@ -93,4 +93,4 @@ def lmnn(
         )
     targets = target_neighbours(x, labels, neighbours)
     data = x, labels, targets, np.float64(push)
-    return minimise(lmnn_objective, start(x, rank), *data, steps=steps)
+    return minimise("lmnn", lmnn_objective, start(x, rank), *data, steps=steps)

@@ -41,4 +41,4 @@ def nca(x, labels, *, rank: int | None = None, steps: int = 100):
     back: few rows in many dimensions can be learnt by heart, and fewer steps help.
     """
     check_neighbours(labels, "nca")
-    return minimise(nca_objective, start(x, rank), x, labels, steps=steps)
+    return minimise("nca", nca_objective, start(x, rank), x, labels, steps=steps)

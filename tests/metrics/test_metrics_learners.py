@@ -209,7 +209,7 @@ MISTAKES = {
     "each of a class of its own": ("rca", (X, np.arange(N)), {}),
     "all 270 rows are alike": ("covariance", (np.ones((N, D)), Y), {}),
     "rank is 5; expected 1 to the 4": ("nca", (X, Y), {"rank": 5}),
-    "steps is -1": ("nca", (X, Y), {"steps": -1}),
+    "steps=-1; expected an integer": ("nca", (X, Y), {"steps": -1}),
     "push=1; expected a number between": ("lmnn", (X, Y), {"push": 1}),
     "neighbours=270; expected 1 to 269": ("lmnn", (X, Y), {"neighbours": N}),
     "gamma=0; expected a number above 0": ("itml", (X, Y), {"gamma": 0}),
@@ -222,3 +222,19 @@ def test_mistakes_get_a_sentence(sentence):
     name, data, options = MISTAKES[sentence]
     with pytest.raises(UserError, match=sentence):
         METRIC_LEARNERS[name](*data, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("nca", 1e3), ("nca", 1e-4), ("lmnn", 0), ("itml", 0)]
+)
+def test_a_learner_that_learns_nothing_says_so(name, size):
+    with pytest.warns(UserWarning, match=f"{name} learned nothing"):
+        matrix = METRIC_LEARNERS[name](X * size, Y)
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(D), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", METRIC_LEARNERS)
+def test_rows_far_from_zero_teach_what_others_do(name, learnt):
+    matrix = learn(name, X + 2.0**31, Y)
+    w, expected = matrix.T @ matrix, learnt[name].T @ learnt[name]
+    np.testing.assert_allclose(w, expected, atol=2e-2 * np.abs(expected).max())

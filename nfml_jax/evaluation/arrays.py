@@ -137,6 +137,15 @@ def without_common_part(a, b):
     return a - center, b - center
 
 
+def needed_digits(x: np.ndarray) -> np.ndarray:
+    """Return vectors [N, D] in float32, or as they are if it would be too coarse.
+
+    It is too coarse for what differs where columns lie far from zero for their spread.
+    """
+    moved = without_common_part(x, x)[0]
+    return x if (moved[0] != x[0]).any() else x.astype(np.float32)
+
+
 def first_of_equal(rows: np.ndarray) -> np.ndarray | None:
     """Return the number [N] of the first row equal to each of rows [N, D] in float32.
 

@@ -21,6 +21,7 @@ from jax import lax
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
     blocks,
+    check_digits,
     check_labels,
     check_rate,
     check_same_dimensions,
@@ -29,6 +30,7 @@ from nfml_jax.evaluation.arrays import (
     unit,
 )
 from nfml_jax.evaluation.geometry import class_means
+from nfml_jax.evaluation.neighbours import METRICS, are_close
 
 SCORES = 2**21
 """Scores of probes and gallery rows held at a time (8 MiB)."""
@@ -69,12 +71,16 @@ class Templates:
 
     def scores(self, probes):
         """For some probes [P, D] at a time, all their scores [P, I]."""
-        probes = unit(check_vectors(probes, "probes"))
+        probes = check_digits(probes, "probes")
         check_same_dimensions(probes, self.rows, "Probes and gallery")
+        found = METRICS["cosine"](probes, self.rows) if are_close(self.rows) else None
+        probes = found.queries if found else unit(probes.astype(np.float32))
         chunk = min(len(probes), max(1, SCORES // len(self.rows)))
-        rows = jnp.asarray(self.rows)
+        rows = jnp.asarray(found.gallery if found else self.rows)
         for start, block in enumerate(blocks(probes, chunk)):
             cosines = np.asarray(_cosines(block, rows))[: len(probes) - start * chunk]
+            if found:
+                cosines = found.similarity(cosines)
             yield np.maximum.reduceat(cosines, self.first, axis=1)
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import blocks, check_vectors
+from nfml_jax.evaluation.arrays import blocks, check_digits, without_common_part
+from nfml_jax.evaluation.neighbours import from_differences, have_cancelled
+from nfml_jax.ops.checks import check_integer
 
 SCORES = 2**20
 """Distances between rows and centres held at a time (4 MiB)."""
@@ -42,7 +44,11 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
     at a time, `SCORES` distances. For cosine, give unit rows. UserError for k outside
     1 … N, or rows that are empty or not finite.
     """
-    x = check_vectors(x, "rows")
+    given = check_digits(x, "rows")
+    check_integer(None, 0, k=k, iterations=iterations)
+    x = without_common_part(given, given)[0]
+    common = given[0] - x[0]
+    x, scale = _scaled(x.astype(np.float32))
     if not 1 <= k <= len(x):
         raise UserError(f"k is {k}; expected 1 to the {len(x)} rows there are.")
     if iterations < 1:
@@ -73,7 +79,21 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
         moves += 1
     far = np.ravel(_distances(tiles, centres, found))[: len(x)]
     inertia = float(far.sum(dtype=np.float64))
-    return Clustering(clusters, centres + mean, inertia, moves, converged)
+    centres = centres + mean
+    if scale != 1:
+        centres, inertia = centres * np.float64(scale), inertia * scale * scale
+    if common.any():
+        centres = centres + common
+    return Clustering(clusters, centres, inertia, moves, converged)
+
+
+def _scaled(x):
+    """Return rows whose squares neither overflow nor vanish, and a power of two."""
+    size = float(np.abs(x).max())
+    if size == 0 or 1e-9 < size < 1e9:
+        return x, 1.0
+    scale = 2.0 ** np.floor(np.log2(size))
+    return (x / scale).astype(np.float32), float(scale)
 
 
 def _sums(x, clusters, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +118,12 @@ def _plus_plus(x, k, key):
     def distances(rows):
         """Squared, of x to `rows` [T, D]: [N, T]."""
         products = jnp.matmul(x, rows.T, precision=lax.Precision.HIGHEST)
-        return jnp.maximum(squares[:, None] - 2 * products + _squares(rows), 0)
+        total = squares[:, None] + _squares(rows)
+        found = jnp.maximum(squares[:, None] - 2 * products + _squares(rows), 0)
+        # Nearer than that they are rounding, which matters if several are.
+        near = found <= 16 * float(jnp.finfo(x.dtype).eps) * total
+        near &= jnp.sum(near, axis=0) > 1
+        return -from_differences(-found.T, near.T, lambda: (rows, x)).T
 
     def draw(i, state):
         chosen, nearest = state
@@ -121,7 +146,16 @@ def _nearest(tiles, centres):
 
     def nearest(tile):
         products = jnp.matmul(tile, centres.T, precision=lax.Precision.HIGHEST)
-        return jnp.argmax(products - half_squares, axis=1).astype(jnp.int32)
+        scores = products - half_squares
+        own_squares = _squares(tile)
+        apart = 2 * scores - own_squares[:, None]
+        near = have_cancelled(apart, own_squares, 2 * half_squares)
+        # A single near one is the nearest, whatever its score.
+        several = jnp.sum(near, axis=1) > 1
+        wanted = near & several[:, None]
+        apart = from_differences(apart, wanted, lambda: (tile, centres))
+        found = jnp.where(several, jnp.argmax(apart, 1), jnp.argmax(scores, 1))
+        return found.astype(jnp.int32)
 
     return lax.map(nearest, tiles)
 

@@ -50,11 +50,16 @@ CLOSE = 1e-3
 """Where 1 − cosine is less on average, float32 doesn't keep the order of cosines."""
 
 
+def are_close(directions: np.ndarray) -> bool:
+    """Return whether the cosines of unit vectors [N, D] are mostly too near to 1."""
+    directions = directions[directions.any(axis=1)]
+    mean = directions.mean(axis=0, dtype=np.float64) if len(directions) else 0.0
+    return bool(1 - np.sum(mean * mean) < CLOSE)
+
+
 def _cosine(queries, gallery) -> Compared:
     q, g = (unit(x.astype(np.float32)) for x in (queries, gallery))
-    directions = g[g.any(axis=1)]
-    mean = directions.mean(axis=0, dtype=np.float64)
-    if not len(directions) or 1 - mean @ mean > CLOSE:
+    if not are_close(g):
         return Compared(q, g)
     # ‖q − g‖² / 2 = 1 − cos, but 1/2 where one vector is zero and the cosine 0.
     q, g = (unit(x.astype(np.float64)) for x in (queries, gallery))

@@ -12,12 +12,15 @@ import scipy
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
+    check_digits,
     check_labels,
     check_same_dimensions,
-    check_vectors,
+    needed_digits,
     unit,
 )
 from nfml_jax.evaluation.neighbours import METRICS
+from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.distances import CANCELLED
 
 EPISODES = 64
 """Episodes drawn and judged at a time."""
@@ -54,6 +57,7 @@ def episodes(
         ("queries", queries, 1),
         ("count", count, 2),
     ):
+        check_integer(None, -1, **{name: value})
         if value < least:
             raise UserError(f"{name} is {value}; expected {least} or more.")
     classes, sizes = np.unique(labels, return_counts=True)
@@ -112,7 +116,7 @@ def _run(support, support_labels, queries, query_labels, metric):
 def _checked(embeddings, labels, metric, name="embeddings"):
     if metric not in METRICS:
         raise UserError(f"metric is {metric!r}; expected one of {', '.join(METRICS)}.")
-    embeddings = check_vectors(embeddings, name)
+    embeddings = needed_digits(check_digits(embeddings, name))
     return embeddings, check_labels(labels, len(embeddings), name=f"labels of {name}")
 
 
@@ -131,9 +135,33 @@ def _without_replacement(rng, sizes, draws: int) -> np.ndarray:
 
 
 def _similarity(queries, prototypes, metric):
-    """Of queries [..., W, Q, D] to prototypes [..., P, D]: [..., W, Q, P]."""
-    prototypes = prototypes[..., None, :, :]
+    """Return scores [..., W, Q, P] that rank as similarities do.
+
+    They are of queries [..., W, Q, D] and prototypes [..., P, D]. Where several
+    prototypes are so near a query that products have cancelled, they are made of
+    differences.
+    """
     if metric == "cosine":
-        return unit(queries) @ unit(prototypes).swapaxes(-1, -2)
-    products = queries @ prototypes.swapaxes(-1, -2)
-    return 2 * products - np.sum(prototypes**2, axis=-1)[..., None, :]
+        queries, prototypes = unit(queries), unit(prototypes)
+    else:
+        size = max(np.abs(queries).max(), np.abs(prototypes).max())
+        if size > 0 and not 1e-9 < size < 1e9:
+            scale = 2.0 ** np.floor(np.log2(float(size)))
+            queries = (queries / scale).astype(queries.dtype)
+            prototypes = (prototypes / scale).astype(prototypes.dtype)
+    prototypes = prototypes[..., None, :, :]
+    scores = queries @ prototypes.swapaxes(-1, -2)
+    squares = np.sum(prototypes**2, axis=-1)[..., None, :]
+    own = np.sum(queries**2, axis=-1)[..., None]
+    apart = own + squares - 2 * scores
+    if metric != "cosine":
+        scores = 2 * scores - squares
+    near = apart <= CANCELLED * np.finfo(apart.dtype).eps * (own + squares)
+    several = near.sum(axis=-1) > 1
+    if several.any():
+        for place in range(prototypes.shape[-2]):
+            difference = queries - prototypes[..., place, None, :]
+            exact = np.sum(difference**2, axis=-1)
+            apart[..., place] = np.where(near[..., place], exact, apart[..., place])
+        scores = np.where(several[..., None], -apart, scores)
+    return scores

@@ -99,3 +99,29 @@ def test_fewer_points_than_clusters_are_clustered_all_the_same():
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+@pytest.mark.parametrize("place", ["far", "common", "large", "small"])
+def test_clusters_are_found_wherever_the_rows_lie(place):
+    """Two groups far apart, of three tight clusters each."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 6
+    rows = np.stack([20.0 * (labels % 3), np.zeros(120)], axis=1)
+    rows += rng.integers(0, 3, rows.shape)
+    if place == "far":
+        rows[labels > 2] += 1e5
+    else:
+        rows[labels > 2] += 100
+    rows = {
+        "far": rows,
+        "common": rows + 2.0**33,
+        "large": rows * 1e25,
+        "small": rows * 1e-30,
+    }[place]
+    found = kmeans.kmeans(rows, 6)
+    assert clustering.compare(found.clusters, labels)["ari"] == 1
+    means = np.stack([rows[labels == number].mean(axis=0) for number in range(6)])
+    order = np.argsort(found.centres.sum(axis=1))
+    np.testing.assert_allclose(
+        found.centres[order], means, rtol=1e-5, atol=1e-3 * np.ptp(rows) / 1e2
+    )

@@ -236,3 +236,19 @@ def test_infinite_thresholds_name_everyone_or_nobody():
     assert gallery.identify([[-1.0, 0.0]])[0][0] == "a"
     gallery.threshold = np.inf
     assert gallery.identify([[1.0, 0.0]])[0][0] == "unknown"
+
+
+@pytest.mark.parametrize("template", ["mean", "best"])
+def test_people_whose_cosines_are_close_together_are_found(template):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 6)
+    x = rng.normal(size=(6, 16))[labels] + 0.01 * rng.normal(size=(36, 16)) + 1000
+    enrolled, probes = np.arange(36) % 6 < 3, np.arange(36) % 6 >= 3
+    enrolled &= labels < 5  # the last one is unknown
+    found = identification.search(
+        x[probes], labels[probes], x[enrolled], labels[enrolled], template
+    )
+    assert found.rank_accuracy(1) == 1
+    assert found.open_set().dir_at_fpir(0.5) == 1
+    threshold = found.open_set().threshold_at_fpir(0.5)
+    assert np.sum(found.best[-3:] >= threshold) == 1

@@ -119,3 +119,20 @@ X, LABELS = np.eye(6), np.arange(6) // 3
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("common", [0.0, 1000.0, 1e7])
+def test_a_common_part_of_all_rows_hides_no_class(metric, common):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 8)
+    x = rng.normal(size=(6, 16))[labels] + 0.01 * rng.normal(size=(48, 16)) + common
+    options = {"metric": metric, "normalize": metric == "cosine"}
+    found = one_shot.episodes(x, labels, 5, 2, 3, 20, **options)
+    assert found["accuracy"] == 1
+    if metric == "euclidean":
+        large = one_shot.episodes(x * 1e20, labels, 5, 2, 3, 20, **options)
+        assert large["accuracy"] == 1
+    support, rest = np.arange(48) % 8 == 0, np.arange(48) % 8 > 0
+    run = x[support], labels[support], x[rest], labels[rest]
+    assert one_shot.runs([run], metric=metric)["accuracy"] == 1

@@ -88,10 +88,12 @@ class ConditionalExperiment(DensityExperiment):
         metrics["knn/accuracy"] = knn_accuracy(
             train, labels["train"], test, labels["test"], NEIGHBOURS, "euclidean"
         )
-        confusion = classification.confusion_matrix(
-            ours.argmax(axis=1), labels["test"], len(classes)
-        )
-        figures = {"confusion": plots.confusion_matrix(confusion, classes)}
+        figures = {}
+        if len(classes) <= classification.MOST_CLASSES:
+            confusion = classification.confusion_matrix(
+                ours.argmax(axis=1), labels["test"], len(classes)
+            )
+            figures["confusion"] = plots.confusion_matrix(confusion, classes)
         if "outside" in self.judged:
             scores = self.strangeness(joint, normal)
             metrics |= _detected(scores)

@@ -143,15 +143,16 @@ class EmbeddingExperiment(Experiment):
         test, names = self.images.test, self.images.class_names
         target = geometry.target_angles(embeddings, centres, test.labels)
         other = geometry.nearest_other_angles(embeddings, centres, test.labels)
-        confusion = classification.confusion_matrix(
-            classification.predictions(scores), test.labels, self.images.num_classes
-        )
+        figures = {"target_angles": plots.angle_histograms(target, other)}
+        if self.images.num_classes <= classification.MOST_CLASSES:
+            predicted = classification.predictions(scores)
+            confusion = classification.confusion_matrix(
+                predicted, test.labels, self.images.num_classes
+            )
+            figures["confusion"] = plots.confusion_matrix(confusion, names)
         return Report(
             {"test/accuracy": classification.accuracy(scores, test.labels)},
-            {
-                "target_angles": plots.angle_histograms(target, other),
-                "confusion": plots.confusion_matrix(confusion, names),
-            },
+            figures,
             histograms=histograms("test", embeddings, target),
         )
 

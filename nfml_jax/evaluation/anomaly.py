@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg, special
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels, check_vectors
+from nfml_jax.evaluation.arrays import check_digits, check_labels, needed_digits
 from nfml_jax.evaluation.neighbours import top_k
 from nfml_jax.evaluation.verification import roc
 
@@ -58,7 +58,7 @@ class GaussianClasses:
     @classmethod
     def fit(cls, x, labels, num_classes: int) -> "GaussianClasses":
         """By maximum likelihood of rows `[N, D]`, two or more of each class."""
-        x = check_vectors(x, "rows").astype(np.float64)
+        x = _digits(x)
         labels = check_labels(labels, len(x), num_classes)
         counts = np.bincount(labels, minlength=num_classes)
         if counts.min() < 2:
@@ -66,7 +66,8 @@ class GaussianClasses:
                 f"class {counts.argmin()} has {counts.min()} training rows; a normal "
                 "density of it takes two or more."
             )
-        groups = [x[labels == c] for c in range(num_classes)]
+        order = np.argsort(labels, kind="stable")
+        groups = np.split(x[order], np.cumsum(counts)[:-1])
         mean = np.stack([group.mean(axis=0) for group in groups])
         centred = [group - m for group, m in zip(groups, mean, strict=True)]
         return cls(
@@ -93,7 +94,7 @@ class GaussianClasses:
         return np.sqrt((self._whitened(x, roots) ** 2).sum(-1).min(axis=1))
 
     def _whitened(self, x, roots):
-        x = check_vectors(x, "rows").astype(np.float64)
+        x = _digits(x)
         pairs = zip(self.mean, roots, strict=True)
         z = [linalg.solve_triangular(r, (x - m).T, lower=True).T for m, r in pairs]
         return np.stack(z, axis=1)
@@ -108,7 +109,16 @@ def knn_distance(train, x, k: int = 5) -> np.ndarray:
     return np.sqrt(np.maximum(-similarity[:, -1], 0))
 
 
+def _digits(x):
+    return needed_digits(check_digits(x, "rows")).astype(np.float64)
+
+
 def _root(centred):
+    if not centred.any():
+        raise UserError(
+            f"{len(centred)} rows of a class are all alike; a normal density takes "
+            "rows that differ."
+        )
     covariance = centred.T @ centred / len(centred)
     covariance += (
         RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))

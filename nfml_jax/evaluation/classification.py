@@ -5,6 +5,9 @@ import numpy as np
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_labels, check_vectors
 
+MOST_CLASSES = 10_000
+"""Classes of a confusion matrix, at most (800 MB)."""
+
 
 def predictions(logits) -> np.ndarray:
     """The class of the largest logit [N] of `logits` [N, C]; ties: the lower class.
@@ -31,7 +34,9 @@ def accuracy(logits_or_predictions, labels) -> float:
     elif predicted.ndim == 2:
         predicted = predicted[:, 0]
     whole = predicted.dtype.kind in "iub" or (
-        predicted.dtype.kind == "f" and (predicted == np.round(predicted)).all()
+        predicted.dtype.kind == "f"
+        and np.isfinite(predicted).all()
+        and (predicted == np.round(predicted)).all()
     )
     if not whole:
         raise UserError(
@@ -46,10 +51,18 @@ def accuracy(logits_or_predictions, labels) -> float:
 
 
 def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
-    """Counts [C, C]: row = true class, column = predicted class.
+    """Return counts [C, C]: row = true class, column = predicted class.
 
-    UserError when a class lies outside 0 … C−1.
+    Memory is that of C² integers; `accuracy_of_classes` needs that of C.
+
+    Raises:
+        UserError: when a class lies outside 0 … C−1, or for more than `MOST_CLASSES`.
     """
+    if num_classes > MOST_CLASSES:
+        raise UserError(
+            f"a confusion matrix of {num_classes} classes; expected at most "
+            f"{MOST_CLASSES}: take accuracy_of_classes(predicted, labels, num_classes)."
+        )
     labels = check_labels(labels, len(predicted), num_classes)
     predicted = check_labels(predicted, len(labels), num_classes, "predictions")
     cells = labels.astype(np.int64) * num_classes + predicted
@@ -57,8 +70,23 @@ def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
     return counts.reshape(num_classes, num_classes)
 
 
+def accuracy_of_classes(predicted, labels, num_classes: int) -> np.ndarray:
+    """Return the accuracy of each class [C]; NaN for a class unseen.
+
+    Predicted classes [N] and labels [N]. Time and memory are linear in both counts.
+    """
+    labels = check_labels(labels, len(labels), num_classes)
+    predicted = check_labels(predicted, len(labels), num_classes, "predictions")
+    counts = np.bincount(labels, minlength=num_classes)
+    right = np.bincount(labels[labels == predicted], minlength=num_classes)
+    return np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
+
+
 def per_class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """Accuracy of each class [C] from a confusion matrix; NaN for a class unseen."""
+    """Return the accuracy of each class [C] from a confusion matrix.
+
+    It is NaN for a class unseen.
+    """
     counts = np.sum(matrix, axis=1)
     right = np.diagonal(matrix)
     return np.where(counts > 0, right / np.maximum(counts, 1), np.nan)

@@ -5,30 +5,41 @@ share. Clusters are numbered as they like; labels are any integers.
 """
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_labels, check_vectors, unit
 from nfml_jax.evaluation.kmeans import kmeans
 
+MOST_CELLS = 2**24
+"""Cells of a contingency table that are held with their zeros (128 MiB)."""
 
-def contingency(clusters, labels) -> np.ndarray:
-    """Counts [K, C] of examples in each cluster that occurs and of each class."""
-    clusters = check_labels(clusters, np.size(clusters), name="clusters")
+
+def contingency(clusters, labels):
+    """Return counts [K, C] of examples in each cluster that occurs and of each class.
+
+    It is a numpy array, or of more than `MOST_CELLS` cells a sparse array of SciPy.
+    """
+    clusters = check_labels(clusters, len(clusters), name="clusters")
     labels = check_labels(labels, len(clusters))
     if not len(labels):
         raise UserError("clusters are empty; evaluate on at least one example.")
     rows, row = np.unique(clusters, return_inverse=True)
     columns, column = np.unique(labels, return_inverse=True)
+    shape = len(rows), len(columns)
+    if len(rows) * len(columns) > MOST_CELLS:
+        ones = np.ones(len(row), np.int64)
+        return sparse.coo_array((ones, (row, column)), shape).tocsr()
     counts = np.bincount(
         row * len(columns) + column, minlength=len(rows) * len(columns)
     )
-    return counts.reshape(len(rows), len(columns))
+    return counts.reshape(shape)
 
 
 def purity(table: np.ndarray) -> float:
     """The share of examples whose class is the most frequent one of their cluster."""
-    return float(table.max(axis=1).sum() / table.sum())
+    largest = table.max(axis=1)
+    return float(largest.sum() / table.sum())
 
 
 def pairwise_f1(table: np.ndarray) -> float:
@@ -55,7 +66,7 @@ def normalized_mutual_information(table: np.ndarray) -> float:
 def adjusted_mutual_information(table: np.ndarray) -> float:
     """NMI less what chance gives, which is 0 then (Vinh et al., JMLR 2010)."""
     a, b = table.sum(axis=1), table.sum(axis=0)
-    if table.size == 1 or (table.sum() == len(a) == len(b)):
+    if table.shape == (1, 1) or (table.sum() == len(a) == len(b)):
         return 1.0
     expected = _expected_information(a, b)
     entropy = (_entropy(a) + _entropy(b)) / 2
@@ -92,8 +103,13 @@ def metrics(embeddings, labels, seed: int = 0) -> dict[str, float]:
 def _pairs(table):
     """Pairs of one cluster and class, of one cluster, of one class, and all of them."""
     table = table.astype(float)  # squares of counts overflow no double
-    parts = table, table.sum(axis=1), table.sum(axis=0), table.sum()
+    parts = _cells(table), table.sum(axis=1), table.sum(axis=0), table.sum()
     return [np.sum(n * (n - 1)) / 2 for n in parts]
+
+
+def _cells(table):
+    """Return the counts of a table, without the zeros if it is sparse."""
+    return table.data if sparse.issparse(table) else table
 
 
 def _entropy(counts):
@@ -102,7 +118,7 @@ def _entropy(counts):
 
 def _mutual_information(table):
     apart = _entropy(table.sum(axis=1)) + _entropy(table.sum(axis=0))
-    return max(apart - _entropy(table.ravel()), 0.0)
+    return max(apart - _entropy(_cells(table).ravel()), 0.0)
 
 
 def _expected_information(a, b) -> float:

@@ -13,6 +13,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation import verification
 from nfml_jax.evaluation.arrays import TILE, check_digits, check_labels, check_scores
 from nfml_jax.evaluation.verification import Roc, roc
+from nfml_jax.ops.checks import check_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,9 @@ def index_pair_scores(embeddings, pairs) -> np.ndarray:
     pairs = np.asarray(pairs)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
         raise UserError(f"pairs have shape {pairs.shape}; expected [pairs, 2] rows.")
-    check_labels(pairs.ravel(), pairs.size, len(embeddings), "rows of pairs")
+    pairs = check_labels(
+        pairs.ravel(), pairs.size, len(embeddings), "rows of pairs"
+    ).reshape(-1, 2)
     tiles = [pairs[start : start + TILE] for start in range(0, len(pairs), TILE)]
     return np.concatenate(
         [verification.pair_scores(*embeddings[tile.T]) for tile in tiles]
@@ -123,11 +126,12 @@ def _checked(scores, same):
 
 def _fold_of_each(folds, count: int) -> np.ndarray:
     """The fold [count] of each pair, in order where `folds` is their number."""
-    if np.ndim(folds) == 1:
+    if np.ndim(folds):
         fold = check_labels(folds, count, name="folds")
         if len(np.unique(fold)) < 2:
             raise UserError(f"All {count} pairs are of one fold; expected two or more.")
         return fold
+    check_integer(None, 0, folds=folds)
     if not 2 <= folds <= count or count % folds:
         raise UserError(
             f"{count} pairs don't make {folds} folds of equal size; give the fold of "

@@ -176,14 +176,16 @@ def search_scores(scores, place) -> Search:
     UserError for other shapes, a score that is NaN, or a place beyond the columns.
     """
     scores, place = check_scores(scores), np.asarray(place)
+    if place.shape == (len(place), 1):
+        place = place[:, 0]
     if scores.ndim != 2 or not scores.size or place.shape != scores.shape[:1]:
         raise UserError(
             f"scores and places have shapes {scores.shape} and {place.shape}; expected "
             "[probes, identities] and [probes], one of each or more."
         )
+    place = check_labels(place, len(place), scores.shape[1], "places", padding=True)
     mated = place >= 0
     place = np.where(mated, place, 0)
-    place = check_labels(place, len(place), scores.shape[1], "places")
     best, found, rank, own = _judge(scores, place, mated)
     return Search(best, found, rank, own, scores.shape[1])
 

@@ -123,6 +123,10 @@ def from_differences(scores, wanted, rows: Callable):
     return jnp.where(wanted, -apart * apart, scores)
 
 
+VOTES = 2**24
+"""Pairs of neighbours whose labels are compared at a time."""
+
+
 @functools.partial(jax.jit, static_argnames=("k", "squared"))
 def _merge(best, queries, gallery, ids, k, squared=False):
     """The k best of `best` (scores and ids [Q, k]) and a block of the gallery.
@@ -258,5 +262,6 @@ def knn_accuracy(
     train_labels = check_labels(train_labels, len(train_embeddings))
     test_labels = check_labels(test_labels, len(test_embeddings))
     _, nearest = top_k(test_embeddings, train_embeddings, k, metric, chunk)
-    elected = [vote(train_labels[block]) for block in blocks(nearest, chunk)]
+    rows = max(1, min(chunk, VOTES // k**2))
+    elected = [vote(train_labels[block]) for block in blocks(nearest, rows)]
     return float(np.mean(np.concatenate(elected)[: len(test_labels)] == test_labels))

@@ -60,3 +60,25 @@ def test_classes_are_taken_as_a_column_and_what_are_none_is_refused():
     for predicted in ([0.9, 0.2, 0.7], [[0.9], [0.2], [0.7]], ["1", "0", "2"]):
         with pytest.raises(UserError, match="are no classes"):
             classification.accuracy(np.array(predicted), labels)
+
+
+def test_accuracies_of_thousands_of_classes_need_no_matrix():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 30, (2, 500))
+    matrix = classification.confusion_matrix(predicted, labels, 31)
+    np.testing.assert_array_equal(
+        classification.accuracy_of_classes(predicted[:, None], labels, 31),
+        classification.per_class_accuracy(matrix),
+    )
+    many = np.arange(100_000)
+    assert classification.accuracy_of_classes(many, many, len(many)).min() == 1
+    with pytest.raises(UserError, match="accuracy_of_classes"):
+        classification.confusion_matrix(many, many, len(many))
+
+
+def test_predictions_that_are_no_classes_are_refused():
+    for wrong in ([np.inf, 1.0], [0.5, 1.0], ["0", "1"], [[0.2], [0.9]], [1j, 0]):
+        with pytest.raises(UserError, match="are no classes"):
+            classification.accuracy(wrong, [0, 1])
+    for right in ([[0], [1]], [0.0, 1.0], np.array([0, 1], np.uint64)):
+        assert classification.accuracy(right, np.array([[0], [1]])) == 1

@@ -125,3 +125,14 @@ def test_clusters_are_found_wherever_the_rows_lie(place):
     np.testing.assert_allclose(
         found.centres[order], means, rtol=1e-5, atol=1e-3 * np.ptp(rows) / 1e2
     )
+
+
+def test_thousands_of_clusters_and_classes_are_compared_without_zeros(monkeypatch):
+    rng = np.random.default_rng(0)
+    clusters, labels = rng.integers(0, 9, (2, 80))
+    expected = clustering.compare(clusters, labels)
+    monkeypatch.setattr(clustering, "MOST_CELLS", 1)
+    assert clustering.compare(clusters, labels) == pytest.approx(expected, abs=1e-12)
+    many = np.arange(30_000)
+    monkeypatch.undo()
+    assert set(clustering.compare(many % 9000, (many + 1) % 9000).values()) == {1.0}

@@ -100,3 +100,21 @@ def test_a_calibrated_score_is_the_ratio_of_its_densities():
     draws = [rng.normal(centre, 1, 20_000) for centre in (5, 3, 5, 3)]
     for scores_, llrs in zip(draws[2:], llr.calibrated(*draws), strict=True):
         np.testing.assert_allclose(llrs, 2 * (scores_ - 4), atol=0.4)
+
+
+def test_ratios_of_many_classes_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(80, 0.1), (2, 5))
+    prior = rng.dirichlet(np.ones(80))
+    same = np.sum(p[0] * p[1], axis=1)
+    odds = np.sum(prior**2) / (1 - np.sum(prior**2))
+    expected = np.log(same) - np.log1p(-same) - np.log(odds)
+    np.testing.assert_allclose(llr.of_classes(*np.log(p), prior), expected)
+
+
+def test_infinite_scores_are_calibrated_as_surely_right():
+    genuine, impostor = np.array([2.0, 3.0, np.inf]), np.array([-np.inf, 0.0, 2.5])
+    found = llr.calibrated(genuine, impostor, genuine, impostor)
+    assert found[0][2] == np.inf and found[1][0] == -np.inf
+    assert np.isfinite(found[0][:2]).all()
+    assert np.isfinite(llr.min_cllr(genuine, impostor))

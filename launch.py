@@ -18,8 +18,8 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from nfml_jax.command import answer
-from nfml_jax.command_line import (
+from nfml_jax.cli.command import answer
+from nfml_jax.cli.command_line import (
     check_flags,
     check_overrides,
     given,
@@ -27,13 +27,13 @@ from nfml_jax.command_line import (
     read_sweep,
     sweep_name,
 )
+from nfml_jax.distributed.guard import guard
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_number
-from nfml_jax.training.executors import EXECUTORS, Options, make_executor
-from nfml_jax.training.groups import MODES
-from nfml_jax.training.guard import guard
+from nfml_jax.sweeps.executors import EXECUTORS, Options, make_executor
+from nfml_jax.sweeps.overrides import make_trials
+from nfml_jax.sweeps.programs import MODES
 from nfml_jax.training.profiling import Span
-from nfml_jax.training.sweeps import make_trials
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
 WORKDIR = flags.DEFINE_string(
@@ -153,7 +153,7 @@ def replay(config: dict, step: int) -> int:
 
 def join() -> None:
     """Meet the other processes of the run."""
-    from nfml_jax.training import processes
+    from nfml_jax.distributed import processes
 
     if not WORKDIR.value:
         raise UserError(
@@ -170,7 +170,7 @@ def join() -> None:
 def leave(code: int) -> None:
     """Exit; one of several processes without awaiting the others."""
     if flags.FLAGS.is_parsed() and DISTRIBUTED.value:
-        from nfml_jax.training.processes import leave
+        from nfml_jax.distributed.processes import leave
 
         leave(code)
     sys.exit(code)
@@ -188,7 +188,7 @@ def sweep(config: dict, text: str) -> int:
         terminal = start()
     from experiments import make_experiment
     from experiments.checks import check_trials
-    from nfml_jax.training.trials import listing, plan, run_trials
+    from nfml_jax.sweeps.trials import listing, plan, run_trials
 
     check_trials(trials)
     jobs = plan(make_experiment, trials, folder, vmap=VMAP.value, retry=RETRY.value)
@@ -198,7 +198,7 @@ def sweep(config: dict, text: str) -> int:
     records = run_trials(jobs, trials, folder, executor=executor, terminal=terminal)
     counts = Counter(record["status"] for record in records)
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
-    terminal.note(f"{words}; `python -m nfml_jax.results {folder}` makes a table.")
+    terminal.note(f"{words}; `python -m nfml_jax results {folder}` makes a table.")
     return max(map(exit_code, records))
 
 
@@ -222,7 +222,7 @@ def options() -> Options:
 def start():
     """The terminal, and JAX: only now, so that a mistake is answered at once."""
     logging.set_verbosity(logging.ERROR)  # JAX tells absl of every device it lacks
-    from nfml_jax.training.terminal import Terminal
+    from nfml_jax.terminal.terminal import Terminal
 
     terminal = Terminal()
     warnings.showwarning = lambda message, *_: terminal.warning(str(message))

@@ -19,9 +19,9 @@ from benchmarks.catalogue import BENCHMARKS, Benchmark, chosen, listing
 from benchmarks.comparison import HEADER, Records, Verdict, compare, read, rows, write
 from benchmarks.environments import cache, environment, named_pythons
 from benchmarks.turns import can_import, device
-from nfml_jax.command import command, make_parser, writing
+from nfml_jax.cli.command import command, make_parser, writing
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = {"auto": None, "cpu": "cpu", "cuda": "cuda"}

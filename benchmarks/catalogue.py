@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 ENVIRONMENTS = {
     file.stem: file for file in sorted((Path(__file__).parent / "peers").glob("*.txt"))

@@ -102,7 +102,7 @@ def memory(points: int) -> None:
     import numpy as np
 
     from nfml_jax import flows
-    from nfml_jax.flows.trained import TrainedFlow
+    from nfml_jax.loading.flows import TrainedFlow
 
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -5,7 +5,7 @@ classes in `data.held_out` are never trained on; -log p(x) should be larger for 
 than for the test's others: AUROC and average precision (AUPR), in `test/auroc` and
 `test/average_precision`, beside a normal density for each class, mixtures of these,
 the Mahalanobis distance and neighbours' distances on the same rows. Minutes of one
-core. Other rows are ranked by `python -m nfml_jax.score RUN TABLE`.
+core. Other rows are ranked by `python -m nfml_jax score RUN TABLE`.
 
     python launch.py --config=configs/anomaly_vectors.py --config.data.path=table.csv \\
         --config.data.labels=kind --config.data.held_out=faulty

@@ -40,7 +40,7 @@ def get_config(arg=None):
         "seed": 0,
         "max_train": 0,
         "max_test": 0,
-        "without": "",  # a file of `python -m nfml_jax.outliers`
+        "without": "",  # a file of `python -m nfml_jax outliers`
     }
     config.augment = {
         "shift": 2.0,

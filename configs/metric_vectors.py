@@ -45,7 +45,7 @@ def get_config(arg=None):
         "miner": "all",
     }
     config.report = {
-        # Any of nfml_jax.metrics.METRIC_LEARNERS, fitted to all training rows.
+        # Any of nfml_jax.mahalanobis.METRIC_LEARNERS, fitted to all training rows.
         "learners": ("euclidean", "covariance", "rca", "nca", "lmnn", "itml"),
     }
     config.train.batch_size = 64

@@ -49,7 +49,7 @@ def get_config(arg=None):
         "seed": 0,
         "max_train": 0,
         "max_test": 0,
-        "without": "",  # a file of `python -m nfml_jax.outliers`
+        "without": "",  # a file of `python -m nfml_jax outliers`
     }
     # Koch et al. (2015) turn, lean, scale and shift by these much, for 105 pixels.
     config.augment = {

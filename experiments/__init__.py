@@ -3,7 +3,7 @@
 import importlib
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Experiment
 
 # Name -> where the class is, and the sections of a config that it reads.

@@ -12,10 +12,10 @@ from scipy.special import log_softmax
 
 from experiments.conditional import ConditionalExperiment
 from experiments.embedded_rows import load_embedded_rows
-from nfml_jax.data.vectors import prepare_vectors
 from nfml_jax.evaluation import geometry, identification, llr
 from nfml_jax.evaluation.arrays import unit
 from nfml_jax.training.experiment import Report, under
+from nfml_jax.vectors.load import prepare_vectors
 
 # Pairs of either kind on which log-likelihood ratios are judged.
 PAIRS = 20_000
@@ -28,7 +28,7 @@ class BridgeExperiment(ConditionalExperiment):
 
     `config` is that of `ConditionalExperiment`, but "data" has arguments of
     `experiments.embedded_rows.load_embedded_rows`, such as the encoder's "run", and of
-    `nfml_jax.data.vectors.prepare_vectors`.
+    `nfml_jax.vectors.load.prepare_vectors`.
     Reported beside the conditional experiment's are `identification/*`, the detection
     and identification rate at a false positive identification rate, with the strangers
     as non-mated probes, and `verification/*`, Cllr in bits of pairs of test rows.

@@ -12,20 +12,20 @@ from nfml_jax.data import DATASETS, augment
 from nfml_jax.data.augment import check_augment
 from nfml_jax.data.identities import Identities
 from nfml_jax.data.samplers import ORDERS
-from nfml_jax.data.vectors import VECTOR_DATASETS
 from nfml_jax.errors import UserError
 from nfml_jax.flows import make_flow
 from nfml_jax.heads import make_head
+from nfml_jax.loading.metrics import make_metric_model
 from nfml_jax.losses import make_loss
-from nfml_jax.metrics import METRIC_LEARNERS
-from nfml_jax.metrics.trained import make_metric_model
-from nfml_jax.names import look_up
+from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.nets import make_net
 from nfml_jax.ops.checks import check_integer, check_texts, refuse
+from nfml_jax.ops.names import look_up
+from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.training.checks import check_config
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
-from nfml_jax.training.sweeps import Trial
 from nfml_jax.variational import ENERGIES, make_objective
+from nfml_jax.vectors.load import VECTOR_DATASETS
 
 # Of what is built to be checked: where the data decide, a size that suits everything.
 CLASSES, STEPS = 10, 2

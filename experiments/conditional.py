@@ -15,7 +15,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation import anomaly, calibration, classification
 from nfml_jax.evaluation.neighbours import knn_accuracy
 from nfml_jax.evaluation.verification import roc
-from nfml_jax.flows.trained import class_log_probs
+from nfml_jax.loading.flows import class_log_probs
 from nfml_jax.training.experiment import Report, under
 
 NEIGHBOURS = 5

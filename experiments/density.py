@@ -13,9 +13,6 @@ from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
 from nfml_jax.bijectors.continuous import has_equations
 from nfml_jax.bijectors.permutations import CONSTANTS
-from nfml_jax.data.densities import DENSITIES
-from nfml_jax.data.vector_arrays import VectorData
-from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import density
 from nfml_jax.evaluation.mixtures import (
@@ -27,8 +24,11 @@ from nfml_jax.evaluation.mixtures import (
 )
 from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
-from nfml_jax.flows.trained import draw
+from nfml_jax.loading.flows import draw
 from nfml_jax.training.experiment import Batch, Experiment, Report
+from nfml_jax.vectors.arrays import VectorData
+from nfml_jax.vectors.densities import DENSITIES
+from nfml_jax.vectors.load import load_vectors
 
 # Rows that layers see which take their first parameters from data.
 INITIAL_ROWS = 1024
@@ -51,7 +51,7 @@ class DensityExperiment(Experiment):
     """A flow on vectors, trained on the mean negative log-likelihood in nats.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
-    (arguments of `nfml_jax.data.vectors.load_vectors`), "flow" (arguments of
+    (arguments of `nfml_jax.vectors.load.load_vectors`), "flow" (arguments of
     `nfml_jax.flows.make_flow`) and "report" ("samples" to draw for the figures and
     two-sample tests). Data with a context make the density conditional.
     """

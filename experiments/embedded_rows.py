@@ -3,9 +3,9 @@
 import numpy as np
 
 from nfml_jax.data import load
-from nfml_jax.data.vector_arrays import LoadedVectors
 from nfml_jax.errors import UserError
 from nfml_jax.loading import config_of, data_of, load_embedder
+from nfml_jax.vectors.arrays import LoadedVectors
 
 REST = "rest"
 """For `outside`: the classes of the run's own data set that it wasn't trained on."""

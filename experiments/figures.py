@@ -18,14 +18,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nfml_jax import plots
-from nfml_jax.command import command, make_parser, writing
-from nfml_jax.data.vectors import load_vectors
+from nfml_jax.cli.command import command, make_parser, writing
 from nfml_jax.evaluation.neighbours import knn_accuracy
 from nfml_jax.heads import MARGINS
 from nfml_jax.losses import LOSSES, MINERS
 from nfml_jax.losses.metrics import METRICS
-from nfml_jax.metrics import METRIC_LEARNERS
-from nfml_jax.names import look_up
+from nfml_jax.mahalanobis import METRIC_LEARNERS
+from nfml_jax.ops.names import look_up
+from nfml_jax.vectors.load import load_vectors
 
 # Columns of a set that two classes differ in, and that go together within both.
 BALLS_SET, BALLS_COLUMNS = (

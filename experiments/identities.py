@@ -9,7 +9,7 @@ from nfml_jax import plots
 from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import geometry, identification
-from nfml_jax.recognition import make_classifier
+from nfml_jax.loading.recognition import make_classifier
 from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS
@@ -20,9 +20,9 @@ class IdentitiesExperiment(Experiment):
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "identities"
     ("count" of those to train on, and fields of `nfml_jax.data.identities.Identities`),
-    "encoder" and "head" (of `nfml_jax.recognition.make_classifier`) and "report"
-    ("identities" to judge by, "probes" of each). A stranger's number is beyond those
-    that are trained on; so are the traits that follow from it.
+    "encoder" and "head" (of `nfml_jax.loading.recognition.make_classifier`) and
+    "report" ("identities" to evaluate on, "probes" of each). The number of an unknown
+    identity is beyond those that are trained on; so are the traits that follow from it.
     """
 
     best = None

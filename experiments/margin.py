@@ -6,7 +6,7 @@ import numpy as np
 from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import classification, geometry, retrieval
-from nfml_jax.recognition import EmbeddingClassifier, make_classifier
+from nfml_jax.loading.recognition import EmbeddingClassifier, make_classifier
 from nfml_jax.training.experiment import Batch, Report
 from nfml_jax.training.randomness import shared_keys
 
@@ -15,7 +15,7 @@ class MarginExperiment(EmbeddingExperiment):
     """An encoder and a margin head on labelled images.
 
     `config` has "data" (arguments of `nfml_jax.data.load`), "augment", and "encoder"
-    and "head" (arguments of `nfml_jax.recognition.make_classifier`).
+    and "head" (arguments of `nfml_jax.loading.recognition.make_classifier`).
     """
 
     def __init__(self, config: dict):

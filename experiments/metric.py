@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax import plots
-from nfml_jax.data.vectors import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.neighbours import top_k, vote
-from nfml_jax.metrics import METRIC_LEARNERS
-from nfml_jax.metrics.learner import check_neighbours, start
-from nfml_jax.metrics.trained import make_metric_model
-from nfml_jax.names import look_up
+from nfml_jax.loading.metrics import make_metric_model
+from nfml_jax.mahalanobis import METRIC_LEARNERS
+from nfml_jax.mahalanobis.learner import check_neighbours, start
+from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
+from nfml_jax.vectors.load import load_vectors
 
 NEIGHBOURS = 3
 # How many neighbours may vote where validation chooses.
@@ -29,10 +29,10 @@ class MetricExperiment(Experiment):
     """A Mahalanobis metric on labelled vectors, judged beside those of the learners.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
-    (arguments of `nfml_jax.data.vectors.load_vectors` but for the seed: the run's also
+    (arguments of `nfml_jax.vectors.load.load_vectors` but for the seed: the run's also
     draws the split, which matters most in a small set), "metric" ("rank", 0 for all
     dimensions), "loss" (arguments of `nfml_jax.losses.make_loss`) and "report"
-    ("learners", names of `nfml_jax.metrics.METRIC_LEARNERS`).
+    ("learners", names of `nfml_jax.mahalanobis.METRIC_LEARNERS`).
     """
 
     whole_batch = True

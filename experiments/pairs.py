@@ -8,8 +8,8 @@ from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler
 from nfml_jax.evaluation import geometry, retrieval
 from nfml_jax.evaluation.arrays import unit
+from nfml_jax.loading.recognition import EmbeddingLearner, make_learner
 from nfml_jax.losses import MINERS, two_views
-from nfml_jax.recognition import EmbeddingLearner, make_learner
 from nfml_jax.training.experiment import Batch, Report
 from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
@@ -20,8 +20,8 @@ class PairsExperiment(EmbeddingExperiment):
 
     `config` has "data" (arguments of `nfml_jax.data.load`), "sampler" (of
     `nfml_jax.data.samplers.make_sampler`), "augment", and "encoder" and "objective" (of
-    `nfml_jax.recognition.make_learner`). A class is told by the nearest mean of the
-    training embeddings of a class. An objective of two views doesn't see the labels: a
+    `nfml_jax.loading.recognition.make_learner`). An image gets the class whose mean of
+    training embeddings is nearest. An objective of two views doesn't see the labels: a
     batch has every image twice, augmented each time anew.
     """
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from nfml_jax import plots
-from nfml_jax.flows.trained import path
+from nfml_jax.loading.flows import path
 
 # An animation has about so many frames in motion, however many layers there are.
 MOVING_FRAMES = 72

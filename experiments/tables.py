@@ -1,6 +1,6 @@
 """`python -m experiments.tables RUNS...`: the README's tables.
 
-They are those of `python -m nfml_jax.results`, with what each kind of experiment shows:
+They are those of `python -m nfml_jax results`, with what each kind of experiment shows:
 a row for each run, the mean over its seeds ± the standard error, and a column for each
 metric; runs that went over three data sets or more get a column for each of them
 instead, of the first metric. What is missing or diverged says so.
@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nfml_jax import results
-from nfml_jax.command import command, make_parser
+from nfml_jax import runs as results
+from nfml_jax.cli.command import command, make_parser
 from nfml_jax.ops.checks import check_integer
-from nfml_jax.results.formats import markdown
-from nfml_jax.results.records import check_metrics
+from nfml_jax.runs.formats import markdown
+from nfml_jax.runs.records import check_metrics
 
 # What a table of each kind of experiment shows, the first in a grid of data sets.
 METRICS = {
@@ -79,7 +79,7 @@ def tables(
 
 @command
 def main(arguments=None) -> None:
-    parser = make_parser("experiments.tables", __doc__)
+    parser = make_parser("tables", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")

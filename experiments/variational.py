@@ -17,8 +17,8 @@ from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.continuous import has_equations
 from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
-from nfml_jax.flows.trained import draw
-from nfml_jax.names import look_up
+from nfml_jax.loading.flows import draw
+from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS

@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs.defaults.training import training
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 
 def embedding(name: str, experiment: str) -> ConfigDict:
@@ -22,7 +22,7 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "max_test": 0,
                 "classes": (),  # names of those to train on; (): all
                 "held_out": (),  # names of those to test on instead, or a fraction
-                "without": "",  # a file of `python -m nfml_jax.outliers`
+                "without": "",  # a file of `python -m nfml_jax outliers`
             },
             "baselines": True,  # pixels, PCA and LDA, measured on the same test
             "augment": {  # each image anew at every step

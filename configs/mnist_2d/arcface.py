@@ -1,6 +1,6 @@
 """ArcFace (Deng et al. 2019) on MNIST in two dimensions.
 
-A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+A panel of the figure of all losses: python -m nfml_jax draw RUNS... draws them side
 by side. 97.68 % test accuracy
 (results/mnist_2d_arcface), for ten minutes of CPU time with all 60,000 digits.
 

@@ -1,6 +1,6 @@
 """The combined margin (Deng et al. 2019, eq. 4) on MNIST in two dimensions.
 
-A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+A panel of the figure of all losses: python -m nfml_jax draw RUNS... draws them side
 by side. 97.90 % test accuracy (results/mnist_2d_combined),
 for ten minutes of CPU time with all 60,000 digits.
 

@@ -1,6 +1,6 @@
 """Any of the later heads on MNIST in two dimensions, by its name.
 
-Panels of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+Panels of the figure of all losses: python -m nfml_jax draw RUNS... draws them side
 by side. Ten minutes of CPU time with all 60,000 digits, as softmax.py.
 
     python launch.py --config=configs/mnist_2d/head.py:curricularface

@@ -1,6 +1,6 @@
 """L2-constrained softmax (Ranjan et al. 2017) on MNIST in two dimensions.
 
-A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+A panel of the figure of all losses: python -m nfml_jax draw RUNS... draws them side
 by side. 96.03 % test accuracy (results/mnist_2d_l2_softmax),
 for ten minutes of CPU time with all 60,000 digits.
 

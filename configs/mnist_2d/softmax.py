@@ -1,6 +1,6 @@
 """Softmax on MNIST in two dimensions: the baseline of the article's figure.
 
-A panel of the figure of all losses: python -m nfml_jax.gallery RUNS... draws them side
+A panel of the figure of all losses: python -m nfml_jax draw RUNS... draws them side
 by side. 98.38 % test accuracy
 (results/mnist_2d_softmax), for ten minutes of CPU time with all 60,000 digits.
 

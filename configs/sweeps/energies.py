@@ -3,7 +3,7 @@
 python launch.py --config=configs/variational/iaf.py --sweep=configs/sweeps/energies.py
 """
 
-from nfml_jax.training.sweeps import param, product
+from nfml_jax.sweeps.overrides import param, product
 
 
 def get_sweep():

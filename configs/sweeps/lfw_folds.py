@@ -10,7 +10,7 @@ threshold is chosen on people set aside from those to train on, and so are the w
 that are reported: nothing is chosen on the people of the fold.
 """
 
-from nfml_jax.training.sweeps import param, product
+from nfml_jax.sweeps.overrides import param, product
 
 
 def get_sweep():

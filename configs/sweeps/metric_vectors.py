@@ -4,7 +4,7 @@ python launch.py --config=configs/metric_vectors.py \\
     --sweep=configs/sweeps/metric_vectors.py
 """
 
-from nfml_jax.training.sweeps import param, product, zip_
+from nfml_jax.sweeps.overrides import param, product, zip_
 
 SETS = (
     "iris",

@@ -4,7 +4,7 @@ The argument names the loss as that of the config does, with the embedding size:
 
     python launch.py --config=configs/mnist_losses.py:triplet,2 \\
         --sweep=configs/sweeps/mnist_margins.py:triplet,2 --vmap=on
-    python -m nfml_jax.results runs/mnist_margins-triplet \\
+    python -m nfml_jax results runs/mnist_margins-triplet \\
         --metrics validation/accuracy,validation/map@r
 
 Three values each, with the rate and the validation images of
@@ -15,8 +15,8 @@ take about a minute and a half of CPU time.
 """
 
 from configs import defaults, mnist_losses
-from nfml_jax.names import look_up
-from nfml_jax.training.sweeps import param, product
+from nfml_jax.ops.names import look_up
+from nfml_jax.sweeps.overrides import param, product
 
 # Loss -> what to choose from, for embeddings with room for ten classes.
 ROOMY = {

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn import log_sigmoid, logsumexp
 
-from nfml_jax import loops
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
+from nfml_jax.ops import loops
 from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_integer
 
 Array = jax.Array

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 Array = jax.Array
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 Array = jax.Array
 

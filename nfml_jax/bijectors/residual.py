@@ -11,10 +11,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi
 from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
+from nfml_jax.ops import loops
 from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
 Array = jax.Array

@@ -3,12 +3,12 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from nfml_jax import loops
 from nfml_jax.bijectors.amortised import amortised
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
 from nfml_jax.bijectors.planar import bend, strength_above
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
+from nfml_jax.ops import loops
 from nfml_jax.ops.checks import check_choice, check_integer
 
 BASES = ("orthogonal", "householder", "triangular")

@@ -15,7 +15,7 @@ from nfml_jax.data.left_out import leave_out
 from nfml_jax.data.lfw import load_lfw
 from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 # Name -> function of keyword arguments returning arrays.Loaded. Beside these,
 # "tfds:NAME" is any prepared tfds data set with an image and a label.

@@ -16,7 +16,7 @@ from nfml_jax.data.arrays import (
 from nfml_jax.data.file_names import readable
 from nfml_jax.data.unread import UNUSED_TEST, UNUSED_TRAIN
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 # From this number of classes on, an open set is validated on whole classes. Of fewer,
 # a class is too large a part of what can be learnt.

@@ -1,4 +1,4 @@
-"""Training images left out by a file that lists them, as `nfml_jax.outliers` writes."""
+"""Training images left out by a file that lists them, as `nfml outliers` writes."""
 
 import json
 from dataclasses import fields
@@ -29,7 +29,7 @@ def leave_out(data: ImageData, path: Path | str) -> ImageData:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} can't be read as a list of images to leave out ({error}); give a "
-            "file that `python -m nfml_jax.outliers` wrote."
+            "file that `python -m nfml_jax outliers` wrote."
         ) from None
     if digest != data.digest:
         raise UserError(

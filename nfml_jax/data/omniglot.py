@@ -16,7 +16,7 @@ from nfml_jax.data.pictures import Look
 from nfml_jax.data.sources import Places
 from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 # Split -> the zip of what it trains on, and that zip's number of characters.
 SPLITS = {

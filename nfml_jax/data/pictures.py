@@ -17,7 +17,7 @@ from nfml_jax.data.decoding import (
     upright,
 )
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 FITS = ("squeeze", "pad", "crop")
 """Ways in which a picture of other proportions is made to fit."""

@@ -20,3 +20,31 @@
 
 Everything runs in tiles of bounded size: no array ever has examples × examples entries.
 """
+
+from nfml_jax.ops.lazy import lazy_exports
+
+__getattr__, __all__ = lazy_exports(
+    __name__,
+    dict.fromkeys(
+        (
+            "anomaly",
+            "baselines",
+            "calibration",
+            "classification",
+            "clustering",
+            "density",
+            "enrolment",
+            "folds",
+            "geometry",
+            "identification",
+            "llr",
+            "mixtures",
+            "neighbours",
+            "one_shot",
+            "pairs",
+            "retrieval",
+            "verification",
+        ),
+        (),
+    ),
+)

@@ -8,7 +8,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 Array = jax.Array
 

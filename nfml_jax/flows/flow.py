@@ -94,7 +94,7 @@ class Flow(Compiled):
         """`n` draws from the base `[n, D]`, and of the flow; for a figure.
 
         Applied with `mutable=["intermediates"]` it also gives the events after each
-        layer of a stack, see `nfml_jax.flows.trained.path`.
+        layer of a stack, see `nfml_jax.loading.flows.path`.
         """
         z = self.base(None).sample(seed=key, sample_shape=(n,))
         return z, self.bijector.forward(z)

@@ -42,8 +42,8 @@ from nfml_jax.heads.output import HeadOutput
 from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.strength import Annealing, Warmup
 from nfml_jax.heads.summation import SUMMATIONS
-from nfml_jax.names import look_up
 from nfml_jax.ops.checks import check_integer, check_number
+from nfml_jax.ops.names import look_up
 
 __all__ = [
     "MARGINS",

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nfml_jax import devices
 from nfml_jax.errors import UserError
 from nfml_jax.heads import wording
 from nfml_jax.heads.classes import Classes, of_labels, over_devices, share_of
@@ -19,6 +18,7 @@ from nfml_jax.heads.output import HeadOutput, watched
 from nfml_jax.heads.sampling import sampled
 from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
+from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.embeddings import embedding_rows, labelled_rows
 

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import devices
-from nfml_jax.heads import angles
 from nfml_jax.heads.margins.margin import Margin
+from nfml_jax.ops import angles, devices
 from nfml_jax.ops.embeddings import at_least_float32
 
 

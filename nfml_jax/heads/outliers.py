@@ -1,7 +1,7 @@
 """Outliers of a training set, told by sub-centres: Deng et al. 2020 (ECCV), sec. 3.3.
 
 Train with `SubCenterArcFace`, drop the outliers, and train again with one centre:
-`python -m nfml_jax.outliers RUN` lists those of a run.
+`python -m nfml_jax outliers RUN` lists those of a run.
 """
 
 import numpy as np

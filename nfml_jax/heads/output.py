@@ -4,8 +4,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads import angles
 from nfml_jax.heads.logits import Logits, Own
+from nfml_jax.ops import angles
 
 
 @flax.struct.dataclass

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads import angles
+from nfml_jax.ops import angles
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nfml_jax import loops
 from nfml_jax.heads.classes import NO_CLASS, Classes, Sums, sums, wrong_classes
+from nfml_jax.ops import loops
 from nfml_jax.ops.broadcasting import broadcasting
 
 

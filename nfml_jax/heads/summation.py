@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nfml_jax.errors import UserError
 from nfml_jax.heads.classes import Classes, Sums, sums
 from nfml_jax.heads.streaming import streamed
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 
 class Summation(NamedTuple):

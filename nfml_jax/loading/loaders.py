@@ -15,10 +15,10 @@ Loader = Callable[[dict, Any, dict, dict | None], Any]
 # Name -> the loader, or where it is, so that a flow is loaded without the encoders. An
 # experiment outside this package adds its own: LOADERS["mine"] = function.
 LOADERS: dict[str, Loader | str] = {
-    "classifier": "nfml_jax.trained:load_classifier",
-    "embedder": "nfml_jax.trained:load_learner",
-    "flow": "nfml_jax.flows.trained:load_flow",
-    "metric": "nfml_jax.metrics.trained:load_metric",
+    "classifier": "nfml_jax.loading.embedders:load_classifier",
+    "embedder": "nfml_jax.loading.embedders:load_learner",
+    "flow": "nfml_jax.loading.flows:load_flow",
+    "metric": "nfml_jax.loading.metrics:load_metric",
 }
 
 # What runs stored before loaders had names.

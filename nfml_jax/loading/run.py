@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from nfml_jax.data import ImageData
 from nfml_jax.data import load as load_data
 from nfml_jax.errors import UserError
+from nfml_jax.loading.embedders import TrainedEmbedder
 from nfml_jax.loading.loaders import find_loader
-from nfml_jax.trained import TrainedEmbedder
+from nfml_jax.runs.run_files import read_config, read_result
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.run_files import read_config, read_result
 
 # What building a model raises where its config, or what its checkpoint says, is of
 # another kind than the model's options are.

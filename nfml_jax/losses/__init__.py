@@ -26,7 +26,7 @@ from nfml_jax.losses.triplets import Quadruplet, Triplet
 from nfml_jax.losses.tuplets import Angular, NPair, TupletMargin
 from nfml_jax.losses.two_views import BarlowTwins, VICReg, two_views
 from nfml_jax.losses.weighted_pairs import Circle, LiftedStructure, MultiSimilarity
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 __all__ = [
     "LOSSES",

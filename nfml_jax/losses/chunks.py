@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 PyTree = Any
 

@@ -9,14 +9,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import devices
-from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.chunks import by_chunks
 from nfml_jax.losses.inputs import check_batch, pair_masks
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.soft_histogram import soft_histogram
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops import devices
+from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.angles import direction_and_norm
+from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.distances import (
     distances,
     largest,

@@ -4,20 +4,20 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import devices
 from nfml_jax.errors import UserError
-from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.chunks import by_chunks
 from nfml_jax.losses.inputs import check_batch, pair_masks
-from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.memory import Memory
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.miner import Miner
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops import devices
+from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_flag, check_integer
+from nfml_jax.ops.masked import masked_mean
 
 
 class PairObjective(nn.Module):

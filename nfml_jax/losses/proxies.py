@@ -10,16 +10,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import devices
-from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.inputs import check_batch
-from nfml_jax.losses.masked import masked_logsumexp, masked_mean
 from nfml_jax.losses.metrics import cosine
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops import devices
+from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_number
 from nfml_jax.ops.embeddings import at_least_float32, embedding_rows
+from nfml_jax.ops.masked import masked_logsumexp, masked_mean
 
 
 class ProxyObjective(nn.Module):

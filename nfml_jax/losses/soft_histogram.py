@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 
 def soft_histogram(

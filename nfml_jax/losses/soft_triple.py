@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.angles import direction_and_norm
 from nfml_jax.losses.proxies import ProxyObjective
+from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.checks import check_integer, check_number
 
 

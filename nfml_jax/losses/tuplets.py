@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads import angles
-from nfml_jax.losses.masked import masked_logsumexp, masked_mean
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.losses.positives import at_column, sum_over_positives
+from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.masked import masked_logsumexp, masked_mean
 
 
 @dataclasses.dataclass(frozen=True)

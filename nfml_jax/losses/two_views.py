@@ -10,14 +10,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import devices
 from nfml_jax.losses.inputs import check_batch
-from nfml_jax.losses.masked import masked_mean
 from nfml_jax.losses.output import LossOutput, output
 from nfml_jax.losses.watched import watched
+from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 from nfml_jax.ops.distances import largest, power_of_two
+from nfml_jax.ops.masked import masked_mean
 
 
 def two_views(

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.angles import direction_and_norm
-from nfml_jax.losses.masked import masked_mean
+from nfml_jax.ops.angles import direction_and_norm
+from nfml_jax.ops.masked import masked_mean
 
 
 def watched(embeddings: jax.Array, known: jax.Array) -> dict[str, jax.Array]:

@@ -5,7 +5,6 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from nfml_jax.names import look_up
 from nfml_jax.nets.encoders import CNN, MLP, Encoder, LeNetPP, ResNet18
 from nfml_jax.nets.layers import STANDARDIZATIONS
 from nfml_jax.ops.checks import (
@@ -16,6 +15,7 @@ from nfml_jax.ops.checks import (
     check_sizes,
     check_text,
 )
+from nfml_jax.ops.names import look_up
 
 NETS = {"cnn": CNN, "lenetpp": LeNetPP, "mlp": MLP, "resnet18": ResNet18}
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 Array = jax.Array
 

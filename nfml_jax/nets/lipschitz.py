@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 from nfml_jax.ops.checks import check_number, check_sizes
 from nfml_jax.ops.values import Value
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 Array = jax.Array
 

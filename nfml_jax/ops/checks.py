@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import did_you_mean
+from nfml_jax.ops.names import did_you_mean
 
 # The largest integer that a count may be: counts on devices are int32.
 LARGEST = 2**31 - 1

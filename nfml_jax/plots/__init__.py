@@ -5,7 +5,7 @@ or the global settings, and figures can be drawn from any thread. It is imported
 the first figure is drawn: a run trains before it draws.
 """
 
-import importlib
+from nfml_jax.ops.lazy import lazy_exports
 
 _MODULES = {
     "animation": ("layer_frames", "save_animation"),
@@ -32,13 +32,4 @@ _MODULES = {
     "rates": ("cmc_curve", "det_curve", "open_set_curve"),
     "style": ("save", "to_rgb"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = list(_MODULE_OF)
-
-
-def __getattr__(name):
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_MODULE_OF[name]}")
-    return getattr(module, name)
+__getattr__, __all__ = lazy_exports(__name__, _MODULES)

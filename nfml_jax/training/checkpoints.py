@@ -15,7 +15,10 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
+from nfml_jax.distributed.processes import is_first, together
 from nfml_jax.errors import UserError
+from nfml_jax.runs.run_directory import differences
+from nfml_jax.runs.run_files import META, problem_of
 from nfml_jax.training.integrity import (
     DAMAGE,
     checksum,
@@ -31,9 +34,6 @@ from nfml_jax.training.orbax_options import (
     reading,
     without_absl_warnings,
 )
-from nfml_jax.training.processes import is_first, together
-from nfml_jax.training.run_directory import differences
-from nfml_jax.training.run_files import META, problem_of
 from nfml_jax.training.step import TrainState
 
 PyTree = Any

@@ -9,7 +9,6 @@ import jax
 
 from nfml_jax.data.checks import check_part
 from nfml_jax.errors import UserError
-from nfml_jax.names import flatten
 from nfml_jax.ops.checks import (
     check_choice,
     check_flag,
@@ -18,6 +17,7 @@ from nfml_jax.ops.checks import (
     check_sizes,
     check_text,
 )
+from nfml_jax.ops.names import flatten
 from nfml_jax.training.durations import to_steps
 
 SEED = partial(check_integer, low=0, high=2**32 - 1)

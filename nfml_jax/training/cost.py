@@ -82,7 +82,7 @@ def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
 
 
 def _axes(aval) -> frozenset:
-    # As `nfml_jax.loops.axes_of`, which takes arrays.
+    # As `nfml_jax.ops.loops.axes_of`, which takes arrays.
     kind = getattr(aval, "manual_axis_type", None)
     return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()
 

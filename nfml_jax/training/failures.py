@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from nfml_jax.distributed.guard import GONE
+from nfml_jax.distributed.processes import alone
 from nfml_jax.errors import UserError
-from nfml_jax.training.guard import GONE
 from nfml_jax.training.meter import Diverged
-from nfml_jax.training.processes import alone
 
 # What the system says where nothing more may be written, and the way out.
 NO_ROOM = {

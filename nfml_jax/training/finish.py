@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from nfml_jax import plots
-from nfml_jax.names import flatten
-from nfml_jax.results import RESULTS_FILE
+from nfml_jax.ops.names import flatten
+from nfml_jax.runs import RESULTS_FILE
+from nfml_jax.runs.projector import write_embedding
+from nfml_jax.runs.provenance import revision, versions
+from nfml_jax.runs.writers import METRICS_FILE, RunWriter, read_metrics
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.experiment import Report
-from nfml_jax.training.projector import write_embedding
-from nfml_jax.training.provenance import revision, versions
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.writers import METRICS_FILE, RunWriter, read_metrics
 
 PyTree = Any
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from nfml_jax.batches import in_batches
+from nfml_jax.ops.batches import in_batches
 from nfml_jax.training.sharding import AXIS, split
 
 PyTree = Any

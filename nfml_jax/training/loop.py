@@ -20,15 +20,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.training.checks import check_config, find_devices
-from nfml_jax.training.cost import Counted
-from nfml_jax.training.durations import Schedule
-from nfml_jax.training.experiment import Experiment
-from nfml_jax.training.failures import explained
-from nfml_jax.training.interrupts import Interrupts
-from nfml_jax.training.pace import Dispatches
-from nfml_jax.training.processes import (
+from nfml_jax.distributed.interrupts import Interrupts
+from nfml_jax.distributed.processes import (
     alone,
     check_same,
     is_first,
@@ -36,13 +29,20 @@ from nfml_jax.training.processes import (
     own_devices,
     together,
 )
+from nfml_jax.ops.broadcasting import broadcasting
+from nfml_jax.runs.run_directory import RunDirectory
+from nfml_jax.terminal.terminal import Terminal, silent
+from nfml_jax.training.checks import check_config, find_devices
+from nfml_jax.training.cost import Counted
+from nfml_jax.training.durations import Schedule
+from nfml_jax.training.experiment import Experiment
+from nfml_jax.training.failures import explained
+from nfml_jax.training.pace import Dispatches
 from nfml_jax.training.profiling import Span, Tracer
 from nfml_jax.training.rates import Clock
 from nfml_jax.training.run import Outcome, Run
-from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.terminal import Terminal, silent
 
 PyTree = Any
 

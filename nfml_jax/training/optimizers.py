@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nfml_jax.devices import SPLIT
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
+from nfml_jax.ops.devices import SPLIT
+from nfml_jax.ops.names import look_up
 from nfml_jax.training.sharding import norm
 
 PyTree = Any

@@ -11,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from nfml_jax.training.processes import alone
+from nfml_jax.distributed.processes import alone
 
 KEEP_LATEST = 2
 

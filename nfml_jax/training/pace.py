@@ -28,7 +28,7 @@ class Dispatches:
     step of seconds stays alone. What is computed doesn't depend on it.
 
     Several processes must all dispatch the same. So with `agree`, which gives the
-    largest of what they say (`nfml_jax.training.processes.largest`), they go by the
+    largest of what they say (`nfml_jax.distributed.processes.largest`), they go by the
     slowest, and `stop` when any of them `wants_to_stop`, all after the same dispatch.
 
     `seconds` and `waited` are of what is harvested: how long it took, and how long of

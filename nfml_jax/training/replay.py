@@ -15,15 +15,15 @@ import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.runs.run_directory import RunDirectory
+from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.checks import check_config, find_devices
 from nfml_jax.training.experiment import Batch, Experiment
 from nfml_jax.training.randomness import row_keys
-from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import AXIS, is_inexact, per_device
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.terminal import Terminal
 
 PyTree = Any
 

@@ -10,24 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from nfml_jax.distributed.interrupts import Interrupted, Interrupts
+from nfml_jax.distributed.processes import is_first, largest, own
 from nfml_jax.errors import UserError
-from nfml_jax.names import flatten
+from nfml_jax.ops.names import flatten
+from nfml_jax.ops.units import format_flops
+from nfml_jax.runs.run_directory import RunDirectory
+from nfml_jax.runs.writers import NoWriter, RunWriter
+from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.failures import divergence_in_words, interruption_in_words
 from nfml_jax.training.finish import choose, make_result, write_report
 from nfml_jax.training.inference import BatchedApply
-from nfml_jax.training.interrupts import Interrupted, Interrupts
 from nfml_jax.training.meter import Diverged, Meter, check_finite
-from nfml_jax.training.processes import is_first, largest, own
 from nfml_jax.training.rates import Clock, Rates
-from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.same_data import check_same_data, identity
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import place
 from nfml_jax.training.step import TrainState
-from nfml_jax.training.terminal import Terminal
-from nfml_jax.training.units import format_flops
-from nfml_jax.training.writers import NoWriter, RunWriter
 
 # The share of the time spent waiting for data from which a run says so.
 INPUT_BOUND = 0.1

@@ -11,14 +11,14 @@ import jax
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.stored import StoredImages
+from nfml_jax.distributed.processes import alone, own_devices
 from nfml_jax.errors import UserError
+from nfml_jax.runs.provenance import device_description
 from nfml_jax.training.checks import check_accumulation, check_division
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
-from nfml_jax.training.processes import alone, own_devices
-from nfml_jax.training.provenance import device_description
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
 from nfml_jax.training.step import (

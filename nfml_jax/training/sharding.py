@@ -6,9 +6,9 @@ is itself `jit` of `shard_map`; here the two are written out, so that the replic
 state has no leading device axis and a forgotten average is an error at trace time.
 
 What all devices share is replicated. Too large for that, a parameter whose name begins
-with `nfml_jax.devices.SPLIT` lies split over the devices, and with it everything that
-has its path: its optimiser's state and its average. The step sees a device's share,
-which JAX knows to vary between devices; by that it is told from the rest.
+with `nfml_jax.ops.devices.SPLIT` lies split over the devices, and with it everything
+that has its path: its optimizer's state and its average. The step sees a device's
+share, which JAX knows to vary between devices; that is how the code recognizes it.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from nfml_jax.devices import SPLIT
 from nfml_jax.errors import UserError
-from nfml_jax.loops import axes_of
+from nfml_jax.ops.devices import SPLIT
+from nfml_jax.ops.loops import axes_of
 
 AXIS = "batch"
 REPLICATED = P()

@@ -11,9 +11,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.samplers import Sampler
+from nfml_jax.distributed.processes import own_devices
 from nfml_jax.errors import UserError
 from nfml_jax.training.feeds import Feed, rows_of, sampler_of
-from nfml_jax.training.processes import own_devices
 from nfml_jax.training.sharding import AXIS
 
 PyTree = Any

@@ -11,7 +11,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 Array = jax.Array
 LogDensity = Callable[[Array], Array]

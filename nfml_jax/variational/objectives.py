@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.names import look_up
 from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.names import look_up
 
 Array = jax.Array
 LogDensity = Callable[[Array], Array]

@@ -15,16 +15,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from nfml_jax.training.executors import Options, make_executor
-from nfml_jax.training.jobs import read_status
-from nfml_jax.training.run_directory import LOG
-from nfml_jax.training.run_files import read_json
-from nfml_jax.training.sweeps import make_trials, param
-from nfml_jax.training.terminal import Terminal
-from nfml_jax.training.trials import plan, run_trials
+from nfml_jax.runs.run_directory import LOG
+from nfml_jax.runs.run_files import read_json
+from nfml_jax.sweeps.executors import Options, make_executor
+from nfml_jax.sweeps.jobs import read_status
+from nfml_jax.sweeps.overrides import make_trials, param
+from nfml_jax.sweeps.trials import plan, run_trials
+from nfml_jax.terminal.terminal import Terminal
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
-import patience
+from tests.training import patience
 
 
 @pytest.fixture

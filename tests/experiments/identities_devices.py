@@ -11,12 +11,12 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from experiments.identities import IdentitiesExperiment
-from nfml_jax.devices import SPLIT
+from nfml_jax.ops.devices import SPLIT
+from nfml_jax.runs.writers import read_metrics
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import AXIS
-from nfml_jax.training.writers import read_metrics
 
 CONFIG = Path(__file__).parents[2] / "configs" / "million_identities.py"
 

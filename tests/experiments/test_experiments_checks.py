@@ -9,9 +9,9 @@ import pytest
 from experiments import make_experiment
 from experiments.checks import check_experiment, check_trials
 from nfml_jax.errors import UserError
-from nfml_jax.names import flatten
-from nfml_jax.training.inline_sweeps import parse_sweep
-from nfml_jax.training.sweeps import Trial, make_trials, param
+from nfml_jax.ops.names import flatten
+from nfml_jax.sweeps.inline import parse_sweep
+from nfml_jax.sweeps.overrides import Trial, make_trials, param
 
 CONFIGS = ("plane", "arcface_mnist", "mnist_losses", "metric_vectors", "folder")
 CONFIGS += ("million_identities", "omniglot", "lfw", "variational.planar")

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from identities_devices import config
 
 from experiments.identities import IdentitiesExperiment
 from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
+from nfml_jax.runs.writers import read_metrics
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.writers import read_metrics
+from tests.experiments.identities_devices import config
 
 
 def test_two_devices_share_the_identities(on_two_devices):

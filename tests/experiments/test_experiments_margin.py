@@ -15,15 +15,17 @@ from ml_collections import config_flags
 import nfml_jax
 from experiments import make_experiment
 from experiments.margin import MarginExperiment
-from nfml_jax import export, gallery, outliers, plots
+from nfml_jax import plots
+from nfml_jax.cli import draw as gallery
+from nfml_jax.cli import export, outliers
 from nfml_jax.data import load
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import geometry
 from nfml_jax.heads import TargetProbability, make_head
 from nfml_jax.loading import run as loading_run
+from nfml_jax.runs.writers import read_metrics
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.writers import read_metrics
 
 ROOT = Path(__file__).parents[2]
 MLP = {"name": "mlp", "embedding_size": 2, "hidden": (32,)}

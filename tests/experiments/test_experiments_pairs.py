@@ -7,19 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drawn_sets import write_characters, write_faces
 from PIL import Image
 
 import nfml_jax
 from experiments import make_experiment, one_shot
-from nfml_jax import identify, outliers, verify
+from nfml_jax.cli import identify, outliers, verify
 from nfml_jax.data import load
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS
+from nfml_jax.loading.recognition import make_classifier, make_learner
 from nfml_jax.losses import LOSSES
 from nfml_jax.nets import make_net
-from nfml_jax.recognition import make_classifier, make_learner
 from nfml_jax.training.loop import train_and_evaluate
+from tests.experiments.drawn_sets import write_characters, write_faces
 
 get_config = importlib.import_module("configs.mnist_losses").get_config
 

@@ -10,13 +10,13 @@ import pytest
 import nfml_jax
 from experiments import make_experiment
 from experiments.margin import MarginExperiment
+from nfml_jax.sweeps.overrides import make_trials, param, zip_
+from nfml_jax.sweeps.traced import differing
+from nfml_jax.sweeps.vmapped import Group, run_group
+from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
-from nfml_jax.training.sweeps import make_trials, param, zip_
-from nfml_jax.training.terminal import Terminal
-from nfml_jax.training.traced import differing
-from nfml_jax.training.vmapped import Group, run_group
 
 MLP = {"name": "mlp", "embedding_size": 4, "hidden": (16,)}
 SHARED = {"seed": (0, 1), "optimizer.learning_rate": (1e-3, 4e-3)}

@@ -9,10 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from heads_reference import statistics_of
 from jax.sharding import PartitionSpec as P
 
-from nfml_jax.devices import SPLIT
 from nfml_jax.heads import (
     CosFace,
     CurricularFace,
@@ -24,8 +22,10 @@ from nfml_jax.heads import (
     UniformFace,
 )
 from nfml_jax.heads.classes import SHARES
+from nfml_jax.ops.devices import SPLIT
 from nfml_jax.training import sharding
 from nfml_jax.training.sharding import AXIS, BY_NAME
+from tests.heads.heads_reference import statistics_of
 
 # More classes than one filling up, and divisible by neither devices nor chunks.
 B, C, D, CHUNK = 8, 141, 9, 10

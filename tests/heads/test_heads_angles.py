@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nfml_jax.heads import angles
+from nfml_jax.ops import angles
 
 THETA = np.linspace(0.0, np.pi, 1001)
 

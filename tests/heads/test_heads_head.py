@@ -7,16 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from heads_reference import (
-    BY_NORM,
-    EXAMPLES,
-    LOSSES,
-    NAMES,
-    SOFT,
-    loss_of,
-    name_of,
-    statistics_of,
-)
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
@@ -33,6 +23,16 @@ from nfml_jax.heads import (
     TargetProbability,
     UniformFace,
     Warmup,
+)
+from tests.heads.heads_reference import (
+    BY_NORM,
+    EXAMPLES,
+    LOSSES,
+    NAMES,
+    SOFT,
+    loss_of,
+    name_of,
+    statistics_of,
 )
 
 # A head sees no more of a margin's options than φ and its slope, which have laws of

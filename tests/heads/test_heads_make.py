@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from heads_reference import numbers_of
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
@@ -17,6 +16,7 @@ from nfml_jax.heads import (
     Warmup,
     make_head,
 )
+from tests.heads.heads_reference import numbers_of
 
 
 @pytest.mark.parametrize(("name", "kind"), MARGINS.items(), ids=MARGINS)

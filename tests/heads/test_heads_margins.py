@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from heads_reference import CHOICES, VARIANTS, name_of, neutral, numbers_of, phi_of
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
@@ -18,6 +17,14 @@ from nfml_jax.heads import (
     CombinedMargin,
     CosFace,
     SphereFace2,
+)
+from tests.heads.heads_reference import (
+    CHOICES,
+    VARIANTS,
+    name_of,
+    neutral,
+    numbers_of,
+    phi_of,
 )
 
 every_margin = pytest.mark.parametrize("margin", VARIANTS, ids=name_of)

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from heads_reference import EXAMPLES, statistics_of
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
@@ -22,6 +21,7 @@ from nfml_jax.heads import (
     SubCenterArcFace,
 )
 from nfml_jax.heads.margins import Rows
+from tests.heads.heads_reference import EXAMPLES, statistics_of
 
 B, C, D = 8, 5, 3
 VALID = np.array([True] * 6 + [False] * 2)

@@ -15,7 +15,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 import launch as command
-from nfml_jax import results
+from nfml_jax import runs as results
 from nfml_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -208,7 +208,7 @@ UNSET = ("RETRY", "VMAP", "EXECUTOR", "JOBS", "CPUS", "GPUS", "RAY_ADDRESS", "SL
 def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, capsys):
     file = tmp_path / "seeds.py"
     file.write_text(
-        "from nfml_jax.training.sweeps import param, product\n"
+        "from nfml_jax.sweeps.overrides import param, product\n"
         "def get_sweep(seed):\n"
         "    flow = {'recipe': 'nice', 'layers': 1, 'hidden': (4,)}\n"
         "    return product(param('flow', flow), param('seed', int(seed)))\n"

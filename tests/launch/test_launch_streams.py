@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # A command that prints more than a pipe holds, then does what it was started for.
 COMMAND = """
 import pathlib, sys
-from nfml_jax.command import command
+from nfml_jax.cli.command import command
 
 @command
 def main(arguments=None):

@@ -6,7 +6,7 @@ from configs import lfw, mnist_losses
 from configs.sweeps import lfw_folds, mnist_margins
 from nfml_jax.heads import make_head
 from nfml_jax.losses import make_loss
-from nfml_jax.training.sweeps import make_trials
+from nfml_jax.sweeps.overrides import make_trials
 
 
 def trained_by(config):

@@ -65,7 +65,7 @@ def test_loaders_are_known_by_short_names_and_by_those_of_earlier_runs(run):
     [
         "runpy:_run_code",
         "os:system",
-        "nfml_jax.trained:json",
+        "nfml_jax.loading.embedders:json",
         "nfml_jax.loading:load",
         "flow:load",
         "flow ",

@@ -6,7 +6,8 @@ Each takes embeddings [B, D], labels [B] and the parameters; miners are lists.
 import math
 
 import numpy as np
-from batch_reference import unit
+
+from tests.losses.batch_reference import unit
 
 
 def euclidean(x):

@@ -1,15 +1,15 @@
 """Softmax, ranking and whole-batch losses: the papers' formulae, and laws of all."""
 
-import batch_laws as laws
-import batch_reference as reference
 import jax
 import numpy as np
 import pytest
 
+from nfml_jax.cli.losses import table
 from nfml_jax.errors import UserError
 from nfml_jax.losses import LOSSES, make_loss
-from nfml_jax.losses.__main__ import table
 from nfml_jax.losses.two_views import TwoViews, pair_up, two_views
+from tests.losses import batch_laws as laws
+from tests.losses import batch_reference as reference
 
 BATCH = {
     "nca": reference.nca,

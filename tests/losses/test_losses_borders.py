@@ -1,6 +1,5 @@
 """What users bring to a loss: labels and embeddings of every kind, over all losses."""
 
-import batch_laws as laws
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.losses import LOSSES, MINERS
+from tests.losses import batch_laws as laws
 
 LABELS = np.maximum(laws.LABELS, 0)
 every_loss = pytest.mark.parametrize("name", LOSSES)

@@ -2,17 +2,17 @@
 
 from functools import partial
 
-import batch_laws as laws
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pair_reference as reference
 import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.losses import LOSSES, MINERS, make_loss
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.positives import over_positives
+from tests.losses import batch_laws as laws
+from tests.losses import pair_reference as reference
 
 KNOWN = laws.LABELS >= 0
 

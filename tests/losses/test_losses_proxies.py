@@ -2,14 +2,14 @@
 
 from functools import partial
 
-import batch_laws as laws
-import batch_reference as reference
 import jax
 import numpy as np
 import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.losses import make_loss
+from tests.losses import batch_laws as laws
+from tests.losses import batch_reference as reference
 
 PROXIES = {
     "proxy_nca": reference.proxy_nca,

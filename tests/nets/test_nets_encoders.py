@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nfml_jax.cli.export import serialise
 from nfml_jax.errors import UserError
-from nfml_jax.export import serialise
+from nfml_jax.loading.embedders import TrainedEmbedder
+from nfml_jax.loading.recognition import Embedder
 from nfml_jax.nets import NETS, make_net
-from nfml_jax.recognition import Embedder
-from nfml_jax.trained import TrainedEmbedder
 
 # Small enough to run, with the structure of the full encoder.
 SMALL = {

@@ -6,14 +6,14 @@ import warnings
 import matplotlib
 import numpy as np
 import pytest
-from density_figures import DENSITY_FIGURES
-from geometry_figures import GEOMETRY_FIGURES
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from nfml_jax import plots
 from nfml_jax.evaluation import identification, verification
 from nfml_jax.plots import style
+from tests.plots.density_figures import DENSITY_FIGURES
+from tests.plots.geometry_figures import GEOMETRY_FIGURES
 
 
 def embedded(n: int, classes: int, dimensions: int):

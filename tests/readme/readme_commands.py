@@ -17,7 +17,7 @@ from absl import flags, logging
 from filelock import FileLock
 
 import launch
-from nfml_jax.command_line import read_config
+from nfml_jax.cli.command_line import read_config
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -24,7 +24,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
-from readme_commands import (
+
+from nfml_jax.cli.heads import table as heads_table
+from nfml_jax.cli.losses import table as losses_table
+from tests.readme.readme_commands import (
     README,
     ByHand,
     InTheSuite,
@@ -35,16 +38,13 @@ from readme_commands import (
     scripts,
 )
 
-from nfml_jax.heads.__main__ import table as heads_table
-from nfml_jax.losses.__main__ import table as losses_table
-
 INSTALLS = ByHand("it changes what is installed")
 MAIN = {"RUN": "RUN:arcface_mnist"}
 ARCFACE = "python launch.py --config=configs/arcface_mnist.py"
 FOLDER = "python launch.py --config=configs/folder.py --config.data.root=photos/"
 SMOKE = {"CONFIG": "configs/arcface_mnist.py:smoke"}
 PROCESSES = InTheSuite(
-    "training/test_training_processes.py::test_two_processes_are_one_with_two_devices"
+    "distributed/test_distributed_processes.py::test_two_processes_are_one_with_two_devices"
 )
 MARGIN = InTheSuite("experiments/test_experiments_margin.py::test_every_config_runs")
 CONDITIONAL = InTheSuite(
@@ -103,7 +103,7 @@ COMMANDS = {
     "python launch.py --config=configs/anomaly_vectors.py "
     "--config.data.path=table.csv --config.data.labels=kind "
     "--config.data.held_out=faulty": CONDITIONAL,
-    "python -m nfml_jax.score RUN table.csv": InTheSuite(
+    "python -m nfml_jax score RUN table.csv": InTheSuite(
         "experiments/test_experiments_conditional.py"
         "::test_a_table_of_new_rows_is_scored"
     ),
@@ -129,10 +129,10 @@ COMMANDS = {
         SMOKE | {"FILE": "sweep.py"}, "--dry_run", prints="6 trials"
     ),
     "python launch.py --config=CONFIG --sweep=FILE --jobs=4": InTheSuite(
-        "training/test_training_executors.py"
+        "sweeps/test_sweeps_executors.py"
         "::test_a_process_that_dies_takes_its_own_trial_only"
     ),
-    "python -m nfml_jax.results runs/SWEEP --plots=figures": Run(
+    "python -m nfml_jax results runs/SWEEP --plots=figures": Run(
         {"runs/SWEEP": "SWEEP:spline_circles"}, prints="optimizer.learning_rate"
     ),
     "python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py": (
@@ -154,21 +154,21 @@ COMMANDS = {
         "::test_replay_names_the_first_module_that_is_not_finite"
     ),
     # What is done with a run.
-    "python -m nfml_jax.export RUN": Run(MAIN, prints="jax.export.deserialize"),
-    "python -m nfml_jax.outliers RUN": Run(MAIN, prints="--config.data.without="),
-    "python -m nfml_jax.verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),
-    "python -m nfml_jax.identify RUN gallery/ probe.jpg": Run(
+    "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),
+    "python -m nfml_jax outliers RUN": Run(MAIN, prints="--config.data.without="),
+    "python -m nfml_jax verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),
+    "python -m nfml_jax identify RUN gallery/ probe.jpg": Run(
         MAIN, prints="4 names enrolled"
     ),
-    "python -m nfml_jax.identify RUN gallery/ probes/ --fpir=0.01": Run(
+    "python -m nfml_jax identify RUN gallery/ probes/ --fpir=0.01": Run(
         MAIN | {"probes/": "gallery/"}, prints="4 names enrolled"
     ),
-    "python -m nfml_jax.gallery RUN RUN": Run({"RUN RUN": "RUN:mnist_2d/cosface"}),
-    "python -m nfml_jax.gallery RUNS...": Run({"RUNS...": "RUN:spline_circles"}),
-    "python -m nfml_jax.gallery": Run({}, "RUN:spline_circles RUN:spline_circles"),
+    "python -m nfml_jax draw RUN RUN": Run({"RUN RUN": "RUN:mnist_2d/cosface"}),
+    "python -m nfml_jax draw RUNS...": Run({"RUNS...": "RUN:spline_circles"}),
+    "python -m nfml_jax draw": Run({}, "RUN:spline_circles RUN:spline_circles"),
     # Tables and figures of this page.
-    "python -m nfml_jax.heads": Run({}, prints="| `arcface` |"),
-    "python -m nfml_jax.losses": Run({}, prints="| `triplet` |"),
+    "python -m nfml_jax heads": Run({}, prints="| `arcface` |"),
+    "python -m nfml_jax losses": Run({}, prints="| `triplet` |"),
     "python -m experiments.figures metric_balls": InTheSuite(
         "experiments/test_experiments_figures.py::test_every_figure_is_written"
     ),
@@ -223,7 +223,7 @@ SCRIPTS = {
 
 # Two runs, for what is done with a sweep.
 TWO_RUNS = """
-from nfml_jax.training.sweeps import param
+from nfml_jax.sweeps.overrides import param
 
 def get_sweep():
     return param("optimizer.learning_rate", 1e-3, 2e-3)

@@ -9,9 +9,8 @@ import signal
 import sys
 import threading
 
-from regression import Regression
-
 from nfml_jax.training.loop import train_and_evaluate
+from tests.training.regression import Regression
 
 
 class Mortal(Regression):

@@ -6,9 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-import regression
-
 from nfml_jax.errors import UserError
+from tests.training import regression
 
 SLOW = (0, 1)  # the seeds that wait in each validation, until there is `hurry`
 WRONG = 3

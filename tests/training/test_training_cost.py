@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.sharding import PartitionSpec as P
-from regression import Regression, config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.units import format_flops
+from nfml_jax.runs.writers import read_metrics
 from nfml_jax.training import profiling, sharding
 from nfml_jax.training.cost import Counted
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.profiling import Span
 from nfml_jax.training.rates import Rates
-from nfml_jax.training.units import format_flops
-from nfml_jax.training.writers import read_metrics
+from tests.training.regression import Regression, config
 
 W = np.full((16, 16), 0.1, np.float32)
 PRODUCT = 2 * 16**3

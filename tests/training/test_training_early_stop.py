@@ -7,13 +7,13 @@ import re
 import signal
 
 import pytest
-from regression import Regression, config
 
 from nfml_jax.errors import UserError
+from nfml_jax.sweeps.overrides import make_trials, param
+from nfml_jax.sweeps.vmapped import run_group
+from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.sweeps import make_trials, param
-from nfml_jax.training.terminal import Terminal
-from nfml_jax.training.vmapped import run_group
+from tests.training.regression import Regression, config
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from regression import Regression, config
 
 from nfml_jax.errors import UserError
+from nfml_jax.runs.writers import RunWriter
 from nfml_jax.training import failures
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.failures import explained
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.writers import RunWriter
+from tests.training.regression import Regression, config
 
 
 def parameters(path):

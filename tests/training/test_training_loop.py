@@ -10,17 +10,17 @@ from typing import ClassVar
 import jax
 import numpy as np
 import pytest
-from regression import Regression, config
-from scripts import run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nfml_jax.errors import UserError
+from nfml_jax.runs.run_directory import RunDirectory
+from nfml_jax.runs.writers import read_metrics
 from nfml_jax.training import pace
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.run_directory import RunDirectory
 from nfml_jax.training.same_data import check_same_data
-from nfml_jax.training.writers import read_metrics
+from tests.scripts import run_script
+from tests.training.regression import Regression, config
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -147,7 +147,9 @@ def test_interrupted_then_resumed_is_uninterrupted(tmp_path, capsys):
 def test_killed_then_resumed_is_uninterrupted(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     long = {"train__total": "30 epochs"}
-    run_script("killed.py", str(killed), json.dumps(config(**long)), "3", timeout=200)
+    run_script(
+        "training/killed.py", str(killed), json.dumps(config(**long)), "3", timeout=200
+    )
     assert 0 < status(killed)["step"] < 180
     for path in (killed, whole):
         assert run(path, **long).status == "done"

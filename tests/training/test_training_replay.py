@@ -4,13 +4,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from regression import Regression, config
 
 from nfml_jax.errors import UserError
+from nfml_jax.runs.writers import read_metrics
+from nfml_jax.terminal.terminal import silent
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.replay import replay
-from nfml_jax.training.terminal import silent
-from nfml_jax.training.writers import read_metrics
+from tests.training.regression import Regression, config
 
 SETTINGS = config(train__total="12 steps", train__log_every="1 step")
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.sharding import PartitionSpec as P
-from regression import Regression, config
 
 from nfml_jax.training import sharding
 from nfml_jax.training.experiment import Report
@@ -16,6 +15,7 @@ from nfml_jax.training.feeds import ResidentFeed
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.sharding import AXIS
+from tests.training.regression import Regression, config
 
 BATCH = {"x": np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)}
 PARAMS = {"w": np.array([[1.0, 2.0], [0.5, -1.0], [-2.0, 0.3]], np.float32)}

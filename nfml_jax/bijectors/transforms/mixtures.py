@@ -16,9 +16,9 @@ import numpy as np
 from jax.nn import log_softmax, softplus
 from jax.scipy.special import logsumexp
 
-from nfml_jax import loops
 from nfml_jax.bijectors.transforms.affine import Affine
 from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+from nfml_jax.ops import loops
 from nfml_jax.ops.checks import check_integer, check_number
 
 Array = jax.Array

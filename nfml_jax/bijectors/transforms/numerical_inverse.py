@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nfml_jax import loops
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
+from nfml_jax.ops import loops
 from nfml_jax.ops.checks import check_number
 
 Array = jax.Array

@@ -30,7 +30,7 @@ from nfml_jax.flows.recipes.whole_vector import (
     residual,
     sylvester,
 )
-from nfml_jax.names import look_up
+from nfml_jax.ops.names import look_up
 
 RECIPES = {
     "independent": independent,

@@ -18,9 +18,9 @@ from nfml_jax.bijectors import (
 )
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes.stacked import passes_options_to, stacked
-from nfml_jax.names import look_up
 from nfml_jax.nets.made import MADE
 from nfml_jax.ops.checks import check_choice
+from nfml_jax.ops.names import look_up
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 

@@ -8,9 +8,9 @@ from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
 from nfml_jax.flows.bases import GaussianMixture, Normal, StudentT, VonMises
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.resampled import Resampled
-from nfml_jax.names import look_up
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_flag, check_integer
+from nfml_jax.ops.names import look_up
 
 # The bases that a config can name, with their defaults.
 BASES = {

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads import angles
 from nfml_jax.heads.margins.margin import NUMBER, Margin
 from nfml_jax.heads.margins.options import check_choices, shown
 from nfml_jax.heads.strength import Annealing
+from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_number, check_radians
 
 

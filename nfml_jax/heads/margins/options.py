@@ -1,6 +1,6 @@
 """Options that margins share, and how formulae show a number."""
 
-from nfml_jax.heads import angles
+from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_choice, check_flag
 
 GRADIENTS = ("exact", "detach")

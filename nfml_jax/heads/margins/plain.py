@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.heads import angles
 from nfml_jax.heads.margins.fixed import NormFace, Softmax
 from nfml_jax.heads.margins.margin import STATISTIC
+from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_number
 
 # Bounds of AdaCos's scale, as shares of its fixed one. Where wrong classes are about as

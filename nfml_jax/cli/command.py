@@ -1,0 +1,78 @@
+"""What all commands share: one sentence for a mistake or a warning, and exit codes.
+
+`launch.py` uses `answer`, and the package's own commands the decorator `command`.
+"""
+
+import argparse
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nfml_jax.cli.standard_streams import standard_streams
+from nfml_jax.errors import UserError
+
+MISTAKE = 2
+"""The exit code of what the user can mend."""
+STOPPED = 130
+"""The exit code after Ctrl-C."""
+
+
+def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
+    """Call `function` and return the exit code of the command that it is.
+
+    A `UserError` is printed as one sentence and gives `MISTAKE`; Ctrl-C prints
+    `stopped` and gives `STOPPED`. Nobody need read what it prints, as
+    `standard_streams` describes.
+    """
+    with standard_streams():
+        try:
+            try:
+                function()
+            finally:
+                sys.stdout.flush()
+        except UserError as mistake:
+            print(f"error: {mistake}", file=sys.stderr)
+            return MISTAKE
+        except KeyboardInterrupt:
+            print(stopped, file=sys.stderr)
+            return STOPPED
+    return 0
+
+
+def command(main: Callable[..., None]) -> Callable[..., int]:
+    """Return `main` as a command, which returns the exit code that `answer` gives."""
+
+    @functools.wraps(main)
+    def answered(arguments=None) -> int:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return answer(lambda: main(arguments))
+
+    return answered
+
+
+def make_parser(name: str, doc: str) -> argparse.ArgumentParser:
+    """Return the parser of `nfml NAME`, whose help begins with its docstring."""
+    return argparse.ArgumentParser(
+        prog=f"nfml {name}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _warn(message, *_) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of writing a command's --output, at `path`, into a `UserError`."""
+    try:
+        yield
+    except OSError as problem:
+        raise UserError(
+            f"cannot write {path} ({problem.strerror}); give another --output."
+        ) from None

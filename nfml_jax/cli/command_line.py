@@ -1,0 +1,135 @@
+"""What a command line says of configs and sweeps, and what is wrong with it."""
+
+import importlib.util
+import inspect
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_text
+from nfml_jax.ops.names import did_you_mean, flatten
+from nfml_jax.sweeps.inline import fields_of, is_inline, parse_sweep
+from nfml_jax.sweeps.overrides import Sweep, no_field
+
+OF_SEVERAL = ("coordinator", "num_processes", "process_id", "coordinator_timeout")
+# The flags that only a sweep has, and the executors that they are about, if not all;
+# "" is that of a sweep that names none.
+OF_A_SWEEP = {
+    **dict.fromkeys(("dry_run", "retry", "vmap", "executor"), ()),
+    "jobs": ("", "local", "ray", "slurm"),
+    **dict.fromkeys(("cpus", "gpus"), ("ray", "slurm")),
+    "ray_address": ("ray",),
+    "slurm": ("slurm",),
+}
+
+
+def read_config(argv) -> ConfigDict:
+    """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
+    files = given(argv, "config")
+    if not files:
+        raise UserError(
+            "no config is given; write --config=configs/X.py, for example "
+            "--config=configs/arcface_mnist.py."
+        )
+    config = call_file(files[-1], "get_config", "config", Path("configs"))
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"get_config of {files[-1]} gives a {type(config).__name__}; expected an "
+            "ml_collections.ConfigDict, such as configs.defaults.training makes."
+        )
+    return config
+
+
+def read_sweep(text: str, config: dict) -> Sweep:
+    """The overrides written out, or those that FILE[:ARGUMENT]'s get_sweep gives."""
+    if is_inline(text):
+        return parse_sweep(text, config)
+    return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
+
+
+def sweep_name(text: str, config: dict) -> str:
+    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates, "plane-seed" inline."""
+    if is_inline(text):
+        check_text("the config", empty=False, name=config.get("name"))
+        return "-".join([config["name"], *fields_of(text)])
+    path, *argument = text.split(":", 1)
+    return "-".join([Path(path).stem, *argument])
+
+
+def given(argv, flag: str) -> list[str]:
+    """The values that the command line gives a flag, in either form."""
+    values = [a.split("=", 1)[1] for a in argv if re.match(rf"--?{flag}=", a)]
+    return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
+
+
+def call_file(file: str, function: str, kind: str, folder: Path):
+    """What `function` of a Python file gives, called with the file's :ARGUMENT."""
+    path, *argument = file.split(":", 1)
+    if not (path.endswith(".py") and Path(path).is_file()):
+        known = [str(p) for p in folder.rglob("*.py")]
+        raise UserError(
+            f"there is no {kind} file {path!r}{did_you_mean(path, known)}; {kind}s are "
+            f"the .py files in {folder}/."
+        )
+    spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as problem:
+        raise UserError(
+            f"{path} is not Python: {problem.msg} in line {problem.lineno}."
+        ) from None
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise UserError(f"{path} is not a {kind}: it has no function {function}.")
+    try:
+        inspect.signature(found).bind(*argument)
+    except TypeError:
+        given = f"the argument {argument[0]!r}" if argument else "no argument"
+        raise UserError(f"{function} of {path} does not take {given}.") from None
+    return found(*argument)
+
+
+def check_overrides(argv, config: ConfigDict) -> None:
+    """Refuse `--config.X=V` with an unknown X, or a V of another type."""
+    fields = flatten(config.to_dict())
+    for item in argv:
+        match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)
+        if not match:
+            continue
+        name, text = match.group(2), match.group(3)
+        if name not in fields:
+            raise no_field(config.to_dict(), name)
+        kind = type(fields[name])
+        try:
+            if text is not None and kind in (int, float):
+                kind(text)
+        except ValueError:
+            expected = {int: "a whole number", float: "a number"}[kind]
+            raise UserError(
+                f"{name} = {text!r} is not {expected}; the config has {fields[name]!r}."
+            ) from None
+
+
+def check_flags(argv) -> None:
+    """Refuse flags that mean nothing without, or with, another one."""
+
+    def has(flag):
+        return any(re.match(rf"--?(no)?{flag}(=|$)", item) for item in argv)
+
+    for flag in filter(has, OF_SEVERAL):
+        if not has("distributed"):
+            raise UserError(
+                f"--{flag} is about one of several processes; give --distributed, too."
+            )
+    executor = (given(argv, "executor") or [""])[-1]
+    for flag in filter(has, OF_A_SWEEP):
+        executors = OF_A_SWEEP[flag]
+        if not has("sweep"):
+            raise UserError(f"--{flag} is about the runs of a --sweep; give one.")
+        if executors and executor not in executors:
+            names = " or ".join(f"--executor={name}" for name in executors if name)
+            raise UserError(f"--{flag} is about {names}; give that, or leave it out.")

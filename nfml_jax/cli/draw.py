@@ -1,0 +1,116 @@
+"""`python -m nfml_jax draw RUNS...`: what trained models make of the plane.
+
+Of embeddings one panel for each run, class weights (if it has some) as rays: what each
+loss does (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2). Of flows a row for
+each density, the truth first and then a column for each run's name.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nfml_jax import load, plots
+from nfml_jax.cli.command import command, make_parser, writing
+from nfml_jax.errors import UserError
+from nfml_jax.loading import config_of, data_of
+from nfml_jax.ops.checks import refuse
+from nfml_jax.ops.names import look_up
+from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
+from nfml_jax.vectors.densities import DENSITIES, draw
+
+GRID = 160  # cells along either side of a density's panel
+
+
+@command
+def main(arguments=None) -> None:
+    parser = make_parser("draw", __doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("gallery.png"))
+    options = parser.parse_args(arguments)
+    if options.output.suffix.lower() != ".png":
+        refuse(None, "--output", str(options.output), "a name that ends in .png")
+    rgb = plots.to_rgb(gallery(options.runs))
+    with writing(options.output):
+        plots.save(rgb, options.output)
+    print(f"Wrote {options.output}.")
+
+
+def gallery(runs: Sequence[Path]) -> Figure:
+    """The figure of runs of one kind of experiment; UserError if they differ."""
+    kinds = {run: config_of(run) for run in runs}
+    kinds = {config.get("experiment", "margin") for config in kinds.values()}
+    draw = {look_up(GALLERIES, kind, "gallery of an experiment") for kind in kinds}
+    if len(draw) > 1:
+        raise UserError(
+            f"the runs are of different kinds ({', '.join(sorted(kinds))}); give those "
+            "of one kind."
+        )
+    return draw.pop()(runs)
+
+
+def embeddings(runs: Sequence[Path]) -> Figure:
+    """The test set of each run in two dimensions."""
+    panels = [embedded_test_set(run) for run in runs]
+    return plots.embedding_gallery([panel for panel, _ in panels], panels[-1][1])
+
+
+def densities(runs: Sequence[Path]) -> Figure:
+    """The densities that flows have learnt, and the truth."""
+    panels, limits = {}, {}
+    for run in runs:
+        flow, config = load(run), config_of(run)
+        name, log_prob, where = known_density(config)
+        if name not in panels:
+            limits[name] = plots.limits_around(where)
+            grid = plots.grid_points(limits[name], GRID)
+            panels[name] = {"truth": log_prob(grid).reshape(GRID, GRID)}
+        grid = plots.grid_points(limits[name], GRID)
+        panels[name][config["name"]] = flow.log_prob(grid).reshape(GRID, GRID)
+    side = 1.3 if len(panels) > 2 else 2.6
+    return plots.density_gallery(panels, limits, rows_share=True, side=side)
+
+
+def known_density(config: dict):
+    """What a flow was fitted to: its name, its log-density, and draws to show it by."""
+    if config.get("experiment") == "density":
+        name = config.get("data", {}).get("name")
+        density = look_up(DENSITIES, name, "density")
+        return name, density.log_prob, draw(density, "test", 10_000)
+    name = config.get("energy", {}).get("name")
+    energy = look_up(ENERGIES, name, "energy")
+    grid = plots.grid_points(SQUARE, 2 * GRID)
+    width = np.ptp(SQUARE[0]) / (2 * GRID)
+    draws = draws_on_grid(0, energy.log_density(grid), grid, width, 10_000)
+    return name, lambda x: energy.log_density(x) - energy.log_z, draws
+
+
+GALLERIES = {
+    "margin": embeddings,
+    "pairs": embeddings,
+    "density": densities,
+    "variational": densities,
+}
+
+
+def embedded_test_set(run: Path):
+    """A run's panel (title, embeddings, labels, weights), and its class names.
+
+    Raises UserError where the embeddings aren't two-dimensional, and where the data
+    that the run's config finds now aren't those that its result was measured on.
+    """
+    model = load(run)
+    if model.embedding_size != 2:
+        raise UserError(
+            f"{run} has embeddings of {model.embedding_size} dimensions; the gallery "
+            "shows 2."
+        )
+    config, data = config_of(run), data_of(run)
+    test, embeddings = data.test, model.embed(data.test.images)
+    if "objective" in config:
+        panel = config["objective"]["name"], embeddings, test.labels, None
+    else:
+        title = f"{config['head']['name']}: {model.module.head.margin.formula()}"
+        panel = title, embeddings, test.labels, model.class_weights
+    return panel, data.label_names

@@ -1,0 +1,180 @@
+"""`python -m nfml_jax reproduce RESULT...`: run kept results again, and compare.
+
+A RESULT is a result.json, or a folder of them. Its config is brought up to date and
+run with the same seed; each metric of the new run is printed beside the kept one, with
+the spread of the kept runs that differ in the seed alone. The exit code is 1 if a
+metric lies further from the kept one than `--spreads` times that spread. Where one seed
+alone was kept, a metric may differ by 2 % of its value, and by 0.01 in any case.
+
+Results depend on the number of threads, as they do on the seed, where a run draws its
+own data (variational inference), and on the device and the versions of libraries.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nfml_jax.cli.command import command, make_parser
+from nfml_jax.errors import UserError
+from nfml_jax.runs.migrations import up_to_date
+from nfml_jax.runs.records import find_results
+from nfml_jax.runs.replicates import group
+
+DIFFERENT = 1
+"""The exit code where a metric is outside its limit."""
+
+RELATIVE, ABSOLUTE = 0.02, 0.01  # limits of a metric that was kept for one seed
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric of a kept run and of its repetition, and how far they may differ."""
+
+    metric: str
+    kept: float
+    new: float
+    spread: float | None
+    limit: float
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the new value is within the limit of the kept one."""
+        if np.isnan(self.kept) or np.isnan(self.new):
+            return bool(np.isnan(self.kept) and np.isnan(self.new))
+        return self.kept == self.new or abs(self.new - self.kept) <= self.limit
+
+
+def compare(
+    kept: Mapping[str, float],
+    new: Mapping[str, float],
+    siblings: Sequence[Mapping[str, float]],
+    spreads: float = 3.0,
+) -> list[Compared]:
+    """Return a comparison of each metric of a kept run.
+
+    Args:
+      kept: metrics of the kept run.
+      new: metrics of its repetition; one that is missing is NaN.
+      siblings: metrics of all kept runs that differ in the seed alone.
+      spreads: the limit in standard deviations over the siblings.
+    """
+    rows = []
+    for metric, value in kept.items():
+        values = [s[metric] for s in siblings if metric in s]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        limit = max(RELATIVE * abs(value), ABSOLUTE)
+        if spread is not None:
+            limit = max(spreads * spread, 1e-6 * abs(value))
+        rows.append(
+            Compared(metric, value, new.get(metric, float("nan")), spread, limit)
+        )
+    return rows
+
+
+def siblings_of(record: Mapping, around: Sequence[Mapping]) -> list[Mapping]:
+    """Return the metrics of the records that differ from `record` in the seed alone."""
+    for members in group([record, *around]):
+        if any(member is record for member in members.records):
+            others = {r["seed"]: r["metrics"] for r in members.records[1:]}
+            return list((others | {record["seed"]: record["metrics"]}).values())
+    return []
+
+
+def run_again(record: Mapping, workdir: Path, manual_dir: str | None) -> dict[str, Any]:
+    """Return the result of the record's config, run in `workdir`."""
+    from nfml_jax.training.loop import train_and_evaluate
+
+    if "config" not in record:
+        raise UserError(
+            f"the result of {record['name']} keeps no config; it can't be run again."
+        )
+    config = up_to_date(record["config"])
+    if manual_dir and "manual_dir" in config.get("data", {}):
+        config["data"]["manual_dir"] = manual_dir
+    outcome = train_and_evaluate(_experiments().make_experiment, config, workdir)
+    if outcome.result is None:
+        raise UserError(
+            f"the run in {workdir} ended as {outcome.status}; the same command resumes "
+            "an interrupted one."
+        )
+    return outcome.result
+
+
+def _experiments():
+    """Return the package `experiments`, which lies beside the library in a clone."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module("experiments")
+    except ModuleNotFoundError:
+        raise UserError(
+            "there are no experiments here; run this command in a clone of nfml_jax."
+        ) from None
+    finally:
+        sys.path.pop(0)
+
+
+def _table(rows: Sequence[Compared]) -> str:
+    width = max(len(row.metric) for row in rows)
+    lines = [f"{'':{width}}  {'kept':>11} {'new':>11} {'spread':>9} {'limit':>9}"]
+    for row in rows:
+        spread = "-" if row.spread is None else f"{row.spread:.3g}"
+        lines.append(
+            f"{row.metric:{width}}  {row.kept:11.6g} {row.new:11.6g} {spread:>9} "
+            f"{row.limit:9.3g}{'' if row.holds else '  OUTSIDE'}"
+        )
+    return "\n".join(lines)
+
+
+def _workdir(folder: Path, record: Mapping) -> Path:
+    fold = record.get("config", {}).get("data", {}).get("fold")
+    parts = [record["name"], record["data"]["name"], f"seed{record['seed']}"]
+    return folder / "-".join(parts + ([f"fold{fold}"] if fold is not None else []))
+
+
+@command
+def _run(options) -> None:
+    outside = 0
+    for path in options.results:
+        for record in find_results([path]):
+            around = find_results([path if path.is_dir() else path.parents[1]])
+            new = run_again(
+                record, _workdir(options.workdir, record), options.manual_dir
+            )
+            siblings = siblings_of(record, around)
+            rows = compare(record["metrics"], new["metrics"], siblings, options.spreads)
+            print(
+                f"\n{record['name']}, {record['data']['name']}, seed {record['seed']}"
+            )
+            if record["data"].get("digest") != new["data"].get("digest"):
+                print(
+                    "WARNING: the data is another "
+                    f"({record['data'].get('digest')} was {new['data'].get('digest')})."
+                )
+            print(_table(rows))
+            outside += sum(not row.holds for row in rows)
+    print(f"\n{outside} metrics outside their limits." if outside else "\nAll hold.")
+    options.outside = outside
+
+
+def main(arguments=None) -> int:
+    """Run the command; return 0, `DIFFERENT`, or 2 after a mistake."""
+    parser = make_parser("reproduce", __doc__)
+    parser.add_argument("results", nargs="+", type=Path, help="result.json or folders")
+    parser.add_argument("--manual_dir", help="the folder of data put there by hand")
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("runs/reproduced"),
+        help="the folder of the new run directories",
+    )
+    parser.add_argument(
+        "--spreads", type=float, default=3.0, help="standard deviations allowed"
+    )
+    options = parser.parse_args(arguments)
+    options.outside = 0
+    return _run(options) or (DIFFERENT if options.outside else 0)

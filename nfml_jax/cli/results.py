@@ -1,0 +1,60 @@
+"""`python -m nfml_jax results RUNS...`: what came out, as a table and as curves.
+
+Runs that differ in the seed alone are one row: the mean ± half its 95 % confidence
+interval. What else differs has columns; the best of a sweep is bold, ≈ marks what
+cannot be told from the best on its data; what diverged, failed or has not run says so.
+`--plots FOLDER` draws the metrics against every number that was varied.
+"""
+
+import sys
+from pathlib import Path
+
+from nfml_jax.cli.command import command, make_parser, writing
+from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.names import look_up
+from nfml_jax.runs.formats import FORMATS
+from nfml_jax.runs.records import check_metrics, find_results
+from nfml_jax.runs.replicates import SPREADS
+from nfml_jax.runs.tables import metrics_of, table
+
+MOST_DIGITS = 17  # of a float
+
+
+@command
+def main(arguments=None) -> None:
+    parser = make_parser("nfml_jax.runs", __doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--metrics", help="names, with commas between them")
+    parser.add_argument("--digits", type=int, help="decimals of every number")
+    parser.add_argument("--spread", default="ci", help=f"{', '.join(SPREADS)} after ±")
+    parser.add_argument("--format", default="md", help=", ".join(FORMATS))
+    parser.add_argument("--output", type=Path, help="a file for the table")
+    parser.add_argument("--plots", type=Path, help="a folder for figures")
+    options = parser.parse_args(arguments)
+    form = look_up(FORMATS, options.format, "format")
+    look_up(SPREADS, options.spread, "spread")
+    check_integer(None, 0, MOST_DIGITS, optional=True, **{"--digits": options.digits})
+    records = find_results(options.runs)
+    metrics = options.metrics.split(",") if options.metrics else metrics_of(records)
+    check_metrics(records, metrics)
+    text = form(table(records, metrics, options.digits, options.spread))
+    if options.output is None:
+        print(text)
+    else:
+        with writing(options.output):
+            options.output.write_text(text + "\n", encoding="utf-8")
+    if options.plots is not None:
+        _draw(records, metrics, options)
+
+
+def _draw(records, metrics, options) -> None:
+    from nfml_jax.plots import save, to_rgb
+    from nfml_jax.runs.curves import curves
+
+    figures = curves(records, metrics, options.spread)
+    with writing(options.plots):
+        options.plots.mkdir(parents=True, exist_ok=True)
+        for field, figure in figures.items():
+            save(to_rgb(figure), options.plots / f"{field}.png")
+    if not figures:
+        print("These runs vary no number, so nothing is drawn.", file=sys.stderr)

@@ -1,0 +1,25 @@
+"""`python -m nfml_jax verify RUN A B`: whether two pictures show the same class.
+
+A picture should show one face (or whatever was trained on), as large and at the same
+place as in the pictures trained on: nothing looks for faces, and of two in a picture
+nothing is known.
+"""
+
+from pathlib import Path
+
+from nfml_jax.cli.command import command, make_parser
+from nfml_jax.loading import load_embedder
+
+
+@command
+def main(arguments=None) -> None:
+    parser = make_parser("verify", __doc__)
+    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("a", type=Path, help="a picture")
+    parser.add_argument("b", type=Path, help="another one")
+    options = parser.parse_args(arguments)
+    model = load_embedder(options.run)
+    a, b = (model.read(path)[None] for path in (options.a, options.b))
+    cosine, same = (values[0] for values in model.verify(a, b))
+    verdict = "the same" if same else "not the same"
+    print(f"{verdict}: cosine {cosine:.4f}, threshold {model.threshold:.4f}")

@@ -1,0 +1,307 @@
+"""A trained flow back from its run directory, in the units of its data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import log_softmax, logsumexp
+
+from nfml_jax.bijectors import Inverse
+from nfml_jax.bijectors.combinators import INTERMEDIATES
+from nfml_jax.data.arrays import digest
+from nfml_jax.errors import UserError
+from nfml_jax.flows.flow import Flow
+from nfml_jax.flows.recipes import make_flow
+from nfml_jax.ops.batches import in_batches
+from nfml_jax.ops.names import look_up
+from nfml_jax.vectors.context import Context
+
+
+class Rows(NamedTuple):
+    """Rows of a run's data.
+
+    Attributes:
+        rows: float64 `[N, D]`, in their original units.
+        numbers: `[N]`, which row of its file each is, counted from 0.
+        context: what they are conditioned on: numbers `[N, C]`, class numbers `[N]`, or
+            None.
+        columns: the names of the rows' numbers.
+    """
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    context: np.ndarray | None
+    columns: tuple[str, ...]
+
+
+# Rows that go through the flow at once: its activations take the memory.
+CHUNK = 1024
+
+# Standard deviations from the mean at which a flow may overflow.
+FAR = 1e6
+
+
+@dataclass(frozen=True)
+class TrainedFlow:
+    """Pure, jitted functions of rows `[N, event_dim]` in their original units.
+
+    A row was standardised as (original - `shift`) / `scale` before the flow saw it. A
+    conditional flow has a `context`, and takes one for each row: numbers `[N, C]` in
+    their original units, or class numbers `[N]`. Without them, a class-conditional one
+    is the mixture of its classes.
+
+    `columns` are the names of a row's numbers. `data` has the options of
+    `nfml_jax.vectors.load.load_vectors` that the run was given, and `digest` is that of
+    the rows that they led to.
+    """
+
+    flow: Flow
+    variables: Any
+    shift: np.ndarray
+    scale: np.ndarray
+    step: int
+    context: Context | None = None
+    columns: tuple[str, ...] = ()
+    data: Mapping | None = None
+    digest: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, none if the flow isn't class-conditional."""
+        return tuple(self.context.classes) if self.context else ()
+
+    def log_prob(self, x, context=None) -> np.ndarray:
+        """Log-densities `[N]` in nats, any number of rows in chunks of `CHUNK`."""
+        if context is None and self.classes:
+            return logsumexp(self._log_joint(x), axis=1)
+        x = self._checked(x)
+        return self._of_rows(self._log_prob, x, *self._given(context, len(x)))
+
+    def posterior(self, x) -> np.ndarray:
+        """p(class | x) `[N, classes]` by Bayes' rule, of a class-conditional flow."""
+        if not self.classes:
+            raise UserError(
+                "the flow isn't class-conditional, so there are no classes to tell "
+                "apart; train one with configs/conditional_mnist.py or data.labels."
+            )
+        return np.exp(log_softmax(self._log_joint(x), axis=1))
+
+    def sample(self, seed: int, n: int, context=None) -> np.ndarray:
+        """`n` draws `[n, event_dim]`; a longer draw begins with the shorter one.
+
+        `context` is one for all draws, or one for each.
+        """
+        if context is None and self.classes:
+            prior = np.asarray(self.context.prior)
+            context = np.random.default_rng(seed).choice(len(prior), n, p=prior)
+        elif context is not None and np.ndim(context) < (1 if self.classes else 2):
+            context = np.repeat(np.asarray(context)[None], n, axis=0)
+        rows = np.arange(n, dtype=np.uint32), *self._given(context, n)
+
+        def originals(*part):
+            draws = np.asarray(self._sample(self.variables, seed, *part))
+            return draws * self.scale + self.shift
+
+        return in_batches(originals, CHUNK, *rows)
+
+    def rows(self, part: str = "test") -> Rows:
+        """Return the rows of a part as the run had them, in their original units.
+
+        They are read again, from where the run's config finds them.
+
+        Args:
+            part: "train", "validation", "test", or "outside" for those of classes that
+                were held out.
+
+        Raises:
+            UserError: if there is no such part, or the data are others now.
+        """
+        loaded = self.load_rows()
+        parts = loaded.parts
+        if loaded.outside is not None:
+            parts["outside"] = loaded.outside
+        x = look_up(parts, part, f"part of {loaded.name}:")
+        d, context = loaded.event_dim, None
+        if loaded.given and part != "outside":
+            context = x[:, d:]
+            context = context[:, 0].astype(int) if loaded.classes else context
+        numbers = loaded.numbers.get(part, np.arange(len(x)))
+        return Rows(x[:, :d].astype(np.float64), numbers, context, loaded.columns[:d])
+
+    def load_rows(self, **options):
+        """Return the run's data, `LoadedVectors`, with some options changed."""
+        from nfml_jax.vectors.load import load_rows  # which reads more than flows need
+
+        if not self.data or "name" not in self.data:
+            raise UserError(
+                "the rows of this run are not those of a table; load them as its "
+                "experiment did."
+            )
+        known = {k: v for k, v in self.data.items() if k != "standardise"}
+        loaded = load_rows(**{**known, **options})
+        found = loaded.digest or digest(loaded.parts.values())
+        if self.digest and found != self.digest:
+            raise UserError(
+                f"the run was trained on other rows than {loaded.name} from "
+                f"{loaded.source} has now; bring those data back, or train again."
+            )
+        return loaded
+
+    def _log_joint(self, x):
+        """log p(x, class) `[N, classes]`."""
+        x = self._checked(x)
+        return self._of_rows(self._class_log_probs, x) + np.log(self.context.prior)
+
+    def _checked(self, x) -> np.ndarray:
+        """Rows of the flow's dimension, all of them finite; UserError otherwise."""
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != len(self.scale):
+            raise UserError(
+                f"rows have shape {list(x.shape)}; this flow takes "
+                f"[N, {len(self.scale)}]."
+            )
+        bad = np.flatnonzero(in_batches(_not_finite, CHUNK, x))
+        if len(bad):
+            raise UserError(
+                f"{len(bad)} of {len(x)} rows hold NaN or infinity (the first is row "
+                f"{bad[0]}); take them out."
+            )
+        return x
+
+    def _of_rows(self, log_probs, x, *given):
+        """Log-densities of rows in their original units.
+
+        They are standardised a chunk at a time, too: in float64, as a whole they would
+        take several times the memory of the rows themselves.
+        """
+        log_det = np.log(self.scale).sum()
+
+        def of_chunk(x, *given):
+            with np.errstate(over="ignore"):
+                x = ((x - self.shift) / self.scale).astype(np.float32)
+            held = np.isfinite(x)
+            found = np.asarray(
+                log_probs(self.variables, np.where(held, x, FAR), *given)
+            )
+            # What float32 cannot hold, or overflows on the way, has no density.
+            shape = (-1,) + (1,) * (found.ndim - 1)
+            lost = ~held.all(axis=1).reshape(shape)
+            far = (np.abs(x) > FAR).any(axis=1).reshape(shape)
+            none = lost | (far & np.isnan(found))
+            return np.where(none, -np.inf, found) - log_det
+
+        return in_batches(of_chunk, CHUNK, x, *given)
+
+    def _given(self, context, count) -> tuple[np.ndarray, ...]:
+        """What follows rows in a call of the flow."""
+        if self.context is None and context is None:
+            return ()
+        if self.context is None:
+            raise UserError("the flow is not conditional; leave the context out.")
+        if context is None:
+            raise UserError(
+                f"the flow is conditional on {', '.join(self.context.columns)}; give "
+                "a context for each row."
+            )
+        given = self.context.encode(context)
+        if len(given) != count:
+            raise UserError(
+                f"there are {len(given)} contexts for {count} rows; give one for each."
+            )
+        return (given,)
+
+    @cached_property
+    def _log_prob(self):
+        return jax.jit(self.flow.apply)
+
+    @cached_property
+    def _class_log_probs(self):
+        classes = len(self.classes)
+        return jax.jit(lambda v, x: class_log_probs(self.flow, v, x, classes))
+
+    @cached_property
+    def _sample(self):
+        def sample(variables, seed, numbers, *given):
+            return draw(self.flow, variables, seed, numbers, *given)[0]
+
+        return jax.jit(sample)
+
+
+def _not_finite(rows):
+    return ~np.isfinite(rows).all(axis=1)
+
+
+def class_log_probs(flow: Flow, variables, x: jax.Array, classes: int) -> jax.Array:
+    """log p(x | class) `[N, classes]` of rows `[N, D]`, the context being one-hot."""
+
+    def of_class(one_hot):
+        return flow.apply(variables, x, jnp.broadcast_to(one_hot, (len(x), classes)))
+
+    # One class after another: all at once they would take as many times the memory.
+    return jax.lax.map(of_class, jnp.eye(classes)).T
+
+
+def draw(
+    flow: Flow, variables, seed, numbers: jax.Array, *given: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Draws `[N, event_dim]` keyed by `numbers [N]`, and their log-densities.
+
+    A conditional flow is given a context `[N, C]`.
+    """
+    key = jax.random.key(seed)
+
+    def one(number, *given):
+        key_of_draw = jax.random.fold_in(key, number)
+        return flow.apply(
+            variables, key_of_draw, (), *given, method="sample_and_log_prob"
+        )
+
+    return jax.vmap(one)(numbers, *given)
+
+
+def path(flow: Flow, variables, key: jax.Array, n: int) -> jax.Array:
+    """`n` draws on their way from the base through all layers to the data.
+
+    Gives `[layers + 1, n, event_dim]`; what follows the stack of layers counts to its
+    last, and a flow without a stack has one layer.
+    """
+
+    @jax.jit
+    def run(variables, key):
+        return flow.apply(
+            variables, key, n, method="sample_path", mutable=[INTERMEDIATES]
+        )
+
+    (z, x), seen = run(variables, key)
+    events = jax.tree.leaves(seen)
+    if not events:
+        return jnp.stack([z, x])
+    layers = events[0]
+    if isinstance(flow.bijector, Inverse):
+        layers = layers[::-1]
+    return jnp.concatenate([z[None], layers[:-1], x[None]])
+
+
+def load_flow(config: Mapping, variables, meta: Mapping, result) -> TrainedFlow:
+    """The loader of the density experiments; see `nfml_jax.load`."""
+    model = meta["model"]
+    context = Context(**model["context"]) if model.get("context") else None
+    return TrainedFlow(
+        flow=make_flow(
+            event_dim=model["event_dim"],
+            context_dim=context.size if context else 0,
+            **config["flow"],
+        ),
+        variables=jax.tree.map(jnp.asarray, variables),
+        shift=np.asarray(model["shift"]),
+        scale=np.asarray(model["scale"]),
+        step=meta["step"],
+        context=context,
+        columns=tuple(model.get("columns", ())),
+        data=config.get("data"),
+        digest=result["data"].get("digest", "") if result else "",
+    )

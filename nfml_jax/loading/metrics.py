@@ -1,0 +1,83 @@
+"""A metric trained by a loss as if it were a network, and back from its run."""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from nfml_jax.errors import UserError
+from nfml_jax.losses import LossOutput, make_loss
+from nfml_jax.mahalanobis.mahalanobis import Mahalanobis
+
+
+class MetricModel(nn.Module):
+    """A metric and any of `nfml_jax.losses`; parameters under "metric" and "loss"."""
+
+    metric: Mahalanobis
+    loss: nn.Module
+
+    def __call__(
+        self, x: jax.Array, labels: jax.Array, step: jax.Array | None = None
+    ) -> LossOutput:
+        """The loss of rows `[B, D]` with labels `[B]`, embedded by the metric."""
+        return self.loss(self.metric(x), labels, step)
+
+    def embed(self, x: jax.Array) -> jax.Array:
+        """Embeddings `[B, rank]` of rows `[B, D]`."""
+        return self.metric(x)
+
+
+def make_metric_model(
+    rank: int, loss: dict, dimensions: int, num_classes: int, **options
+) -> MetricModel:
+    """The model of a config; `rank` 0 is all dimensions, `options` are `make_loss`'s.
+
+    Of the fields of `loss` those that are "" are left to the loss itself.
+    """
+    loss = {name: value for name, value in loss.items() if value != ""}
+    rank = rank or dimensions
+    return MetricModel(
+        Mahalanobis(rank), make_loss(num_classes, rank, **loss, **options)
+    )
+
+
+@dataclass(frozen=True)
+class TrainedMetric:
+    """The metric of a run, of rows `[N, D]` in their original units.
+
+    A row is standardised as (original - `shift`) / `scale`, and L is `matrix`
+    `[rank, D]` of what comes out.
+    """
+
+    matrix: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    classes: tuple[str, ...]
+    step: int
+
+    def embed(self, x) -> np.ndarray:
+        """Embeddings `[N, rank]`, float64; Euclidean distances are those of rows."""
+        x = np.asarray(x, np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.scale):
+            raise UserError(
+                f"rows have shape {list(x.shape)}; this metric takes "
+                f"[N, {len(self.scale)}]."
+            )
+        return ((x - self.shift) / self.scale) @ self.matrix.T
+
+    def distance(self, a, b) -> np.ndarray:
+        """Distances `[N]` between rows `a` and `b`, pair by pair."""
+        return np.linalg.norm(self.embed(a) - self.embed(b), axis=1)
+
+
+def load_metric(config, variables, meta, result) -> TrainedMetric:
+    """The loader of the metric experiment."""
+    model = meta["model"]
+    return TrainedMetric(
+        matrix=np.asarray(variables["params"]["metric"]["L"], np.float64),
+        shift=np.array(model["shift"]),
+        scale=np.array(model["scale"]),
+        classes=tuple(model["classes"]),
+        step=meta["step"],
+    )

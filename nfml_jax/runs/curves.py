@@ -1,0 +1,71 @@
+"""Figures of a sweep's results: each metric against each number that was varied."""
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+from matplotlib.figure import Figure
+
+from nfml_jax.plots.sweeps import Series, sweep_curves
+from nfml_jax.runs.replicates import Group, group, half_width
+
+MOST_PANELS = 4
+
+
+def curves(
+    records: Sequence[Mapping], metrics: Sequence[str], spread: str = "ci"
+) -> dict[str, Figure]:
+    """A figure for each swept number, by its field; lines for what else differs.
+
+    Runs that diverged or failed are crosses at the foot.
+    """
+    groups = group(records)
+    fields = dict.fromkeys(field for g in groups for field in g.fields)
+    swept = [field for field in fields if len(_numbers(groups, field)) > 1]
+    figures = {}
+    for field in swept:
+        panels = {m: _lines(groups, field, m, spread) for m in metrics}
+        drawn = {m: lines for m, lines in panels.items() if lines}
+        if drawn:
+            figures[field] = sweep_curves(dict([*drawn.items()][:MOST_PANELS]), field)
+    return figures
+
+
+def _numbers(groups: Sequence[Group], field: str) -> set[float]:
+    """The numbers that a field has; none if it isn't a number everywhere."""
+    values = [g.fields[field] for g in groups if field in g.fields]
+    if any(isinstance(v, bool) for v in values):
+        return set()
+    try:  # a head's scale is written "30"
+        return {float(v) for v in values if isinstance(v, Real | str)}
+    except ValueError:
+        return set()
+
+
+def _lines(groups, field, metric, spread) -> dict[str, Series]:
+    """The metric against the field, one series for each of what else differs."""
+    members: dict[str, list[Group]] = {}
+    names = {(g.name, g.data) for g in groups}
+    for g in groups:
+        if field in g.fields:
+            rest = {f: v for f, v in g.fields.items() if f != field}
+            words = [f"{f.split('.')[-1]} {v}" for f, v in rest.items()]
+            words = [g.name, g.data, *words] if len(names) > 1 else words
+            members.setdefault(", ".join(words), []).append(g)
+    lines = {
+        name: _series(found, field, metric, spread) for name, found in members.items()
+    }
+    return lines if any(len(line.x) for line in lines.values()) else {}
+
+
+def _series(members, field, metric, spread) -> Series:
+    points, lost = [], []
+    for g in members:
+        x, values = float(g.fields[field]), g.numbers(metric)
+        mean = sum(values) / len(values) if values else math.nan
+        if math.isfinite(mean):
+            points.append((x, mean, half_width(values, spread) or 0.0))
+        else:
+            lost.append(x)
+    x, y, half = zip(*sorted(points), strict=True) if points else ((), (), ())
+    return Series(x, y, half, lost)

@@ -1,0 +1,29 @@
+"""Sweeps: one config run many times, here, on Ray or on SLURM.
+
+`param`, `product`, `zip_` and `chain` write the overrides of a sweep; `make_trials`
+names its runs; `run_trials` runs them by an executor of `EXECUTORS`. Runs that differ
+in numbers alone train as one program (`run_group`).
+"""
+
+from nfml_jax.ops.lazy import lazy_exports
+
+__getattr__, __all__ = lazy_exports(
+    __name__,
+    {
+        "executors": ["EXECUTORS", "Executor", "Options", "make_executor"],
+        "inline": ["parse_sweep"],
+        "jobs": ["Job", "run_job"],
+        "overrides": [
+            "Trial",
+            "chain",
+            "make_trials",
+            "overlay",
+            "param",
+            "product",
+            "zip_",
+        ],
+        "programs": ["grouped", "is_traced"],
+        "trials": ["listing", "plan", "run_trials"],
+        "vmapped": ["run_group"],
+    },
+)

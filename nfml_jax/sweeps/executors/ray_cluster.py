@@ -1,0 +1,139 @@
+"""Jobs on a Ray cluster whose machines share the file system of the runs.
+
+Ray places a job where its cores and GPUs are free, and starts it again, from its last
+checkpoint, when the worker or the machine that had it is gone.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+
+from nfml_jax.distributed.interrupts import Interrupts
+from nfml_jax.errors import UserError
+from nfml_jax.sweeps.executors import Options, import_path, needs
+from nfml_jax.sweeps.jobs import Job, bury, run_job, settle
+
+RETRIES = 3  # of a job whose worker died
+WAIT_SECONDS = 0.5
+ANSWER_SECONDS = 3.0
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
+EMPTY_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+SETTINGS = 4  # the kind of frame that a server begins with
+
+
+class Ray:
+    """On the cluster at `options.ray_address`, or on one that lasts for the sweep."""
+
+    def __init__(self, options: Options):
+        # Its own default is a warning about the future on each start.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        self._ray, self._options = needs("ray", "ray"), options
+        address = options.ray_address
+        if address not in ("", "auto") and not answers(address):
+            raise no_cluster(address)
+
+    def run(self, jobs, interrupts):
+        ray, options = self._ray, self._options
+        self._connect()
+        try:
+            run = ray.remote(
+                num_cpus=options.cpus,
+                num_gpus=options.gpus,
+                max_calls=1,  # JAX's settings are a process's: each job has its own
+                max_retries=RETRIES,
+                retry_exceptions=False,
+            )(run_or_leave)
+            waiting, running, stopping = list(jobs), {}, False
+            while waiting or running:
+                if interrupts.wanted and not stopping:
+                    stopping = True
+                    waiting.clear()
+                    for ref in running:
+                        ray.cancel(ref)
+                while waiting and len(running) < (options.jobs or len(jobs)):
+                    job = waiting.pop(0)
+                    running[run.remote(job)] = job
+                ready, _ = ray.wait([*running], timeout=WAIT_SECONDS)
+                for ref in ready:
+                    job = running.pop(ref)
+                    self._bury(ref, job, stopping)
+                    if job.statuses() != ["pending"] * len(job.paths):
+                        yield job
+        finally:
+            ray.shutdown()
+
+    def _connect(self):
+        try:
+            with _own_signals():
+                self._ray.init(
+                    address=self._options.ray_address or "local",
+                    runtime_env={"env_vars": {"PYTHONPATH": import_path()}},
+                    include_dashboard=None if self._options.ray_address else False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
+        except (ConnectionError, ValueError):
+            raise no_cluster(self._options.ray_address) from None
+
+    def _bury(self, ref, job, stopping):
+        """What becomes of the trials of a job that Ray gave up."""
+        try:
+            self._ray.get(ref)
+        except self._ray.exceptions.RayError as problem:
+            if stopping:
+                if "running" in job.statuses():
+                    settle(job, "interrupted")
+            else:
+                words = str(problem).strip().splitlines() or [type(problem).__name__]
+                bury(job, f"Ray gave it up: {words[-1].strip()}")
+
+
+@contextlib.contextmanager
+def _own_signals():
+    """Within, Ray may let SIGTERM end this process at once; afterwards it doesn't."""
+    ours = {number: signal.getsignal(number) for number in Interrupts.signals}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in ours.items():
+                signal.signal(number, handler)
+
+
+def run_or_leave(job: Job) -> None:
+    """`run_job`, in a worker: a wish to stop ends at once what isn't training yet.
+
+    Ray makes it one KeyboardInterrupt, and Python drops one that comes in a callback.
+    """
+
+    def leave(*_):
+        settle(job, "interrupted")
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, leave)
+    run_job(job)
+
+
+def no_cluster(address: str) -> UserError:
+    return UserError(
+        f"no Ray cluster answers at --ray_address={address}; give the HOST:PORT that "
+        "`ray start --head` says, or no address for a cluster of this machine."
+    )
+
+
+def answers(address: str) -> bool:
+    """Whether a server of gRPC's kind greets us at HOST:PORT.
+
+    Ray itself would wait for a minute at a port where something else listens.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), ANSWER_SECONDS) as server:
+            server.settimeout(ANSWER_SECONDS)
+            server.sendall(PREFACE + EMPTY_SETTINGS)
+            head = server.recv(9)
+    except (OSError, ValueError, OverflowError):
+        return False
+    return len(head) > 3 and head[3] == SETTINGS

@@ -1,0 +1,172 @@
+"""Sweeps: lists of overrides made by four pure functions, and the trials they name.
+
+An override is a dict from a config's dotted fields to values. One that names a whole
+section, as `{"flow": {"recipe": "maf", "layers": 5}}`, replaces it.
+
+    product(param("head.margin", 0.3, 0.5), param("seed", 0, 1, 2))  # six trials
+"""
+
+import copy
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nfml_jax.errors import UserError
+from nfml_jax.ops.names import did_you_mean, flatten
+
+Override = dict[str, Any]
+Sweep = list[Override]
+
+LONGEST_ID = 60
+MOST_TRIALS = 100_000
+# Besides a field's own type: what a person may write instead.
+ALSO = {float: (int,), tuple: (list,), list: (tuple,)}
+
+
+def param(name: str, *values) -> Sweep:
+    """One trial for each value of a field, or of a section."""
+    return [{name: value} for value in values]
+
+
+def product(*sweeps: Sweep) -> Sweep:
+    """Every trial of the first with every one of the second, and so on."""
+    check_count(math.prod(map(len, sweeps)), "product")
+    return [_joined(parts) for parts in itertools.product(*sweeps)]
+
+
+def zip_(*sweeps: Sweep) -> Sweep:
+    """The first trials of all together, the second ones together, and so on."""
+    if len({len(sweep) for sweep in sweeps}) > 1:
+        raise UserError(
+            f"zip_ was given sweeps of {', '.join(str(len(s)) for s in sweeps)} "
+            "trials; give it equally many of each."
+        )
+    return [_joined(parts) for parts in zip(*sweeps, strict=True)]
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+    """The trials of the first, then those of the second, and so on."""
+    return [override for sweep in sweeps for override in sweep]
+
+
+def check_count(trials: int, what: str) -> None:
+    """Raise UserError for more trials than a sweep may have."""
+    if trials > MOST_TRIALS:
+        raise UserError(
+            f"the sweep has {trials:,} trials by {what!r}; a sweep has at most "
+            f"{MOST_TRIALS:,}, so give fewer values."
+        )
+
+
+def _joined(parts: Sequence[Override]) -> Override:
+    """One override of all parts; UserError if two of them set the same."""
+    joined: Override = {}
+    for part in parts:
+        for name in part:
+            for other in joined:
+                if f"{name}.".startswith(f"{other}.") or other.startswith(f"{name}."):
+                    raise UserError(
+                        f"a sweep sets {other!r} and {name!r} in one trial; chain the "
+                        "two, or leave one of them out."
+                    )
+        joined |= part
+    return joined
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep: what it changes, and the whole config."""
+
+    override: Override
+    config: dict
+
+    @property
+    def id(self) -> str:
+        """A name for the run directory, the same wherever the config is the same."""
+        words = [str(v) for v in self.override.values() if not isinstance(v, Mapping)]
+        words = re.sub(r"[^\w.=-]+", "_", "-".join(words))[:LONGEST_ID]
+        return "-".join(filter(None, [words, self.digest]))
+
+    def words(self) -> str:
+        """What it changes, as a person would write it."""
+        return " ".join(f"{name}={value!r}" for name, value in self.override.items())
+
+    @property
+    def digest(self) -> str:
+        text = json.dumps(self.config, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
+    """The trials of a sweep over `config`.
+
+    Raises UserError for a sweep without trials, for a field that the config lacks, for
+    a value of another type, and for two trials of the same config.
+    """
+    if not isinstance(sweep, list) or not all(isinstance(o, dict) for o in sweep):
+        raise UserError(
+            f"a sweep is {sweep!r}; expected a list of overrides, such as "
+            "param('seed', 0, 1, 2)."
+        )
+    if not sweep:
+        raise UserError("the sweep has no trials; give it at least one override.")
+    trials: dict[str, Trial] = {}
+    for number, override in enumerate(sweep, start=1):
+        trial = Trial(dict(override), overlay(config, override))
+        if trial.digest in trials:
+            earlier = list(trials).index(trial.digest) + 1
+            raise UserError(
+                f"trial {number} of the sweep ({trial.words()}) is the same run as "
+                f"trial {earlier}; leave one of them out."
+            )
+        trials[trial.digest] = trial
+    return list(trials.values())
+
+
+def overlay(config: dict, override: Override) -> dict:
+    """A copy of the nested `config` with the override's values; strict, see above."""
+    config = copy.deepcopy(config)
+    for name, value in override.items():
+        *path, last = name.split(".")
+        section: Any = config
+        for part in path:
+            section = section.get(part) if isinstance(section, Mapping) else None
+        if not (isinstance(section, Mapping) and last in section):
+            raise no_field(config, name)
+        there = section[last]
+        if type(value) not in (type(there), *ALSO.get(type(there), ())):
+            raise UserError(
+                f"{name} = {value!r} is not {kind_in_words(type(there))}; the "
+                f"config has {there!r}."
+            )
+        section[last] = type(there)(value)
+    return config
+
+
+def no_field(config: Mapping, name: str) -> UserError:
+    """What to say of a dotted name that `config` lacks."""
+    fields = list(flatten(config))
+    section = name.split(".")[0]
+    near = [field for field in fields if field.split(".")[0] == section]
+    kind, known = ("fields", near) if near else ("sections", list(config))
+    # Two fields of one section begin alike, whatever they are.
+    guess = did_you_mean(name, fields, alike=0.75)
+    sentence = (
+        f"the config has no field {name!r}{guess}; its {kind} are {', '.join(known)}"
+    )
+    if f"{section}.name" in near:
+        part = config[section]["name"]
+        sentence += f", and what else {part!r} takes is set in the config's file"
+    return UserError(f"{sentence}.")
+
+
+def kind_in_words(kind: type) -> str:
+    """A type as a sentence names it."""
+    words = {int: "a whole number", float: "a number", str: "a string", dict: "a dict"}
+    words |= {bool: "true or false", type(None): "none"}
+    return words.get(kind, f"a {kind.__name__}")

@@ -1,0 +1,110 @@
+"""Which trials of a sweep may run as one program: those that differ in numbers alone.
+
+A field is traced if a step can take it as an array: it changes no shape, no branch and
+no data. Everything else in a config decides what is compiled.
+"""
+
+import json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from nfml_jax.errors import UserError
+from nfml_jax.ops.names import flatten
+from nfml_jax.sweeps.overrides import Trial
+
+# Patterns of dotted fields, as in file names; of these, the values that are numbers.
+TRACED = (
+    "seed",
+    "optimizer.learning_rate",
+    "optimizer.momentum",
+    "optimizer.weight_decay",
+    "optimizer.clip_norm",
+    "head.margin",
+    "head.scale",
+    "head.t",
+    "head.gamma",
+    "head.deviation",
+    "head.annealing.*",  # λ of L-Softmax and SphereFace
+    "objective.margin",
+    "objective.margin_of_others",
+    "objective.positive_margin",
+    "objective.temperature",
+    "objective.scale",
+    "objective.alpha",
+    "objective.beta",
+    "objective.base",
+    "objective.gamma",
+    "objective.tau",
+    "objective.nu",
+    "objective.angle",
+    "objective.penalty",
+    "objective.weight",
+    "objective.invariance",
+    "objective.variance",
+    "objective.covariance",
+    "objective.off_diagonal",
+)
+# At 0 the program lacks a part, and so is another.
+OFF_AT_ZERO = ("optimizer.weight_decay", "optimizer.clip_norm")
+WHOLE = ("seed",)  # what may be a whole number; elsewhere that is a kind, as in cos 4θ
+
+MODES = ("auto", "on", "off")
+LARGEST = 32  # trials of a group: their states lie in memory together
+
+
+def grouped(trials: Sequence[Trial], mode: str = "auto") -> list[list[Trial]]:
+    """The trials in groups that differ in traced fields alone, in the order given.
+
+    `mode` is "on", "off" (each trial for itself) or "auto", which groups where that
+    pays: a CPU is as busy with one trial as with many.
+    """
+    if mode not in MODES:
+        raise UserError(f"vmap = {mode!r} is not known; choose {', '.join(MODES)}.")
+    if mode == "off":
+        return [[trial] for trial in trials]
+    alike: dict[str, list[Trial]] = {}
+    for trial in trials:
+        key = trial.id if _is_split(trial.config) else _program(trial.config)
+        alike.setdefault(key, []).append(trial)
+    groups = []
+    for members in alike.values():
+        size = LARGEST if mode == "on" or pays(members) else 1
+        groups += [members[i : i + size] for i in range(0, len(members), size)]
+    return groups
+
+
+def pays(trials: Sequence[Trial]) -> bool:
+    """Whether trials of one program are faster together than one after another."""
+    if len(trials) == 1 or trials[0].config["platform"] == "cpu":
+        return False
+    import jax  # only now: most mistakes are answered without it
+
+    return jax.default_backend() != "cpu"
+
+
+def is_traced(field: str, value) -> bool:
+    """Whether a config's field, with such a value, may differ within a group."""
+    if not any(fnmatchcase(field, pattern) for pattern in TRACED):
+        return False
+    try:
+        number = float(value)  # a head's scale is written "30"
+    except (TypeError, ValueError):
+        return False
+    if field in WHOLE:
+        return True
+    return not isinstance(value, int) and not (field in OFF_AT_ZERO and number == 0)
+
+
+def _is_split(config: dict) -> bool:
+    """Whether devices share its classes: they divide the axis that a group's runs are.
+
+    See `nfml_jax.training.sharding`.
+    """
+    return str(config.get("head", {}).get("summation")).startswith("sharded")
+
+
+def _program(config: dict) -> str:
+    """What decides the program: the config with its traced values left out."""
+    fields = flatten(config).items()
+    left = {name: "traced" if is_traced(name, v) else [v] for name, v in fields}
+    return json.dumps(left, sort_keys=True)

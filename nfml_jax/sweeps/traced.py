@@ -1,0 +1,67 @@
+"""A config's numbers as values of a program, which then serves all such configs."""
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from nfml_jax.ops.names import flatten
+from nfml_jax.training.setup import Setup
+
+Numbers = dict[str, jax.Array]
+"""Numbers of a config by their dotted names."""
+
+
+def differing(configs: Sequence[dict]) -> list[str]:
+    """The dotted fields in which configs differ."""
+    flat = [flatten(config) for config in configs]
+    return [n for n, v in flat[0].items() if any(other[n] != v for other in flat)]
+
+
+def numbers_of(config: dict, names: Sequence[str]) -> Numbers:
+    """A config's numbers, as a program takes them; a seed has 32 bits."""
+    fields = flatten(config)
+    return {
+        name: np.uint32(fields[name]) if name == "seed" else np.float32(fields[name])
+        for name in names
+    }
+
+
+def with_numbers(setup: Setup, numbers: Numbers) -> Setup:
+    """A setup with numbers of its config replaced, by traced ones for instance."""
+    config = copy.deepcopy(setup.config)
+    for name, value in numbers.items():
+        *path, last = name.split(".")
+        functools.reduce(dict.__getitem__, path, config)[last] = value
+    return setup.with_config(config)
+
+
+class Programs:
+    """Compiles once what the experiments of several setups compute alike.
+
+    A method of an experiment becomes a program of its numbers and its arguments.
+    """
+
+    def __init__(self, setup: Setup):
+        self._setup = setup
+        self._shared: dict[Callable, Callable] = {}
+
+    def of(self, numbers: Numbers) -> Callable[[Callable], Callable]:
+        """What compiles functions for the experiment with these numbers."""
+
+        def compiled(function):
+            owner = getattr(function, "__self__", None)
+            if type(owner) is not type(self._setup.experiment):
+                return jax.jit(function)
+            method = function.__func__
+
+            def program(numbers, *arguments):
+                experiment = with_numbers(self._setup, numbers).experiment
+                return method(experiment, *arguments)
+
+            shared = self._shared.setdefault(method, jax.jit(program))
+            return functools.partial(shared, numbers)
+
+        return compiled

@@ -1,0 +1,187 @@
+"""Runs that differ in numbers alone, trained as one program.
+
+Each keeps a run directory of its own, complete as a single run's, and is the run that
+it would be alone: its numbers, its order of examples and its random keys are values
+along a leading axis of one program, which is compiled once. One that diverges or fails
+stops none of the others.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax.distributed.interrupts import Interrupts
+from nfml_jax.errors import UserError
+from nfml_jax.ops.broadcasting import broadcasting
+from nfml_jax.runs import read_run, unfinished
+from nfml_jax.runs.run_directory import LOG, RunDirectory
+from nfml_jax.sweeps.overrides import Trial
+from nfml_jax.sweeps.traced import Programs, differing, numbers_of, with_numbers
+from nfml_jax.terminal.terminal import Terminal
+from nfml_jax.terminal.trial_progress import TrialTerminal
+from nfml_jax.training.checks import check_config, find_devices
+from nfml_jax.training.loop import train_to_the_end
+from nfml_jax.training.rates import Clock
+from nfml_jax.training.run import Run
+from nfml_jax.training.setup import Setup
+from nfml_jax.training.sharding import replicate
+from nfml_jax.training.step import TrainState, compile_dispatch
+
+PyTree = Any
+
+
+class Apart(Exception):
+    """These trials can't share a program."""
+
+
+class Group:
+    """Setups that differ in numbers alone, offering to the loop what one offers.
+
+    State, orders of examples and metrics have a leading axis, a run each; `names` are
+    the numbers' fields. The program takes a step of all runs `side_by_side`, or else
+    the steps of a dispatch run by run, with a run's own products: a CPU, which one run
+    keeps busy, is as fast or faster so.
+    """
+
+    def __init__(
+        self, setups: Sequence[Setup], names: Sequence[str], *, side_by_side: bool
+    ):
+        self._first, self._side_by_side = setups[0], side_by_side
+        self.schedule, self.settings = self._first.schedule, self._first.settings
+        self.mesh = self._first.mesh
+        keys = jnp.stack([setup.order_key() for setup in setups])
+        self._feed = self._first.feed.together(keys)
+        numbers = [numbers_of(setup.config, names) for setup in setups]
+        numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
+        self._numbers = replicate(numbers, self._first.mesh)
+        self._take = jax.jit(
+            lambda tree, number: jax.tree.map(lambda x: x[number], tree)
+        )
+
+    def state(self, states: Sequence[TrainState]) -> TrainState:
+        """The runs' states as one."""
+        stack = jax.jit(lambda *trees: jax.tree.map(lambda *x: jnp.stack(x), *trees))
+        return replicate(stack(*states), self._first.mesh)
+
+    def dispatch(self) -> Callable:
+        """The compiled steps of all runs; see `Setup.dispatch`."""
+
+        def steps_of(state, steps, chunk, resident):
+            def one(run):
+                numbers, state, chunk = run
+                own = with_numbers(self._first, numbers).steps()
+                return own(state, steps, chunk, resident)
+
+            numbers, chunk = chunk
+            runs = numbers, state, chunk
+            if self._side_by_side:
+                return jax.vmap(one)(runs)
+            return jax.lax.map(one, runs)
+
+        first = self._first
+        return compile_dispatch(steps_of, first.mesh, checked=first.checked)
+
+    def data(self, step: int) -> tuple[PyTree, PyTree]:
+        """What a dispatch is given; see `Setup.data`."""
+        return (self._numbers, self._feed.chunk(step)), self._feed.resident
+
+    def part(self, state: PyTree, number: int) -> PyTree:
+        """The state of one run."""
+        return self._take(state, number)
+
+
+@broadcasting
+def run_group(
+    make_experiment: Callable[[dict], Any],
+    trials: Sequence[Trial],
+    paths: Sequence[Path],
+    *,
+    terminal: Terminal,
+    side_by_side: bool | None = None,
+) -> list[dict]:
+    """Train trials whose configs differ in numbers alone; the record of each.
+
+    Their run directories are `paths`, in the same order; in each, `terminal.txt` is
+    what a single run would have said. Runs go on from where they stand, those at one
+    step together. A wish to stop saves and ends them all. A mistake of one trial is
+    that trial's; what befalls all of them is raised, and `Apart` if their experiment or
+    their data let them share no program. `side_by_side` is `Group`'s; None is what
+    suits the devices.
+    """
+    paths = [Path(path) for path in paths]
+    devices = find_devices(*(trials[0].config[k] for k in ("platform", "num_devices")))
+    if side_by_side is None:
+        side_by_side = devices[0].platform != "cpu"
+    with jax.default_device(devices[0]):
+        setup = _any_setup(make_experiment, trials, devices)
+        if not _may_join(setup):
+            raise Apart
+        terminal.note(f"{len(trials)} runs in one program.")
+        _run_together(setup, trials, paths, side_by_side)
+    return [_record(trial, path) for trial, path in zip(trials, paths, strict=True)]
+
+
+def _may_join(setup: Setup) -> bool:
+    """Whether numbers of the experiment can be replaced, and its data lie in memory.
+
+    And no device has a share of a parameter: it would divide the axis of the runs.
+    """
+    same = setup.experiment.with_config(setup.config)
+    return same is not None and setup.feed.joins and not setup.is_split
+
+
+def _any_setup(make_experiment, trials, devices) -> Setup:
+    """What the first trial makes that makes anything."""
+    for trial in trials:
+        try:
+            check_config(trial.config)
+            return Setup(make_experiment, trial.config, devices)
+        except UserError as mistake:
+            if trial is trials[-1]:
+                raise mistake
+
+
+def _run_together(setup, trials, paths, side_by_side) -> None:
+    names = differing([trial.config for trial in trials])
+    programs, clock = Programs(setup), Clock(setup.began)
+    about = {"runs": len(trials), "differ_in": names}
+    with contextlib.ExitStack() as opened:
+        interrupts = opened.enter_context(Interrupts())
+        at_step: dict[int, list] = {}
+        for trial, path in zip(trials, paths, strict=True):
+            directory = opened.enter_context(RunDirectory(path, trial.config))
+            if directory.result() is not None:
+                continue
+            log = opened.enter_context((path / LOG).open("a", encoding="utf-8"))
+            terminal = TrialTerminal(log, [path])
+            try:
+                check_config(trial.config)
+                own = programs.of(numbers_of(trial.config, names))
+                own = setup.with_config(trial.config, own)
+                directory.begin()
+                run, state = Run.open(
+                    own, directory, terminal, interrupts, clock, about
+                )
+                opened.enter_context(run)
+            except UserError as mistake:
+                terminal.warning(str(mistake))
+                directory.status("failed", error=str(mistake))
+            else:
+                at_step.setdefault(run.first, []).append((run, state))
+        while at_step:
+            _, members = at_step.popitem()
+            runs, states = zip(*members, strict=True)
+            setups = [run.setup for run in runs]
+            group = Group(setups, names, side_by_side=side_by_side)
+            state = group.state(states)
+            del members, states  # a group's memory is needed once
+            train_to_the_end(group, runs, state, interrupts, clock)
+
+
+def _record(trial, path) -> dict:
+    return read_run(path) or unfinished(trial.config, "failed")

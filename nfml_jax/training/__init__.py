@@ -1,0 +1,29 @@
+"""The training loop and what it needs.
+
+Three files tell how a batch becomes a step: `loop` (the run from its first step to its
+result), `step` (one optimizer step, and several in one program) and `sharding` (the
+step mapped over devices). An experiment implements `Experiment`:
+
+    from nfml_jax.training import train_and_evaluate
+
+    outcome = train_and_evaluate(MyExperiment, config, "runs/mine")
+"""
+
+from nfml_jax.ops.lazy import lazy_exports
+
+__getattr__, __all__ = lazy_exports(
+    __name__,
+    {
+        "checkpoints": ["Checkpoints"],
+        "durations": ["Schedule", "to_steps"],
+        "experiment": ["Apply", "Batch", "Experiment", "Report"],
+        "feeds": ["EmptyFeed", "Feed", "ResidentFeed"],
+        "loop": ["Program", "train_and_evaluate"],
+        "optimizers": ["OPTIMIZERS", "SCHEDULES", "make_optimizer", "make_schedule"],
+        "replay": ["Replay"],
+        "run": ["Outcome", "Run"],
+        "setup": ["Setup"],
+        "sharding": ["AXIS", "make_mesh", "per_device", "value_and_grad"],
+        "step": ["TrainState", "make_step"],
+    },
+)

@@ -1,0 +1,19 @@
+"""Data sets of vectors by name: published tables, one's own, densities of the plane.
+
+`load_vectors("red_wine")` finds, checks, splits and standardizes a set; `DENSITIES` are
+two-dimensional densities with known likelihoods.
+"""
+
+from nfml_jax.ops.lazy import lazy_exports
+
+__getattr__, __all__ = lazy_exports(
+    __name__,
+    {
+        "arrays": ["VectorData"],
+        "context": ["Context"],
+        "densities": ["DENSITIES", "draw"],
+        "density_families": ["Density"],
+        "files": ["load_vector_file"],
+        "load": ["VECTOR_DATASETS", "load_rows", "load_vectors"],
+    },
+)

@@ -1,0 +1,47 @@
+"""Sets of labelled images as vectors: a row of pixels in [0, 1], given its class."""
+
+import numpy as np
+
+from nfml_jax.data import load
+from nfml_jax.vectors.arrays import LoadedVectors
+
+
+def load_image_rows(
+    name: str,
+    *,
+    source: str = "auto",
+    validation: float = 0.1,
+    manual_dir=None,
+    data_dir=None,
+    seed: int = 0,
+) -> LoadedVectors:
+    """The images of `nfml_jax.data.load(name, …)`, whose arguments these are.
+
+    A row holds the pixels, from row to row of the image, and the number of the class.
+    """
+    images = load(
+        name,
+        source=source,
+        manual_dir=manual_dir,
+        data_dir=data_dir,
+        validation=validation,
+        seed=seed,
+    )
+
+    def rows(split):
+        if split is None:
+            return None
+        pixels = split.images.reshape(len(split), -1) / np.float32(255)
+        return np.column_stack([pixels, split.labels.astype(np.float32)])
+
+    size = int(np.prod(images.image_shape))
+    return LoadedVectors(
+        images.name,
+        images.source,
+        (*map(str, range(size)), "class"),
+        rows(images.train),
+        rows(images.validation),
+        rows(images.test),
+        given=1,
+        classes=images.class_names,
+    )

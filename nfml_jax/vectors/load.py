@@ -1,0 +1,135 @@
+"""Data sets of vectors by name: `load_vectors("power")` finds, checks, scales one."""
+
+import inspect
+from collections.abc import Sequence
+from functools import partial
+
+from nfml_jax.data.checks import check_part, check_shared
+from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.names import look_up
+from nfml_jax.vectors.arrays import LoadedVectors, VectorData, make_vector_data
+from nfml_jax.vectors.densities import DENSITIES, SPLITS, draw
+from nfml_jax.vectors.files import load_vector_file
+from nfml_jax.vectors.image_rows import load_image_rows
+from nfml_jax.vectors.patches import load_bsds300_patches
+from nfml_jax.vectors.rows import (
+    add_jitter,
+    hold_out,
+    principal_components,
+    shrink_rows,
+)
+from nfml_jax.vectors.tabular import PUBLISHED, load_published
+from nfml_jax.vectors.uci import UCI, load_uci
+from nfml_jax.vectors.uci_classes import UCI_CLASSES, load_uci_classes
+
+
+def load_density(
+    density: str,
+    *,
+    train: int = 10_000,
+    validation: int = 10_000,
+    test: int = 10_000,
+    seed: int = 0,
+) -> LoadedVectors:
+    """Independent draws from one of `densities.DENSITIES`; as many as asked for."""
+    counts = dict(zip(SPLITS, (train, validation, test), strict=True))
+    for part, least in zip(SPLITS, (1, 0, 1), strict=True):
+        check_integer(None, least, **{f"data.{part}": counts[part]})
+    parts = {split: draw(density, split, n, seed) for split, n in counts.items() if n}
+    parts.setdefault("validation", None)
+    return LoadedVectors(density, f"sampler, seed {seed}", ("x", "y"), **parts)
+
+
+# Name -> function of keyword arguments returning vector_arrays.LoadedVectors.
+VECTOR_DATASETS = {
+    "vectors": load_vector_file,
+    **{name: partial(load_density, name) for name in DENSITIES},
+    **{name: partial(load_published, spec) for name, spec in PUBLISHED.items()},
+    "bsds300_patches": load_bsds300_patches,
+    **{name: partial(load_uci, spec) for name, spec in UCI.items()},
+    **{name: partial(load_uci_classes, name) for name in UCI_CLASSES},
+    "mnist": partial(load_image_rows, "mnist"),
+    "fashion_mnist": partial(load_image_rows, "fashion_mnist"),
+}
+
+
+def load_vectors(
+    name: str, *, manual_dir=None, seed: int = 0, standardise: bool = True, **options
+) -> VectorData:
+    """Return a data set of vectors by name, whole in memory.
+
+    Args:
+        name: one of `VECTOR_DATASETS`.
+        manual_dir: folder of files put there by hand (default `~/nfml_data`).
+        seed: of everything drawn here: samples, splits, patches, shrinking, noise.
+        standardise: to mean 0 and standard deviation 1, by the training rows or as the
+            published benchmark does; False keeps the original units.
+        **options: of `prepare_rows`, and of the data set itself, such as `path` of
+            `vectors`; of these, what is "", () or [] is not given.
+
+    Raises:
+        UserError: if the data set is unknown, not to be had, or unfit for a density.
+    """
+    loaded = load_rows(name, manual_dir=manual_dir, seed=seed, **options)
+    return make_vector_data(loaded, standardise)
+
+
+def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> LoadedVectors:
+    """Return the rows of a data set in their original units; see `load_vectors`."""
+    check_shared(seed=seed)
+    loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
+    known = inspect.signature(loader).parameters
+    prepared = {key: options.pop(key) for key in PREPARATION & set(options)}
+    empty = {key for key, v in options.items() if isinstance(v, Sequence) and not v}
+    options = {key: value for key, value in options.items() if key not in empty}
+    for option in options:
+        look_up(known, option, f"option of data set {name!r}:")
+    check_part(**{f"data.{part}": options[part] for part in SPLITS if part in options})
+    common = {"manual_dir": manual_dir, "seed": seed}
+    common = {key: value for key, value in common.items() if key in known}
+    return prepare_rows(loader(**common, **options), seed=seed, **prepared)
+
+
+def prepare_vectors(
+    loaded: LoadedVectors, *, standardise: bool = True, **options
+) -> VectorData:
+    """Return what a loader found as a density takes it; see `prepare_rows`."""
+    return make_vector_data(prepare_rows(loaded, **options), standardise)
+
+
+def prepare_rows(
+    loaded: LoadedVectors,
+    *,
+    seed: int = 0,
+    held_out: Sequence[str] | str = (),
+    components: int = 0,
+    max_train: int | None = None,
+    max_test: int | None = None,
+    jitter: str = "",
+) -> LoadedVectors:
+    """Return the rows that are used, in their original units.
+
+    Args:
+        loaded: the rows that a loader found.
+        seed: of the rows drawn where there are too many, and of noise.
+        held_out: names of classes to train without, or one text with commas between
+            them; rows of them become `outside`, of published sets those of the test.
+        components: principal components to keep in place of the columns; 0 for these.
+        max_train: train on at most this many rows; None or 0 is all.
+        max_test: test on at most this many rows, likewise.
+        jitter: "steps" adds uniform noise to discrete columns, as wide as their steps.
+
+    Raises:
+        UserError: if the rows are none of what is asked.
+    """
+    check_shared(max_train=max_train, max_test=max_test)
+    check_integer(None, 0, **{"data.components": components})
+    loaded = hold_out(loaded, held_out)
+    for part, limit in {"train": max_train, "test": max_test}.items():
+        loaded = shrink_rows(loaded, part, limit, seed)
+    loaded = add_jitter(loaded, jitter, seed)
+    return principal_components(loaded, components)
+
+
+# What of a config is the preparation's.
+PREPARATION = set(inspect.signature(prepare_rows).parameters) - {"loaded", "seed"}

@@ -1,0 +1,77 @@
+"""Small sets of the UCI repository, chosen as Uria et al. did (RNADE, NeurIPS 2013)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nfml_jax.errors import UserError
+from nfml_jax.tables.reader import read_table
+from nfml_jax.vectors.arrays import LoadedVectors
+from nfml_jax.vectors.files import manual_files, manual_folder
+from nfml_jax.vectors.rows import not_alike, set_rows_aside
+
+
+@dataclass(frozen=True)
+class Uci:
+    """A small set: its file by any of the names it goes by, and the columns to judge.
+
+    `event_dim` is what remains of them without whole numbers and repetitions.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    columns: tuple[int, ...]
+    event_dim: int
+
+
+UCI = {
+    spec.name: spec
+    for spec in (
+        Uci("red_wine", ("winequality-red.csv",), tuple(range(12)), 11),
+        Uci("white_wine", ("winequality-white.csv",), tuple(range(12)), 11),
+        Uci("parkinsons", ("parkinsons_updrs.data",), tuple(range(22)), 15),
+        # Without the class, and without the price to be predicted.
+        Uci("ionosphere", ("ionosphere.data", "ionosphere.csv"), tuple(range(34)), 32),
+        Uci("housing", ("housing.data",), tuple(range(13)), 10),
+    )
+}
+
+
+def load_uci(
+    spec: Uci,
+    *,
+    manual_dir=None,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> LoadedVectors:
+    """A small set of the UCI repository, without its discrete and repeated columns.
+
+    Columns of whole numbers are discrete; of every two correlated above 0.98 the first
+    is left out. `validation` and `test` are fractions or counts of rows drawn by
+    `seed`, where the papers take ten folds.
+    """
+    found = {}
+    for name in spec.files:
+        found |= manual_files(manual_dir, name)
+    if not found:
+        raise UserError(
+            f"{spec.name} is not to be had without {' or '.join(spec.files)} of the "
+            f"UCI repository in {manual_folder(manual_dir)}."
+        )
+    path, open_file = next(iter(found.items()))
+    table = read_table(path.name, open_file)["rows"]
+    places = table.places(spec.columns)
+    names, rows = [table.columns[i] for i in places], table.numbers(places)
+    continuous = np.flatnonzero((rows != np.round(rows)).any(axis=0))
+    kept = continuous[not_alike(rows[:, continuous])]
+    if len(kept) != spec.event_dim:
+        raise UserError(
+            f"{path.name} keeps {len(kept)} columns where {spec.name} keeps "
+            f"{spec.event_dim}; expected the file as the UCI repository has it."
+        )
+    rest, held_out = set_rows_aside(rows[:, kept], test, seed, "test")
+    train, held_back = set_rows_aside(rest, validation, seed + 1, "validation")
+    columns = tuple(names[i] for i in kept)
+    source = f"UCI repository, {path.name}"
+    return LoadedVectors(spec.name, source, columns, train, held_back, held_out)

@@ -1,0 +1,79 @@
+"""Kept results are run again: earlier configs are brought up to date and compared."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from configs import plane
+from experiments import make_experiment
+from nfml_jax.cli import reproduce
+from nfml_jax.ops.names import flatten
+from nfml_jax.runs.migrations import up_to_date
+from nfml_jax.runs.records import find_results
+from nfml_jax.terminal.terminal import silent
+from nfml_jax.training.loop import train_and_evaluate
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+KEPT = Path(__file__).parents[2] / "results"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A result of a smoke run, as a version without `train.patience` left it."""
+    folder = tmp_path_factory.mktemp("kept")
+    config = plane.get_config("smoke").to_dict()
+    outcome = train_and_evaluate(
+        make_experiment, config, folder / "run", terminal=silent()
+    )
+    result = copy.deepcopy(outcome.result)
+    del result["config"]["train"]["patience"]
+    file = folder / "kept" / "seed0" / "result.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(result))
+    return folder, file
+
+
+def test_an_earlier_run_is_the_run_of_today(kept, capsys):
+    folder, file = kept
+    arguments = [str(file), f"--workdir={folder / 'again'}"]
+    assert reproduce.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "test/kl" in said and "All hold." in said
+
+
+def test_a_metric_outside_its_limit_gives_exit_code_1(kept, capsys):
+    folder, file = kept
+    result = json.loads(file.read_text())
+    result["metrics"]["test/kl"] *= 1.1
+    other = folder / "kept" / "seed1" / "result.json"
+    other.parent.mkdir()
+    other.write_text(json.dumps(result))
+    arguments = [str(other), f"--workdir={folder / 'again'}"]
+    assert reproduce.main(arguments) == reproduce.DIFFERENT
+    (line,) = [w for w in capsys.readouterr().out.splitlines() if "OUTSIDE" in w]
+    assert line.startswith("test/kl")
+
+
+def test_limits_come_from_the_spread_over_seeds():
+    kept, new = {"a": 1.0, "b": 2.0}, {"a": 1.05, "b": 2.05}
+    rows = reproduce.compare(kept, new, [{"a": 1.0}, {"a": 1.1}, {"b": 2.0}])
+    assert [row.holds for row in rows] == [True, False]
+    assert rows[0].limit == pytest.approx(3 * 0.0707, rel=1e-3)
+    (missing,) = reproduce.compare({"a": 1.0}, {}, [])
+    assert not missing.holds
+
+
+def test_every_kept_config_has_the_fields_of_today():
+    for record in find_results([KEPT]):
+        config = up_to_date(record["config"])
+        assert "patience" in config["train"], record["name"]
+        assert up_to_date(config) == config
+        changed = set(flatten(config)) ^ set(flatten(record["config"]))
+        assert changed <= {
+            "train.patience",
+            "data.without",
+            "data.columns",
+            "data.path",
+        }

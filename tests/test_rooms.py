@@ -1,0 +1,91 @@
+"""The rooms of the library: each has a face, and imports run one way."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "nfml_jax"
+
+# A room imports only rooms that stand before it.
+ORDER = (
+    "errors",
+    "ops",
+    "nets",
+    "bijectors",
+    "testing",
+    "flows",
+    "variational",
+    "heads",
+    "losses",
+    "evaluation",
+    "mahalanobis",
+    "tables",
+    "data",
+    "vectors",
+    "plots",
+    "distributed",
+    "runs",
+    "terminal",
+    "training",
+    "sweeps",
+    "loading",
+    "cli",
+)
+ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+LARGEST_SHARE = 0.15
+
+
+def imported(path):
+    """The names of this package's modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def room_of(module):
+    return module.split(".")[1] if module.startswith("nfml_jax.") else None
+
+
+def test_every_room_has_its_place_in_the_order():
+    files = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__"}
+    assert files | set(ROOMS) == set(ORDER)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_before_its_own(room):
+    place = ORDER.index(room)
+    for path in (ROOT / room).rglob("*.py"):
+        for module in imported(path):
+            other = room_of(module)
+            if other in ORDER and other != room:
+                assert ORDER.index(other) < place, f"{path} imports {module}"
+            assert not module.startswith(("experiments", "configs", "launch")), path
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_a_face(room):
+    face = importlib.import_module(f"nfml_jax.{room}")
+    assert face.__doc__ and face.__doc__.strip()
+    assert face.__all__
+    for name in face.__all__:
+        assert getattr(face, name) is not None
+
+
+def test_bijectors_and_heads_do_not_know_each_other():
+    for room, other in (("bijectors", "heads"), ("heads", "bijectors")):
+        for path in (ROOT / room).rglob("*.py"):
+            assert other not in map(room_of, imported(path)), path
+
+
+def test_no_room_is_more_than_its_share_of_the_library():
+    lines = {
+        room: sum(len(p.read_text().splitlines()) for p in (ROOT / room).rglob("*.py"))
+        for room in ROOMS
+    }
+    total = sum(lines.values())
+    for room, count in lines.items():
+        assert count <= LARGEST_SHARE * total, f"{room}: {count} of {total} lines"

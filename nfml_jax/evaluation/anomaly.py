@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg, special
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_digits, check_labels, needed_digits
+from nfml_jax.evaluation.arrays import check_labels, check_needed
 from nfml_jax.evaluation.neighbours import top_k
 from nfml_jax.evaluation.verification import roc
 
@@ -110,7 +110,7 @@ def knn_distance(train, x, k: int = 5) -> np.ndarray:
 
 
 def _digits(x):
-    return needed_digits(check_digits(x, "rows")).astype(np.float64)
+    return check_needed(x, "rows").astype(np.float64)
 
 
 def _root(centred):

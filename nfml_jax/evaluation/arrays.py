@@ -82,6 +82,16 @@ def check_digits(x, name: str = "embeddings") -> np.ndarray:
     return x
 
 
+def count_rows(x, name: str) -> int:
+    """Return the length of an array or list; UserError for what has none."""
+    try:
+        return len(x)
+    except TypeError:
+        raise UserError(
+            f"{name} are {x!r:.40}, which has no rows; expected one for each example."
+        ) from None
+
+
 def check_scores(scores, name: str = "scores") -> np.ndarray:
     """Return scores of any shape as they are; they may be infinite.
 
@@ -135,6 +145,11 @@ def without_common_part(a, b):
         far = np.abs(center) > 1e3 * np.abs(a - center).mean(axis=0)
     center = np.where(far & np.isfinite(center), center, 0.0)
     return a - center, b - center
+
+
+def check_needed(x, name: str = "embeddings") -> np.ndarray:
+    """Return `needed_digits` of vectors [N, D]; its errors are of `check_vectors`."""
+    return needed_digits(check_digits(x, name))
 
 
 def needed_digits(x: np.ndarray) -> np.ndarray:

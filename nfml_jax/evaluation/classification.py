@@ -3,7 +3,7 @@
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels, check_vectors
+from nfml_jax.evaluation.arrays import check_labels, check_vectors, count_rows
 
 MOST_CLASSES = 10_000
 """Classes of a confusion matrix, at most (800 MB)."""
@@ -28,17 +28,23 @@ def accuracy(logits_or_predictions, labels) -> float:
     Raises:
         UserError: for what is neither, such as probabilities of one class.
     """
-    predicted = np.asarray(logits_or_predictions)
+    count_rows(logits_or_predictions, "predictions")
+    try:
+        predicted = np.asarray(logits_or_predictions)
+    except ValueError as problem:
+        raise UserError(f"predictions are no classes ({problem}).") from None
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         predicted = predictions(predicted)
     elif predicted.ndim == 2:
         predicted = predicted[:, 0]
+    if predicted.dtype == object:  # such as integers of Python
+        predicted = check_labels(predicted, len(predicted), name="predictions")
     whole = predicted.dtype.kind in "iub" or (
         predicted.dtype.kind == "f"
         and np.isfinite(predicted).all()
         and (predicted == np.round(predicted)).all()
     )
-    if not whole:
+    if not whole or predicted.ndim != 1:
         raise UserError(
             f"predictions have shape {np.shape(logits_or_predictions)} and type "
             f"{predicted.dtype}, and are no classes; give logits [N, C], or the "
@@ -63,7 +69,8 @@ def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
             f"a confusion matrix of {num_classes} classes; expected at most "
             f"{MOST_CLASSES}: take accuracy_of_classes(predicted, labels, num_classes)."
         )
-    labels = check_labels(labels, len(predicted), num_classes)
+    count = count_rows(predicted, "predictions")
+    labels = check_labels(labels, count, num_classes)
     predicted = check_labels(predicted, len(labels), num_classes, "predictions")
     cells = labels.astype(np.int64) * num_classes + predicted
     counts = np.bincount(cells, minlength=num_classes**2)
@@ -75,7 +82,8 @@ def accuracy_of_classes(predicted, labels, num_classes: int) -> np.ndarray:
 
     Predicted classes [N] and labels [N]. Time and memory are linear in both counts.
     """
-    labels = check_labels(labels, len(labels), num_classes)
+    count = count_rows(labels, "labels")
+    labels = check_labels(labels, count, num_classes)
     predicted = check_labels(predicted, len(labels), num_classes, "predictions")
     counts = np.bincount(labels, minlength=num_classes)
     right = np.bincount(labels[labels == predicted], minlength=num_classes)

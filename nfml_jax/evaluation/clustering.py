@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse, special
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels, check_vectors, unit
+from nfml_jax.evaluation.arrays import check_labels, check_needed, count_rows, unit
 from nfml_jax.evaluation.kmeans import kmeans
 
 MOST_CELLS = 2**24
@@ -20,7 +20,7 @@ def contingency(clusters, labels):
 
     It is a numpy array, or of more than `MOST_CELLS` cells a sparse array of SciPy.
     """
-    clusters = check_labels(clusters, len(clusters), name="clusters")
+    clusters = check_labels(clusters, count_rows(clusters, "clusters"), name="clusters")
     labels = check_labels(labels, len(clusters))
     if not len(labels):
         raise UserError("clusters are empty; evaluate on at least one example.")
@@ -94,7 +94,7 @@ def compare(clusters, labels) -> dict[str, float]:
 
 def metrics(embeddings, labels, seed: int = 0) -> dict[str, float]:
     """`compare` of labels [N] and k-means of unit embeddings [N, D], k = classes."""
-    embeddings = check_vectors(embeddings)
+    embeddings = check_needed(embeddings)
     labels = check_labels(labels, len(embeddings))
     found = kmeans(unit(embeddings), len(np.unique(labels)), seed)
     return compare(found.clusters, labels)

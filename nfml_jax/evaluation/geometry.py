@@ -14,9 +14,11 @@ from jax import lax
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
     TILE,
+    check_digits,
     check_labels,
+    check_needed,
     check_same_dimensions,
-    check_vectors,
+    needed_digits,
     pair_tiles,
     unit,
 )
@@ -56,12 +58,18 @@ def _nearest_angle(x: np.ndarray, chunk: int) -> np.ndarray:
 
 
 def class_means(embeddings, labels) -> tuple[np.ndarray, np.ndarray]:
-    """The mean unit embedding [K, D] of each class that occurs, and the classes [K]."""
+    """Return the mean unit embedding [K, D] of each class that occurs, and the classes.
+
+    embeddings [N, D], labels [N], classes [K].
+    """
+    embeddings = check_digits(embeddings)
+    labels = check_labels(labels, len(embeddings))
+    dtype = needed_digits(embeddings).dtype
     classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     order = np.argsort(index, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     sums = np.add.reduceat(unit(embeddings)[order], starts, axis=0, dtype=np.float64)
-    return (sums / counts[:, None]).astype(np.float32), classes
+    return (sums / counts[:, None]).astype(dtype), classes
 
 
 def target_angles(embeddings, weights, labels) -> np.ndarray:
@@ -94,7 +102,7 @@ def angle_statistics(
     `w_inter` only. UserError for fewer than two classes, or labels without a weight.
     """
     if weights is None:
-        embeddings = check_vectors(embeddings)
+        embeddings = check_needed(embeddings)
         labels = check_labels(labels, len(embeddings))
     else:
         embeddings, weights, labels = _checked(embeddings, weights, labels)
@@ -115,7 +123,7 @@ def alignment(embeddings, labels) -> float:
     Wang and Isola, ICML 2020, with α = 2: 0 when classes are points. UserError
     when no class has two examples.
     """
-    embeddings = check_vectors(embeddings)
+    embeddings = check_needed(embeddings)
     labels = check_labels(labels, len(embeddings))
     means, classes = class_means(embeddings, labels)
     own = np.searchsorted(classes, labels)
@@ -147,7 +155,7 @@ def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
     Wang and Isola, ICML 2020: 0 when all are one point, the lower the more
     evenly they spread over the sphere. UserError for fewer than two.
     """
-    embeddings = check_vectors(embeddings)
+    embeddings = check_needed(embeddings)
     pairs = len(embeddings) * (len(embeddings) - 1) / 2
     if not pairs:
         raise UserError("Uniformity of one embedding; expected two or more.")
@@ -162,7 +170,7 @@ def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
     when all occur alike, large when a few hubs are near everything. UserError for k
     outside 1 … N - 1.
     """
-    embeddings = check_vectors(embeddings)
+    embeddings = check_needed(embeddings)
     count = len(embeddings)
     if not 1 <= k < count:
         raise UserError(f"k is {k}; expected 1 to the {count - 1} other embeddings.")
@@ -180,7 +188,7 @@ def spectrum_decay(embeddings) -> float:
     fewer are. Of unit embeddings [N, D], not centred, as there. Infinite when they span
     fewer than min(N, D) directions.
     """
-    x = unit(check_vectors(embeddings))
+    x = unit(check_needed(embeddings))
     if len(x) < x.shape[1]:
         x = x.T
     gram = np.zeros((x.shape[1], x.shape[1]))
@@ -195,8 +203,8 @@ def spectrum_decay(embeddings) -> float:
 
 
 def _checked(embeddings, weights, labels):
-    embeddings = check_vectors(embeddings)
-    weights = check_vectors(weights, "class weights")
+    embeddings = check_needed(embeddings)
+    weights = check_needed(weights, "class weights")
     labels = check_labels(labels, len(embeddings), len(weights))
     check_same_dimensions(embeddings, weights, "Embeddings and class weights")
     return embeddings, weights, labels

@@ -23,10 +23,11 @@ from nfml_jax.evaluation.arrays import (
     blocks,
     check_digits,
     check_labels,
+    check_needed,
     check_rate,
     check_same_dimensions,
     check_scores,
-    check_vectors,
+    count_rows,
     unit,
 )
 from nfml_jax.evaluation.geometry import class_means
@@ -60,7 +61,7 @@ class Templates:
     def of(cls, embeddings, labels, template: str = "mean") -> "Templates":
         """Of embeddings [N, D] and labels [N]; `template` is one of `TEMPLATES`."""
         check_template(template)
-        embeddings = check_vectors(embeddings, "gallery rows")
+        embeddings = check_needed(embeddings, "gallery rows")
         labels = check_labels(labels, len(embeddings))
         if template == "mean":
             means, identities = class_means(embeddings, labels)
@@ -153,7 +154,7 @@ def search(
     lower label stands first. Holds `SCORES` scores at a time. UserError for an unknown
     template, or embeddings empty, not finite or of different dimensions.
     """
-    labels = check_labels(probe_labels, len(probes))
+    labels = check_labels(probe_labels, count_rows(probes, "probes"))
     templates = Templates.of(gallery, gallery_labels, template)
     place = np.searchsorted(templates.identities, labels)
     place = np.minimum(place, len(templates.identities) - 1)

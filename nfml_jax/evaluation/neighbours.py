@@ -16,6 +16,7 @@ from nfml_jax.evaluation.arrays import (
     check_digits,
     check_labels,
     check_same_dimensions,
+    count_rows,
     first_of_equal,
     unit,
     without_common_part,
@@ -259,8 +260,8 @@ def knn_accuracy(
 
     Embeddings [N, D] and labels [N]; majority of `vote`, errors of `top_k`.
     """
-    train_labels = check_labels(train_labels, len(train_embeddings))
-    test_labels = check_labels(test_labels, len(test_embeddings))
+    train_labels = check_labels(train_labels, count_rows(train_embeddings, "rows"))
+    test_labels = check_labels(test_labels, count_rows(test_embeddings, "rows"))
     _, nearest = top_k(test_embeddings, train_embeddings, k, metric, chunk)
     rows = max(1, min(chunk, VOTES // k**2))
     elected = [vote(train_labels[block]) for block in blocks(nearest, rows)]

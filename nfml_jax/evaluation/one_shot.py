@@ -12,10 +12,9 @@ import scipy
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import (
-    check_digits,
     check_labels,
+    check_needed,
     check_same_dimensions,
-    needed_digits,
     unit,
 )
 from nfml_jax.evaluation.neighbours import METRICS
@@ -116,7 +115,7 @@ def _run(support, support_labels, queries, query_labels, metric):
 def _checked(embeddings, labels, metric, name="embeddings"):
     if metric not in METRICS:
         raise UserError(f"metric is {metric!r}; expected one of {', '.join(METRICS)}.")
-    embeddings = needed_digits(check_digits(embeddings, name))
+    embeddings = check_needed(embeddings, name)
     return embeddings, check_labels(labels, len(embeddings), name=f"labels of {name}")
 
 

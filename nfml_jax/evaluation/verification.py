@@ -22,6 +22,7 @@ from nfml_jax.evaluation.arrays import (
     check_rate,
     check_scores,
     check_vectors,
+    count_rows,
     pair_tiles,
     unit,
 )
@@ -167,7 +168,7 @@ def roc(genuine_scores, impostor_scores) -> Roc:
 
 def has_pairs(labels) -> bool:
     """Whether `labels` [N] make both a genuine and an impostor pair."""
-    labels = check_labels(labels, np.size(labels))
+    labels = check_labels(labels, count_rows(labels, "labels"))
     counts = np.unique(labels, return_counts=True)[1]
     return len(counts) > 1 and bool(counts.max() > 1)
 
@@ -283,8 +284,8 @@ def choose_threshold(
     of two or more examples, class by class. Give it training embeddings: a threshold
     chosen on test pairs flatters the test.
     """
+    embeddings = check_digits(embeddings)
     labels = check_labels(labels, len(embeddings))
-    embeddings = np.asarray(embeddings)
     if len(labels) > max_examples:
         rng = np.random.default_rng(seed)
         chosen = rng.choice(len(labels), max_examples, replace=False)

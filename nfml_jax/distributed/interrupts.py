@@ -9,7 +9,7 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """While open, SIGINT and SIGTERM set `wanted`; a second Ctrl-C stops at once.
+    """While open, SIGINT and SIGTERM set `requested`; a second Ctrl-C stops at once.
 
     Outside the main thread signals can't be caught, and nothing is changed.
     """
@@ -17,7 +17,7 @@ class Interrupts:
     signals = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self):
-        self.wanted: str | None = None
+        self.requested: str | None = None
         self._earlier = {}
 
     def __enter__(self):
@@ -26,7 +26,7 @@ class Interrupts:
                 self._earlier[number] = signal.signal(number, self._note)
                 around = getattr(self._earlier[number], "__self__", None)
                 if isinstance(around, Interrupts):
-                    self.wanted = around.wanted  # a sweep's, before this trial began
+                    self.requested = around.requested  # by a sweep
         return self
 
     def __exit__(self, *_):
@@ -34,11 +34,11 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _note(self, number, frame):
-        if self.wanted and number == signal.SIGINT:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.wanted = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        self.requested = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
 
     def check(self) -> None:
-        """Raise Interrupted if a stop is wanted."""
-        if self.wanted:
-            raise Interrupted(self.wanted)
+        """Raise Interrupted if a stop is requested."""
+        if self.requested:
+            raise Interrupted(self.requested)

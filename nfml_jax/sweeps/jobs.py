@@ -69,14 +69,14 @@ def begin(job: Job) -> None:
             write_status(path, "pending")
 
 
-def settle(job: Job, status: str, **more) -> None:
+def finalize(job: Job, status: str, **more) -> None:
     """Give those trials of a job that have come to no end of their own this status."""
     for path, there in zip(job.paths, job.statuses(), strict=True):
         if there not in ("done", "diverged"):
             write_status(path, status, **more)
 
 
-def bury(job: Job, error: str) -> None:
+def mark_lost(job: Job, error: str) -> None:
     """The job's program is gone without a word.
 
     What it was at is half done, and goes on another time; what it never came to begin
@@ -102,14 +102,14 @@ def run_job(job: Job) -> None:
         except InUse as problem:
             print(problem, file=streams[0])  # how it stands is that process's to say
         except (KeyboardInterrupt, SystemExit):  # that one is submitit's
-            settle(job, "interrupted")
+            finalize(job, "interrupted")
             raise
         except Exception as problem:
             if not isinstance(problem, UserError):
                 for stream in streams:
                     traceback.print_exc(file=stream)
             words = str(problem).splitlines() or [type(problem).__name__]
-            settle(job, "failed", error=words[0])
+            finalize(job, "failed", error=words[0])
 
 
 def _train(job: Job, stream) -> None:

@@ -1,8 +1,8 @@
-"""Checkpoints of a run, by orbax: the last ones and the best, each with a checksum.
+"""Orbax checkpoints of a run: the latest ones and the best one, each with a checksum.
 
-A checkpoint that was torn by a crash or damaged on disk is passed over with a warning,
-and the one before it is used. What isn't damage (another model, a file that may not be
-read, too little memory) is never taken for it.
+A checkpoint that a crash truncated or that is damaged on disk is skipped with a
+warning, and the one before it is used. Other errors (another model, missing read
+permission, too little memory) are never treated as damage.
 """
 
 import contextlib
@@ -40,11 +40,12 @@ PyTree = Any
 
 
 class Checkpoints:
-    """The checkpoints under `directory`; a context manager that awaits pending saves.
+    """The checkpoints in `directory`; a context manager that awaits pending saves.
 
-    With `write`, for the run that holds the directory's lock, what killed saves left
-    behind is removed; without, nothing on disk is changed. `best` is the name of the
-    metric whose largest value is kept beside the latest checkpoints, or None.
+    Set `write` for the run that holds the directory's lock: the remains of killed saves
+    are then removed. Without it, nothing on disk is changed. `best` is the name of the
+    metric whose maximum decides which checkpoint is retained beside the latest ones, or
+    None.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Checkpoints:
         the checkpoint is of another model than `like`.
         """
         steps = [s for s in self.all_steps() if until is None or s <= until]
-        found, damaged = self._newest_whole(
+        found, damaged = self._newest_intact(
             steps, lambda step: self._restore_state(step, like, check)
         )
         for step, reason in damaged.items():
@@ -138,16 +139,16 @@ class Checkpoints:
         return found
 
     def restore_model(self, which: str = "last") -> tuple[PyTree, dict]:
-        """Model variables and meta of the "last" or the "best" checkpoint.
+        """Return the variables and the meta of the "last" or the "best" checkpoint.
 
-        The variables are the averaged ones if an average was kept. A damaged "last"
-        checkpoint is passed over with a warning; nothing is moved. FileNotFoundError
-        if there is none to be had, UserError if none is whole.
+        The variables are the averaged ones if an average was stored. A damaged "last"
+        checkpoint is skipped with a warning; nothing is moved. Raises FileNotFoundError
+        if there is no such checkpoint, and UserError if none is intact.
         """
         steps = self.all_steps()
         if which == "best":
             steps = [s for s in [self.best_step()] if s is not None]
-        found, damaged = self._newest_whole(steps, self._restore_model)
+        found, damaged = self._newest_intact(steps, self._restore_model)
         for step, reason in damaged.items():
             warnings.warn(
                 f"Checkpoint {step} is damaged ({reason}); the one before it is used.",
@@ -158,11 +159,11 @@ class Checkpoints:
         return found
 
     def all_steps(self) -> list[int]:
-        """The steps that have a checkpoint, newest first."""
+        """Return the steps that have a checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
     def best_step(self) -> int | None:
-        """The step of the checkpoint with the largest `best` metric, if any."""
+        """Return the step of the checkpoint with the largest `best` metric, if any."""
         return self._best_of(self.all_steps())
 
     def wait(self) -> None:
@@ -170,7 +171,7 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def _best_of(self, steps: Iterable[int]) -> int | None:
-        """Of equals the earliest."""
+        """Return the step with the largest `best` metric; the earliest among equals."""
         for step in {*steps} - {*self._ranks}:
             self._ranks[step] = None
             with contextlib.suppress(*DAMAGE):
@@ -178,12 +179,13 @@ class Checkpoints:
         ranked = [step for step in sorted(steps) if self._ranks[step] is not None]
         return max(ranked, key=self._ranks.get, default=None)
 
-    def _newest_whole(
+    def _newest_intact(
         self, steps: Iterable[int], read: Callable[[int], Any]
     ) -> tuple[Any, dict[int, str]]:
-        """`read(step)` of the first step that is whole, and what ails those before it.
+        """Return `read(step)` of the first intact step, and the damage before it.
 
-        `(None, {})` if there are no steps.
+        The damage is a dict from step to reason. The result is `(None, {})` if there
+        are no steps.
         """
         damaged = {}
         for step in steps:
@@ -195,7 +197,7 @@ class Checkpoints:
                 if is_failed_attempt(problem):
                     raise UserError(
                         f"checkpoint {step} in {self.directory} cannot be read "
-                        f"({first_line(problem)}); mend that and try again."
+                        f"({first_line(problem)}); repair that and try again."
                     ) from problem
                 if not is_damage(problem):
                     raise
@@ -203,8 +205,8 @@ class Checkpoints:
         if damaged:
             reasons = "; ".join(f"{step}: {why}" for step, why in damaged.items())
             raise UserError(
-                f"no checkpoint in {self.directory} is whole ({reasons}); restore that "
-                "folder from a copy, or remove it to train from the beginning."
+                f"no checkpoint in {self.directory} is intact ({reasons}); restore "
+                "that folder from a copy, or remove it to train from the beginning."
             )
         return None, {}
 
@@ -214,7 +216,7 @@ class Checkpoints:
         )["meta"]
         wrong = problem_of(meta, META)
         if wrong:
-            raise ValueError(f"of its meta, {wrong}")
+            raise ValueError(f"in its meta, {wrong}")
         return meta
 
     def _restore_state(self, step, like, check):
@@ -249,7 +251,7 @@ class Checkpoints:
             step,
             args=ocp.args.Composite(
                 model=ocp.args.StandardRestore(
-                    # For what was saved on devices that this process doesn't have.
+                    # The model may have been saved on devices that this process lacks.
                     fallback_sharding=SingleDeviceSharding(jax.local_devices()[0])
                 )
             ),
@@ -273,7 +275,7 @@ class Checkpoints:
 
 
 def _parts(state: TrainState):
-    """What evaluation needs, and what only training needs."""
+    """Return the arrays that evaluation needs, and those that only training needs."""
     model = {
         "params": state.params,
         "collections": state.collections,

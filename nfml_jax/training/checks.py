@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is built, trained or written."""
+"""Checks of a config before anything is built, trained or written."""
 
 import math
 import os
@@ -25,7 +25,7 @@ COUNT, SIZE = partial(check_integer, low=0), partial(check_integer, low=1)
 AT_LEAST_0, ABOVE_0 = partial(check_number, low=0), partial(check_number, above=0)
 BELOW_1 = partial(check_number, low=0, below=1)
 TEXT, NAME = check_text, partial(check_text, empty=False)
-# What every config has.
+# Fields that every config has.
 FIELDS: dict[str, Callable] = {
     "name": NAME,
     "seed": SEED,
@@ -49,8 +49,8 @@ FIELDS: dict[str, Callable] = {
 TEXTS = ("source", "manual_dir", "data_dir", "root", "without", "fit", "path", "split")
 TEXTS += ("run", "outside", "jitter", "missing", "header")
 DURATIONS = ("total", "log_every", "evaluate_every", "checkpoint_every")
-# What a config may have, among them numbers that are read after training alone. What
-# else a section has is checked by what is built of it.
+# Fields that a config may have, among them numbers that are read only after training.
+# The remaining fields of a section are checked by the part that is built from it.
 FURTHER: dict[str, Callable] = {
     "experiment": NAME,
     "baselines": check_flag,
@@ -100,7 +100,7 @@ SECTIONS = ("optimizer", "train")
 
 
 def check_config(config: dict) -> None:
-    """Raise UserError for what no run can take; `config` is a plain nested dict."""
+    """Raise UserError for values that no run accepts; `config` is a nested dict."""
     for section in SECTIONS:
         if not isinstance(config.get(section), Mapping):
             raise UserError(
@@ -128,7 +128,7 @@ def check_config(config: dict) -> None:
 
 
 def _check_durations(config: dict) -> None:
-    """Raise UserError for what is no duration, whatever the data will be."""
+    """Raise UserError for texts that are not durations, whatever the data."""
     size = config["train"]["batch_size"]
     durations = {f"train.{name}": config["train"][name] for name in DURATIONS}
     durations["optimizer.warmup"] = config["optimizer"]["warmup"]
@@ -150,7 +150,7 @@ def check_division(settings: dict, devices: int) -> None:
 
 
 def check_accumulation(settings: dict, whole_batch: bool) -> None:
-    """Raise UserError for a loss of the whole batch that is taken in parts."""
+    """Raise UserError if a loss of the whole batch would be accumulated in parts."""
     if whole_batch and settings["accumulate"] != 1:
         raise UserError(
             f"train.accumulate = {settings['accumulate']} would train another "
@@ -161,22 +161,23 @@ def check_accumulation(settings: dict, whole_batch: bool) -> None:
 
 
 def find_devices(platform: str, count: int) -> list[jax.Device]:
-    """The devices asked for; `count` 0 is all there are.
+    """Return the requested devices; `count` 0 means all there are.
 
-    UserError if they aren't there, or the environment's JAX_PLATFORMS hides them.
+    Raises UserError if they do not exist, or if the environment's JAX_PLATFORMS hides
+    them.
     """
-    # JAX asserts that it found something, where JAX_PLATFORMS names what isn't there.
+    # JAX fails an assertion when JAX_PLATFORMS names a platform that is absent.
     missing = (RuntimeError, AssertionError)
     try:
         devices = jax.devices(None if platform == "auto" else platform)
     except missing:
-        wish = os.environ.get("JAX_PLATFORMS")
-        hint = f"JAX_PLATFORMS = {wish!r} may hide it: unset that, " if wish else ""
+        hidden = os.environ.get("JAX_PLATFORMS")
+        hint = f"JAX_PLATFORMS = {hidden!r} may hide it: unset that, " if hidden else ""
         try:
             there = ", ".join(sorted({d.platform for d in jax.devices()}))
         except missing:
             raise UserError(
-                f"JAX finds no device for JAX_PLATFORMS = {wish!r}; unset it, set it "
+                f"JAX finds no device for JAX_PLATFORMS = {hidden!r}; unset it, set it "
                 "to what this machine has (cpu), or install the jax that drives it."
             ) from None
         raise UserError(

@@ -1,8 +1,8 @@
-"""What a step costs: XLA's count of its floating-point operations.
+"""The cost of a step: XLA's count of its floating-point operations.
 
-XLA counts a loop's body once, however often it runs; here all rounds of loops of fixed
-length (`lax.scan`: the layers of a flow, the parts of a batch) count. A loop that runs
-until something holds counts once.
+XLA counts a loop's body once, however often it runs. Here every iteration of a loop of
+fixed length (`lax.scan`: the layers of a flow, the parts of a batch) counts. A loop
+with a stopping condition counts once.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,10 +15,11 @@ from jax.sharding import PartitionSpec as P
 
 
 class Counted:
-    """A dispatch (see `nfml_jax.training.step.make_dispatch`) and its step's cost.
+    """A compiled dispatch and the cost of its step.
 
-    It is traced for the arguments given here and compiled, once, at its first call.
-    `flops` are those of a step on all devices, 0 if XLA cannot tell.
+    The dispatch is that of `nfml_jax.training.step.make_dispatch`. It is traced for the
+    arguments given here and compiled once, at its first call. `flops` are those of a
+    step on all devices, 0 if XLA cannot tell.
     """
 
     def __init__(self, dispatch: Callable, mesh: Mesh, *arguments):
@@ -27,7 +28,7 @@ class Counted:
         try:
             further = (_further_rounds(*scan, mesh) for scan in _scans(traced.jaxpr))
             self.flops = mesh.size * (_flops(self._lowered) + sum(further))
-        except Exception:  # a loop that JAX cannot take out of its program
+        except Exception:  # a loop that JAX cannot extract from its program
             self.flops = 0.0
 
     def __call__(self, *arguments):
@@ -37,21 +38,21 @@ class Counted:
 
 
 def _further_rounds(body: core.ClosedJaxpr, length: int, mesh: Mesh) -> float:
-    """A scan's operations on one device, but for those that XLA counts: once its body.
+    """Return the operations of a scan on one device beyond the iteration XLA counts.
 
-    An inner scan's are those of all its rounds in all of this one's.
+    An inner scan counts all its iterations in every iteration of this one.
     """
     inner = sum(_further_rounds(*scan, mesh) for scan in _scans(body))
     return (length - 1) * _flops(_on_each_device(body, mesh)) + length * inner
 
 
 def _on_each_device(body: core.ClosedJaxpr, mesh: Mesh) -> jax.stages.Lowered:
-    """A loop's body by itself; it may name the mesh's axis."""
+    """Return a loop's body as a separate function that may name the mesh's axis."""
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in body.in_avals]
     axes = [tuple(_axes(a)) for a in body.in_avals]
 
     def rounds(*args):
-        # What varies between devices in the program must do so here, too.
+        # Values that vary between devices in the program must vary here, too.
         args = [
             lax.pcast(x, names, to="varying") if names else x
             for x, names in zip(args, axes, strict=True)
@@ -69,7 +70,7 @@ def _on_each_device(body: core.ClosedJaxpr, mesh: Mesh) -> jax.stages.Lowered:
 
 
 def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
-    """The outermost scans in a program: body and number of rounds."""
+    """Yield the outermost scans of a program: body and number of iterations."""
     programs = core.Jaxpr | core.ClosedJaxpr
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         if equation.primitive.name == "scan":
@@ -82,7 +83,7 @@ def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
 
 
 def _axes(aval) -> frozenset:
-    # As `nfml_jax.ops.loops.axes_of`, which takes arrays.
+    # This is `nfml_jax.ops.loops.axes_of` for abstract values.
     kind = getattr(aval, "manual_axis_type", None)
     return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()
 

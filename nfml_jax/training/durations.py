@@ -1,4 +1,4 @@
-"""Durations in the unit the user likes, and the schedule of a run that they make."""
+"""Durations in the user's units, and the schedule that they give a run."""
 
 import math
 import re
@@ -12,12 +12,12 @@ MOST_STEPS = 2**31 - 1  # the train state counts them in an int32
 
 
 def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> int:
-    """`duration` in steps of `batch_size`, at least 1, or 0 for "never".
+    """Convert `duration` to steps of `batch_size`: at least 1, or 0 for "never".
 
-    "10 epochs, at least 1000 steps" is the longer of the two, for data sets of unlike
-    size. `examples` is the size of the training set (an epoch drops the incomplete last
-    batch), 0 where there is none and so no epochs; `field` is the config field's name,
-    for the error message.
+    "10 epochs, at least 1000 steps" is the longer of the two, for data sets of
+    different sizes. `examples` is the size of the training set (an epoch drops the
+    incomplete last batch), or 0 for experiments without one, which have no epochs.
+    `field` is the name of the config field in error messages.
     """
     if str(duration).strip() == "never":
         return 0
@@ -55,20 +55,20 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
 
 @dataclass(frozen=True)
 class Schedule:
-    """When things happen, in steps; 0 is never."""
+    """The steps at which a run logs, evaluates, saves and ends; 0 is never."""
 
     total: int
     log: int
     evaluate: int
     checkpoint: int
-    patience: int = 0  # stop after so many without a better validation
-    window: int = 0  # so many steps' data come at a time
+    patience: int = 0  # stop after this many validations without improvement
+    window: int = 0  # steps whose data is loaded together
 
     @classmethod
     def from_settings(
         cls, settings: dict, *, batch_size: int, examples: int
     ) -> "Schedule":
-        """From a config's "train" section; see `to_steps`."""
+        """Return the schedule of a config's "train" section; see `to_steps`."""
 
         def steps(field):
             return to_steps(
@@ -90,10 +90,10 @@ class Schedule:
         return schedule
 
     def next_event(self, step: int) -> int:
-        """The first step after `step` at which something is due."""
+        """Return the first step after `step` at which something is due."""
         periods = (self.log, self.evaluate, self.checkpoint, self.window)
         return min([self.total] + [(step // p + 1) * p for p in periods if p])
 
     def due(self, period: int, step: int) -> bool:
-        """Whether what happens every `period` steps, and at the end, is due now."""
+        """Return whether an event of every `period` steps, and of the end, is due."""
         return step == self.total or (bool(period) and step % period == 0)

@@ -1,4 +1,4 @@
-"""What ends a run that is nobody's mistake, in a sentence that says what to do."""
+"""Sentences about runs that end without a mistake of the user, with the remedy."""
 
 import errno
 import os
@@ -14,30 +14,30 @@ from nfml_jax.distributed.processes import alone
 from nfml_jax.errors import UserError
 from nfml_jax.training.meter import Diverged
 
-# What the system says where nothing more may be written, and the way out.
+# The system's error codes for a failed write, and the remedy of each.
 NO_ROOM = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there, or raise your quota",
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
     errno.EROFS: "make it writable",
-    errno.EIO: "mend the disk",
+    errno.EIO: "repair the disk",
 }
 
-# Of XLA's collectives and of JAX's runtime, when a process isn't there any more.
+# Phrases by which XLA's collectives and JAX's runtime report a lost process.
 GONE_WORDS = ("Connection reset", "Connection closed", "heartbeat", "remote process")
 
 
-def interruption_in_words(wish: str, kept: int, total: int, run_dir: Path) -> str:
-    """Of a run that was stopped by a `wish`, when step `kept` was safe on disk."""
+def interruption_in_words(request: str, kept: int, total: int, run_dir: Path) -> str:
+    """Describe a run stopped by the `request` when step `kept` was saved."""
     where = f"at step {kept:,} of {total:,}, saved" if kept else "before the first step"
     return (
-        f"Stopped by {wish} {where}; the same command with "
+        f"Stopped by {request} {where}; the same command with "
         f"--workdir={shlex.quote(str(run_dir))} resumes."
     )
 
 
 def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
-    """Of a run at this learning rate, when step `kept` was safe on disk."""
+    """Describe a run that diverged at this learning rate when step `kept` was saved."""
     last = (
         f"the last good checkpoint is that of step {kept:,}"
         if kept
@@ -73,8 +73,8 @@ def _no_room_in_words(code: int, folder: Path) -> str:
     if code not in (errno.ENOSPC, errno.EDQUOT):
         what = f"cannot write in {folder} ({os.strerror(code)})"
     return (
-        f"{what}; earlier checkpoints are whole: {NO_ROOM[code]}, and the same command "
-        "goes on from the last one."
+        f"{what}; earlier checkpoints are intact: {NO_ROOM[code]}, and the same "
+        "command goes on from the last one."
     )
 
 
@@ -109,7 +109,7 @@ def _free(folder: Path) -> int:
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:
-    """The exception and those that it came of, or came while handling."""
+    """Yield the exception, and the exceptions that caused it or preceded it."""
     seen = set()
     while problem is not None and id(problem) not in seen:
         seen.add(id(problem))

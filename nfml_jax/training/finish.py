@@ -1,4 +1,4 @@
-"""What a finished run leaves: its figures, its last log entries, and the result."""
+"""The end of a run: its figures, its last log entries, and the result."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ PyTree = Any
 
 
 def choose(state: TrainState, saved: Checkpoints, which: str) -> tuple[PyTree, dict]:
-    """The variables of the "last" state or the "best" saved, and which these are."""
+    """Return the "last" or the "best" variables, and which of the two they are."""
     if which == "last":
         return state.variables(), {"checkpoint": "last", "step": int(state.step)}
     with Checkpoints(saved.directory, best=saved.best) as reader:
@@ -51,7 +51,7 @@ def write_report(
 
 
 def _levels(metrics) -> dict[str, float]:
-    """The log-likelihoods of what stands beside the trained density, by its name."""
+    """Return the log-likelihoods of the densities beside the trained one, by name."""
     ends = "/log_likelihood"
     return {
         name.removesuffix(ends): value
@@ -69,10 +69,10 @@ def make_result(
     spent: tuple[float, float],
     group: dict | None = None,
 ) -> dict:
-    """The content of `result.json`; tables are made from nothing else.
+    """Return the content of `result.json`, the only source of all tables.
 
-    `reported` says which checkpoint was evaluated, `spent` is wall and CPU seconds, of
-    a run that was one of a `group` its share of them.
+    `reported` says which checkpoint was evaluated. `spent` is wall and CPU seconds; for
+    a run in a `group` it is the run's share.
     """
     config, experiment, (wall, cpu) = setup.config, setup.experiment, spent
     result = {

@@ -1,4 +1,4 @@
-"""Running a pure function over many rows, in batches of one shape, on all devices."""
+"""Evaluation of a pure function on many rows, in batches of one shape."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +13,10 @@ PyTree = Any
 
 
 class BatchedApply:
-    """`apply(fn, variables, *rows)` with `rows [N, ...]`; gives `fn`'s rows as numpy.
+    """The call `apply(fn, variables, *rows)` with `rows [N, ...]`; returns numpy rows.
 
     `fn(variables, *rows)` is compiled once for one batch shape (the last batch is
-    padded) and must treat rows independently. Memory grows by the result alone.
+    padded) and must treat rows independently. Memory grows with the result only.
     `interrupted`, if given, is called before every batch and may raise; `compiled`
     compiles each new `fn`.
     """

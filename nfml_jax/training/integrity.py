@@ -1,4 +1,4 @@
-"""Whether a checkpoint on disk is what was saved."""
+"""Tests of whether a checkpoint on disk is intact."""
 
 import zlib
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ import numpy as np
 
 PyTree = Any
 
-# What orbax and tensorstore raise for files that are missing, short, garbled, folders,
-# or JSON of another kind. Of an array that can't be read orbax raises a bare Exception.
+# Exceptions that orbax and tensorstore raise for files that are missing, short,
+# garbled, folders, or JSON of another kind. For an unreadable array orbax raises a bare
+# Exception.
 DAMAGE = (
     ValueError,
     KeyError,
@@ -21,12 +22,12 @@ DAMAGE = (
     IsADirectoryError,
     NotADirectoryError,
 )
-# What tensorstore says, in an exception of any type, of an attempt that failed.
+# Phrases by which tensorstore reports a failed attempt, in any type of exception.
 ATTEMPT = ("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "Too many open files")
 
 
 def leaf_types(tree: PyTree) -> dict[str, str]:
-    """The type of every leaf: {"params/head/w": "float32[3]"}."""
+    """Return the type of every leaf: {"params/head/w": "float32[3]"}."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): (
             f"{leaf.dtype}{list(leaf.shape)}"
@@ -36,7 +37,7 @@ def leaf_types(tree: PyTree) -> dict[str, str]:
 
 
 def checksum(tree: PyTree) -> int:
-    """CRC-32 of all leaves' bytes, in order of their paths."""
+    """Return the CRC-32 of all leaves' bytes, in order of their paths."""
     total = 0
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     for _, leaf in sorted(leaves, key=lambda item: jax.tree_util.keystr(item[0])):
@@ -46,7 +47,7 @@ def checksum(tree: PyTree) -> int:
 
 
 def verify(tree: PyTree, meta: dict, part: str) -> None:
-    """ValueError unless `tree` has the checksum that `meta` has for `part`."""
+    """Raise ValueError unless `tree` has the checksum that `meta` has for `part`."""
     if checksum(tree) != meta["checksums"][part]:
         raise ValueError(f"the checksum of its {part} doesn't match")
 
@@ -67,14 +68,14 @@ def is_failed_attempt(problem: Exception) -> bool:
 
 
 def first_line(problem: Exception) -> str:
-    """Return what an exception has to say, short enough for a sentence."""
+    """Return the message of an exception, short enough for a sentence."""
     *_, problem = _causes(problem)
     lines = str(problem).strip().splitlines() or [type(problem).__name__]
     return lines[0][:200].rstrip(".")
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and, while it is a bare one, what it was raised from."""
+    """Yield an exception and, while it is a bare one, its cause."""
     while problem is not None:
         yield problem
         problem = problem.__cause__ if type(problem) is Exception else None

@@ -159,7 +159,7 @@ def train_to_the_end(
         run.end()
         if run.outcome is None:
             run.attempt(run.finish, program.part(state, number))
-            clock.charge(run)
+            clock.account(run)
 
 
 class _Training:
@@ -173,7 +173,7 @@ class _Training:
             dispatch,
             program.settings["steps_per_dispatch"],
             self.log,
-            lambda: bool(interrupts.wanted),
+            lambda: bool(interrupts.requested),
             None if alone() else largest,
         )
 
@@ -193,11 +193,11 @@ class _Training:
                 self.pause(state, evaluate=evaluate, save=save)
                 self.stop_early(state)
         dispatches.drain()
-        if dispatches.stop and not self.interrupts.wanted:
-            self.interrupts.wanted = "another process"
+        if dispatches.stop and not self.interrupts.requested:
+            self.interrupts.requested = "another process"
         if any(run.saved_step < self.step for _, run in self.going()):
             self.pause(state, evaluate=False, save=True)
-        self.clock.charge(*(run for _, run in self.going()))
+        self.clock.account(*(run for _, run in self.going()))
         return state
 
     def advance(self, state: TrainState) -> TrainState:
@@ -228,15 +228,15 @@ class _Training:
     def pause(self, state: TrainState, *, evaluate: bool, save: bool) -> None:
         """Let each run validate and save."""
         self.dispatches.drain()
-        self.clock.charge(*(run for _, run in self.going()))
+        self.clock.account(*(run for _, run in self.going()))
         for number, run in self.going():
             own = self.program.part(state, number)
             run.attempt(run.pause, own, self.step, evaluate=evaluate, save=save)
-            self.clock.charge(run)
+            self.clock.account(run)
 
     def stop_early(self, state: TrainState) -> None:
         """Finish each run whose validation has not improved for long enough."""
         for number, run in self.going():
             if self.step < self.schedule.total and run.is_enough(self.step):
                 run.attempt(run.stop_early, self.program.part(state, number))
-                self.clock.charge(run)
+                self.clock.account(run)

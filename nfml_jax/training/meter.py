@@ -1,4 +1,4 @@
-"""Means of logged metrics over a stretch of steps, and the watch for divergence."""
+"""Means of logged metrics over an interval of steps, and the test for divergence."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import numpy as np
 
 from nfml_jax.training.sharding import is_inexact
 
-SHOWN = 4  # of the values that aren't finite
+SHOWN = 4  # number of non-finite values that a message shows
 
 
 class Diverged(Exception):
-    """Something stopped being finite: at which step, what, and its values."""
+    """A value stopped being finite: the step, the names and the values."""
 
     def __init__(self, step: int, values: dict[str, float]):
         self.step, self.values = step, values
@@ -21,9 +21,10 @@ class Diverged(Exception):
 
 
 def check_finite(step: int, params: Any) -> None:
-    """Raise Diverged with the paths of the leaves that `step` made other than finite.
+    """Raise Diverged with the paths of the leaves that step `step` made non-finite.
 
-    The metrics of a step are of the parameters before it: its update may still fail.
+    The metrics of a step describe the parameters before it, so its update may still
+    fail.
     """
     bad = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -39,8 +40,8 @@ def check_finite(step: int, params: Any) -> None:
 class Meter:
     """Sums of metrics since the last line of the log.
 
-    `pending()` is what a checkpoint keeps, so that a resumed run's next line covers the
-    same steps as the uninterrupted run's.
+    A checkpoint stores `pending()`, so that a resumed run's next line covers the same
+    steps as the uninterrupted run's.
     """
 
     def __init__(self, pending: dict | None = None):
@@ -50,10 +51,10 @@ class Meter:
         self._latest: dict[str, float] = {}
 
     def add(self, first_step: int, metrics: dict[str, np.ndarray]) -> None:
-        """Take metrics `[steps]` of consecutive steps; raises Diverged.
+        """Add metrics `[steps]` of consecutive steps; raises Diverged.
 
-        The step named is the first at which anything isn't finite, and the values are
-        those that aren't, causes before consequences: the model's own, loss, gradients.
+        The exception names the first step with a non-finite value, and the names of
+        such values, causes before consequences: the model's own, loss, gradients.
         """
         finite = {k: np.isfinite(v) for k, v in metrics.items()}
         good = np.logical_and.reduce(list(finite.values()))
@@ -65,7 +66,8 @@ class Meter:
                 {k: float(metrics[k][bad]) for k in names if not finite[k][bad]},
             )
         for name, values in metrics.items():
-            # One by one, so that the sum doesn't depend on how steps were dispatched.
+            # They are added one by one, so that the sum doesn't depend on the
+            # dispatches.
             total = self._sums.get(name, 0.0)
             for value in values.tolist():
                 total += value
@@ -74,15 +76,15 @@ class Meter:
         self._latest = {k: float(v.mean()) for k, v in metrics.items()}
 
     def latest(self) -> dict[str, float]:
-        """Means over the metrics added last."""
+        """Return the means over the metrics added last."""
         return self._latest
 
     def means(self) -> dict[str, float]:
-        """Means since the last call; starts anew."""
+        """Return the means since the last call, and reset the sums."""
         means = {name: total / self._count for name, total in self._sums.items()}
         self._count, self._sums = 0, {}
         return means
 
     def pending(self) -> dict:
-        """The sums as a JSON-able value."""
+        """Return the sums as a JSON-able value."""
         return {"count": self._count, "sums": dict(self._sums)}

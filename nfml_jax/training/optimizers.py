@@ -1,4 +1,4 @@
-"""optax optimisers and learning-rate schedules by name, from plain config values."""
+"""Optimizers of optax and learning-rate schedules by name, from plain config values."""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -50,7 +50,7 @@ SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
 def make_schedule(
     name: str, learning_rate: float, *, steps: int, warmup_steps: int = 0
 ) -> optax.Schedule:
-    """Learning rate against step: a linear warm-up, then the named decay to `steps`.
+    """Return the rate at each step: a linear warm-up, then the named decay to `steps`.
 
     The rate may be a traced scalar, as may `make_optimizer`'s momentum, weight decay
     and clipping norm.
@@ -83,7 +83,7 @@ def make_optimizer(
     clip_norm: float = 0.0,
     head_multiplier: float = 1.0,
 ) -> optax.GradientTransformation:
-    """A named optimiser whose updates are `-schedule(step)` times its direction.
+    """Return a named optimizer whose updates are `-schedule(step)` times its direction.
 
     Weight decay is decoupled from the gradient's statistics (Loshchilov and Hutter
     2019, algorithm 2) and acts on the parameters whose names match `DECAYED`: not on
@@ -112,12 +112,12 @@ def make_optimizer(
 
 
 def is_known(number: float | jax.Array) -> bool:
-    """Whether it can be checked: it is no array, which may be traced."""
+    """Return whether a number can be checked; arrays cannot, as they may be traced."""
     return not isinstance(number, jax.Array)
 
 
 def _is_on(number) -> bool:
-    """Whether it isn't 0; what isn't known is."""
+    """Return whether a number may differ from 0, as an unknown one may."""
     return not is_known(number) or number != 0
 
 

@@ -1,4 +1,4 @@
-"""How orbax is to keep checkpoints: which of them, and by which processes."""
+"""Options of orbax: which checkpoints are retained, and by which processes."""
 
 import contextlib
 import logging
@@ -17,8 +17,8 @@ KEEP_LATEST = 2
 
 
 def reading() -> ocp.CheckpointManagerOptions:
-    """For who reads, and reads alone."""
-    # `create` and `save_interval_steps` as orbax would set them, with a warning each.
+    """Return the options of a read-only manager in a single process."""
+    # These are orbax's own choices of both; if left out, each gives a warning.
     return ocp.CheckpointManagerOptions(
         read_only=True,
         create=False,
@@ -30,7 +30,7 @@ def reading() -> ocp.CheckpointManagerOptions:
 def keeping(
     best_of: Callable[[Iterable[int]], int | None],
 ) -> ocp.CheckpointManagerOptions:
-    """For who writes: the latest are kept, and of all steps the `best_of` them."""
+    """Return the options of the writer: keep the latest steps and the best one."""
     return ocp.CheckpointManagerOptions(
         cleanup_tmp_directories=True, preservation_policy=_LatestAndBest(best_of)
     )
@@ -38,7 +38,7 @@ def keeping(
 
 @contextlib.contextmanager
 def without_absl_warnings():
-    """Orbax warns that a folder opened for reading is opened for reading."""
+    """Suppress orbax's warning that a folder opened for reading is read-only."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -49,11 +49,11 @@ def without_absl_warnings():
 
 
 class RaisedAlone:
-    """A context in which errors of saving are raised, and not printed as well.
+    """A context in which errors of saving are raised and not also printed.
 
-    Orbax logs each of them with a traceback for every thread that it passes through.
-    Tensorstore prints one for an event loop that such an error has closed. Left by an
-    error, the context stays, since threads of the same saving end later.
+    Orbax logs each of them with a traceback for every thread that it passes through,
+    and tensorstore prints one for an event loop that such an error has closed. The
+    context stays active after an error, since threads of the same save end later.
     """
 
     _opened = 0
@@ -86,7 +86,7 @@ def _print_of_others(unraisable) -> None:
 
 
 def _by_itself() -> ocp.options.MultiprocessingOptions:
-    """Of several processes this one alone, without awaiting the others."""
+    """Return options by which this process acts alone, without awaiting the others."""
     if alone():
         return ocp.options.MultiprocessingOptions()
     this = jax.process_index()
@@ -97,7 +97,10 @@ def _by_itself() -> ocp.options.MultiprocessingOptions:
 
 @dataclass
 class _LatestAndBest(checkpoint_managers.PreservationPolicy):
-    """Orbax's own forgets, in a resumed run, the metrics of earlier processes."""
+    """The policy that keeps the latest and the best; orbax's own loses earlier metrics.
+
+    In a resumed run, orbax's policy does not know the metrics of earlier processes.
+    """
 
     best_of: Callable[[Iterable[int]], int | None]
 

@@ -1,8 +1,8 @@
 """A trace of some steps, which TensorBoard's profile page and Perfetto open.
 
-It lies in the run directory under `plugins/profile/`, where TensorBoard looks for it;
-ui.perfetto.dev opens its `perfetto_trace.json.gz`. A step that is traced is a dispatch
-of its own, and awaited, so that both pages know where it begins and how long it took.
+The trace lies in the run directory under `plugins/profile/`, where TensorBoard looks
+for it; ui.perfetto.dev opens its `perfetto_trace.json.gz`. Each traced step is a
+separate, awaited dispatch, so that both pages know its begin and its duration.
 """
 
 import re
@@ -15,19 +15,19 @@ from nfml_jax.errors import UserError
 if TYPE_CHECKING:
     from nfml_jax.training.run import Run
 
-STEP = "train"  # what a step is called in a trace
+STEP = "train"  # the name of a step in a trace
 
 
 @dataclass(frozen=True)
 class Span:
-    """Steps `first` to `last`: from when `first` are done until `last` are."""
+    """An interval of steps, from the end of step `first` to the end of step `last`."""
 
     first: int
     last: int
 
     @classmethod
     def parse(cls, text: str) -> "Span":
-        """From START:STOP; UserError for anything else."""
+        """Parse START:STOP; UserError for anything else."""
         match = re.fullmatch(r"(\d+):(\d+)", text)
         if not match or int(match[1]) >= int(match[2]):
             raise UserError(
@@ -37,7 +37,7 @@ class Span:
         return cls(int(match[1]), int(match[2]))
 
     def check(self, total: int) -> None:
-        """UserError if a run of `total` steps is over before."""
+        """Raise UserError if a run of `total` steps ends before the interval does."""
         if self.last > total:
             raise UserError(
                 f"--profile={self.first}:{self.last} goes beyond the {total:,} steps "
@@ -46,10 +46,10 @@ class Span:
 
 
 class Tracer:
-    """Traces a span of a run's steps into its directory; a context manager.
+    """A context manager that traces an interval of a run's steps into its directory.
 
-    None traces nothing, and so does a span that begins before the run does. `running`
-    is whether steps are traced now.
+    Without an interval, or with one that begins before the run does, nothing is traced.
+    `running` is whether steps are traced now.
     """
 
     def __init__(self, span: Span | None, run: "Run"):
@@ -71,17 +71,17 @@ class Tracer:
             self._stop()
 
     def due(self, step: int) -> bool:
-        """Whether at `step` a trace begins or ends: what is before must be done."""
+        """Return whether a trace begins or ends at `step`."""
         return step in self._edges
 
     def next(self, step: int, event: int) -> int:
-        """The next step that must begin a dispatch, if there is one before `event`."""
+        """Return the next step that must begin a dispatch, at most `event`."""
         if self.running:
             return step + 1
         return min([edge for edge in self._edges if edge > step] + [event])
 
     def step(self, number: int) -> AbstractContextManager:
-        """Around a dispatch: names its step in the trace."""
+        """Name a step in the trace; a context manager around its dispatch."""
         if not self.running:
             return nullcontext()
         from jax.profiler import StepTraceAnnotation
@@ -95,7 +95,7 @@ class Tracer:
         elif step == self._edges[0]:
             import jax
 
-            # A million events are kept, and each of Python's calls would be one.
+            # A trace holds a million events, which Python's calls alone would fill.
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0
             jax.profiler.start_trace(

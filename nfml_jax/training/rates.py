@@ -1,16 +1,16 @@
-"""What a clock says of a run: how fast its steps are, and what it has cost."""
+"""Throughput and cost of a run."""
 
 import time
 
 
 class Clock:
-    """Wall and CPU seconds, charged in equal parts to the runs that they were for."""
+    """A clock of wall and CPU seconds that are shared equally by its runs."""
 
     def __init__(self, began: tuple[float, float]):
         self._last = began
 
-    def charge(self, *runs) -> None:
-        """The time since the last call was spent on these runs: it adds to `spent`."""
+    def account(self, *runs) -> None:
+        """Return the run's share of the time since the last call."""
         now = time.time(), time.process_time()
         for run in runs:
             passed = zip(run.spent, now, self._last, strict=True)
@@ -19,10 +19,10 @@ class Clock:
 
 
 class Rates:
-    """Examples and operations a second, and the share of the time data was awaited.
+    """Examples and operations a second, and the fraction of time lost to waiting.
 
-    Pauses to validate and to save don't count. `flops` are those of a step, 0 if they
-    are unknown.
+    Only waiting for data counts as lost; pauses to validate and to save don't count at
+    all. `flops` are those of a step, 0 if they are unknown.
     """
 
     def __init__(self, batch_size: int, flops: float = 0.0):
@@ -32,18 +32,18 @@ class Rates:
 
     @property
     def input_wait(self) -> float:
-        """The share of the time that data was awaited, of all steps so far."""
+        """The fraction of the time of all steps so far that went into awaiting data."""
         seconds, waited = self._before
         return _share(waited + self._waited, seconds + self._seconds)
 
     def add(self, steps: int, seconds: float, waited: float = 0.0) -> None:
-        """So many steps took so long, of which their data was awaited."""
+        """Add `steps` that took `seconds`, with `waited` seconds of awaiting data."""
         self._steps += steps
         self._seconds += seconds
         self._waited += waited
 
     def since(self) -> dict[str, float]:
-        """Rates by name since the last call; starts anew."""
+        """Return the rates by name since the last call, and reset them."""
         seconds = max(self._seconds, 1e-9)
         rates = {
             "pace/examples_per_second": self._steps * self._batch_size / seconds,

@@ -208,7 +208,7 @@ class Run:
                 self.writer.histogram(step, name, values)
         if not (save or (metrics and self.experiment.best in metrics)):
             return
-        self.clock.charge(self)
+        self.clock.account(self)
         wall, cpu = self.spent
         meta = {
             "meter": self.meter.pending(),
@@ -260,7 +260,7 @@ class Run:
         variables = place(own(variables), self.setup.own_mesh)
         report = self.experiment.report(variables, self.apply)
         write_report(report, path, self.writer, step, self.setup.config)
-        self.clock.charge(self)
+        self.clock.account(self)
         result = make_result(
             report,
             self.setup,

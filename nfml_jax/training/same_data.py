@@ -1,4 +1,4 @@
-"""Whether a run goes on with the data that it began with."""
+"""The test of whether a run continues with the data that it began with."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ IDENTITY = ("name", "source", "digest", "fingerprint")
 
 
 def identity(experiment: Experiment) -> dict[str, str]:
-    """Return what a checkpoint says of the data that it was trained on."""
+    """Return the identity of the training data that a checkpoint stores."""
     data = experiment.data()
     return {field: data[field] for field in IDENTITY if field in data}
 

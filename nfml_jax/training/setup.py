@@ -1,4 +1,4 @@
-"""What a config makes: every part of a run, put together before anything is written."""
+"""All parts of a run, made from its config before anything is written."""
 
 import copy
 import dataclasses
@@ -33,9 +33,9 @@ PyTree = Any
 
 
 class Setup:
-    """The experiment, its data on the devices, its schedule and its optimiser.
+    """The experiment, its data on the devices, its schedule and its optimizer.
 
-    UserError for what doesn't fit together.
+    Raises UserError for parts that do not fit together.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Setup:
         self.began = time.time(), time.process_time()
         self.config, self.settings = config, config["train"]
         self.mesh = make_mesh(devices)
-        # Of several processes each evaluates by itself.
+        # Each of several processes evaluates on its own.
         self.own_mesh = self.mesh if alone() else make_mesh(own_devices(devices))
         check_division(self.settings, self.mesh.size)
         self.experiment = make_experiment(config)
@@ -69,17 +69,17 @@ class Setup:
         if schedule.patience and not (self.experiment.best and schedule.evaluate):
             raise UserError(
                 f"train.patience = {self.settings['patience']!r} needs validations to "
-                "judge by; set data.validation and train.evaluate_every, or "
+                "compare; set data.validation and train.evaluate_every, or "
                 "train.patience = ''."
             )
         self.schedule = dataclasses.replace(schedule, window=self.feed.window)
         self._optimise()
 
     def with_config(self, config: dict, compiled: Callable = jax.jit) -> "Setup":
-        """The same data and devices under a config that differs in numbers alone.
+        """Return a setup of the same data and devices with other numbers in the config.
 
-        The numbers may be traced. The feed keeps its order; `compiled` compiles what
-        the experiment evaluates.
+        The numbers may be traced. The feed keeps its order; `compiled` compiles the
+        functions that the experiment evaluates.
         """
         other = copy.copy(self)
         other.config, other.experiment = config, self.experiment.with_config(config)
@@ -119,15 +119,15 @@ class Setup:
         return ResidentFeed(*parts, ahead=ahead, sampler=sampler)
 
     def order_key(self) -> jax.Array:
-        """The key of the order in which examples come."""
+        """The key of the order of the examples."""
         return self._purpose("order")
 
     def loss_key(self) -> jax.Array:
-        """The key of what the loss draws."""
+        """The key of the draws of the loss."""
         return self._purpose("loss")
 
     def state(self) -> TrainState:
-        """The state at step 0, placed on the devices."""
+        """Return the state at step 0, placed on the devices."""
         average = self.settings["average_decay"] > 0
 
         @jax.jit  # one program, rather than one for each shape of a parameter
@@ -137,7 +137,7 @@ class Setup:
         return place(begin(self._init(self._purpose("init"))), self.mesh)
 
     def steps(self) -> Callable:
-        """The training steps of a dispatch; see `nfml_jax.training.step.make_steps`."""
+        """Return the training steps of a dispatch; see `training.step.make_steps`."""
         step = make_step(
             self.experiment.loss,
             self.optimizer,
@@ -148,7 +148,7 @@ class Setup:
         return make_steps(step, self.feed.take, self.settings["steps_per_dispatch"])
 
     def dispatch(self) -> Callable:
-        """The compiled steps; see `nfml_jax.training.step.make_dispatch`."""
+        """Return the compiled steps; see `nfml_jax.training.step.make_dispatch`."""
         return compile_dispatch(
             self.steps(), self.mesh, checked=self.checked, chunk=self.feed.spec
         )
@@ -165,11 +165,11 @@ class Setup:
         return self.mesh.size > 1 and P(AXIS) in split
 
     def data(self, step: int) -> tuple[PyTree, PyTree]:
-        """What a dispatch from `step` on is given: the feed's chunk, and its data."""
+        """Return the feed's chunk and its data for a dispatch that starts at `step`."""
         return self.feed.chunk(step), self.feed.resident
 
     def part(self, tree: PyTree, number: int) -> PyTree:
-        """A run's part of a state, or of metrics: of one run, all of it."""
+        """Return a run's part of a state or of metrics; a single run's part is all."""
         return tree
 
     def devices(self) -> str:
@@ -177,7 +177,7 @@ class Setup:
         return words if alone() else f"{words} of {jax.process_count()} processes"
 
     def describe(self) -> dict[str, str]:
-        """Rows of the run's header."""
+        """Return the rows of the run's header."""
         shapes = [x.shape for x in jax.tree.leaves(self._shapes["params"])]
         total, optimizer = self.schedule.total, self.config["optimizer"]
         epochs = (

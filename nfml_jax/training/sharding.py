@@ -1,14 +1,15 @@
 """The one place that maps a per-device step over devices.
 
 A step is written for one device: it sees that device's share of the batch, and averages
-with `lax.pmean` over `AXIS`. That is the meaning of `jax.pmap`, which since JAX 0.8
-is itself `jit` of `shard_map`; here the two are written out, so that the replicated
-state has no leading device axis and a forgotten average is an error at trace time.
+with `lax.pmean` over `AXIS`. That is the meaning of `jax.pmap`, which since JAX 0.8 is
+itself `jit` of `shard_map`. Here the two are written out, so that the replicated state
+has no leading device axis and a forgotten average is an error at trace time.
 
-What all devices share is replicated. Too large for that, a parameter whose name begins
-with `nfml_jax.ops.devices.SPLIT` lies split over the devices, and with it everything
-that has its path: its optimizer's state and its average. The step sees a device's
-share, which JAX knows to vary between devices; that is how the code recognizes it.
+Values that all devices share are replicated. A parameter that is too large for that has
+a name that begins with `nfml_jax.ops.devices.SPLIT`; it is split over the devices,
+together with everything that has its path: its optimizer's state and its average. The
+step sees a device's share, which JAX knows to vary between devices; this is how the
+code recognizes it.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,14 +28,14 @@ from nfml_jax.ops.loops import axes_of
 
 AXIS = "batch"
 REPLICATED = P()
-# Stands for the specs that the names of a tree's leaves give, see `specs`.
+# A placeholder for the specs that the names of a tree's leaves give; see `specs`.
 BY_NAME = "by name"
 
 PyTree = Any
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A one-dimensional mesh over `devices` (default: all), its axis named `AXIS`."""
+    """Return a mesh over `devices` (default: all) with the one axis `AXIS`."""
     devices = jax.devices() if devices is None else list(devices)
     return jax.make_mesh(
         (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
@@ -42,19 +43,19 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
-    """The same values on every device of the mesh, without a leading device axis."""
+    """Place the same values on every device of the mesh, without a device axis."""
     return _put(tree, jax.tree.map(lambda _: NamedSharding(mesh, P()), tree))
 
 
 def place(tree: PyTree, mesh: Mesh) -> PyTree:
-    """The values on the devices of the mesh, split where their names say so."""
+    """Place the values on the devices of the mesh, split where their names say so."""
     return _put(tree, jax.tree.map(lambda s: NamedSharding(mesh, s), specs(tree)))
 
 
 def _put(tree, shardings):
-    """`jax.device_put`, also where the devices are those of several processes.
+    """Call `jax.device_put`, also for the devices of several processes.
 
-    Each of them has the whole values.
+    Each process has the complete values.
     """
     if all(s.is_fully_addressable for s in jax.tree.leaves(shardings)):
         return jax.device_put(tree, shardings)
@@ -67,7 +68,7 @@ def _put(tree, shardings):
 
 
 def specs(tree: PyTree) -> PyTree:
-    """How the leaves lie on the devices: `P(AXIS)` for what is split, `P()` else."""
+    """Return the layout of the leaves: `P(AXIS)` for split ones, else `P()`."""
 
     def spec(path, leaf):
         named = any(str(getattr(key, "key", "")).startswith(SPLIT) for key in path)
@@ -77,12 +78,12 @@ def specs(tree: PyTree) -> PyTree:
 
 
 def is_split(leaf: jax.Array) -> bool:
-    """Whether this is one device's share of a whole, seen from within a step."""
+    """Return, within a step, whether this is one device's share of an array."""
     return AXIS in axes_of(leaf)
 
 
 def split(batch: PyTree, mesh: Mesh) -> PyTree:
-    """This process's rows, as global arrays split over the mesh along axis 0."""
+    """Return this process's rows as global arrays split over the mesh along axis 0."""
     sharding = NamedSharding(mesh, P(AXIS))
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch
@@ -90,27 +91,28 @@ def split(batch: PyTree, mesh: Mesh) -> PyTree:
 
 
 def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
-    """The value and gradient of a per-device `loss`, averaged over `AXIS`.
+    """Return the value and gradient of a per-device `loss`, averaged over `AXIS`.
 
-    `loss(params, collections, batch, *rest) -> (scalar, (collections, metrics))` with
-    a mean over the rows of `batch` (a pytree, `[rows, ...]`). The returned function
-    takes the same arguments and gives `(value, collections, metrics, grads)`, the same
-    on every device; `rest` is shared by all rows.
+    `loss(params, collections, batch, *rest) -> (scalar, (collections, metrics))` with a
+    mean over the rows of `batch` (a pytree, `[rows, ...]`). The returned function takes
+    the same arguments and gives `(value, collections, metrics, grads)`, the same on
+    every device; `rest` is shared by all rows.
 
-    With `accumulate` = k the rows are taken in k equal parts, one after the other, so
-    that only one part's activations are alive: same average, a k-th of the memory.
+    With `accumulate` = k the rows are processed in k equal parts, one after the other,
+    so that only one part's activations are alive: the average is the same, the memory a
+    k-th.
 
     Parameters are cast to "varying" before differentiation: shard_map would otherwise
-    sum the gradients over devices by itself, and the average would be of sums. Of the
-    collections only inexact leaves take part in both; integers (constants, counts) must
-    be the same on all devices, and stay what they are. A split parameter's gradient is
-    its device's share of the average's.
+    sum the gradients over devices by itself, and the average would be of sums. Only
+    inexact leaves of the collections are cast and averaged; integers (constants,
+    counts) must be the same on all devices and stay unchanged. The gradient of a split
+    parameter is the device's share of the average gradient.
     """
     differentiate = jax.value_and_grad(loss, has_aux=True)
 
     def averaged(params, collections, batch, *rest):
         shares = jax.tree.map(is_split, params)
-        # The mutable collections go along: rows of one device change them.
+        # Mutable collections are cast too: rows of one device change them.
         params, collections = varying((params, collections))
         if accumulate == 1:
             (value, (collections, metrics)), grads = differentiate(
@@ -130,9 +132,9 @@ def value_and_grad(loss: Callable, *, accumulate: int = 1) -> Callable:
 
 
 def _averaged(grads, shares):
-    """The gradients of the devices' mean loss, from those of each device's own.
+    """Average each device's gradients to those of the devices' mean loss.
 
-    JAX has summed those of split parameters over the losses already.
+    JAX has already summed those of split parameters over the losses.
     """
     return jax.tree.map(
         lambda g, share: g / lax.axis_size(AXIS) if share else lax.pmean(g, AXIS),
@@ -164,7 +166,7 @@ def _accumulated(differentiate, params, collections, batch, rest, parts):
 
 
 def varying(tree: PyTree) -> PyTree:
-    """`tree`'s inexact leaves as values that may differ between devices, in a step."""
+    """Cast inexact leaves, within a step, to values that vary between devices."""
 
     def vary(x):
         shared = is_inexact(x) and not is_split(x)
@@ -174,7 +176,7 @@ def varying(tree: PyTree) -> PyTree:
 
 
 def norm(tree: PyTree) -> jax.Array:
-    """The Euclidean norm of all leaves, whole ones and devices' shares; in a step."""
+    """Return the Euclidean norm of all leaves within a step, complete or split."""
 
     def squares(x):
         total = jnp.sum(jnp.abs(x) ** 2)
@@ -184,7 +186,7 @@ def norm(tree: PyTree) -> jax.Array:
 
 
 def is_inexact(leaf: jax.Array) -> bool:
-    """Whether it has a mean: floating or complex, but neither integer nor key."""
+    """Return whether a leaf has a mean: floating or complex, no integer or key."""
     return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
@@ -196,14 +198,14 @@ def per_device(
     donate: int = 0,
     checked: bool = True,
 ) -> Callable:
-    """Compile a per-device `step` for the mesh; pmap's meaning.
+    """Compile a per-device `step` for the mesh, with the meaning of `jax.pmap`.
 
-    `in_specs` and `out_specs` are `P()` for what all devices share, `P(AXIS)` for
-    what is split along axis 0 (pmap's `None` and `0`), and `BY_NAME` for a state that
-    is the first argument, and the first result. The first `donate` arguments are
-    given away: their buffers are reused for the results. Unless `checked`, JAX doesn't
-    keep track of what varies between devices, and a forgotten average goes unseen, as
-    in pmap: for steps with loops of libraries that don't satisfy its rules.
+    `in_specs` and `out_specs` are `P()` for values that all devices share, `P(AXIS)`
+    for values that are split along axis 0 (pmap's `None` and `0`), and `BY_NAME` for a
+    state that is the first argument and the first result. The first `donate` arguments
+    are donated: their buffers are reused for the results. Unless `checked`, JAX doesn't
+    track which values vary between devices, and a forgotten average goes unnoticed, as
+    in pmap; this is for steps with library loops that don't satisfy its rules.
     """
 
     def mapped(*args):

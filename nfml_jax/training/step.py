@@ -1,4 +1,4 @@
-"""The train state, and one dispatch: several optimiser steps in one program."""
+"""The train state, and one dispatch: several optimizer steps in one program."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,11 +27,11 @@ PyTree = Any
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a resumed run needs; the same on every device, or split by name.
+    """The state that a resumed run needs; the same on every device, or split by name.
 
     `collections` are Flax's mutable collections beside "params" (batch statistics, and
-    constants); `average` is the exponential moving average of the Flax variables, both
-    of them, or None when it is off.
+    constants). `average` is the exponential moving average of the Flax variables, of
+    both kinds, or None when it is off.
     """
 
     step: jax.Array
@@ -41,7 +41,7 @@ class TrainState:
     average: PyTree | None
 
     def variables(self) -> PyTree:
-        """What a Flax `apply` takes for evaluation: the average if it is kept."""
+        """Return the variables for evaluation: the average if there is one."""
         if self.average is not None:
             return self.average
         return {"params": self.params, **self.collections}
@@ -50,7 +50,7 @@ class TrainState:
 def init_state(
     variables: PyTree, optimizer: optax.GradientTransformation, *, average: bool
 ) -> TrainState:
-    """The state at step 0 from a Flax module's `variables`."""
+    """Return the state at step 0 from a Flax module's `variables`."""
     collections = dict(variables)
     params = collections.pop("params")
     return TrainState(
@@ -92,7 +92,8 @@ def make_step(
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
-            # The warm-up of the decay spares the average its start from random weights.
+            # The warm-up of the decay keeps the random initial weights out of the
+            # average.
             t = state.step.astype(jnp.float32)
             decay = jnp.minimum(average_decay, (1 + t) / (10 + t))
             average = moving_average(average, {"params": params, **collections}, decay)
@@ -107,7 +108,7 @@ def make_step(
 
 
 def moving_average(average: PyTree, new: PyTree, decay: jax.Array) -> PyTree:
-    """`average` moved towards `new`; leaves that aren't inexact are taken from `new`.
+    """Move `average` towards `new`; take leaves that aren't inexact from `new`.
 
     Statistics move along with the parameters that they belong to; integers (counts,
     permutations) have no mean.
@@ -117,7 +118,7 @@ def moving_average(average: PyTree, new: PyTree, decay: jax.Array) -> PyTree:
         if not is_inexact(new):
             return new
         moved = (old + (1 - decay) * (new - old)).astype(old.dtype)
-        # A constant stays what it is, infinities too.
+        # A constant stays unchanged, infinities too.
         return jnp.where(new == old, new, moved)
 
     return jax.tree.map(move, average, new)
@@ -137,10 +138,10 @@ def make_dispatch(
 
 
 def make_steps(step: Callable, take: Callable, most: int) -> Callable:
-    """What `make_dispatch` compiles, as one device sees it."""
+    """Return the function that `make_dispatch` compiles, as one device sees it."""
 
     def steps_of(state, steps, chunk, resident):
-        # Compiled as one with its caller; jit only so that it is traced once.
+        # The caller's program includes it; jit only makes JAX trace it once.
         @jax.jit
         def one(state):
             data, rows = take(resident, chunk, state.step)
@@ -163,9 +164,9 @@ def make_steps(step: Callable, take: Callable, most: int) -> Callable:
 def compile_dispatch(
     steps_of: Callable, mesh: Mesh, *, checked: bool, chunk: Any = REPLICATED
 ) -> Callable:
-    """`steps_of(state, steps, chunk, resident)`, the state given away, for a mesh.
+    """Compile `steps_of(state, steps, chunk, resident)` for a mesh, donating the state.
 
-    `chunk` is how its argument lies on the devices.
+    `chunk` is the layout of that argument on the devices.
     """
     given, result = (BY_NAME, P(), chunk, P()), (BY_NAME, P())
     return per_device(steps_of, mesh, given, result, donate=1, checked=checked)

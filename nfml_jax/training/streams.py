@@ -18,9 +18,9 @@ from nfml_jax.training.sharding import AXIS
 
 PyTree = Any
 
-# Batches go to the devices so much at a time, and as many are read ahead.
+# Bytes sent to the devices per transfer; one more transfer is prefetched.
 CHUNK_BYTES = 2**27
-# That one pipeline reads: many, so that beginning another is rare.
+# Examples that one pipeline reads: many, so that a new one is rarely started.
 EXAMPLES = 2**22
 THREADS = 16
 
@@ -28,14 +28,15 @@ THREADS = 16
 class StreamedFeed(Feed):
     """The batches that `nfml_jax.training.feeds.ResidentFeed` gives, in its order.
 
-    `arrays` is a pytree of what has rows, such as `nfml_jax.data.stored.StoredImages`;
-    the further arguments are that feed's. A step's batch depends on nothing but the
-    step, so the step is all the state that reading has. Each of several processes reads
-    its own rows alone; `workers` processes of its own may do it, or 0: threads.
+    `arrays` is a pytree of objects with rows, such as
+    `nfml_jax.data.stored.StoredImages`; the further arguments are those of
+    `ResidentFeed`. A step's batch depends only on the step, so reading has no other
+    state. Each of several processes reads only its own rows. `workers` is the number of
+    subprocesses that read; 0 reads in threads.
     """
 
     joins = False  # it reads one order of examples
-    # How a chunk lies on the devices: its first step, and batches split by rows.
+    # The layout of a chunk on the devices: its first step, and batches split by rows.
     spec = (P(), P(None, AXIS))
 
     def __init__(
@@ -66,13 +67,13 @@ class StreamedFeed(Feed):
             np.prod(a.shape[1:]) * a.dtype.itemsize for a in jax.tree.leaves(arrays)
         )
         batch_bytes = int(sum(rows)) * batch_size
-        # The steps of a chunk: no dispatch may cross from one into another.
+        # The number of steps in a chunk: no dispatch may cross from one into another.
         self.window = min(ahead, max(1, CHUNK_BYTES // batch_bytes))
         self._chunk: tuple[int, PyTree] = -1, None
         self._batches, self._next = iter(()), -1
 
     def chunk(self, step: int) -> tuple[np.int32, PyTree]:
-        """What dispatches within the `window` of `step` need; waits for it."""
+        """Return the data of dispatches within the `window` of `step`; may wait."""
         first = step - step % self.window
         if self._chunk[0] != first:
             batches = [self._batch(i) for i in range(step, first + self.window)]
@@ -86,7 +87,7 @@ class StreamedFeed(Feed):
         return np.int32(first), self._chunk[1]
 
     def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
-        """This device's share of the batch, and its rows' places in the global batch.
+        """Return this device's share of the batch, and its rows' places in the batch.
 
         Called per device, inside the step.
         """
@@ -95,7 +96,7 @@ class StreamedFeed(Feed):
         return jax.tree.map(lambda a: a[step - first], batches), rows
 
     def _batch(self, step: int) -> PyTree:
-        """This process's rows of a step's batch."""
+        """Return this process's rows of a step's batch."""
         batch = next(self._batches, None) if step == self._next else None
         if batch is None:
             self._batches = self._read(step)
@@ -104,7 +105,7 @@ class StreamedFeed(Feed):
         return batch
 
     def _read(self, step: int) -> Iterator[PyTree]:
-        """This process's rows of the batches from `step` on, of some epochs."""
+        """Yield this process's rows of the batches from `step` on, for some epochs."""
         import grain
 
         epoch, within = divmod(step, self.steps_per_epoch)
@@ -118,13 +119,13 @@ class StreamedFeed(Feed):
             return iter(rows.to_iter_dataset(ahead).batch(count))
         each = max(1, self.window // self._workers)
         if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()  # Grain's processes look at its own
+            flags.FLAGS.mark_as_parsed()  # as Grain's processes do
         processes = grain.MultiprocessingOptions(self._workers, each)
         return iter(rows.batch(count).to_iter_dataset().mp_prefetch(processes))
 
 
 class _Ordered:
-    """Rows of arrays in an order: a source of Grain's."""
+    """Rows of arrays in a given order, as a source for Grain."""
 
     def __init__(self, arrays: PyTree, order: np.ndarray):
         self._arrays, self._order = arrays, order

@@ -83,7 +83,7 @@ def test_what_is_no_name_of_a_loader_is_refused_and_never_imported(run, loader):
 
 @pytest.mark.parametrize("loader", [3, ["flow"], {"flow": 1}, True])
 def test_a_loader_that_is_no_text_is_damage(run, loader):
-    with pytest.raises(UserError, match=r"no checkpoint in .* is whole .*loader"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* is intact .*loader"):
         nfml_jax.load(run(META, model=MODEL | {"loader": loader}))
     with pytest.raises(UserError, match=r"loader .* is not known"):
         find_loader(loader)

@@ -27,7 +27,7 @@ from tests.training import patience, regression
 
 CHILD = regression.config()
 HEAD = {"num_cpus": 1, "include_dashboard": False}
-GO_ON = SimpleNamespace(wanted=None)
+GO_ON = SimpleNamespace(requested=None)
 
 
 def wrong(config):
@@ -81,18 +81,18 @@ def test_a_process_that_is_killed_at_work_leaves_its_trial_half_done(tmp_path):
 
 def test_a_wish_to_stop_ends_what_runs_and_begins_nothing_more(tmp_path):
     jobs = children(endless, (0, 1), tmp_path)
-    wish = SimpleNamespace(wanted=None)
+    interrupts = SimpleNamespace(requested=None)
     processes = make_executor("local", Options(jobs=1))
-    threading.Timer(0.5, setattr, (wish, "wanted", "Ctrl-C")).start()
-    assert list(processes.run(jobs, wish)) == jobs[:1]
+    threading.Timer(0.5, setattr, (interrupts, "requested", "Ctrl-C")).start()
+    assert list(processes.run(jobs, interrupts)) == jobs[:1]
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 
 def test_a_wish_to_stop_holds_for_a_trial_that_is_not_training_yet(tmp_path):
     jobs = children(interrupted, (0, 1), tmp_path)
     here = make_executor("here", Options())
-    with Interrupts() as wish:
-        assert list(here.run(jobs, wish)) == jobs[:1]
+    with Interrupts() as interrupts:
+        assert list(here.run(jobs, interrupts)) == jobs[:1]
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 
@@ -202,15 +202,15 @@ def test_a_signal_to_a_sweep_on_ray_saves_what_runs(sweep, number):
 
 def test_ray_lets_a_job_go_that_is_to_stop(cluster, tmp_path):
     jobs = children(endless, (0, 1), tmp_path)
-    wish = SimpleNamespace(wanted=None)
+    interrupts = SimpleNamespace(requested=None)
     ray = make_executor("ray", Options(ray_address=cluster, jobs=1))
 
     def stop():
         patience.until((jobs[0].paths[0] / LOG).exists)
-        wish.wanted = "Ctrl-C"
+        interrupts.requested = "Ctrl-C"
 
     with beside(stop), patience.within(90):
-        assert list(ray.run(jobs, wish)) == jobs[:1]
+        assert list(ray.run(jobs, interrupts)) == jobs[:1]
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 

@@ -1,4 +1,4 @@
-"""No room to write: the run ends with one sentence, its checkpoints are whole."""
+"""No room to write: the run ends with one sentence, its checkpoints stay intact."""
 
 import contextlib
 import errno
@@ -102,7 +102,7 @@ def full(code, name=None):
         (full(errno.ENOSPC, "{other}/file"), "the disk that holds {other} is full"),
         (full(errno.EDQUOT, "{other}/file"), "or raise your quota"),
         (full(errno.EROFS, "{run}/x"), "cannot write in {run} .*make it writable"),
-        (full(errno.EIO), "cannot write in {run} .*mend the disk"),
+        (full(errno.EIO), "cannot write in {run} .*repair the disk"),
         (ValueError('"{other}/x": No space left on device'), "holds {other} is full"),
     ],
 )

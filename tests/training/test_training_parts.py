@@ -84,7 +84,7 @@ def test_the_schedule_cuts_at_every_event():
 
 @pytest.mark.parametrize("seconds, most", [(0.001, 32), (0.1, 32), (0.5, 8), (3.0, 1)])
 def test_a_dispatch_grows_while_it_is_quick(monkeypatch, seconds, most):
-    now, taken, harvested = [0.0], [], []
+    now, taken, collected = [0.0], [], []
 
     def dispatch(state, steps):
         # One that computes when it is called, as a device may.
@@ -94,17 +94,17 @@ def test_a_dispatch_grows_while_it_is_quick(monkeypatch, seconds, most):
 
     monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
     dispatches = pace.Dispatches(
-        dispatch, 32, lambda first, metrics: harvested.append((first, metrics["loss"]))
+        dispatch, 32, lambda first, metrics: collected.append((first, metrics["loss"]))
     )
     step = 0
     for _ in range(15):
         step = dispatches.run(step, step, dispatches.steps)
-        assert len(taken) - len(harvested) <= 1
+        assert len(taken) - len(collected) <= 1
     dispatches.drain()
     assert taken[0] == 1 and taken[-1] == most
     assert all(b in (a, 2 * a) for a, b in pairwise(taken))
-    assert [first for first, _ in harvested] == list(np.cumsum([0, *taken])[:-1])
-    assert all(len(loss) == n for n, (_, loss) in zip(taken, harvested, strict=True))
+    assert [first for first, _ in collected] == list(np.cumsum([0, *taken])[:-1])
+    assert all(len(loss) == n for n, (_, loss) in zip(taken, collected, strict=True))
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

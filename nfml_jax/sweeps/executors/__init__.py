@@ -2,7 +2,7 @@
 
 An executor is made from `Options`, and raises UserError if it cannot work here. Its
 `run(jobs, interrupts)` is a generator that starts the jobs, yields each when it has
-ended, however it did, and ends with the last; once `interrupts.wanted` it lets what
+ended, however it did, and ends with the last; once `interrupts.requested` it lets what
 runs save itself and starts nothing more. What became of a trial stands in the trial's
 run directory.
 """

@@ -10,7 +10,7 @@ class Here:
 
     def run(self, jobs, interrupts):
         for job in jobs:
-            if interrupts.wanted:
+            if interrupts.requested:
                 return
             run_job(job)
             yield job

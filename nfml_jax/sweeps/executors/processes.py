@@ -13,7 +13,7 @@ import time
 from collections import deque
 
 from nfml_jax.sweeps.executors import Options, import_path
-from nfml_jax.sweeps.jobs import Job, bury, settle
+from nfml_jax.sweeps.jobs import Job, finalize, mark_lost
 
 POLL_SECONDS = 0.1
 ERRORS = "stderr.txt"
@@ -33,7 +33,7 @@ class Processes:
         stopping = False
         try:
             while waiting or running:
-                if interrupts.wanted and not stopping:
+                if interrupts.requested and not stopping:
                     stopping = True
                     waiting.clear()
                     for _, process, _ in running:
@@ -45,7 +45,7 @@ class Processes:
                     running.remove(entry)
                     job, process, slot = entry
                     free.append(slot)
-                    _bury(job, process.returncode, stopping)
+                    _mark_lost(job, process.returncode, stopping)
                     yield job
                 time.sleep(POLL_SECONDS)
         finally:
@@ -99,14 +99,14 @@ def _start(job: Job, slot: _Slot) -> subprocess.Popen:
     return process
 
 
-def _bury(job: Job, code: int, stopped: bool) -> None:
+def _mark_lost(job: Job, code: int, stopped: bool) -> None:
     """What becomes of the trials of a process that died."""
     if not code:
         return
     if stopped:
-        settle(job, "interrupted")
+        finalize(job, "interrupted")
         return
     ending = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     said = (job.paths[0] / ERRORS).read_text(errors="replace").split("\n")
     last = next((line for line in reversed(said) if line.strip()), "")
-    bury(job, f"its process ended with {ending}{last and f': {last}'}")
+    mark_lost(job, f"its process ended with {ending}{last and f': {last}'}")

@@ -13,7 +13,7 @@ import threading
 from nfml_jax.distributed.interrupts import Interrupts
 from nfml_jax.errors import UserError
 from nfml_jax.sweeps.executors import Options, import_path, needs
-from nfml_jax.sweeps.jobs import Job, bury, run_job, settle
+from nfml_jax.sweeps.jobs import Job, finalize, mark_lost, run_job
 
 RETRIES = 3  # of a job whose worker died
 WAIT_SECONDS = 0.5
@@ -47,7 +47,7 @@ class Ray:
             )(run_or_leave)
             waiting, running, stopping = list(jobs), {}, False
             while waiting or running:
-                if interrupts.wanted and not stopping:
+                if interrupts.requested and not stopping:
                     stopping = True
                     waiting.clear()
                     for ref in running:
@@ -58,7 +58,7 @@ class Ray:
                 ready, _ = ray.wait([*running], timeout=WAIT_SECONDS)
                 for ref in ready:
                     job = running.pop(ref)
-                    self._bury(ref, job, stopping)
+                    self._mark_lost(ref, job, stopping)
                     if job.statuses() != ["pending"] * len(job.paths):
                         yield job
         finally:
@@ -77,17 +77,17 @@ class Ray:
         except (ConnectionError, ValueError):
             raise no_cluster(self._options.ray_address) from None
 
-    def _bury(self, ref, job, stopping):
+    def _mark_lost(self, ref, job, stopping):
         """What becomes of the trials of a job that Ray gave up."""
         try:
             self._ray.get(ref)
         except self._ray.exceptions.RayError as problem:
             if stopping:
                 if "running" in job.statuses():
-                    settle(job, "interrupted")
+                    finalize(job, "interrupted")
             else:
                 words = str(problem).strip().splitlines() or [type(problem).__name__]
-                bury(job, f"Ray gave it up: {words[-1].strip()}")
+                mark_lost(job, f"Ray gave it up: {words[-1].strip()}")
 
 
 @contextlib.contextmanager
@@ -109,7 +109,7 @@ def run_or_leave(job: Job) -> None:
     """
 
     def leave(*_):
-        settle(job, "interrupted")
+        finalize(job, "interrupted")
         os._exit(1)
 
     signal.signal(signal.SIGINT, leave)

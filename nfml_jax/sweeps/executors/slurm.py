@@ -13,7 +13,7 @@ import time
 
 from nfml_jax.errors import UserError
 from nfml_jax.sweeps.executors import Options, import_path, needs
-from nfml_jax.sweeps.jobs import bury, run_job, settle
+from nfml_jax.sweeps.jobs import finalize, mark_lost, run_job
 
 POLL_SECONDS = 1.0
 QUEUE_SECONDS = 10.0  # between two looks at the queue
@@ -90,7 +90,7 @@ class Slurm:
         running, latest = dict(zip(submitted, jobs, strict=True)), None
         queue = _Queue() if self._cluster == "slurm" else None
         while running:
-            if interrupts.wanted and latest is None:
+            if interrupts.requested and latest is None:
                 latest = time.monotonic() + SAVE_SECONDS
                 for task in running:
                     task.cancel(check=False)
@@ -98,7 +98,7 @@ class Slurm:
             lost = queue.lost(running) - ended if queue else set()
             for task in ended | lost:
                 job = running.pop(task)
-                _bury(task, job, stopped=latest is not None, lost=task in lost)
+                _mark_lost(task, job, stopped=latest is not None, lost=task in lost)
                 if job.statuses() != ["pending"] * len(job.paths):
                     yield job
             time.sleep(POLL_SECONDS)
@@ -111,18 +111,18 @@ def _ended(task, job, latest: float | None, queue) -> bool:
     return task.paths.result_pickle.exists() if queue else task.done()
 
 
-def _bury(task, job, stopped: bool, lost: bool):
+def _mark_lost(task, job, stopped: bool, lost: bool):
     """What becomes of the trials of a job that left no result."""
     if stopped:
         if "running" in job.statuses():
-            settle(job, "interrupted")
+            finalize(job, "interrupted")
         return
     if "interrupted" in job.statuses():
         return  # it was cancelled, and had saved itself
     if lost or task.exception() is not None:
         said = (task.stderr() or "").strip().splitlines()[-1:]
         words = f"its job {task.job_id} ended without a result"
-        bury(job, ": ".join([words, *said]))
+        mark_lost(job, ": ".join([words, *said]))
 
 
 class _Queue:

@@ -6,6 +6,7 @@
 | `neighbours` | top-k search, kNN accuracy | two sets of embeddings |
 | `retrieval` | Recall@K, R-precision, MAP@R, MAP, MRR, nDCG | queries and a gallery |
 | `verification` | ROC, EER, TAR at FAR, DET | all pairs, or scores of pairs |
+| `pairs` | fine histograms of cosines close together | all pairs |
 | `folds` | accuracy over LFW's folds | listed pairs |
 | `llr` | Cllr and the least Cllr | log-likelihood ratios of pairs |
 | `identification` | CMC, open-set DIR at FPIR | probes and a gallery |

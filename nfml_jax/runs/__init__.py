@@ -1,12 +1,12 @@
 """Run directories: their files, and the tables and curves made from their results.
 
-| module | gives |
+| module | content |
 |---|---|
-| `run_directory` | the directory of a run, and who may write in it |
+| `run_directory` | the directory of a run, and the lock that makes one process its writer |
 | `run_files` | its JSON files, checked when they are read |
 | `writers`, `events`, `projector` | `metrics.jsonl` and TensorBoard |
 | `provenance` | versions, devices and the revision of the source |
-| `migrations` | configs of earlier versions, brought up to date |
+| `migrations` | updates of configs of earlier versions |
 | `records`, `replicates`, `tables`, `formats`, `curves`, `significance` | tables |
 """
 

@@ -15,9 +15,9 @@ MOST_PANELS = 4
 def curves(
     records: Sequence[Mapping], metrics: Sequence[str], spread: str = "ci"
 ) -> dict[str, Figure]:
-    """A figure for each swept number, by its field; lines for what else differs.
+    """Return a figure for each swept number, by its field; other fields make lines.
 
-    Runs that diverged or failed are crosses at the foot.
+    Runs that diverged or failed are crosses at the bottom.
     """
     groups = group(records)
     fields = dict.fromkeys(field for g in groups for field in g.fields)
@@ -32,7 +32,7 @@ def curves(
 
 
 def _numbers(groups: Sequence[Group], field: str) -> set[float]:
-    """The numbers that a field has; none if it isn't a number everywhere."""
+    """Return the numbers of a field, or none if it isn't a number in every group."""
     values = [g.fields[field] for g in groups if field in g.fields]
     if any(isinstance(v, bool) for v in values):
         return set()
@@ -43,7 +43,7 @@ def _numbers(groups: Sequence[Group], field: str) -> set[float]:
 
 
 def _lines(groups, field, metric, spread) -> dict[str, Series]:
-    """The metric against the field, one series for each of what else differs."""
+    """Return the metric against the field, a series for each setting of the others."""
     members: dict[str, list[Group]] = {}
     names = {(g.name, g.data) for g in groups}
     for g in groups:

@@ -1,7 +1,7 @@
 """TensorBoard event files: scalars, histograms, images and hyperparameters.
 
 The events are TensorBoard's own protocol buffers, taken from tensorboardX, so that no
-TensorFlow is needed. They are written synchronously, a record a call: a killed run
+TensorFlow is needed. They are written synchronously, one record per call: a killed run
 keeps everything up to its last call.
 """
 
@@ -16,10 +16,10 @@ HISTOGRAM_BINS = 64
 
 
 class EventWriter:
-    """Writes what TensorBoard shows of one run; a context manager.
+    """A writer of TensorBoard's view of one run; a context manager.
 
-    What an earlier process wrote after `first_step`, the last step of the checkpoint
-    resumed from, is purged; 0 purges everything.
+    Events of an earlier process after `first_step`, the last step of the checkpoint
+    that was resumed from, are purged; 0 purges all of them.
     """
 
     def __init__(self, run_dir: Path, *, first_step: int = 0):
@@ -31,14 +31,14 @@ class EventWriter:
         return self
 
     def __exit__(self, exception_type, exception, traceback):
-        # TensorBoard keeps the first end it reads, so a run that failed and may be
+        # TensorBoard keeps the first end that it reads, so a run that failed and may be
         # resumed must not write one.
         if exception_type is None and self._done:
             self._events.add(0, _session_end())
         self.close()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Adds a point to the curve of each name."""
+        """Add a point to the curve of each name."""
         from tensorboardX.proto.summary_pb2 import Summary
 
         points = [
@@ -48,7 +48,7 @@ class EventWriter:
         self._events.add(step, Summary(value=points))
 
     def histogram(self, step: int, name: str, values):
-        """Adds a histogram of the finite entries of `values`, of any shape."""
+        """Add a histogram of the finite entries of `values`, of any shape."""
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.summary import make_histogram
 
@@ -61,7 +61,7 @@ class EventWriter:
             )
 
     def image(self, step: int, name: str, rgb):
-        """Adds a picture `rgb`, uint8 `[H, W, 3]`."""
+        """Add a picture `rgb`, uint8 `[H, W, 3]`."""
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.summary import make_image
 
@@ -77,29 +77,30 @@ class EventWriter:
     def hparams(
         self, hparams: dict, metrics: list[str] | None = None, *, done: bool = True
     ):
-        """Makes this run a row of TensorBoard's HParams page.
+        """Add this run as a row of TensorBoard's HParams page.
 
-        `hparams` is flat; what is neither a number, a bool nor a string is shown as
-        its `str`. `metrics` names the scalars shown by their last value. Without, as
-        for a run of many, TensorBoard shows all, and of the hyperparameters those first
-        in which the runs differ. A run that is not `done` is shown without an end.
+        `hparams` is flat; a value that is not a number, a bool or a string is shown as
+        its `str`. `metrics` names the scalars that are shown by their last value.
+        Without it, as for a run in a sweep, TensorBoard shows all of them, and first
+        the hyperparameters in which the runs differ. A run that is not `done` is shown
+        without an end.
         """
         self._events.add(0, _session_start(hparams, metrics))
         self._done = done
 
     def close(self):
-        """Closes the file; a second call does nothing."""
+        """Close the file; a second call does nothing."""
         self._events.close()
 
 
 class _EventFile:
-    """One TensorBoard event file, in TFRecord framing, flushed after every event."""
+    """A TensorBoard event file, in TFRecord framing, flushed after every event."""
 
     def __init__(self, run_dir: Path, purge_step: int):
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         # TensorBoard reads a run's files in the order of their names: the count orders
-        # those begun in the same second.
+        # files begun in the same second.
         count = len(list(run_dir.glob("events.out.tfevents.*")))
         name = f"{int(time.time())}.{socket.gethostname()}.{count:04d}"
         self._file = (run_dir / f"events.out.tfevents.{name}").open("xb")
@@ -137,7 +138,7 @@ def _plugin_metadata(plugin: str, content):
 
 
 def _hparams_value(kind: str, **content):
-    """A `_hparams_/<kind>` entry of a summary; TensorBoard reads its metadata."""
+    """Return a `_hparams_/<kind>` entry of a summary, which holds metadata only."""
     from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
     from tensorboardX.proto.summary_pb2 import Summary
 
@@ -153,7 +154,7 @@ def _session_start(hparams: dict, metrics: list[str] | None):
     infos = []
     start = SessionStartInfo(start_time_secs=time.time())
     for name, value in hparams.items():
-        # bool first: it is an int to Python.
+        # bool comes first, because it is an int in Python.
         if isinstance(value, bool):
             start.hparams[name].bool_value = value
             kind = api_pb2.DATA_TYPE_BOOL
@@ -161,7 +162,7 @@ def _session_start(hparams: dict, metrics: list[str] | None):
             start.hparams[name].number_value = value
             kind = api_pb2.DATA_TYPE_FLOAT64
         else:
-            # A path may have bytes that are no UTF-8.
+            # A path may contain bytes that are not UTF-8.
             text = str(value).encode("utf-8", "backslashreplace").decode()
             start.hparams[name].string_value = text
             kind = api_pb2.DATA_TYPE_STRING

@@ -1,4 +1,4 @@
-"""A table as Markdown, CSV, LaTeX or HTML: one function each, one line in the table."""
+"""Formats of a table (Markdown, CSV, LaTeX, HTML): one function and one line each."""
 
 import csv
 import html
@@ -9,7 +9,7 @@ from nfml_jax.runs.tables import Cell, Table
 
 
 def markdown(table: Table) -> str:
-    """With the best in bold."""
+    """Return the table as Markdown, with the best in bold."""
     rows = [_heads(table), *_texts(table, lambda text: f"**{text}**")]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     narrow = len(rows[0]) - table.wide
@@ -18,7 +18,7 @@ def markdown(table: Table) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Plain numbers: of each metric the mean, half the interval, and how many runs."""
+    """Return plain numbers: the mean, half the interval and the runs of each metric."""
     heads = list(table.words)
     for metric in table.metrics:
         heads += [metric, f"{metric} ±", f"{metric} n", f"{metric} lost"]
@@ -40,7 +40,7 @@ def _numbers(cell: Cell) -> list:
 
 
 def latex(table: Table) -> str:
-    """A tabular with booktabs' rules, the best in bold."""
+    """Return a LaTeX tabular with booktabs' rules and the best in bold."""
     columns = "l" * table.wide + "r" * (len(_heads(table)) - table.wide)
     rows = _texts(table, lambda text: rf"\textbf{{{text}}}", _escaped)
     lines = [
@@ -72,7 +72,7 @@ def _escaped(text: str) -> str:
 
 
 def hypertext(table: Table) -> str:
-    """A table element, the best in bold."""
+    """Return an HTML table element with the best in bold."""
     heads = "".join(f"<th>{html.escape(head)}</th>" for head in _heads(table))
     lines = ["<table>", f"<thead><tr>{heads}</tr></thead>", "<tbody>"]
     for row in _texts(table, lambda text: f"<b>{text}</b>", html.escape):
@@ -100,7 +100,7 @@ def _heads(table: Table) -> list[str]:
 def _texts(
     table: Table, bold: Callable[[str], str], escape: Callable[[str], str] = str
 ) -> list[Sequence[str]]:
-    """The rows as text, the best marked."""
+    """Return the rows as text, with the best marked."""
     return [
         [
             *map(escape, words),

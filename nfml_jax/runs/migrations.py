@@ -1,7 +1,7 @@
-"""Configs of earlier versions, brought up to date.
+"""Migrations of configs of earlier versions to the current fields.
 
-A field that came later gets the value under which the run is the one it was; a field
-that is gone is taken out. Each change is one line in `MIGRATIONS`, the oldest first.
+A field that was added later gets the value under which the run is unchanged; a field
+that was removed is deleted. Each change is one line in `MIGRATIONS`, the oldest first.
 """
 
 import copy
@@ -14,7 +14,7 @@ UCI_SETS = ("red_wine", "white_wine", "parkinsons")
 
 @dataclass(frozen=True)
 class Added:
-    """A field that configs have since then, with the value that changes nothing.
+    """A field that was added to configs, with the value that changes nothing.
 
     Only sections that a config has are filled, and only where `where` holds.
     """
@@ -32,13 +32,13 @@ class Added:
 
 @dataclass(frozen=True)
 class Removed:
-    """A field that configs no longer have, where `where` holds; it was empty."""
+    """A field that was removed from configs where `where` holds; it was empty."""
 
     field: str
     where: Callable[[Mapping], bool] = lambda config: True
 
     def __call__(self, config: dict) -> None:
-        """Take the field out of `config`, if it is empty."""
+        """Remove the field from `config`, if it is empty."""
         section, name = self.field.split(".")
         values = config.get(section)
         if isinstance(values, dict) and self.where(config) and not values.get(name, 1):
@@ -61,7 +61,7 @@ MIGRATIONS = (
 
 
 def up_to_date(config: Mapping) -> dict:
-    """Return a config of any earlier version with the fields of today.
+    """Return a config of any earlier version with the current fields.
 
     >>> up_to_date({"name": "a", "train": {"total": "6 steps"}})["train"]
     {'total': '6 steps', 'patience': ''}

@@ -18,10 +18,10 @@ MAX_SPRITE_PIXELS = 4096
 def write_embedding(
     run_dir: Path, step: int, name: str, embeddings, labels, images=None
 ) -> None:
-    """Shows points in TensorBoard's projector, in place of `name`'s earlier ones.
+    """Show points in TensorBoard's projector, replacing `name`'s earlier ones.
 
-    `embeddings [N, D]`; `labels`, N class names; `images`, uint8
-    `[N, H, W]`, `[N, H, W, 1]` or `[N, H, W, 3]`, become the points.
+    `embeddings [N, D]`; `labels`, N class names; `images`, uint8 `[N, H, W]`, `[N, H,
+    W, 1]` or `[N, H, W, 3]`, are drawn as the points.
     """
     embeddings = np.asarray(embeddings).astype(np.float32)
     labels = [" ".join(str(label).split()) for label in labels]
@@ -34,7 +34,7 @@ def write_embedding(
     path = run_dir / folder
     path.mkdir(parents=True, exist_ok=True)
     np.savetxt(path / "tensors.tsv", embeddings, fmt="%.7g", delimiter="\t")
-    # A name may have bytes that are no UTF-8.
+    # A name may contain bytes that are not UTF-8.
     names = ("\n".join(labels) + "\n").encode("utf-8", "backslashreplace")
     (path / "metadata.tsv").write_bytes(names)
     entry = [
@@ -60,11 +60,11 @@ def write_embedding(
 
 
 def make_sprite(images: np.ndarray):
-    """Images side by side in rows, as TensorBoard's projector wants them.
+    """Arrange images side by side in rows, as TensorBoard's projector requires.
 
-    `images`, uint8 `[N, H, W]` or `[N, H, W, 1 or 3]`, are padded to squares and
-    shrunk where the whole would exceed `MAX_SPRITE_PIXELS`. Returns a square PIL
-    image and the side of one image in it.
+    `images`, uint8 `[N, H, W]` or `[N, H, W, 1 or 3]`, are padded to squares, and
+    shrunk if the sprite would exceed `MAX_SPRITE_PIXELS`. Returns a square PIL image
+    and the side of one image in it.
     """
     from PIL import Image
 

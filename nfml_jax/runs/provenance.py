@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: versions, devices and the source's revision."""
+"""The provenance of a run's numbers: versions, devices and the source's revision."""
 
 import importlib.metadata
 import os
@@ -14,13 +14,13 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide a run's numbers."""
+    """Return the versions that determine a run's numbers."""
     found = {"python": platform.python_version(), "nfml_jax": __version__}
     return found | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def device_description(devices: list[jax.Device]) -> str:
-    """For example "2 × NVIDIA H100 80GB HBM3" or "1 × cpu (2 cores)"."""
+    """Describe devices: "2 × NVIDIA H100 80GB HBM3" or "1 × cpu (2 cores)"."""
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
         kind = (
@@ -32,7 +32,10 @@ def device_description(devices: list[jax.Device]) -> str:
 
 
 def revision() -> str | None:
-    """The git revision of the source tree, "+changes" if it has any; None outside."""
+    """Return the git revision of the source tree, or None outside of one.
+
+    A tree with changes gives "+changes" after it.
+    """
     here = Path(__file__).parent
 
     def git(*args):
@@ -41,7 +44,7 @@ def revision() -> str | None:
         ).stdout.strip()
 
     try:
-        # An installed copy may lie inside somebody else's repository.
+        # An installed copy may lie inside an unrelated repository.
         if git("ls-files", "--", Path(__file__).name) == "":
             return None
         changes = git("status", "--porcelain", "--untracked-files=no")

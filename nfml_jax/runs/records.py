@@ -1,7 +1,7 @@
 """Records of runs, read from their directories.
 
-A record is what `result.json` holds of a finished run, with its status; of any other
-run it has the config and the status.
+The record of a finished run is the content of `result.json` with the run's status; the
+record of any other run has its config and its status.
 """
 
 import json
@@ -25,9 +25,9 @@ RESULTS_FILE = "results.jsonl"
 
 
 def find_results(paths: Iterable[Path]) -> list[dict]:
-    """The records of run directories, of folders of them, or of single files, by path.
+    """Return the records of run directories, of folders of them, or of files, by path.
 
-    Raises UserError for a path that holds none, and for a file that is no result.
+    Raises UserError for a path without a record, and for a file that is not a result.
     """
     records = []
     for path in map(Path, paths):
@@ -62,7 +62,7 @@ def _in_file(file: Path) -> list[dict]:
 
 
 def read_run(directory: Path) -> dict | None:
-    """The record of a run directory; None if nothing has run there."""
+    """Return the record of a run directory, or None if nothing has run there."""
     result = read_result(directory)
     if result is not None:
         return {"status": "done"} | result
@@ -75,7 +75,7 @@ def read_run(directory: Path) -> dict | None:
 
 
 def unfinished(config: Mapping, status: str, error: str | None = None) -> dict:
-    """The record of a run without a result."""
+    """Return the record of a run without a result."""
     record = {
         "name": config["name"],
         "config": config,
@@ -92,7 +92,7 @@ def _checked(record: Any, file: Path) -> dict:
 
 
 def quantity(record: Mapping, name: str) -> float | None:
-    """A record's metric, one of `DERIVED`, or another number of its file (`wall_s`)."""
+    """Return a metric of a record, one of `DERIVED`, or a number such as `wall_s`."""
     metrics = record["metrics"]
     if name in DERIVED and name not in metrics:
         source, function = DERIVED[name]
@@ -102,7 +102,7 @@ def quantity(record: Mapping, name: str) -> float | None:
 
 
 def check_metrics(records: Iterable[Mapping], names: Iterable[str]) -> None:
-    """Raise UserError for a name that none of the finished runs has a number of."""
+    """Raise UserError for a name of which no finished run has a number."""
     done = [record for record in records if record["status"] == "done"]
     if not done:
         return
@@ -115,7 +115,7 @@ def check_metrics(records: Iterable[Mapping], names: Iterable[str]) -> None:
             )
 
 
-# Heading -> the metric it is made from, and how.
+# Heading -> the metric that it is computed from, and the function.
 DERIVED: dict[str, tuple[str, Callable[[float], float]]] = {
     "test/nll": ("test/log_likelihood", lambda value: -value),
 }

@@ -1,4 +1,4 @@
-"""Runs that differ in the seed or the fold alone, and what tells them from others."""
+"""Groups of runs that differ only in the seed or the fold, and their differences."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ REPEATED = "seed", "data.fold"
 
 @dataclass(frozen=True)
 class Group:
-    """Records of one name, data set and config, but for `REPEATED`.
+    """Records of one name, data set and config, except for `REPEATED`.
 
-    `fields` are those of the config in which groups of that name and data differ.
+    `fields` are the config fields in which groups of that name and data set differ.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Group:
 
     @property
     def folds(self) -> int:
-        """Of a cross-validation; 1 without one."""
+        """The number of folds of a cross-validation; 1 without one."""
         return len({_fold(record) for record in self.records})
 
     def numbers(self, metric: str) -> list[float]:
-        """The metric of those runs that are done and have it.
+        """Return the metric of the finished runs that have it.
 
-        Of several folds one number each, the mean over its seeds: those aren't
-        independent.
+        In a cross-validation each fold gives one number, the mean over its seeds: seeds
+        of one fold aren't independent.
         """
         by_fold: dict[int | None, list[float]] = {}
         for record in self.records:
@@ -57,13 +57,13 @@ class Group:
         return [value for values in by_fold.values() for value in values]
 
     def lost(self) -> dict[str, int]:
-        """How many runs are not done, by how they stand."""
+        """The counts of the runs that are not done, by status."""
         statuses = [r["status"] for r in self.records if r["status"] != "done"]
         return {status: statuses.count(status) for status in statuses}
 
 
 def group(records: Sequence[Mapping]) -> list[Group]:
-    """The records in groups, in the order of their first ones."""
+    """Return the records in groups, in the order of their first members."""
     alike: dict[tuple[str, str], dict[str, list[Mapping]]] = {}
     for record in records:
         key = record["name"], record["data"]["name"]
@@ -84,9 +84,9 @@ def group(records: Sequence[Mapping]) -> list[Group]:
 
 
 def _fields(record):
-    """A run's config without `REPEATED`, and without what is empty.
+    """Return a run's config without `REPEATED` and without empty fields.
 
-    A field that came to be later, and is empty, tells no run from an older one.
+    A field that was added later and is empty must not separate a run from an older one.
     """
     fields = flatten(record.get("config", {}))
     return {
@@ -99,7 +99,7 @@ def _fold(record) -> int | None:
 
 
 def half_width(values: Sequence[float], kind: str = "ci") -> float | None:
-    """Half the width of what the mean is within; None of fewer than two values.
+    """Return half the width of the mean's interval; None for fewer than two values.
 
     "ci" is the 95 % confidence interval by Student's t, "se" the standard error.
     """
@@ -112,10 +112,10 @@ def half_width(values: Sequence[float], kind: str = "ci") -> float | None:
 
 
 def _student(n: int) -> float:
-    from scipy import stats  # takes a second, which a run needn't wait for
+    from scipy import stats  # takes a second, which a run need not wait for
 
     return stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
 
 
-# What the standard error is multiplied by, for n values.
+# The factor of the standard error for n values.
 SPREADS = {"ci": _student, "se": lambda n: 1.0}

@@ -1,7 +1,7 @@
-"""The run directory: who may write in it, and the small JSON files that describe a run.
+"""The run directory: its lock, and the small JSON files that describe a run.
 
-`config.json` says what runs, `status.json` how it stands, `result.json` (written last)
-what came out. Each is replaced atomically, so a reader never sees half a file.
+`config.json` is the config, `status.json` the status, and `result.json` (written last)
+the result. Each is replaced atomically, so a reader never sees half a file.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from nfml_jax.runs.run_files import (
     read_status_file,
 )
 
-LOG = "terminal.txt"  # what a trial of a sweep would have said
+LOG = "terminal.txt"  # the terminal output of a sweep's trial
 
 
 class InUse(UserError):
@@ -33,14 +33,15 @@ class InUse(UserError):
 class RunDirectory:
     """An open run directory, locked; a context manager.
 
-    Nothing is written before `begin`: a run that is refused leaves no directory behind
-    that it made itself, and no config in one that was there. The lock ends with the
-    process however that ends.
+    Nothing is written before `begin`: a run that is refused leaves no directory that it
+    made itself, and no config in an existing one. The lock ends with the process,
+    however the process ends.
 
-    One of several processes that work in it `writes`; the others only read, unlocked.
+    Of several processes that work in the directory, the one with `writes` writes; the
+    others only read, unlocked.
 
-    Raises UserError when it can't be written, is in use by another process, or holds a
-    checkpoint or the result of another config.
+    Raises UserError if the directory can't be written, is in use by another process, or
+    holds a checkpoint or the result of another config.
     """
 
     def __init__(self, path: Path | str, config: dict, *, writes: bool = True):
@@ -98,7 +99,7 @@ class RunDirectory:
         if not self._writes:
             return
         if self._made:
-            # Only what is empty goes.
+            # Only empty directories are removed.
             with contextlib.suppress(OSError):
                 (self.path / ".lock").unlink()
                 for folder in self._made:
@@ -106,30 +107,30 @@ class RunDirectory:
         self._lock.release()
 
     def begin(self) -> None:
-        """The run could be built: from here on the directory is its own."""
+        """Take possession of the directory, now that the run could be built."""
         self._made = []
         self.write("config.json", self._config)
         self.status("running")
 
     def write(self, name: str, content: Any) -> None:
-        """Replace the JSON file `name` at once."""
+        """Replace the JSON file `name` atomically."""
         if self._writes:
             replace_json(self.path / name, content)
 
     def status(self, status: str, step: int | None = None, **more) -> None:
-        """Say how the run stands; see `write_status`."""
+        """Write the status of the run; see `write_status`."""
         if self._writes:
             write_status(self.path, status, step, **more)
 
     def result(self) -> dict | None:
-        """The finished run's result, or None while there is none."""
+        """Return the finished run's result, or None if there is none."""
         return read_result(self.path)
 
 
 def in_use(path: Path) -> bool:
-    """Whether a process works in the run directory of a run that has begun.
+    """Return whether a process works in the run directory of a run that has begun.
 
-    One that may not be written is taken to be in use.
+    A directory that may not be written counts as in use.
     """
     try:
         with filelock.FileLock(path / ".lock", timeout=0):
@@ -139,9 +140,9 @@ def in_use(path: Path) -> bool:
 
 
 def write_status(path: Path, status: str, step: int | None = None, **more) -> None:
-    """Say how the run in `path` stands, as one of `run_files.STATUSES`.
+    """Write the status of the run in `path`, one of `run_files.STATUSES`.
 
-    `step` is the last one that is safe on disk; None leaves it as it was.
+    `step` is the last step that is safe on disk; None leaves the old one.
     """
     if step is None:
         step = read_status_file(path).get("step", 0)
@@ -150,12 +151,15 @@ def write_status(path: Path, status: str, step: int | None = None, **more) -> No
 
 
 def replace_json(path: Path, content: Any) -> None:
-    """Write `content` to `path` at once, as JSON."""
+    """Write `content` to `path` atomically, as JSON."""
     replace_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `text` to `path` at once: a reader, or a crash, sees the old or the new."""
+    """Write `text` to `path` atomically.
+
+    A reader, or a crash, sees the old text or the new.
+    """
     draft = path.with_name(f".{path.name}.draft")
     with draft.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -165,7 +169,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def differences(there: Mapping, here: Mapping, most: int = 12) -> str:
-    """In words, the fields of two nested mappings that differ."""
+    """Describe the fields of two nested mappings that differ."""
     there, here = flatten(there), flatten(here)
     absent = "absent"
     words = [

@@ -1,8 +1,8 @@
-"""The JSON files of a run directory: each is read and checked here, whoever reads it.
+"""The JSON files of a run directory; each is read and checked here.
 
-A run directory may come from anybody, or be damaged. What is not JSON, or not what the
-file holds, raises a `UserError` of one sentence that names the file. A file that isn't
-there is None.
+A run directory may come from anybody, or be damaged. A file that is not JSON, or lacks
+its fields, raises a `UserError` of one sentence that names the file. A missing file is
+None.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import is_integer
 
-# How a run stands; a trial of a sweep that has not begun is pending.
+# The statuses of a run; a trial of a sweep that has not begun is pending.
 STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")
 
 
@@ -24,7 +24,7 @@ def read_json(path: Path, absent: Any = None) -> Any:
     """Return the content of a JSON file, or `absent` if it isn't there."""
     try:
         content = json.loads(path.read_bytes().decode())
-        # An unpaired surrogate is a text that nothing can print.
+        # An unpaired surrogate is a text that cannot be printed.
         json.dumps(content, ensure_ascii=False).encode()
         return content
     except (FileNotFoundError, NotADirectoryError):
@@ -43,7 +43,7 @@ def read_config(path: Path) -> dict | None:
 
 
 def read_status_file(path: Path) -> dict:
-    """Return how the run in the directory `path` stands; without a file, pending."""
+    """Return the status of the run in the directory `path`; without a file, pending."""
     found = read_checked(path / "status.json", STATUS, "status of a run")
     return found or {"status": "pending", "step": 0}
 
@@ -54,8 +54,8 @@ def read_result(path: Path) -> dict | None:
 
 
 def read_checked(path: Path, fields: Mapping, what: str) -> dict | None:
-    """Return a file's content, or None; without the `fields` it is "no `what`"."""
-    content = read_json(path, _ABSENT)  # null is not absence
+    """Return a file's content, or None; without the `fields` it is not a `what`."""
+    content = read_json(path, _ABSENT)  # a file with null is not a missing file
     return None if content is _ABSENT else checked(content, fields, path, what)
 
 
@@ -68,10 +68,10 @@ def checked(content: Any, fields: Mapping, path: Path, what: str) -> dict:
 
 
 def problem_of(content: Any, fields: Mapping) -> str:
-    """Return in words what is wrong with the fields of a JSON object, or "".
+    """Describe the fault in the fields of a JSON object; "" if there is none.
 
     `fields` maps names to kinds. A kind is a nested mapping of fields, or a predicate
-    whose name says what it takes. A name that ends in "?" may be absent.
+    whose name says what it accepts. A name that ends in "?" may be absent.
     """
     if not isinstance(content, dict):
         return f"it is {_shown(content)} and not an object"
@@ -150,7 +150,7 @@ def _one_of(*choices: str) -> Callable[[Any], bool]:
 
 
 NAMED = {"name": _a_text}
-# The sections of a config that anything but its own experiment reads.
+# The sections of a config that are read outside its own experiment.
 CONFIG = {
     "name": _a_text,
     "seed": _a_count,
@@ -200,7 +200,7 @@ RESULT = {
     "wall_s?": _a_number,
 }
 PROGRESS = {"step": _a_count, "total": _a_count}
-# What a checkpoint says of itself.
+# The fields of a checkpoint's meta.
 META = {
     "step": _a_count,
     "model?": MODEL,

@@ -1,4 +1,4 @@
-"""Whether means over runs differ by more than the runs' own spread.
+"""Tests of whether means over runs differ by more than the spread of the runs.
 
 Welch, "The generalization of 'Student's' problem when several different population
 variances are involved", Biometrika 34, 1947.
@@ -12,10 +12,11 @@ LEVEL = 0.05
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """The p-value, two-sided, of two samples [N] and [M] having one mean.
+    """Return the two-sided p-value of samples `[N]` and `[M]` having one mean.
 
-    Their variances may differ. None where one has fewer than two numbers, or one that
-    isn't finite; where neither varies, 1 if they are the same and else 0.
+    Their variances may differ. The result is None if a sample has fewer than two
+    numbers or a non-finite one; if neither sample varies, it is 1 for equal samples and
+    else 0.
     """
     if min(len(a), len(b)) < 2 or not np.isfinite([*a, *b]).all():
         return None
@@ -28,15 +29,15 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
     freedom = sum(errors) ** 2 / sum(
         e**2 / (len(x) - 1) for e, x in zip(errors, (a, b), strict=True)
     )
-    # Of Student's t, both tails.
+    # Both tails of Student's t.
     return float(2 * special.stdtr(freedom, -difference / sum(errors) ** 0.5))
 
 
 def even_with_best(samples: Sequence[Sequence[float]], choose: Callable) -> list[bool]:
-    """Of each sample, whether its mean cannot be told from the best by `welch`.
+    """Return for each sample whether `welch` cannot separate its mean from the best.
 
-    `choose` is min or max, whichever is better. The best itself is not meant, nor a
-    sample that cannot be tested.
+    `choose` is min or max, whichever is better. The result is False for the best sample
+    itself and for samples that cannot be tested.
     """
     means = [np.mean(values) if len(values) else np.nan for values in samples]
     finite = [mean for mean in means if np.isfinite(mean)]

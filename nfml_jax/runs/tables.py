@@ -14,11 +14,11 @@ from nfml_jax.ops.units import format_metric
 ABSENT = "–"
 EVEN = "≈"
 EVEN_IN_WORDS = (
-    f"{EVEN}: cannot be told from the best on the same data at {100 * LEVEL:g} % "
-    "(Welch's t-test over seeds or folds, each by itself; one run alone is not tested)."
+    f"{EVEN}: cannot be separated from the best on the same data at {100 * LEVEL:g} % "
+    "(Welch's t-test over seeds or folds, each by itself; a single run is not tested)."
 )
 
-# What is better, by the words of a metric's last name; what says neither has no best.
+# The better direction, by words of a metric's last name; other metrics have no best.
 HIGHER = {
     *("accuracy", "likelihood", "tar", "auc", "auroc", "recall", "map", "ess"),
     *("ndcg", "nmi", "ami", "ari", "purity", "precision", "rank", "elbo", "fit"),
@@ -31,19 +31,19 @@ MOST_METRICS = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over runs: as text, and as the numbers it is made of.
+    """A mean over runs, as text and as numbers.
 
-    `half` is half the width of the interval, `count` the number of runs; `lost` says
-    what became of the others.
+    `half` is half the width of the interval, `count` the number of runs; `lost`
+    describes the runs without a result.
     """
 
     mean: float | None = None
     half: float | None = None
     count: int = 0
     lost: str = ""
-    number: str = ABSENT  # mean ± half, as a person reads it
+    number: str = ABSENT  # mean ± half, as text
     best: bool = False
-    even: bool = False  # by chance alone it may be as good as the best
+    even: bool = False  # whether it cannot be separated from the best
 
     @property
     def text(self) -> str:
@@ -53,16 +53,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words, then of cells. `metrics` head the cells' columns."""
+    """Rows of labels, followed by cells; `metrics` head the columns of cells."""
 
     words: Sequence[str]
     metrics: Sequence[str]
     rows: Sequence[tuple[Sequence[str], Sequence[Cell]]]
-    wide: int  # so many of the words' columns are text, the others numbers
+    wide: int  # number of label columns that are text; the others are numbers
 
     @property
     def note(self) -> str:
-        """What the signs in the table mean."""
+        """The meaning of the signs in the table."""
         even = any(cell.even for _, cells in self.rows for cell in cells)
         return EVEN_IN_WORDS if even else ""
 
@@ -73,11 +73,11 @@ def table(
     digits: int | None = None,
     spread: str = "ci",
 ) -> Table:
-    """A row for each group of records, a column for each metric.
+    """Return a row for each group of records, and a column for each metric.
 
-    The mean over seeds, of a cross-validation over folds, ± half an interval. What
-    differs has columns of its own; the best on its data is marked, and so is what
-    cannot be told from it.
+    A cell is the mean over seeds (in a cross-validation, over folds) ± half an
+    interval. Config fields that differ have their own columns. The best on its data is
+    marked, and so are those that cannot be separated from it.
     """
     groups = group(records)
     fields = list(dict.fromkeys(field for g in groups for field in g.fields))
@@ -95,7 +95,7 @@ def table(
 
 
 def _marked(groups: Sequence[Group], cells: Sequence[Cell], metric: str) -> list[Cell]:
-    """The best of those groups that share data is marked."""
+    """Return the cells, with the best of the groups that share data marked."""
     found = {}
     for g, shown in zip(groups, cells, strict=True):
         found.setdefault(g.data, []).append(shown)
@@ -107,7 +107,7 @@ def _marked(groups: Sequence[Group], cells: Sequence[Cell], metric: str) -> list
 
 
 def _even(groups: Sequence[Group], metric: str) -> list[bool]:
-    """Whether each group cannot be told from the best on its data, of any name."""
+    """Return for each group whether it ties with the best on its data."""
     choose, even = better(metric), [False] * len(groups)
     for data in dict.fromkeys(g.data for g in groups) if choose else ():
         here = [i for i, g in enumerate(groups) if g.data == data]
@@ -123,9 +123,9 @@ def grid(
     digits: int | None = None,
     spread: str = "ci",
 ) -> Table:
-    """A row for each run, a column for each data set, and one metric in the cells.
+    """Return a row for each run, a column for each data set, and one metric as cells.
 
-    The best of a column is marked, and what cannot be told from it.
+    The best of a column is marked, and so are those that cannot be separated from it.
     """
     groups = {(g.label, g.data): g for g in group(records)}
     labels = dict.fromkeys(label for label, _ in groups)
@@ -149,7 +149,7 @@ def grid(
 
 
 def better(metric: str) -> Callable | None:
-    """min or max, whichever is better; None if the name doesn't say."""
+    """Return min or max, whichever is better; None if the name doesn't say."""
     words = set(re.split(r"[^a-z]+", metric.split("/")[-1].lower()))
     if words & NEITHER:
         return None
@@ -157,13 +157,13 @@ def better(metric: str) -> Callable | None:
 
 
 def metrics_of(records: Sequence[Mapping]) -> list[str]:
-    """The first metrics of these records, those first of which the better is known."""
+    """Return the first metrics of these records, directed ones first."""
     names = dict.fromkeys(name for record in records for name in record["metrics"])
     return sorted(names, key=lambda name: better(name) is None)[:MOST_METRICS]
 
 
 def _best(cells: Sequence[Cell], metric: str, least: int = 2) -> float | None:
-    """The best mean of at least so many."""
+    """Return the best mean, or None of fewer than `least` cells."""
     means = [c.mean for c in cells if c.mean is not None and math.isfinite(c.mean)]
     choose = better(metric)
     return choose(means) if choose and len(means) >= least else None
@@ -172,7 +172,7 @@ def _best(cells: Sequence[Cell], metric: str, least: int = 2) -> float | None:
 def cell(
     members: Group, metric: str, digits: int | None = None, spread: str = "ci"
 ) -> Cell:
-    """Mean ± half an interval over runs of one kind, and what became of the others."""
+    """Return the mean ± half an interval over runs of one kind, and the lost runs."""
     values, lost = members.numbers(metric), members.lost()
     if not values:
         return Cell(number=", ".join(lost) or ABSENT)
@@ -188,7 +188,7 @@ def cell(
     if half is not None:
         width = form(half)
         if width == "0" or ("e" in width and "e" not in number):
-            width = f"{half:.{len(number.partition('.')[2])}f}"  # as fine as the mean
+            width = f"{half:.{len(number.partition('.')[2])}f}"  # rounded like the mean
         number = f"{number} ± {width}"
     return Cell(mean, half, len(values), words, number)
 
@@ -202,7 +202,7 @@ def _data(members: Group) -> str:
 
 
 def _seeds(groups: Sequence[Group]) -> str:
-    """How many seeds the groups have, and of how many folds."""
+    """Describe the number of seeds of the groups, and of folds."""
     seeds, folds = (
         _span(n) for n in zip(*((g.seeds, g.folds) for g in groups), strict=True)
     )

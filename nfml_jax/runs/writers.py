@@ -1,4 +1,4 @@
-"""What a run leaves to read: `metrics.jsonl`, and the same in TensorBoard."""
+"""The log of a run: `metrics.jsonl`, and the same in TensorBoard."""
 
 import json
 import math
@@ -13,12 +13,13 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class RunWriter(EventWriter):
-    """Writes one run's `metrics.jsonl` beside its TensorBoard events.
+    """A writer of one run's `metrics.jsonl` and its TensorBoard events.
 
     A resumed run reads like an uninterrupted one: of an earlier process's log only the
-    first `lines` stay, those that the checkpoint of `first_step` was written after.
-    Lines, because those of a run's last step are written before its last checkpoint
-    (the step's own) and after it (the final evaluation). The default starts anew.
+    first `lines` stay, those written before the checkpoint of `first_step`. Lines are
+    counted, because lines of a run's last step are written both before its last
+    checkpoint (the step's own) and after it (the final evaluation). The default starts
+    a new log.
     """
 
     def __init__(self, run_dir: Path, *, first_step: int = 0, lines: int = 0):
@@ -30,9 +31,9 @@ class RunWriter(EventWriter):
         super().__init__(run_dir, first_step=first_step)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Appends one line to `metrics.jsonl` and the same names to TensorBoard.
+        """Append one line to `metrics.jsonl`, and the same names to TensorBoard.
 
-        JSON has no NaN nor infinities; they are written as the strings `"NaN"`,
+        JSON has no NaN or infinities; they are written as the strings `"NaN"`,
         `"Infinity"` and `"-Infinity"`, which `float` reads back.
         """
         self._metrics.write(_line({"step": int(step), "time": time.time(), **values}))
@@ -41,17 +42,17 @@ class RunWriter(EventWriter):
         super().scalars(step, values)
 
     def rates(self, step: int, values: dict[str, float]) -> None:
-        """To TensorBoard alone: the log of a run doesn't tell how fast it was."""
+        """Write rates to TensorBoard only; the log is the same at any speed."""
         super().scalars(step, values)
 
     def close(self):
-        """Closes the files; a second call does nothing."""
+        """Close the files; a second call does nothing."""
         self._metrics.close()
         super().close()
 
 
 class NoWriter:
-    """Stands for `RunWriter` in processes that leave the log to another."""
+    """A stand-in for `RunWriter` in processes that leave the log to another."""
 
     lines = 0
 
@@ -68,10 +69,10 @@ class NoWriter:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The lines of a `metrics.jsonl`, every value a float again but `step`.
+    """Return the lines of a `metrics.jsonl`, with every value but `step` as a float.
 
-    A torn last line, as a killed run leaves it, is left out; any other line that is
-    not JSON raises UserError.
+    An incomplete last line, as a killed run leaves it, is dropped; any other line that
+    is not JSON raises UserError.
     """
     path = Path(path)
     try:

@@ -58,7 +58,7 @@ class Autoregressive(Bijector):
         x = triangular_inverse(
             forward,
             inverse,
-            lambda *system: jacobi(*system, limit, self.tolerance)[0],
+            lambda *system: jacobi(*system, limit=limit, tolerance=self.tolerance)[0],
             layers,
             y,
         )

@@ -66,7 +66,7 @@ class BlockAutoregressive(Bijector):
         x = triangular_inverse(
             _forward,
             _inverse,
-            lambda *system: jacobi(*system, limit, TOLERANCE)[0],
+            lambda *system: jacobi(*system, limit=limit, tolerance=TOLERANCE)[0],
             numbers,
             y,
         )

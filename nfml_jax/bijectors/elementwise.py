@@ -34,6 +34,7 @@ class Transformed(Bijector):
             raw = self.param("raw", nn.initializers.zeros, shape)
         else:
             check_kind(self, nn.Module, conditioner=self.conditioner)
+            assert self.conditioner is not None
             raw = self.conditioner(inputs, context, shape[0] * shape[1])
             raw = raw.reshape(*raw.shape[:-1], *shape)
         return raw.astype(dtype)

@@ -80,8 +80,7 @@ class Sphere(Bijector):
     conditioner: nn.Module | None = None
 
     def check_options(self):
-        transforms = {"interval": self.interval, "circle": self.circle}
-        check_kind(self, ScalarTransform, **transforms)
+        check_kind(self, ScalarTransform, interval=self.interval, circle=self.circle)
         check_kind(self, nn.Module, optional=True, conditioner=self.conditioner)
 
     def forward_and_log_det(self, x, context=None):

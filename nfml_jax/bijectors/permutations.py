@@ -32,7 +32,7 @@ class Permutation(Bijector):
     def check_options(self):
         if self.order is not None:
             check_sizes(self, 0, order=self.order)
-            self._check_order(len(self.order))
+            self._check_order(self.order, len(self.order))
 
     def forward_and_log_det(self, x, context=None):
         return x[..., self._order(x)], zero_log_det(x)
@@ -41,16 +41,16 @@ class Permutation(Bijector):
         return y[..., jnp.argsort(self._order(y))], zero_log_det(y)
 
     @nn.nowrap
-    def _check_order(self, count):
+    def _check_order(self, order, count):
         """Raise UserError unless the order has each of `count` coordinates once."""
-        if sorted(self.order) != list(range(count)):
+        if sorted(order) != list(range(count)):
             wanted = f"each coordinate from 0 to {count - 1} once"
-            refuse(self, "order", self.order, wanted)
+            refuse(self, "order", order, wanted)
 
     @nn.compact
     def _order(self, x):
         if self.order is not None:
-            self._check_order(x.shape[-1])
+            self._check_order(self.order, x.shape[-1])
             return jnp.asarray(self.order)
 
         def draw():

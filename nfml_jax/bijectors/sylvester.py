@@ -33,8 +33,9 @@ class Sylvester(Bijector):
 
     def check_options(self):
         check_choice(self, BASES, basis=self.basis)
-        sizes = {"rank": self.rank, "reflections": self.reflections}
-        check_integer(self, 1, optional=True, **sizes)
+        check_integer(
+            self, 1, optional=True, rank=self.rank, reflections=self.reflections
+        )
 
     def forward_and_log_det(self, x, context=None):
         q, outer, inner, b, strength = self._parameters(x, context)

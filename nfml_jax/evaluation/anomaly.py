@@ -86,7 +86,7 @@ class GaussianClasses:
 
     def log_prob(self, x) -> np.ndarray:
         """log p(x) `[N]`, whatever the class."""
-        return special.logsumexp(self.log_joint(x), axis=1)
+        return np.asarray(special.logsumexp(self.log_joint(x), axis=1))
 
     def mahalanobis(self, x) -> np.ndarray:
         """The distance `[N]` to the nearest class mean under the shared covariance."""

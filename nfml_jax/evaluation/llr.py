@@ -58,17 +58,17 @@ def of_classes(log_posterior_a, log_posterior_b, prior) -> np.ndarray:
     """
     a, b = (np.asarray(x, np.float64) for x in (log_posterior_a, log_posterior_b))
     prior = np.asarray(prior, np.float64)
-    same = logsumexp(a + b, axis=1)
+    same = np.asarray(logsumexp(a + b, axis=1))
     apart = [rest + a[:, k] for k, rest in enumerate(_without_each(b))]
     odds = np.sum(prior**2) / (1.0 - np.sum(prior**2))
-    return same - logsumexp(apart, axis=0) - np.log(odds)
+    return same - np.asarray(logsumexp(apart, axis=0)) - np.log(odds)
 
 
 def _without_each(b):
     """Yield log Σ_{l≠k} exp b [P, l] for each k of K columns, as [P]."""
     if b.shape[1] <= 64:
         for k in range(b.shape[1]):
-            yield logsumexp(np.delete(b, k, axis=1), axis=1)
+            yield np.asarray(logsumexp(np.delete(b, k, axis=1), axis=1))
         return
     # From both ends, in time that is linear in the number of classes.
     none = np.full((len(b), 1), -np.inf)

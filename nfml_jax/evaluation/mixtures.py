@@ -145,7 +145,11 @@ def fit_mixture(x, validation=None, *, given: int = 0, seed: int = 0) -> Mixture
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")  # of EM that was not quite at its end
             fitted.fit(few)
-        mixture = Mixture(np.log(fitted.weights_), fitted.means_, fitted.covariances_)
+        mixture = Mixture(
+            np.log(np.asarray(fitted.weights_)),
+            np.asarray(fitted.means_),
+            np.asarray(fitted.covariances_),
+        )
         found = cost(mixture)
         if found < least:
             best, least = mixture, found

@@ -95,7 +95,7 @@ def runs(given: Iterable, *, metric: str = "cosine") -> dict[str, float]:
     embeddings and integers; a query is given the label of the nearest support example,
     the first of equally near ones. Every run weighs the same, as in Lake et al.
     """
-    accuracies = [_run(*run, metric) for run in given]
+    accuracies = [_run(*run, metric=metric) for run in given]
     if not accuracies:
         raise UserError("There is no run to evaluate; give one or more.")
     error = (

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from nfml_jax.ops.values import Value, frozen
 
@@ -76,7 +77,7 @@ def compiled(method: Callable) -> Callable:
         run = _program(module, method.__name__, args, kwargs, False)
         return method(self, *args, **kwargs) if run is None else run(variables, None)
 
-    call.is_compiled = True
+    call.is_compiled = True  # pyright: ignore[reportAttributeAccessIssue]  # a mark
     return call
 
 
@@ -85,7 +86,7 @@ def tracing() -> bool:
 
     Gradients and vmap outside of any jit are no programs.
     """
-    return isinstance(jnp.zeros(()), jax.core.Tracer)
+    return isinstance(jnp.zeros(()), Tracer)
 
 
 def _name(module, method) -> str | None:
@@ -104,7 +105,11 @@ def _program(module, name, args, kwargs, mutable) -> Callable | None:
     don't fit it, the module is no value, or a program is being traced.
     """
     method = getattr(type(module), name or "", None)
-    if not getattr(method, "is_compiled", False) or module.parent is not None:
+    if (
+        method is None
+        or not getattr(method, "is_compiled", False)
+        or module.parent is not None
+    ):
         return None
     try:
         bound = inspect.signature(method).bind(module, *args, **kwargs)

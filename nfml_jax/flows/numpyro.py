@@ -29,8 +29,9 @@ def _flow_distribution():
         ) from None
 
     class FlowDistribution(Distribution):
-        support = constraints.real_vector
-        reparametrized_params = ()
+        # numpyro's own distributions override its property and its list so, too.
+        support = constraints.real_vector  # pyright: ignore[reportAssignmentType]
+        reparametrized_params = ()  # pyright: ignore[reportAssignmentType]
 
         def __init__(self, flow, context=None):
             self._flow = flow.distribution(context)

@@ -3,6 +3,8 @@
 As a base of flows (Stimper et al. 2022) it has the modes and holes that a normal lacks.
 """
 
+from typing import cast
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -61,7 +63,8 @@ class Resampled(Value):
         if learning and not self.is_initializing():
             key = self.make_rng("base")
             z = proposal.sample(seed=key, sample_shape=(self.samples,))
-            logit = net.apply(variables, z, None, 1)[..., 0]
+            logits = cast(jax.Array, net.apply(variables, z, None, 1))
+            logit = logits[..., 0]
             now = jax.nn.sigmoid(logit).mean()
             change = (1 - self.momentum) * (jax.lax.stop_gradient(now) - value)
             rate.value = value + change

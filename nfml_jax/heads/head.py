@@ -89,8 +89,7 @@ class MarginHead(nn.Module):
         if not len(labels):  # as one row of padding, of which nothing is given back
             row = jnp.zeros((1, embeddings.shape[1]), embeddings.dtype)
             out = self(row, jnp.full(1, -1), step)
-            rows = (part[:0] for part in (out.loss, out.cosine, out.correct))
-            return HeadOutput(*rows, out.logged)
+            return HeadOutput(out.loss[:0], out.cosine[:0], out.correct[:0], out.logged)
         margin, classes, scale = self._variables(embeddings)
         strength = 1.0
         if self.strength is not None and step is not None:
@@ -105,12 +104,12 @@ class MarginHead(nn.Module):
 
         valid = (labels >= 0) & (labels < self.num_classes)
         labels = jnp.where(valid, labels, 0).astype(jnp.int32)
-        own = logits.target(embeddings, *of_labels(classes, labels, axis), noise)
+        own = logits.target(embeddings, *of_labels(classes, labels, axis), noise=noise)
         found = self._sum(
             as_queries(margin, embeddings),
             self._drawn(classes, labels),
             labels,
-            lambda *block: logits.scores(*block, own.phi),
+            lambda *block: logits.scores(*block, phi=own.phi),
         )
         correct = own.free > found.rival
         loss = margin.loss(own.logit, found.others)
@@ -126,8 +125,10 @@ class MarginHead(nn.Module):
         cosine, logged = jax.lax.stop_gradient(
             (cosine, watched(logits, own, valid, penalty, self.num_classes))
         )
-        rows = (devices.mine(part, count, axis) for part in (loss, cosine, correct))
-        return HeadOutput(*rows, logged)
+        loss, cosine, correct = (
+            devices.mine(part, count, axis) for part in (loss, cosine, correct)
+        )
+        return HeadOutput(loss, cosine, correct, logged)
 
     @broadcasting
     def logits(self, embeddings: jax.Array) -> jax.Array:

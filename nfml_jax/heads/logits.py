@@ -67,9 +67,9 @@ class Logits(NamedTuple):
             cosine, centre = self.margin.pool(cosines), jnp.argmax(cosines, axis=-1)
         cosine = jnp.clip(cosine, -1.0, 1.0)
         held = jax.lax.stop_gradient(cosine)
-        if getattr(self.margin, "plus", False):
-            everyone = (devices.gather(v, self.axis_name) for v in (noise, held))
-            noise = self.margin.farthest_first(*everyone)
+        if self.margin.plus:
+            noise, farness = (devices.gather(v, self.axis_name) for v in (noise, held))
+            noise = self.margin.farthest_first(noise, farness)
             noise = devices.mine(noise, len(x), self.axis_name)
         margin = self.margin.for_examples(held, x_norm, noise)
         phi = self._blended(cosine, margin.target(cosine))

@@ -7,6 +7,7 @@ wait where the weights' gradient will lie, which takes their place block by bloc
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,9 @@ def streamed(queries, classes: Classes, labels, scores, chunk: int) -> Sums:
         scores, queries, example.weights, example.bias
     )
     given = queries, classes.weights, classes.bias, numbers
-    return Sums(*_streamed(scores, chunk, given, (classes.number, labels)))
+    # A `custom_vjp` that is made with options has lost the type of what it returns.
+    found: Any = _streamed(scores, chunk, given, (classes.number, labels))
+    return Sums(*found)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -51,4 +51,5 @@ def _scale(head) -> str:
     if isinstance(head.scale, str) or head.margin.finds_scale:
         return "s"
     scale = fixed_scale(head.scale, head.margin, head.num_classes)
-    return f"{float(scale):g}" if jnp.ndim(scale) == 0 else "s"
+    known = scale is not None and jnp.ndim(scale) == 0
+    return f"{float(scale):g}" if known else "s"

@@ -77,7 +77,7 @@ class TrainedFlow:
     def log_prob(self, x, context=None) -> np.ndarray:
         """Log-densities `[N]` in nats, any number of rows in chunks of `CHUNK`."""
         if context is None and self.classes:
-            return logsumexp(self._log_joint(x), axis=1)
+            return np.asarray(logsumexp(self._log_joint(x), axis=1))
         x = self._checked(x)
         return self._of_rows(self._log_prob, x, *self._given(context, len(x)))
 
@@ -96,6 +96,7 @@ class TrainedFlow:
         `context` is one for all draws, or one for each.
         """
         if context is None and self.classes:
+            assert self.context is not None  # it names the classes
             prior = np.asarray(self.context.prior)
             context = np.random.default_rng(seed).choice(len(prior), n, p=prior)
         elif context is not None and np.ndim(context) < (1 if self.classes else 2):
@@ -153,6 +154,7 @@ class TrainedFlow:
 
     def _log_joint(self, x):
         """log p(x, class) `[N, classes]`."""
+        assert self.context is not None  # it names the classes
         x = self._checked(x)
         return self._of_rows(self._class_log_probs, x) + np.log(self.context.prior)
 
@@ -254,7 +256,7 @@ def draw(
     """
     key = jax.random.key(seed)
 
-    def one(number, *given):
+    def one(number, *given) -> Any:
         key_of_draw = jax.random.fold_in(key, number)
         return flow.apply(
             variables, key_of_draw, (), *given, method="sample_and_log_prob"

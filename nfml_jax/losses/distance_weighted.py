@@ -54,7 +54,9 @@ class DistanceWeighted(Miner):
         return negative & (jnp.arange(weights.shape[1]) == column[:, None])
 
     def _weights(self, distance, negative):
-        d = METRICS[self.metric].chord(distance)
+        chord = METRICS[self.metric].chord
+        assert chord is not None  # or `fitted` has refused the metric
+        d = chord(distance)
         near = negative & (d < self.limit)
         near = jnp.where(jnp.any(near, axis=1, keepdims=True), near, negative)
         d = jnp.clip(d, self.cutoff, 2.0)

@@ -1,11 +1,11 @@
 """What every objective gives for a batch."""
 
-import flax
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class LossOutput:
     """The loss of a batch, and what is logged of it.
 

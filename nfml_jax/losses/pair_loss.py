@@ -9,8 +9,8 @@ other classes.
 import dataclasses
 from typing import ClassVar, NamedTuple
 
-import flax
 import jax
+from flax import struct
 
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.ops.checks import check_choice
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     active: jax.Array | None = None
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class Pairs:
     """A block of anchors [A, D] with labels [A] against references [R, D] with theirs.
 

@@ -168,11 +168,12 @@ def _by_step(layer: Layer, batch, ins, outs) -> Layer:
             value = value.reshape(-1, value.shape[-1]).T
         return _take(value, places)
 
-    kernel = _take(layer.kernel, ins)
+    kernel, bias = _take(layer.kernel, ins), columns(layer.bias, outs)
+    assert bias is not None
     kernel = _take(kernel.reshape(-1, kernel.shape[-1]).T, outs)
     return Layer(
         kernel,
-        columns(layer.bias, outs),
+        bias,
         columns(layer.drop, ins),
         columns(layer.gate, outs),
     )

@@ -20,7 +20,7 @@ import math
 import numbers
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
@@ -202,7 +202,7 @@ def check_radians(owner: Any, **values: Any) -> None:
         check_number(owner, 0.0, math.pi / 2, hint=hint, **{name: value})
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Return whether a value is a finite real number known now, and no bool."""
     value = _plain(value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -213,7 +213,7 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """Return whether a value is an integer known now, and no bool."""
     value = _plain(value)
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -20,6 +20,7 @@ import numbers
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from nfml_jax.errors import UserError
 
@@ -94,7 +95,7 @@ def check_labels(
 def _is_known(labels) -> bool:
     """Return whether the values can be read now: of no tracer, nor a list of some."""
     if isinstance(labels, jax.Array):
-        return not isinstance(labels, jax.core.Tracer) and labels.is_fully_addressable
+        return not isinstance(labels, Tracer) and labels.is_fully_addressable
     if isinstance(labels, list | tuple):
         return all(map(_is_known, labels))
     return True

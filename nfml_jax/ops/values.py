@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 # Modules whose functions are found by name: those of JAX are jitted, and cannot pickle.
 FUNCTIONS_OF = ("jax.nn", "jax.numpy", "flax.linen")
@@ -84,7 +86,7 @@ def frozen(value: Any) -> Any:
     >>> frozen([1, np.array([2.0, 3.0])])
     (1, (2.0, 3.0))
     """
-    if isinstance(value, jax.core.Tracer) or _is_key(value):
+    if isinstance(value, Tracer) or _is_key(value):
         return value
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return frozen(np.asarray(value).tolist())
@@ -99,7 +101,7 @@ def frozen(value: Any) -> Any:
 
 def _is_key(value) -> bool:
     dtype = getattr(value, "dtype", None)
-    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 class _Name(NamedTuple):

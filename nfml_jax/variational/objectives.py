@@ -133,15 +133,13 @@ def _shares(log_weights, axis_name):
     as any loss is, and exact then.
     """
     log_weights = lax.stop_gradient(log_weights)
-    largest, mean = log_weights.max(), jnp.mean
+    largest = log_weights.max()
     if axis_name is not None:
         largest = lax.pmax(largest, axis_name)
-
-        def mean(x):
-            return lax.pmean(jnp.mean(x), axis_name)
-
     weights = jnp.exp(log_weights - largest)
-    total = mean(weights)
+    total = jnp.mean(weights)
+    if axis_name is not None:
+        total = lax.pmean(total, axis_name)
     return weights / total, jnp.log(total) + largest
 
 

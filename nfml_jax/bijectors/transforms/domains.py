@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid, softplus
@@ -32,6 +33,12 @@ class DomainMap(ScalarTransform):
 
     def inverse_and_log_det(self, raw, y):
         return self._inverse(_broadcast(raw, y))
+
+    def _forward(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        raise NotImplementedError
+
+    def _inverse(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        raise NotImplementedError
 
 
 def _broadcast(raw, x):

@@ -53,8 +53,9 @@ class RationalQuadratic(Spline):
         elif self.tails == "circular":
             slopes = jnp.concatenate([slopes, slopes[:1]])
         least = self.min_width, self.min_height
-        sizes = (exponentials(part / self.temperature) for part in (widths, heights))
-        return Bins(*sizes, slopes, least)
+        widths = exponentials(widths / self.temperature)
+        heights = exponentials(heights / self.temperature)
+        return Bins(widths, heights, slopes, least)
 
     def _map(self, raw, x, inverse):
         if self.tails != "circular":

@@ -106,13 +106,15 @@ class Spline(ScalarTransform):
             )
         if "min_slope" in vars(self):
             most = self.most_min_slope
-            check_number(self, above=0.0, below=most, min_slope=self.min_slope)
+            check_number(self, above=0.0, below=most, min_slope=vars(self)["min_slope"])
 
     @property
     def domain(self) -> Interval:
         return LINE if self.tails == "linear" else (-self.bound, self.bound)
 
-    codomain = domain
+    @property
+    def codomain(self) -> Interval:
+        return self.domain
 
     def forward_and_log_det(self, raw, x):
         return self._laid_out(raw, x, inverse=False)

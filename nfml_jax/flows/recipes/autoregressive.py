@@ -8,6 +8,7 @@ from nfml_jax.bijectors import (
     Autoregressive,
     BatchNorm,
     Bernstein,
+    Bijector,
     BlockAutoregressive,
     DeepSigmoid,
     Inverse,
@@ -43,9 +44,9 @@ def autoregressive(
     `activation` is one of `ACTIVATIONS`. `normalize` puts an ActNorm before each layer,
     or, if it is "batch", a batch norm after each, which learns from data to base.
     """
-    activation = look_up(ACTIVATIONS, activation, "activation")
-    made = MADE(hidden=hidden, activation=activation, dropout=dropout)
-    layer = [Autoregressive(transform, made, solver=solver), Reverse()]
+    function = look_up(ACTIVATIONS, activation, "activation")
+    made = MADE(hidden=hidden, activation=function, dropout=dropout)
+    layer: list[Bijector] = [Autoregressive(transform, made, solver=solver), Reverse()]
     check_choice("the flow", (False, True, "batch"), normalize=normalize)
     if normalize == "batch":
         to_base = options.get("fast", "log_prob") == "log_prob"

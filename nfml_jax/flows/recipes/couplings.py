@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from nfml_jax.bijectors import (
     LU,
@@ -122,7 +123,7 @@ def circular_nsf(
     hidden: int = 64,
     blocks: int = 2,
     bins: int = 8,
-    **options,
+    **options: Any,
 ) -> Flow:
     """Circular splines of angles in [-π, π] (Rezende et al. 2020): a flow on a torus.
 

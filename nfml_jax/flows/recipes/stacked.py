@@ -52,7 +52,7 @@ def stacked(
     check_integer("the flow", 1, DEEPEST, layers=layers)
     check_flag("the flow", remat=remat)
     check_choice("the flow", ("log_prob", "sample"), fast=fast)
-    one = Chain(layer)
+    one = Chain(tuple(layer))
     bijector = Chain((Stack(one, int(layers), remat) if layers > 1 else one, *ends))
     return Flow(
         bijector=bijector if fast == "sample" else Inverse(bijector),

@@ -1,9 +1,12 @@
 """Flows whose layers act on each coordinate alone, or on all of them at once."""
 
+from typing import Any
+
 import flax.linen as nn
 
 from nfml_jax.bijectors import (
     ActNorm,
+    Bijector,
     Continuous,
     Elementwise,
     Householder,
@@ -57,7 +60,7 @@ def residual(
 ) -> Flow:
     """Residual flow (Chen et al. 2019): x + g(x), g a contraction."""
     check_flag("residual", normalize=normalize)
-    layer = [Residual(LipschitzMLP(hidden=hidden))]
+    layer: list[Bijector] = [Residual(LipschitzMLP(hidden=hidden))]
     if normalize:
         layer.insert(0, ActNorm())
     return stacked(event_dim, layer, layers=layers, **options)
@@ -72,7 +75,7 @@ def ffjord(
     rtol: float = 1e-5,
     atol: float = 1e-5,
     adjoint: str = "backsolve",
-    **options,
+    **options: Any,
 ) -> Flow:
     """Continuous flow (Grathwohl et al. 2019), for its likelihood or flow matching.
 
@@ -86,7 +89,7 @@ def ffjord(
 
 
 @passes_options_to(stacked)
-def planar(event_dim: int, *, layers: int = 16, **options) -> Flow:
+def planar(event_dim: int, *, layers: int = 16, **options: Any) -> Flow:
     """Planar maps (Rezende & Mohamed 2015), for variational inference."""
     options = {"fast": "sample"} | options
     layer = [Planar(amortised_by(options))]
@@ -100,7 +103,7 @@ def sylvester(
     layers: int = 4,
     basis: str = "householder",
     rank: int | None = None,
-    **options,
+    **options: Any,
 ) -> Flow:
     """Sylvester maps (van den Berg et al. 2018), for variational inference.
 

@@ -128,7 +128,7 @@ class MagFace(Margin):
         return ArcFace(margin, self.grad, self.easy, self.beyond_pi)
 
 
-class _Elastic:
+class _Elastic(Margin):
     """A margin drawn for each example and step from N(m, `deviation`²), at least 0.
 
     Without random numbers it is m itself. With `plus` the largest draws go to the
@@ -136,6 +136,8 @@ class _Elastic:
     """
 
     random: ClassVar[bool] = True
+    margin: Any
+    deviation: float
 
     def __post_init__(self):
         super().__post_init__()

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.heads.margins.fixed import ArcFace, CosFace
-from nfml_jax.heads.margins.margin import STATISTIC
+from nfml_jax.heads.margins.margin import STATISTIC, Margin
 from nfml_jax.heads.margins.options import check_choices
 from nfml_jax.ops.checks import check_number
 
@@ -46,11 +46,14 @@ class CurricularFace(ArcFace):
 REWEIGHTINGS = ("adaptive", "fixed")
 
 
-class _MisclassifiedVectors:
+class _MisclassifiedVectors(Margin):
     """Wrong classes with cos θ_j > φ count as cos θ_j + t (cos θ_j + 1).
 
     That is "adaptive" reweighting, or cos θ_j + t for "fixed".
     """
+
+    t: float
+    reweighting: str
 
     def __post_init__(self):
         super().__post_init__()

@@ -68,9 +68,18 @@ class Margin:
     random: ClassVar[bool] = False
     finds_scale: ClassVar[bool] = False
     paper: ClassVar[str] = "–"
-    # Fields of some margins; an annotation here would make them their first ones.
+    # Fields of some margins, here with what holds for the others. An annotation, even
+    # ClassVar, would give them a place before every margin's own fields.
     subcentres = 1
     repulsion = 0.0
+    grad = "exact"
+    easy = False
+    beyond_pi = ""
+    plus = False
+    momentum = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for numbers and options that no such margin has."""
 
     @classmethod
     def numbers(cls) -> list[str]:
@@ -103,6 +112,10 @@ class Margin:
         """
         return self
 
+    def farthest_first(self, noise: jax.Array, cosine: jax.Array) -> jax.Array:
+        """Return normal draws [N] handed out by target cosines [N], where `plus`."""
+        return noise
+
     def negatives(self, cosine: jax.Array, target: jax.Array) -> jax.Array:
         """What replaces cosines [B, C] of wrong classes; target [B, 1] is the φ."""
         return cosine
@@ -122,6 +135,13 @@ class Margin:
     def penalty(self, norm: jax.Array) -> jax.Array | None:
         """What is added to the loss [B] for embeddings' norms [B], or None."""
         return None
+
+    def log_nearness(self, cosine: jax.Array) -> jax.Array:
+        """Return what two class centres at a cosine repel each other with, as a log.
+
+        It is asked for where there is a `repulsion`.
+        """
+        raise NotImplementedError
 
     def own_scale(self, num_classes: int) -> float | jax.Array | None:
         """The scale where none is given; None where embeddings keep their norm."""
@@ -158,11 +178,11 @@ class Margin:
     def options(self) -> str:
         """This margin's options in words, or ""."""
         words = []
-        if getattr(self, "easy", False):
+        if self.easy:
             words.append("below 90° only")
-        if hasattr(self, "beyond_pi"):
+        if self.beyond_pi:
             words.append(CONTINUATIONS[self.beyond_pi])
-        if getattr(self, "grad", "exact") == "detach":
+        if self.grad == "detach":
             words.append("gradient of the plain cosine")
         return ", ".join(words)
 
@@ -194,7 +214,7 @@ class Margin:
 
     def _with_gradient(self, cosine, value):
         """The value that replaces a cosine, with the gradient that `grad` names."""
-        if getattr(self, "grad", "exact") == "exact":
+        if self.grad == "exact":
             return value
         return cosine + jax.lax.stop_gradient(value - cosine)
 

@@ -1,5 +1,7 @@
 """Options that margins share, and how formulae show a number."""
 
+import dataclasses
+
 from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_choice, check_flag
 
@@ -15,10 +17,11 @@ CONTINUATIONS = {
 def check_choices(owner, **choices):
     """Raise UserError where `grad`, `beyond_pi` or another is none of its choices."""
     choices = {"grad": GRADIENTS, "beyond_pi": CONTINUATIONS, **choices}
+    fields = {field.name for field in dataclasses.fields(owner)}
     for name, known in choices.items():
-        if hasattr(owner, name):
+        if name in fields:
             check_choice(owner, known, **{name: getattr(owner, name)})
-    if hasattr(owner, "easy"):
+    if "easy" in fields:
         check_flag(owner, easy=owner.easy)
 
 

@@ -108,7 +108,7 @@ def check_overrides(argv, config: ConfigDict) -> None:
             if text is not None and kind in (int, float):
                 kind(text)
         except ValueError:
-            expected = {int: "a whole number", float: "a number"}[kind]
+            expected = {int: "an integer", float: "a number"}[kind]
             raise UserError(
                 f"{name} = {text!r} is not {expected}; the config has {fields[name]!r}."
             ) from None

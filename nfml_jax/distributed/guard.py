@@ -1,7 +1,7 @@
-"""A parent for one of several processes, which says in a sentence how it ended.
+"""A parent for one of several processes, which explains in a sentence how it ended.
 
-When the coordinator is gone, JAX's runtime aborts the processes that it had, each with
-a stack trace of C++. Nothing within them can catch that.
+When the coordinator is lost, JAX's runtime aborts the other processes, each with a
+stack trace of C++. No code within them can catch that.
 """
 
 import contextlib
@@ -15,31 +15,32 @@ from typing import BinaryIO, NoReturn
 from nfml_jax.distributed.interrupts import Interrupts
 from nfml_jax.errors import UserError
 
-# How the runtime begins what it says of its errors, and how Python does.
+# Prefixes of error messages of the runtime, and of Python.
 THEIRS = re.compile(rb"F\d{4} |[WE]\d{4} .*(coordination|distributed)")
 OURS = (b"error: ", b"Traceback ", b"Stopped ")
 GONE = (
     "another process of this run is gone, or cannot be reached; start all again with "
-    "the same --workdir, and they go on from the last checkpoint."
+    "the same --workdir to continue from the last checkpoint."
 )
-SECONDS = 1.0  # at most, for last words after the end
+SECONDS = 1.0  # seconds, at most, for last messages after the end
 
 
 def guard() -> None:
-    """Go on as a child of this process, which awaits it and ends as it does.
+    """Continue as a child of this process, which awaits the child and ends as it does.
 
-    To be called before there are threads, so before JAX. The parent hands on signals,
-    and what the child says on stderr but for the runtime's own words. If the runtime
-    aborts the child, it raises UserError instead, unless the child has said why.
+    Call it before there are threads, and so before JAX. The parent passes on signals,
+    and the child's stderr except for the runtime's own messages. If the runtime aborts
+    the child, the parent raises UserError instead, unless the child has given the
+    reason.
     """
-    sys.stdout.flush()  # or both would say it
+    sys.stdout.flush()  # only the child prints it
     heard, said = os.pipe()
     watched, held = os.pipe()  # the child sees its end when the parent ends
-    signal.pthread_sigmask(signal.SIG_BLOCK, Interrupts.signals)  # until handed on
+    signal.pthread_sigmask(signal.SIG_BLOCK, Interrupts.signals)  # until passed on
     child = os.fork()
     if not child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, Interrupts.signals)
-        os.setpgid(0, 0)  # Ctrl-C is the parent's to hand on, once
+        os.setpgid(0, 0)  # the parent passes on Ctrl-C, once
         os.dup2(said, sys.stderr.fileno())
         for unused in (heard, said, held):
             os.close(unused)
@@ -63,7 +64,7 @@ def _end_like(child: int, relay: "_Relay") -> NoReturn:
     if code == -signal.SIGABRT:
         raise UserError(GONE)
     if code < 0:
-        with contextlib.suppress(OSError):  # SIGKILL is not ours to handle
+        with contextlib.suppress(OSError):  # SIGKILL cannot be handled
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
@@ -80,7 +81,7 @@ def _pass_on(child: int, number: int) -> None:
 
 
 class _Relay(threading.Thread):
-    """Hands on the child's words; `sentence` if an error of ours was among them."""
+    """A relay of the child's output; `sentence` if it had an error of this package."""
 
     def __init__(self, heard: BinaryIO):
         super().__init__(daemon=True)
@@ -89,7 +90,7 @@ class _Relay(threading.Thread):
     def run(self):
         theirs = False
         for line in self._heard:
-            # An error of theirs may have several lines.
+            # An error of the runtime may have several lines.
             theirs = bool(THEIRS.match(line) or (theirs and not line.startswith(OURS)))
             if not theirs:
                 self.sentence |= line.startswith(OURS)

@@ -1,15 +1,15 @@
-"""Ctrl-C and SIGTERM as a wish to stop, granted at the next safe point."""
+"""Ctrl-C and SIGTERM as stop requests, which are granted at the next safe point."""
 
 import signal
 import threading
 
 
 class Interrupted(Exception):
-    """Raised at a safe point after the person, or the scheduler, asked to stop."""
+    """Raised at a safe point after the user, or the scheduler, has requested a stop."""
 
 
 class Interrupts:
-    """While open, SIGINT and SIGTERM set `requested`; a second Ctrl-C stops at once.
+    """A context in which SIGINT and SIGTERM set `requested`; a second Ctrl-C stops.
 
     Outside the main thread signals can't be caught, and nothing is changed.
     """

@@ -1,7 +1,7 @@
-"""Several processes that train one run: how they meet, agree and part.
+"""Several processes that train one run: joining, agreement and leaving.
 
 JAX's own runtime joins them; every process runs the same program, and a step is
-computed by the devices of all. Process 0 alone writes logs, figures and the result.
+computed by the devices of all. Only process 0 writes logs, figures and the result.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from nfml_jax.errors import UserError
 
 PyTree = Any
 
-# How long the first to end its work awaits the others, while process 0 evaluates.
+# Time for which a process that has ended its work awaits process 0's evaluation.
 PARTING_SECONDS = 24 * 3600
 
 
@@ -32,7 +32,7 @@ def join(
     *,
     timeout: int,
 ) -> None:
-    """Meet the other processes, before JAX computes anything.
+    """Join the other processes, before JAX computes anything.
 
     `coordinator` is the HOST:PORT of process 0. Without it JAX asks SLURM, the TPU's
     runtime or MPI. Raises UserError if the others aren't there within `timeout`
@@ -46,14 +46,15 @@ def join(
     lacking = [flag for flag, value in given.items() if value is None]
     if 0 < len(lacking) < len(given):
         raise UserError(
-            f"{' and '.join(lacking)} must be given, too: a process is told all of "
+            f"{' and '.join(lacking)} must be given, too: give a process all of "
             f"{', '.join(given)}, or none of them on SLURM, TPU and MPI."
         )
     if coordinator is not None:
         _check(coordinator, num_processes, process_id)
         if process_id:
             _await(coordinator, timeout)
-    # The runtime's own service would take SIGTERM from us; `largest` does its work.
+    # The runtime's own service would intercept SIGTERM; this package has
+    # `max_over_processes` instead.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -93,7 +94,7 @@ def _check(coordinator, num_processes, process_id):
 
 
 def _await(coordinator: str, timeout: float) -> None:
-    """Until something answers there; the runtime itself would end the process."""
+    """Wait until the coordinator answers; the runtime itself would end the process."""
     host, _, port = coordinator.rpartition(":")
     end = time.monotonic() + timeout
     while True:
@@ -114,9 +115,9 @@ def _await(coordinator: str, timeout: float) -> None:
 
 
 def leave(code: int) -> None:
-    """End this process; one of several at once, without awaiting the others.
+    """End this process; one of several ends at once, without awaiting the others.
 
-    They learn of it from the runtime.
+    They are informed by the runtime.
     """
     if jax.distributed.is_initialized():
         sys.stdout.flush()
@@ -133,61 +134,61 @@ def _leave_after(hook):
     return leave_after
 
 
-def alone() -> bool:
-    """Whether this is the only process."""
-    # Asked first, because to count processes JAX must have found its devices.
+def is_single_process() -> bool:
+    """Return whether this is the only process."""
+    # Asked first, because counting processes makes JAX initialize its devices.
     return not jax.distributed.is_initialized() or jax.process_count() == 1
 
 
 def is_first() -> bool:
-    """Whether this is process 0, or the only one."""
-    return alone() or jax.process_index() == 0
+    """Return whether this is process 0, or the only one."""
+    return is_single_process() or jax.process_index() == 0
 
 
 @contextlib.contextmanager
-def together():
-    """Around what may fail in one process: then it raises in all, and none waits."""
+def raise_in_all():
+    """Make an error of one process raise in all, so that none waits for it."""
     failure = None
     try:
         yield
     except Exception as problem:
         failure = problem
-    if not alone():
-        (last,) = largest(-1 if failure is None else jax.process_index())
+    if not is_single_process():
+        (last,) = max_over_processes(-1 if failure is None else jax.process_index())
         if failure is None and last >= 0:
             failure = UserError(
-                f"process {last:.0f} cannot take part, as it says itself; mend that "
-                "and start all again."
+                f"process {last:.0f} failed (its own message says why); repair "
+                "that and start all again."
             )
     if failure is not None:
         raise failure
 
 
 def check_same(config: dict) -> None:
-    """UserError, in all processes, unless they have the same config."""
-    if alone():
+    """Raise UserError, in all processes, unless they have the same config."""
+    if is_single_process():
         return
     text = json.dumps(config, sort_keys=True)
-    number = zlib.crc32(text.encode()) % 2**24  # which a float32 can hold
-    high, low = largest(number, -number)
+    number = zlib.crc32(text.encode()) % 2**24  # an integer that a float32 can hold
+    high, low = max_over_processes(number, -number)
     if high + low:
         raise UserError(
             "the processes of this run have different configs; start all of them with "
-            "the same flags, but for --process_id."
+            "the same flags except --process_id."
         )
 
 
-def own_devices(devices: Iterable[jax.Device]) -> list[jax.Device]:
-    """Those that are this process's."""
+def local_devices(devices: Iterable[jax.Device]) -> list[jax.Device]:
+    """Return the devices of this process."""
     return [d for d in devices if d.process_index == jax.process_index()]
 
 
-def own(tree: PyTree) -> PyTree:
-    """Replicated arrays as this process's own, so that it may compute alone.
+def local_copy(tree: PyTree) -> PyTree:
+    """Return replicated arrays as this process's own, for work without the others.
 
-    UserError for what is split over the devices of several processes.
+    Raises UserError for arrays that are split over the devices of several processes.
     """
-    if alone():
+    if is_single_process():
         return tree
     if not all(x.is_fully_replicated for x in jax.tree.leaves(tree)):
         raise UserError(
@@ -197,8 +198,8 @@ def own(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
-def largest(*values: float) -> list[float]:
-    """Of each value the largest of all processes; waits for them."""
+def max_over_processes(*values: float) -> list[float]:
+    """Return the elementwise maximum over processes; waits for all of them."""
     from jax.experimental import multihost_utils
 
     return multihost_utils.process_allgather(np.array(values)).max(axis=0).tolist()

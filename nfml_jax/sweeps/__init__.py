@@ -1,8 +1,8 @@
-"""Sweeps: one config run many times, here, on Ray or on SLURM.
+"""Sweeps: one config run many times, on this machine, on Ray or on SLURM.
 
 `param`, `product`, `zip_` and `chain` write the overrides of a sweep; `make_trials`
 names its runs; `run_trials` runs them by an executor of `EXECUTORS`. Runs that differ
-in numbers alone train as one program (`run_group`).
+only in numbers train as one program (`run_group`).
 """
 
 from nfml_jax.ops.lazy import lazy_exports

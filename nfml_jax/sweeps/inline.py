@@ -1,7 +1,8 @@
-"""Sweeps written on the command line: `"head.margin=0.1,0.3 seed=0:5"`, a product.
+"""Sweeps on the command line: the product `"head.margin=0.1,0.3 seed=0:5"`.
 
-Values stand between commas, a:b is the whole numbers from a to below b. Each is read as
-the type that the config's field has; quotes and brackets keep what is within together.
+Values are separated by commas; a:b is the integers from a to below b. Each value is
+parsed as the type of the config's field. Quotes and brackets keep their content
+together.
 """
 
 import ast
@@ -26,19 +27,19 @@ TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def is_inline(text: str) -> bool:
-    """Whether a --sweep is written out, and not the name of a file."""
+    """Return whether a --sweep is an inline sweep, not the name of a file."""
     return re.match(r"\s*[\w.]*\s*=", text) is not None or not text.strip()
 
 
 def fields_of(text: str) -> list[str]:
-    """The fields that an inline sweep sets, in its order."""
+    """Return the fields that an inline sweep sets, in its order."""
     return [part.split("=", 1)[0] for part in _split(text, str.isspace)]
 
 
 def parse_sweep(text: str, config: Mapping) -> Sweep:
-    """Every combination of the values that `text` gives fields of `config`.
+    """Return every combination of the values that `text` gives to fields of `config`.
 
-    Raises UserError for an unknown field, and for values that are none of its type.
+    Raises UserError for an unknown field, and for values of another type.
     """
     fields = flatten(config)
     parts = []
@@ -77,7 +78,7 @@ def _values(name: str, text: str, there: Any) -> list:
 
 
 def _value(name: str, word: str, there: Any):
-    """`word` as a value of the type of `there`."""
+    """Return `word` as a value of the type of `there`."""
     try:
         if isinstance(there, bool):
             return TRUTHS[word.lower()]
@@ -98,7 +99,7 @@ def _value(name: str, word: str, there: Any):
 
 
 def _split(text: str, separates) -> list[str]:
-    """The parts of `text` between what separates it outside brackets and quotes."""
+    """Split `text` at separators outside brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for character in text:
         if quote:

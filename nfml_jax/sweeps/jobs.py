@@ -1,8 +1,8 @@
 """The unit that executors distribute: a trial, or a group that runs as one program.
 
-How a trial stands is in its run directory and nowhere else, so that it doesn't matter
-which process, on which machine of a shared file system, worked on it.
-`python -m nfml_jax.sweeps.jobs` runs the pickled job that comes on its input.
+The status of a trial is stored only in its run directory, so any process, on any
+machine of a shared file system, may work on it. `python -m nfml_jax.sweeps.jobs` runs
+the pickled job on its standard input.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ ENDED = ("done", "diverged", "failed")
 
 @dataclass(frozen=True)
 class Job:
-    """Trials of one program, their run directories, and how a config is made to run."""
+    """Trials of one program, their run directories, and the maker of experiments."""
 
     make_experiment: Callable
     trials: tuple[Trial, ...]
@@ -45,20 +45,20 @@ class Job:
 
 
 def read_status(path: Path) -> str:
-    """One of `STATUSES`; a directory in which nothing has run is pending."""
+    """Return one of `STATUSES`; a directory in which nothing has run is pending."""
     if (path / "result.json").exists():
         return "done"
     return read_status_file(path)["status"]
 
 
 def status_before(path: Path) -> str:
-    """`read_status` before a sweep: a run that died without a word is interrupted."""
+    """Return `read_status` before a sweep: a run that died silently is interrupted."""
     status = read_status(path)
     return "interrupted" if status == "running" and not in_use(path) else status
 
 
 def begin(job: Job) -> None:
-    """Give each trial that isn't half done a run directory, pending."""
+    """Make each trial that has not been started a pending run directory."""
     for trial, path in zip(job.trials, job.paths, strict=True):
         path.mkdir(parents=True, exist_ok=True)
         status = status_before(path)
@@ -70,17 +70,17 @@ def begin(job: Job) -> None:
 
 
 def finalize(job: Job, status: str, **more) -> None:
-    """Give those trials of a job that have come to no end of their own this status."""
+    """Give this status to those trials of a job that are neither done nor diverged."""
     for path, there in zip(job.paths, job.statuses(), strict=True):
         if there not in ("done", "diverged"):
             write_status(path, status, **more)
 
 
 def mark_lost(job: Job, error: str) -> None:
-    """The job's program is gone without a word.
+    """Record that the job's process died without reporting.
 
-    What it was at is half done, and goes on another time; what it never came to begin
-    has failed.
+    Trials that had started are interrupted, and continue another time; pending trials
+    have failed.
     """
     ends = dict.fromkeys(("running", "interrupted"), "interrupted")
     ends["pending"] = "failed"
@@ -90,7 +90,7 @@ def mark_lost(job: Job, error: str) -> None:
 
 
 def run_job(job: Job) -> None:
-    """Run a job in this process, from where it stands; its mistakes stay its own."""
+    """Run a job in this process, from its last checkpoint; its errors are recorded."""
     keep_compiled(job.paths[0].parent / ".compiled")
     with contextlib.ExitStack() as stack:
         streams = [
@@ -100,8 +100,8 @@ def run_job(job: Job) -> None:
         try:
             _train(job, streams[0])
         except InUse as problem:
-            print(problem, file=streams[0])  # how it stands is that process's to say
-        except (KeyboardInterrupt, SystemExit):  # that one is submitit's
+            print(problem, file=streams[0])  # the status is written by that process
+        except (KeyboardInterrupt, SystemExit):  # SystemExit comes from submitit
             finalize(job, "interrupted")
             raise
         except Exception as problem:
@@ -121,9 +121,9 @@ def _train(job: Job, stream) -> None:
         (trial,), (path,) = job.trials, job.paths
         train_and_evaluate(job.make_experiment, trial.config, path, terminal=terminal)
         return
-    from nfml_jax.sweeps.vmapped import Apart, run_group
+    from nfml_jax.sweeps.vmapped import CannotShareProgram, run_group
 
-    with contextlib.suppress(Apart):
+    with contextlib.suppress(CannotShareProgram):
         run_group(job.make_experiment, job.trials, job.paths, terminal=terminal)
         return
     for trial, path in zip(job.trials, job.paths, strict=True):
@@ -133,7 +133,7 @@ def _train(job: Job, stream) -> None:
 
 
 def keep_compiled(folder: Path) -> None:
-    """Compile what trials have in common once, unless a cache is set up already."""
+    """Use a compilation cache for all trials, unless one is set up already."""
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:
@@ -145,7 +145,7 @@ if __name__ == "__main__":
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    # As __main__, this module is another one than the job's.
+    # As __main__, this module is not the module that the pickled job refers to.
     from nfml_jax.sweeps.jobs import run_job
 
     run_job(pickle.load(sys.stdin.buffer))

@@ -1,7 +1,7 @@
 """Sweeps: lists of overrides made by four pure functions, and the trials they name.
 
-An override is a dict from a config's dotted fields to values. One that names a whole
-section, as `{"flow": {"recipe": "maf", "layers": 5}}`, replaces it.
+An override is a dict from a config's dotted fields to values. A value for a whole
+section, as `{"flow": {"recipe": "maf", "layers": 5}}`, replaces the section.
 
     product(param("head.margin", 0.3, 0.5), param("seed", 0, 1, 2))  # six trials
 """
@@ -24,23 +24,23 @@ Sweep = list[Override]
 
 LONGEST_ID = 60
 MOST_TRIALS = 100_000
-# Besides a field's own type: what a person may write instead.
+# Types that a person may write besides a field's own.
 ALSO = {float: (int,), tuple: (list,), list: (tuple,)}
 
 
 def param(name: str, *values) -> Sweep:
-    """One trial for each value of a field, or of a section."""
+    """Return one trial for each value of a field, or of a section."""
     return [{name: value} for value in values]
 
 
 def product(*sweeps: Sweep) -> Sweep:
-    """Every trial of the first with every one of the second, and so on."""
+    """Combine every trial of the first sweep with every trial of the others."""
     check_count(math.prod(map(len, sweeps)), "product")
     return [_joined(parts) for parts in itertools.product(*sweeps)]
 
 
 def zip_(*sweeps: Sweep) -> Sweep:
-    """The first trials of all together, the second ones together, and so on."""
+    """Combine the first trials of all sweeps, then the second ones, and so on."""
     if len({len(sweep) for sweep in sweeps}) > 1:
         raise UserError(
             f"zip_ was given sweeps of {', '.join(str(len(s)) for s in sweeps)} "
@@ -50,7 +50,7 @@ def zip_(*sweeps: Sweep) -> Sweep:
 
 
 def chain(*sweeps: Sweep) -> Sweep:
-    """The trials of the first, then those of the second, and so on."""
+    """Return the trials of the first sweep, then those of the second, and so on."""
     return [override for sweep in sweeps for override in sweep]
 
 
@@ -64,7 +64,7 @@ def check_count(trials: int, what: str) -> None:
 
 
 def _joined(parts: Sequence[Override]) -> Override:
-    """One override of all parts; UserError if two of them set the same."""
+    """Return one override of all parts; UserError if two of them set the same field."""
     joined: Override = {}
     for part in parts:
         for name in part:
@@ -80,7 +80,7 @@ def _joined(parts: Sequence[Override]) -> Override:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a sweep: what it changes, and the whole config."""
+    """One run of a sweep: its overrides, and the whole config."""
 
     override: Override
     config: dict
@@ -93,7 +93,7 @@ class Trial:
         return "-".join(filter(None, [words, self.digest]))
 
     def words(self) -> str:
-        """What it changes, as a person would write it."""
+        """Return the overrides as a person would write them."""
         return " ".join(f"{name}={value!r}" for name, value in self.override.items())
 
     @property
@@ -103,7 +103,7 @@ class Trial:
 
 
 def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
-    """The trials of a sweep over `config`.
+    """Return the trials of a sweep over `config`.
 
     Raises UserError for a sweep without trials, for a field that the config lacks, for
     a value of another type, and for two trials of the same config.
@@ -129,7 +129,7 @@ def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
 
 
 def overlay(config: dict, override: Override) -> dict:
-    """A copy of the nested `config` with the override's values; strict, see above."""
+    """Return a copy of the nested `config` with the override's values, checked."""
     config = copy.deepcopy(config)
     for name, value in override.items():
         *path, last = name.split(".")
@@ -149,12 +149,12 @@ def overlay(config: dict, override: Override) -> dict:
 
 
 def no_field(config: Mapping, name: str) -> UserError:
-    """What to say of a dotted name that `config` lacks."""
+    """Return the message about a dotted name that `config` lacks."""
     fields = list(flatten(config))
     section = name.split(".")[0]
     near = [field for field in fields if field.split(".")[0] == section]
     kind, known = ("fields", near) if near else ("sections", list(config))
-    # Two fields of one section begin alike, whatever they are.
+    # Two fields of one section begin alike, however they continue.
     guess = did_you_mean(name, fields, alike=0.75)
     sentence = (
         f"the config has no field {name!r}{guess}; its {kind} are {', '.join(known)}"
@@ -166,7 +166,7 @@ def no_field(config: Mapping, name: str) -> UserError:
 
 
 def kind_in_words(kind: type) -> str:
-    """A type as a sentence names it."""
-    words = {int: "a whole number", float: "a number", str: "a string", dict: "a dict"}
+    """Return the words for a type in a sentence."""
+    words = {int: "an integer", float: "a number", str: "a string", dict: "a dict"}
     words |= {bool: "true or false", type(None): "none"}
     return words.get(kind, f"a {kind.__name__}")

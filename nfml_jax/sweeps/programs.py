@@ -1,4 +1,4 @@
-"""Which trials of a sweep may run as one program: those that differ in numbers alone.
+"""The grouping of a sweep's trials into programs: a group differs only in numbers.
 
 A field is traced if a step can take it as an array: it changes no shape, no branch and
 no data. Everything else in a config decides what is compiled.
@@ -12,7 +12,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.overrides import Trial
 
-# Patterns of dotted fields, as in file names; of these, the values that are numbers.
+# Patterns of dotted fields, as in file names; their numeric values are traced.
 TRACED = (
     "seed",
     "optimizer.learning_rate",
@@ -46,14 +46,14 @@ TRACED = (
 )
 # At 0 the program lacks a part, and so is another.
 OFF_AT_ZERO = ("optimizer.weight_decay", "optimizer.clip_norm")
-WHOLE = ("seed",)  # what may be a whole number; elsewhere that is a kind, as in cos 4θ
+WHOLE = ("seed",)  # traced although an integer; other integers are kinds, as in cos 4θ
 
 MODES = ("auto", "on", "off")
-LARGEST = 32  # trials of a group: their states lie in memory together
+LARGEST = 32  # maximum of trials in a group: their states lie in memory together
 
 
 def grouped(trials: Sequence[Trial], mode: str = "auto") -> list[list[Trial]]:
-    """The trials in groups that differ in traced fields alone, in the order given.
+    """Return the trials in groups that differ only in traced fields, in their order.
 
     `mode` is "on", "off" (each trial for itself) or "auto", which groups where that
     pays: a CPU is as busy with one trial as with many.
@@ -74,16 +74,16 @@ def grouped(trials: Sequence[Trial], mode: str = "auto") -> list[list[Trial]]:
 
 
 def pays(trials: Sequence[Trial]) -> bool:
-    """Whether trials of one program are faster together than one after another."""
+    """Return whether trials are faster in one program than one after another."""
     if len(trials) == 1 or trials[0].config["platform"] == "cpu":
         return False
-    import jax  # only now: most mistakes are answered without it
+    import jax  # imported here, because most mistakes are reported without it
 
     return jax.default_backend() != "cpu"
 
 
 def is_traced(field: str, value) -> bool:
-    """Whether a config's field, with such a value, may differ within a group."""
+    """Return whether a config's field, with such a value, may differ within a group."""
     if not any(fnmatchcase(field, pattern) for pattern in TRACED):
         return False
     try:
@@ -96,7 +96,7 @@ def is_traced(field: str, value) -> bool:
 
 
 def _is_split(config: dict) -> bool:
-    """Whether devices share its classes: they divide the axis that a group's runs are.
+    """Return whether devices share its classes, which occupies the axis of the runs.
 
     See `nfml_jax.training.sharding`.
     """
@@ -104,7 +104,7 @@ def _is_split(config: dict) -> bool:
 
 
 def _program(config: dict) -> str:
-    """What decides the program: the config with its traced values left out."""
+    """Return what decides the program: the config without its traced values."""
     fields = flatten(config).items()
     left = {name: "traced" if is_traced(name, v) else [v] for name, v in fields}
     return json.dumps(left, sort_keys=True)

@@ -1,4 +1,4 @@
-"""A config's numbers as values of a program, which then serves all such configs."""
+"""A config's numbers as arguments of a program, which then serves all such configs."""
 
 import copy
 import functools
@@ -15,13 +15,13 @@ Numbers = dict[str, jax.Array]
 
 
 def differing(configs: Sequence[dict]) -> list[str]:
-    """The dotted fields in which configs differ."""
+    """Return the dotted fields in which configs differ."""
     flat = [flatten(config) for config in configs]
     return [n for n, v in flat[0].items() if any(other[n] != v for other in flat)]
 
 
 def numbers_of(config: dict, names: Sequence[str]) -> Numbers:
-    """A config's numbers, as a program takes them; a seed has 32 bits."""
+    """Return a config's numbers as a program takes them; a seed has 32 bits."""
     fields = flatten(config)
     return {
         name: np.uint32(fields[name]) if name == "seed" else np.float32(fields[name])
@@ -30,7 +30,7 @@ def numbers_of(config: dict, names: Sequence[str]) -> Numbers:
 
 
 def with_numbers(setup: Setup, numbers: Numbers) -> Setup:
-    """A setup with numbers of its config replaced, by traced ones for instance."""
+    """Return a setup with some numbers of its config replaced, as by tracers."""
     config = copy.deepcopy(setup.config)
     for name, value in numbers.items():
         *path, last = name.split(".")
@@ -39,7 +39,7 @@ def with_numbers(setup: Setup, numbers: Numbers) -> Setup:
 
 
 class Programs:
-    """Compiles once what the experiments of several setups compute alike.
+    """A compiler of functions that the experiments of several setups have in common.
 
     A method of an experiment becomes a program of its numbers and its arguments.
     """
@@ -49,7 +49,7 @@ class Programs:
         self._shared: dict[Callable, Callable] = {}
 
     def of(self, numbers: Numbers) -> Callable[[Callable], Callable]:
-        """What compiles functions for the experiment with these numbers."""
+        """Return the compiler of functions for the experiment with these numbers."""
 
         def compiled(function):
             owner = getattr(function, "__self__", None)

@@ -1,8 +1,8 @@
-"""Running a sweep's trials: what is still to do, by an executor, to the end.
+"""The run of a sweep's remaining trials by an executor.
 
-Each has a run directory as a single run has, and in it `terminal.txt`, what a single
-run would have said. `results.jsonl` beside them has a line for each trial: its result,
-or how it stands. A trial that diverges or fails stops none of the others.
+Each trial has a run directory as a single run has, and in it `terminal.txt`, the
+terminal output of a single run. `results.jsonl` beside them has a line for each trial:
+its result, or its status. A trial that diverges or fails stops no other trial.
 """
 
 import json
@@ -34,10 +34,10 @@ def plan(
     vmap: str = "auto",
     retry: Sequence[str] = (),
 ) -> list[Job]:
-    """The jobs that are left to do of a sweep in `folder`, each trial in its id's.
+    """Return the remaining jobs of a sweep in `folder`, whose folders are trial ids.
 
-    What is done is done; what diverged or failed is run again only if `retry` names
-    that status. `vmap` is the mode of `nfml_jax.sweeps.programs.grouped`.
+    Finished trials are skipped. Trials that diverged or failed run again only if
+    `retry` names that status. `vmap` is the mode of `nfml_jax.sweeps.programs.grouped`.
     """
     unknown = set(retry) - set(RETRIED)
     if unknown:
@@ -65,9 +65,9 @@ def run_trials(
     executor: Executor,
     terminal: Terminal,
 ) -> list[dict]:
-    """Run the jobs that `plan` made of the trials in `folder`; the trials' records.
+    """Run the jobs of `plan` for the trials in `folder`; return the trials' records.
 
-    A wish to stop ends the sweep after saving what runs.
+    A stop request ends the sweep after running trials have saved their state.
     """
     folder = Path(folder).expanduser().resolve()
     try:
@@ -96,12 +96,12 @@ def run_trials(
     except OSError as problem:
         raise explained(problem, folder) from problem
     if any(r["status"] in ("interrupted", "pending") for r in records.values()):
-        terminal.note("The same command goes on with the rest.")
+        terminal.note("The same command runs the remaining trials.")
     return list(records.values())
 
 
 def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) -> str:
-    """A table of trials: what each changes, how it stands, which program runs it."""
+    """Return a table of trials: their overrides, their status, and their program."""
     places = {t.id: i for i, job in enumerate(jobs, start=1) for t in job.trials}
     fields = list(dict.fromkeys(name for trial in trials for name in trial.override))
     rows = [["trial", *fields, "status", "program"]]
@@ -127,7 +127,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _forget_divergence(job: Job) -> None:
-    """From its last checkpoint a run that diverged would only diverge again."""
+    """Remove the checkpoints of diverged runs, which would only diverge again."""
     for path, status in zip(job.paths, job.statuses(), strict=True):
         if status == "diverged":
             shutil.rmtree(path / "checkpoints", ignore_errors=True)

@@ -1,9 +1,9 @@
-"""Runs that differ in numbers alone, trained as one program.
+"""Runs that differ only in numbers, trained as one program.
 
-Each keeps a run directory of its own, complete as a single run's, and is the run that
-it would be alone: its numbers, its order of examples and its random keys are values
-along a leading axis of one program, which is compiled once. One that diverges or fails
-stops none of the others.
+Each run has its own complete run directory, and gives the results that it would give
+alone: its numbers, its order of examples and its random keys are values along a leading
+axis of one program, which is compiled once. A run that diverges or fails stops no other
+run.
 """
 
 import contextlib
@@ -35,17 +35,17 @@ from nfml_jax.training.step import TrainState, compile_dispatch
 PyTree = Any
 
 
-class Apart(Exception):
+class CannotShareProgram(Exception):
     """These trials can't share a program."""
 
 
 class Group:
-    """Setups that differ in numbers alone, offering to the loop what one offers.
+    """Setups that differ only in numbers, with the interface of one for the loop.
 
-    State, orders of examples and metrics have a leading axis, a run each; `names` are
-    the numbers' fields. The program takes a step of all runs `side_by_side`, or else
-    the steps of a dispatch run by run, with a run's own products: a CPU, which one run
-    keeps busy, is as fast or faster so.
+    State, orders of examples and metrics have a leading axis over runs; `names` are the
+    fields of the numbers. With `side_by_side` the program takes a step of all runs at
+    once. Otherwise it takes the steps of a dispatch run by run, with unbatched
+    products: this is as fast or faster on a CPU, which a single run keeps busy.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Group:
         )
 
     def state(self, states: Sequence[TrainState]) -> TrainState:
-        """The runs' states as one."""
+        """Return the runs' states as one."""
         stack = jax.jit(lambda *trees: jax.tree.map(lambda *x: jnp.stack(x), *trees))
         return replicate(stack(*states), self._first.mesh)
 
     def dispatch(self) -> Callable:
-        """The compiled steps of all runs; see `Setup.dispatch`."""
+        """Return the compiled steps of all runs; see `Setup.dispatch`."""
 
         def steps_of(state, steps, chunk, resident):
             def one(run):
@@ -87,11 +87,11 @@ class Group:
         return compile_dispatch(steps_of, first.mesh, checked=first.checked)
 
     def data(self, step: int) -> tuple[PyTree, PyTree]:
-        """What a dispatch is given; see `Setup.data`."""
+        """Return the data of a dispatch; see `Setup.data`."""
         return (self._numbers, self._feed.chunk(step)), self._feed.resident
 
     def part(self, state: PyTree, number: int) -> PyTree:
-        """The state of one run."""
+        """Return the state of one run."""
         return self._take(state, number)
 
 
@@ -104,14 +104,13 @@ def run_group(
     terminal: Terminal,
     side_by_side: bool | None = None,
 ) -> list[dict]:
-    """Train trials whose configs differ in numbers alone; the record of each.
+    """Train trials whose configs differ only in numbers; return the record of each.
 
-    Their run directories are `paths`, in the same order; in each, `terminal.txt` is
-    what a single run would have said. Runs go on from where they stand, those at one
-    step together. A wish to stop saves and ends them all. A mistake of one trial is
-    that trial's; what befalls all of them is raised, and `Apart` if their experiment or
-    their data let them share no program. `side_by_side` is `Group`'s; None is what
-    suits the devices.
+    `paths` are their run directories, in the same order; each has the terminal output
+    of a single run in `terminal.txt`. Runs continue from their checkpoints, those at
+    one step together. A stop request saves and ends all runs. A failing trial ends
+    alone; a shared failure is raised. Their experiment or data may raise
+    `CannotShareProgram`. `side_by_side` is `Group`'s; None chooses by the devices.
     """
     paths = [Path(path) for path in paths]
     devices = find_devices(*(trials[0].config[k] for k in ("platform", "num_devices")))
@@ -120,23 +119,23 @@ def run_group(
     with jax.default_device(devices[0]):
         setup = _any_setup(make_experiment, trials, devices)
         if not _may_join(setup):
-            raise Apart
+            raise CannotShareProgram
         terminal.note(f"{len(trials)} runs in one program.")
         _run_together(setup, trials, paths, side_by_side)
     return [_record(trial, path) for trial, path in zip(trials, paths, strict=True)]
 
 
 def _may_join(setup: Setup) -> bool:
-    """Whether numbers of the experiment can be replaced, and its data lie in memory.
+    """Return whether numbers of the experiment can be replaced, with data in memory.
 
-    And no device has a share of a parameter: it would divide the axis of the runs.
+    No device may have a share of a parameter: it would divide the axis of the runs.
     """
     same = setup.experiment.with_config(setup.config)
     return same is not None and setup.feed.joins and not setup.is_split
 
 
 def _any_setup(make_experiment, trials, devices) -> Setup:
-    """What the first trial makes that makes anything."""
+    """Return the setup of the first trial whose setup can be made."""
     for trial in trials:
         try:
             check_config(trial.config)
@@ -179,7 +178,7 @@ def _run_together(setup, trials, paths, side_by_side) -> None:
             setups = [run.setup for run in runs]
             group = Group(setups, names, side_by_side=side_by_side)
             state = group.state(states)
-            del members, states  # a group's memory is needed once
+            del members, states  # one group's memory is enough
             train_to_the_end(group, runs, state, interrupts, clock)
 
 

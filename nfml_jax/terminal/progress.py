@@ -1,4 +1,4 @@
-"""How far a run is while it trains: a live bar on a terminal, plain lines elsewhere."""
+"""The progress of a training run: a live bar on a terminal, else plain lines."""
 
 import math
 import time
@@ -13,21 +13,21 @@ from rich.text import Text
 
 from nfml_jax.ops.units import format_flops, format_metric, format_seconds
 
-# Shown first, because a narrow line leaves out the last.
+# Measures that come first, because a narrow line leaves out the last.
 HEADLINES = ("loss", "accuracy")
 
 PLAIN_WIDTH = 100  # columns of a plain line of progress
-PLAIN_LINES = 25  # of a quick run, at steps that are logged, ...
-PLAIN_SECONDS = 10.0  # ... and one after so long in any case
+PLAIN_LINES = 25  # a short run has a line at logged steps, at most this many
+PLAIN_SECONDS = 10.0  # seconds after which a line is printed in any case
 REFRESHES_PER_SECOND = 4
 SPEED_WINDOW_SECONDS = 30.0
 
 
 class Progress:
-    """How far a run is; the base of the live and the plain rendering.
+    """The progress of a run; the base of the live and the plain rendering.
 
-    The first update is the clock's start: the time before it went into compilation.
-    ``flops`` are those of an example, 0 if they are unknown.
+    The first update starts the clock: the time before it was spent on compilation.
+    `flops` are those of an example, 0 if they are unknown.
     """
 
     flops = 0.0
@@ -52,9 +52,9 @@ class Progress:
         self._active = False
 
     def update(self, step: int, *, examples: int = 0, **values: float):
-        """The run is at ``step``, with ``values``, ``examples`` after the last update.
+        """Take `values` at `step`, with `examples` since the last update.
 
-        Does nothing once the context has ended.
+        Has no effect once the context has ended.
         """
         if not self._active:
             return
@@ -71,7 +71,7 @@ class Progress:
         raise NotImplementedError
 
     def _seconds_left(self) -> float | None:
-        """Of the whole run, at its mean pace, pauses included; None if unknown."""
+        """Return the seconds left at the run's mean pace, pauses included, or None."""
         if self._start is None or self._step <= self._start[1]:
             return None
         now, step, _ = self._recent[-1]
@@ -79,7 +79,7 @@ class Progress:
         return pace * (self._total - step)
 
     def _examples_per_second(self) -> float | None:
-        """Over the last half minute; None if unknown."""
+        """Return the examples per second of the last half minute, or None."""
         if len(self._recent) < 2:
             return None
         (then, _, before), (now, _, after) = self._recent[0], self._recent[-1]
@@ -88,7 +88,7 @@ class Progress:
         )
 
     def _time(self) -> str:
-        """The time left, or, at the end, the time taken."""
+        """Return the time left, or, at the end, the time taken."""
         if self._step >= self._total:
             end = self._recent[-1][0] if self._recent else self._entered
             return f"took {format_seconds(end - self._entered)}"
@@ -96,7 +96,7 @@ class Progress:
         return "" if left is None else f"{format_seconds(left)} left"
 
     def _measures(self) -> list[str]:
-        """Values and speed, the most important first."""
+        """Return values and speed, the most important first."""
         headlines = [name for name in HEADLINES if name in self._values]
         others = [name for name in self._values if name not in HEADLINES]
         speed = self._examples_per_second()
@@ -132,7 +132,7 @@ class LiveProgress(Progress):
         self._live.stop()
 
     def _show(self):
-        """Nothing to do: the live display draws itself from its own thread."""
+        """The live display draws itself from its own thread."""
 
     def _render(self):
         bar = Table.grid(padding=(0, 2), expand=True)
@@ -160,12 +160,12 @@ class LiveProgress(Progress):
 
 
 class PlainProgress(Progress):
-    """A line at the first and the last update, and now and then between them."""
+    """A line at the first and the last update, and at intervals between them."""
 
     def __init__(self, console: Console, total: int, first_step: int, log_every: int):
         super().__init__(console, total, first_step)
         self._printed: tuple[float, int] | None = None
-        # A multiple of what is logged, so that the file's lines are among the log's.
+        # A multiple of the logging interval, so that the lines show logged values.
         every = max(log_every, 1)
         self._every = every * max(1, math.ceil(total / (PLAIN_LINES * every)))
 
@@ -193,7 +193,7 @@ class PlainProgress(Progress):
 
 
 def _fit(parts: list[str], width: int) -> str:
-    """As many of the first parts as ``width`` columns hold, at least one."""
+    """Return as many of the first parts as `width` columns hold, at least one."""
     line = ""
     for part in parts:
         longer = f"{line}  {part}" if line else part

@@ -1,8 +1,8 @@
-"""A running sweep in the terminal: a line for each trial, as many as the screen holds.
+"""The terminal view of a running sweep: a line for each trial that fits the screen.
 
-What it shows it reads from the run directories, so it is the same for every executor.
-On a terminal the lines are drawn anew, what runs first; anywhere else a trial gets one
-line when it has ended.
+It reads the run directories, so it is the same for every executor. On a terminal the
+lines are redrawn, with running trials first; elsewhere a trial gets one line when it
+has ended.
 """
 
 import math
@@ -20,7 +20,7 @@ from nfml_jax.ops.units import format_metric, format_seconds
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.terminal.trial_progress import PROGRESS_FILE, Standing, standing
 
-# In the order in which a full screen shows them.
+# The order in which a full screen shows the statuses.
 STYLES = {
     "running": "bold cyan",
     "failed": "bold red",
@@ -29,16 +29,16 @@ STYLES = {
     "done": "green",
     "pending": "dim",
 }
-# Of the totals; what is done stands before them.
+# The order of the totals; finished trials stand before them.
 NOTED = [status for status in STYLES if status not in ("done", "pending")]
 BAR_COLUMNS = 16
 WIDE = 72  # columns of a screen that has room for bars
-SPARE_LINES = 3  # of the screen, below the trials
+SPARE_LINES = 3  # lines of the screen below the trials
 WATCHED = ("status.json", PROGRESS_FILE)
 
 
 class SweepView:
-    """While open, shows the trials of these run directories."""
+    """A context that shows the trials of these run directories."""
 
     def __init__(self, terminal: Terminal, paths: Sequence[Path]):
         self._terminal, self._paths = terminal, paths
@@ -55,10 +55,10 @@ class SweepView:
         self._live.__exit__(*exception)
 
     def ended(self, path: Path, record: dict) -> None:
-        """The trial in `path` has ended, as its record says."""
+        """Show that the trial in `path` has ended, as its record says."""
         self._ended += 1
         if self._terminal.interactive and record["status"] == "done":
-            return  # its line says so
+            return  # the line in the view says so
         how = f"{record['wall_s']:.0f} s" if "wall_s" in record else ""
         how = record.get("error", how)
         width = len(str(len(self._paths)))
@@ -67,7 +67,7 @@ class SweepView:
         self._terminal.note(line.rstrip())
 
     def render(self, width: int, height: int):
-        """As many trials as `height` lines hold, and the count of all."""
+        """Return as many trials as `height` lines hold, and the count of all."""
         rows = [(path, self._standing(path)) for path in self._paths]
         room = max(height - SPARE_LINES, 1)
         if len(rows) > room:
@@ -84,7 +84,7 @@ class SweepView:
         return Group(table, self._totals(counts, len(rows) - room))
 
     def _totals(self, counts: Counter, hidden: int) -> Text:
-        """The most important first: a narrow screen leaves out the last."""
+        """Return the totals, the most important first; narrow screens show fewer."""
         words = [f"{counts['done']} of {counts.total()} done"]
         spent = time.monotonic() - self._began
         left = counts["running"] + counts["pending"]
@@ -97,7 +97,7 @@ class SweepView:
         return Text(", ".join(words), "bold", no_wrap=True, overflow="ellipsis")
 
     def _standing(self, path: Path) -> Standing:
-        """What the directory says; read again only when it says something new."""
+        """Return the state in the directory; it is read again only after a change."""
         times = tuple(_changed(path / name) for name in WATCHED)
         if path not in self._seen or self._seen[path][0] != times:
             self._seen[path] = times, standing(path)
@@ -105,7 +105,7 @@ class SweepView:
 
 
 def _cells(at: Standing, bar: bool) -> list:
-    """Status, bar, steps and loss of a trial."""
+    """Return status, bar, steps and loss of a trial."""
     known = at.total > 0
     style = STYLES[at.status]
     drawn = ProgressBar(

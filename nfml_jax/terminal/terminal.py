@@ -1,7 +1,7 @@
-"""What the person who started a run sees: what runs, how far it is, what came out.
+"""The output for the person who started a run: what runs, its progress, its results.
 
-On a terminal, with colours and a live bar; anywhere else (a file, a pipe, a batch
-system's log), the same facts as plain lines without control characters.
+A terminal gets colors and a live bar; anything else (a file, a pipe, a batch system's
+log) gets the same facts as plain lines without control characters.
 """
 
 import math
@@ -25,10 +25,10 @@ LIVE_PER_SECOND = 2
 
 
 class Terminal:
-    """Speaks to the person who started the run, on ``stream`` (default: stdout).
+    """The output of a run on `stream` (default: stdout).
 
-    ``interactive`` chooses between the live and the plain rendering; by default it is
-    what the stream is. Colours follow ``NO_COLOR``, the width follows the terminal.
+    `interactive` chooses between the live and the plain rendering; by default the
+    stream decides. Colors follow `NO_COLOR`, the width follows the terminal.
     """
 
     def __init__(self, *, stream=None, interactive: bool | None = None):
@@ -44,26 +44,26 @@ class Terminal:
         )
 
     def header(self, title: str, rows: dict[str, str]):
-        """What will run, as a block of two columns."""
+        """Print the title of a run, and rows of two columns."""
         self._print(Text(title, "bold"))
         self._rows(rows)
         self._print()
 
     def note(self, sentence: str):
-        """One sentence in passing."""
+        """Print a sentence."""
         self._say(Text(sentence))
 
     def warning(self, sentence: str):
-        """One sentence that must not be overlooked."""
+        """Print a sentence that must not be overlooked."""
         self._say(Text(f"WARNING: {sentence}", "bold yellow"))
 
     def progress(
         self, total_steps: int, first_step: int = 0, log_every: int = 0
     ) -> Progress:
-        """A context manager that shows a run from ``first_step`` to ``total_steps``.
+        """Return a context that shows a run from `first_step` to `total_steps`.
 
-        Plain lines come every ``log_every`` steps, or a multiple of it that makes no
-        more than ``PLAIN_LINES``.
+        Plain lines come every `log_every` steps, or a multiple of it that gives at most
+        `PLAIN_LINES`.
         """
         if self.interactive:
             return LiveProgress(self._console, total_steps, first_step)
@@ -72,7 +72,7 @@ class Terminal:
     def live(
         self, render: Callable[[int, int], RenderableType]
     ) -> AbstractContextManager:
-        """While open draws, on a terminal, what `render(width, height)` gives."""
+        """Return a context that draws `render(width, height)` on a terminal."""
         if not self.interactive:
             return nullcontext()
         console = self._console
@@ -83,7 +83,7 @@ class Terminal:
         )
 
     def summary(self, title: str, rows: dict[str, float | str]):
-        """Show the final metrics, each in its unit, with those of baselines beside.
+        """Print the final metrics, each in its unit, with those of baselines beside.
 
         A baseline's metric is named like the model's, after the baseline's name and a
         slash: "pca/test/accuracy" is shown in the row of "test/accuracy".
@@ -98,7 +98,7 @@ class Terminal:
         self._rows(shown)
 
     def results(self, paths: dict[str, Path]):
-        """Where the results are, and how to look at them."""
+        """Print where the results are, and the command that shows them."""
         folder = Path(
             os.path.commonpath([Path(path).resolve() for path in paths.values()])
         )
@@ -106,7 +106,7 @@ class Terminal:
         rows["to look at it"] = f"tensorboard --logdir {shlex.quote(_short(folder))}"
         self._print()
         self._print(Text("Results", "bold"))
-        # Unbroken, to be copied.
+        # The command is not broken, so that it can be copied.
         self._rows(rows, wrap=False)
 
     def _rows(self, rows: dict[str, str], wrap: bool = True):
@@ -125,7 +125,7 @@ class Terminal:
             self._print(Text.assemble("  ", (name, "cyan"), gap, block))
 
     def _say(self, sentence: Text):
-        """Prints a sentence, broken between words on a terminal only."""
+        """Print a sentence, broken between words on a terminal only."""
         self._console.print(sentence, soft_wrap=not self.interactive)
 
     def _print(self, text: Text | str = ""):
@@ -133,7 +133,7 @@ class Terminal:
 
 
 def silent() -> Terminal:
-    """One that says nothing: of several processes one is enough."""
+    """Return a terminal that prints nothing, for all processes but the first."""
     return Terminal(stream=open(os.devnull, "w"), interactive=False)
 
 
@@ -144,7 +144,7 @@ def _wrap(line: str, width: float) -> list[str]:
 
 
 def _short(path: Path) -> str:
-    """``path`` as seen from the working directory, if it lies in it."""
+    """Return `path` relative to the working directory, if it lies in it."""
     path = Path(path).resolve()
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

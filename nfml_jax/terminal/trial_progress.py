@@ -1,7 +1,7 @@
-"""How far the trials of a sweep are, told through their run directories.
+"""The progress of a sweep's trials, communicated through their run directories.
 
-A trial's terminal is its log `terminal.txt`; beside it, `progress.json` says at which
-step of how many it is, for whoever watches the sweep from another process.
+A trial's terminal is its log `terminal.txt`; beside it, `progress.json` has its step
+and its number of steps, for viewers in other processes.
 """
 
 import json
@@ -17,13 +17,13 @@ from nfml_jax.terminal.progress import PlainProgress
 from nfml_jax.terminal.terminal import Terminal
 
 PROGRESS_FILE = "progress.json"
-SECONDS = 1.0  # between two writings of it
+SECONDS = 1.0  # seconds between two writings of it
 LOSS = "train/loss"
 TAIL = 8192  # bytes of a log that hold its last losses
 
 
 class TrialTerminal(Terminal):
-    """The terminal of one program's trials: plain lines on `stream`, and progress."""
+    """A terminal for the trials of a program: plain lines, and progress files."""
 
     def __init__(self, stream, paths: Sequence[Path]):
         super().__init__(stream=stream, interactive=False)
@@ -52,7 +52,7 @@ class _TrialProgress(PlainProgress):
 
 @dataclass(frozen=True)
 class Standing:
-    """How a trial stands: its status, its step of `total` (0: unknown), its loss."""
+    """The state of a trial: its status, its step of `total` (0: unknown), its loss."""
 
     status: str
     step: int = 0
@@ -62,7 +62,7 @@ class Standing:
 
 
 def standing(path: Path) -> Standing:
-    """What the run directory of a trial says of it."""
+    """Return the state of a trial from its run directory."""
     status = read_status_file(path)
     progress = read_checked(path / PROGRESS_FILE, PROGRESS, "progress of a run")
     progress = progress or {"step": 0, "total": 0}
@@ -76,7 +76,7 @@ def standing(path: Path) -> Standing:
 
 
 def _last_loss(path: Path) -> float | None:
-    """The last training loss of a log that may still be written."""
+    """Return the last training loss of a log that may still be written."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL))
@@ -88,5 +88,5 @@ def _last_loss(path: Path) -> float | None:
             try:
                 return float(json.loads(line)[LOSS])
             except (ValueError, TypeError, KeyError):
-                continue  # a line that was cut
+                continue  # an incomplete line
     return None

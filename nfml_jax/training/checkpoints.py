@@ -15,7 +15,7 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
-from nfml_jax.distributed.processes import is_first, together
+from nfml_jax.distributed.processes import is_first, raise_in_all
 from nfml_jax.errors import UserError
 from nfml_jax.runs.run_directory import differences
 from nfml_jax.runs.run_files import META, problem_of
@@ -267,7 +267,7 @@ class Checkpoints:
         while target.exists():
             count += 1
             target = aside / f"{step}.{count}"
-        with together():
+        with raise_in_all():
             if is_first():
                 (self.directory / str(step)).rename(target)
         self._manager.reload()

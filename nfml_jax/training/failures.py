@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nfml_jax.distributed.guard import GONE
-from nfml_jax.distributed.processes import alone
+from nfml_jax.distributed.processes import is_single_process
 from nfml_jax.errors import UserError
 from nfml_jax.training.meter import Diverged
 
@@ -63,7 +63,7 @@ def explained(problem: BaseException, run_dir: Path) -> BaseException:
         code = _no_room(cause)
         if code is not None:
             return UserError(_no_room_in_words(code, _folder(cause, run_dir)))
-    if not alone() and any(w in str(c) for c in causes for w in GONE_WORDS):
+    if not is_single_process() and any(w in str(c) for c in causes for w in GONE_WORDS):
         return UserError(GONE)
     return problem
 

@@ -22,12 +22,12 @@ from jax.sharding import Mesh
 
 from nfml_jax.distributed.interrupts import Interrupts
 from nfml_jax.distributed.processes import (
-    alone,
     check_same,
     is_first,
-    largest,
-    own_devices,
-    together,
+    is_single_process,
+    local_devices,
+    max_over_processes,
+    raise_in_all,
 )
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.runs.run_directory import RunDirectory
@@ -72,7 +72,7 @@ def train_and_evaluate(
     terminal = (terminal or Terminal()) if is_first() else silent()
     check_config(config)
     check_same(config)
-    with together():
+    with raise_in_all():
         directory = RunDirectory(workdir, config, writes=is_first())
     with directory:
         finished = directory.result()
@@ -87,8 +87,8 @@ def train_and_evaluate(
         devices = find_devices(config["platform"], config["num_devices"])
         # What isn't mapped over the mesh (init, parts of the evaluation) must run on
         # one of the chosen devices, too.
-        with jax.default_device(own_devices(devices)[0]):
-            with together():
+        with jax.default_device(local_devices(devices)[0]):
+            with raise_in_all():
                 setup = Setup(make_experiment, config, devices)
                 if profile:
                     profile.check(setup.schedule.total)
@@ -174,7 +174,7 @@ class _Training:
             program.settings["steps_per_dispatch"],
             self.log,
             lambda: bool(interrupts.requested),
-            None if alone() else largest,
+            None if is_single_process() else max_over_processes,
         )
 
     def going(self) -> list[tuple[int, Run]]:

@@ -11,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from nfml_jax.distributed.processes import alone
+from nfml_jax.distributed.processes import is_single_process
 
 KEEP_LATEST = 2
 
@@ -87,7 +87,7 @@ def _print_of_others(unraisable) -> None:
 
 def _by_itself() -> ocp.options.MultiprocessingOptions:
     """Return options by which this process acts alone, without awaiting the others."""
-    if alone():
+    if is_single_process():
         return ocp.options.MultiprocessingOptions()
     this = jax.process_index()
     return ocp.options.MultiprocessingOptions(

@@ -29,7 +29,7 @@ class Dispatches:
     depend on it.
 
     Several processes must all dispatch the same steps. With `agree`, which returns the
-    maximum over processes (`nfml_jax.distributed.processes.largest`), they follow the
+    maximum over processes (`nfml_jax.distributed.max_over_processes`), they follow the
     slowest. They `stop` when any of them `wants_to_stop`, all after the same dispatch.
 
     `seconds` is the duration of the collected dispatches, and `waited` the part of it

@@ -1,6 +1,6 @@
 """The logging, saving and evaluation of one run.
 
-The training loop hands a `Run` its metrics and its state. A run alone and a run in a
+The training loop hands a `Run` its metrics and its state. A single run and a run in a
 program of several leave the same files.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nfml_jax.distributed.interrupts import Interrupted, Interrupts
-from nfml_jax.distributed.processes import is_first, largest, own
+from nfml_jax.distributed.processes import is_first, local_copy, max_over_processes
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.ops.units import format_flops
@@ -38,7 +38,7 @@ class Outcome:
     """The end of a run: its status, its step, and its result if it is done.
 
     `status` is "done", "interrupted", "diverged" or "failed". Only a run in a program
-    of several ends as "failed"; a run alone raises the exception.
+    of several ends as "failed"; a single run raises the exception.
     """
 
     status: str
@@ -52,7 +52,7 @@ class Run:
     `Run.open` makes one. `first` is the step at which it began or resumed, `saved_step`
     the step of its newest checkpoint, and `spent` its wall and CPU seconds. `outcome`
     is None until the run ends. `group` is the entry of `result.json` about the runs
-    that are trained in the same program, or None for a run alone.
+    that are trained in the same program, or None for a single run.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Run:
     def attempt(self, work: Callable, *arguments, **options) -> None:
         """Do a part of the run's work, and turn what ends the run into its outcome.
 
-        In a run alone, only a divergence and a stop request become an outcome; any
+        In a single run, only a divergence and a stop request become an outcome; any
         other exception is raised.
         """
         try:
@@ -200,7 +200,7 @@ class Run:
         check_finite(step - 1, {"params": state.params})
         metrics = None
         if evaluate:
-            report = self.experiment.validate(own(state.variables()), self.apply)
+            report = self.experiment.validate(local_copy(state.variables()), self.apply)
             metrics = report.metrics
             if metrics:
                 self.writer.scalars(step, metrics)
@@ -228,7 +228,7 @@ class Run:
         best = self.saved.best_step() if patience else None
         if best is None:
             return False
-        (enough,) = largest(step - best >= patience)  # of several processes, all stop
+        (enough,) = max_over_processes(step - best >= patience)
         return bool(enough)
 
     def stop_early(self, state: TrainState) -> None:
@@ -257,7 +257,7 @@ class Run:
                 "raise data.workers, or keep smaller pictures on the disk."
             )
         self.terminal.note("Evaluating.")
-        variables = place(own(variables), self.setup.own_mesh)
+        variables = place(local_copy(variables), self.setup.own_mesh)
         report = self.experiment.report(variables, self.apply)
         write_report(report, path, self.writer, step, self.setup.config)
         self.clock.account(self)

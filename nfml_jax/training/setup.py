@@ -11,7 +11,7 @@ import jax
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.stored import StoredImages
-from nfml_jax.distributed.processes import alone, own_devices
+from nfml_jax.distributed.processes import is_single_process, local_devices
 from nfml_jax.errors import UserError
 from nfml_jax.runs.provenance import device_description
 from nfml_jax.training.checks import check_accumulation, check_division
@@ -48,7 +48,9 @@ class Setup:
         self.config, self.settings = config, config["train"]
         self.mesh = make_mesh(devices)
         # Each of several processes evaluates on its own.
-        self.own_mesh = self.mesh if alone() else make_mesh(own_devices(devices))
+        self.own_mesh = (
+            self.mesh if is_single_process() else make_mesh(local_devices(devices))
+        )
         check_division(self.settings, self.mesh.size)
         self.experiment = make_experiment(config)
         check_accumulation(self.settings, self.experiment.whole_batch)
@@ -173,8 +175,11 @@ class Setup:
         return tree
 
     def devices(self) -> str:
+        """Return the devices in words, as the run's header shows them."""
         words = device_description(list(self.mesh.devices.flat))
-        return words if alone() else f"{words} of {jax.process_count()} processes"
+        if is_single_process():
+            return words
+        return f"{words} of {jax.process_count()} processes"
 
     def describe(self) -> dict[str, str]:
         """Return the rows of the run's header."""

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.samplers import Sampler
-from nfml_jax.distributed.processes import own_devices
+from nfml_jax.distributed.processes import local_devices
 from nfml_jax.errors import UserError
 from nfml_jax.training.feeds import Feed, rows_of, sampler_of
 from nfml_jax.training.sharding import AXIS
@@ -61,7 +61,7 @@ class StreamedFeed(Feed):
         self._placed = NamedSharding(mesh, self.spec[1])
         devices = list(mesh.devices.flat)
         shares = np.arange(batch_size).reshape(len(devices), -1)
-        own = [devices.index(device) for device in own_devices(devices)]
+        own = [devices.index(device) for device in local_devices(devices)]
         self._rows = shares[own].ravel()
         rows = (
             np.prod(a.shape[1:]) * a.dtype.itemsize for a in jax.tree.leaves(arrays)

@@ -98,8 +98,8 @@ def test_processes_of_different_configs_get_a_sentence(monkeypatch):
         said.append(values)
         return np.max(said, axis=0).tolist()
 
-    monkeypatch.setattr(processes, "alone", lambda: False)
-    monkeypatch.setattr(processes, "largest", largest)
+    monkeypatch.setattr(processes, "is_single_process", lambda: False)
+    monkeypatch.setattr(processes, "max_over_processes", largest)
     processes.check_same(config())
     processes.check_same(config())
     with pytest.raises(UserError, match="different configs; start all of them"):

@@ -130,7 +130,7 @@ def test_a_trial_has_the_exit_code_of_how_it_ended(record, code):
         (["--config=configs/mnist_losses.py:2,tripplet"], "did you mean 'triplet'"),
         ([SMOKE, "--config.head.margn=1"], "did you mean 'head.margin'"),
         ([SMOKE, "--config.encoder.hidden=9"], "takes is set in the config's file"),
-        ([SMOKE, "--config.train.batch_size=many"], "is not a whole number"),
+        ([SMOKE, "--config.train.batch_size=many"], "is not an integer"),
         ([SMOKE, "--config.head=1"], "no field 'head'"),
         ([SMOKE, "--dry_run"], "--dry_run is about the runs of a --sweep; give one"),
         ([SMOKE, "--jobs=2"], "--jobs is about"),

@@ -1,10 +1,10 @@
-"""Where a sweep's jobs run: one file for each way, one line in the table.
+"""Executors of a sweep's jobs: one file for each way, one line in the table.
 
 An executor is made from `Options`, and raises UserError if it cannot work here. Its
-`run(jobs, interrupts)` is a generator that starts the jobs, yields each when it has
-ended, however it did, and ends with the last; once `interrupts.requested` it lets what
-runs save itself and starts nothing more. What became of a trial stands in the trial's
-run directory.
+`run(jobs, interrupts)` is a generator that starts the jobs and yields each one when it
+has ended, however it ended. It finishes with the last job. Once `interrupts.requested`
+is set, it lets running jobs save their state and starts no more. The outcome of a trial
+is in the trial's run directory.
 """
 
 import importlib
@@ -24,11 +24,12 @@ CLUSTER = "requirements-cluster.txt"
 
 @dataclass(frozen=True)
 class Options:
-    """What the user says of where jobs run.
+    """The user's choices of where jobs run.
 
-    `jobs` of them at a time (0: as many as fit); `cpus` and `gpus` for each, on Ray and
-    SLURM; the address of a running Ray ("": one of this machine); and parameters of
-    `submitit.AutoExecutor`, as {"slurm_partition": "gpu", "timeout_min": 60}.
+    `jobs` is the maximum number of concurrent jobs (0: as many as fit); `cpus` and
+    `gpus` are for each job, on Ray and SLURM. `ray_address` is that of a running Ray
+    ("" starts one on this machine). `slurm` has parameters of `submitit.AutoExecutor`,
+    as {"slurm_partition": "gpu", "timeout_min": 60}.
     """
 
     jobs: int = 0
@@ -46,7 +47,7 @@ class Options:
 
 
 class Executor(Protocol):
-    """The contract; see above."""
+    """The contract of executors; see the module."""
 
     def __init__(self, options: Options): ...
 
@@ -62,13 +63,13 @@ EXECUTORS = {
 
 
 def make_executor(name: str, options: Options) -> Executor:
-    """The executor of that name."""
+    """Return the executor of that name."""
     module, kind = look_up(EXECUTORS, name, "executor").split(":")
     return getattr(importlib.import_module(module), kind)(options)
 
 
 def needs(package: str, executor: str):
-    """The package, or a sentence that says how to come by it."""
+    """Return the package; raise UserError with the command that installs it."""
     try:
         return importlib.import_module(package)
     except ImportError:
@@ -79,5 +80,5 @@ def needs(package: str, executor: str):
 
 
 def import_path() -> str:
-    """PYTHONPATH of a process that is to import what this one can."""
+    """Return the PYTHONPATH with which a process can import what this one can."""
     return os.pathsep.join(filter(None, sys.path))

@@ -5,6 +5,8 @@ from nfml_jax.sweeps.jobs import run_job
 
 
 class Here:
+    """An executor in this process."""
+
     def __init__(self, options: Options):
         pass
 
@@ -15,4 +17,4 @@ class Here:
             run_job(job)
             yield job
             if "interrupted" in job.statuses():
-                return  # the job took the wish to stop for its own
+                return  # the job has handled the stop request of the sweep

@@ -1,6 +1,6 @@
-"""A process for each job, some at a time: a crash takes no other trial with it.
+"""A process for each job, some at a time: a crash stops no other trial.
 
-Each has a GPU of its own, or its share of one; without GPUs, its share of the cores.
+Each process has its own GPU, or its share of one; without GPUs, its share of the cores.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ MEMORY = 0.9  # of a GPU, shared by the jobs on it
 
 
 class Processes:
-    """`options.jobs` at a time, one for each GPU, or one, if that is 0."""
+    """An executor with `options.jobs` processes; 0 means one per GPU, or one."""
 
     def __init__(self, options: Options):
         gpus = visible_gpus()
@@ -54,7 +54,7 @@ class Processes:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that a process started here may use, without starting JAX on them."""
+    """Return the GPUs that a process started here may use, without starting JAX."""
     if os.environ.get("JAX_PLATFORMS", "cuda").split(",")[0] not in ("cuda", "gpu"):
         return []
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -89,18 +89,18 @@ def _start(job: Job, slot: _Slot) -> subprocess.Popen:
         stdout=subprocess.DEVNULL,
         stderr=(job.paths[0] / ERRORS).open("w"),
         env=os.environ | {"PYTHONPATH": import_path()} | slot.environment,
-        start_new_session=True,  # Ctrl-C is ours to pass on
+        start_new_session=True,  # the parent passes on Ctrl-C
     )
     if slot.cores:
         os.sched_setaffinity(process.pid, slot.cores)
-    with contextlib.suppress(BrokenPipeError):  # it died, which is told later
+    with contextlib.suppress(BrokenPipeError):  # its death is reported later
         process.stdin.write(pickle.dumps(job))
         process.stdin.close()
     return process
 
 
 def _mark_lost(job: Job, code: int, stopped: bool) -> None:
-    """What becomes of the trials of a process that died."""
+    """Write the status of the trials of a process that died."""
     if not code:
         return
     if stopped:

@@ -1,7 +1,7 @@
 """Jobs on a Ray cluster whose machines share the file system of the runs.
 
-Ray places a job where its cores and GPUs are free, and starts it again, from its last
-checkpoint, when the worker or the machine that had it is gone.
+Ray places a job where cores and GPUs are free. It restarts the job, from its last
+checkpoint, when its worker or machine is lost.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.sweeps.executors import Options, import_path, needs
 from nfml_jax.sweeps.jobs import Job, finalize, mark_lost, run_job
 
-RETRIES = 3  # of a job whose worker died
+RETRIES = 3  # restarts of a job whose worker died
 WAIT_SECONDS = 0.5
 ANSWER_SECONDS = 3.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
@@ -24,10 +24,10 @@ SETTINGS = 4  # the kind of frame that a server begins with
 
 
 class Ray:
-    """On the cluster at `options.ray_address`, or on one that lasts for the sweep."""
+    """An executor on the cluster at `options.ray_address`, or on one for this sweep."""
 
     def __init__(self, options: Options):
-        # Its own default is a warning about the future on each start.
+        # Ray's default is a warning about the future on each start.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._ray, self._options = needs("ray", "ray"), options
         address = options.ray_address
@@ -41,7 +41,7 @@ class Ray:
             run = ray.remote(
                 num_cpus=options.cpus,
                 num_gpus=options.gpus,
-                max_calls=1,  # JAX's settings are a process's: each job has its own
+                max_calls=1,  # JAX's settings belong to a process: each job has its own
                 max_retries=RETRIES,
                 retry_exceptions=False,
             )(run_or_leave)
@@ -78,7 +78,7 @@ class Ray:
             raise no_cluster(self._options.ray_address) from None
 
     def _mark_lost(self, ref, job, stopping):
-        """What becomes of the trials of a job that Ray gave up."""
+        """Write the status of the trials of a job that Ray gave up."""
         try:
             self._ray.get(ref)
         except self._ray.exceptions.RayError as problem:
@@ -92,7 +92,7 @@ class Ray:
 
 @contextlib.contextmanager
 def _own_signals():
-    """Within, Ray may let SIGTERM end this process at once; afterwards it doesn't."""
+    """Let SIGTERM end this process at once, as Ray needs; restore it at exit."""
     ours = {number: signal.getsignal(number) for number in Interrupts.signals}
     try:
         yield
@@ -103,9 +103,10 @@ def _own_signals():
 
 
 def run_or_leave(job: Job) -> None:
-    """`run_job`, in a worker: a wish to stop ends at once what isn't training yet.
+    """Run a job in a worker; a stop request ends trials that do not train yet at once.
 
-    Ray makes it one KeyboardInterrupt, and Python drops one that comes in a callback.
+    Ray turns the request into one KeyboardInterrupt, and Python drops one that comes in
+    a callback.
     """
 
     def leave(*_):
@@ -117,6 +118,7 @@ def run_or_leave(job: Job) -> None:
 
 
 def no_cluster(address: str) -> UserError:
+    """Return the error for an address at which no Ray cluster answers."""
     return UserError(
         f"no Ray cluster answers at --ray_address={address}; give the HOST:PORT that "
         "`ray start --head` says, or no address for a cluster of this machine."
@@ -124,9 +126,9 @@ def no_cluster(address: str) -> UserError:
 
 
 def answers(address: str) -> bool:
-    """Whether a server of gRPC's kind greets us at HOST:PORT.
+    """Return whether a gRPC server responds at HOST:PORT.
 
-    Ray itself would wait for a minute at a port where something else listens.
+    Ray itself would wait for a minute at a port where another service listens.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:

@@ -1,7 +1,7 @@
-"""Jobs as an array of SLURM's, through submitit.
+"""Jobs as a SLURM array, submitted by submitit.
 
-A job that is preempted, or runs out of time, is put in the queue again and goes on from
-its last checkpoint. The machines must share the file system of the runs.
+A job that is preempted, or runs out of time, is requeued and continues from its last
+checkpoint. The machines must share the file system of the runs.
 """
 
 import contextlib
@@ -16,22 +16,22 @@ from nfml_jax.sweeps.executors import Options, import_path, needs
 from nfml_jax.sweeps.jobs import finalize, mark_lost, run_job
 
 POLL_SECONDS = 1.0
-QUEUE_SECONDS = 10.0  # between two looks at the queue
-SAVE_SECONDS = 60.0  # at most, of a job that is cancelled; SLURM's own is half of it
-END_SECONDS = 600.0  # at most, from SIGTERM to the job's end
-MOST = 256  # of an array at a time, unless the user says
+QUEUE_SECONDS = 10.0  # between two queries of the queue
+SAVE_SECONDS = 60.0  # maximum for a cancelled job; SLURM's own is half of it
+END_SECONDS = 600.0  # upper limit from SIGTERM to the job's end
+MOST = 256  # concurrent jobs of an array, unless the user says otherwise
 MINUTES = 24 * 60
-# What submitit knows by one name for every kind of cluster; all else is SLURM's own.
+# Options that submitit knows by one name for every cluster; the others are SLURM's.
 SHARED = {"timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "name"}
-FOLDER = ".slurm"  # beside the trials: what was submitted and said
+FOLDER = ".slurm"  # beside the trials: submitted scripts and their output
 
 
 class Task:
-    """`run_job`, as submitit wants it: able to be put in the queue again.
+    """The callable that submitit submits: `run_job`, with the ability to be requeued.
 
-    To a job that is out of time SLURM sends the signal that submitit answers by
-    `checkpoint`. To one that is preempted or cancelled it sends SIGTERM, and training
-    saves itself; then it is SLURM's to put the job in the queue, or to end it.
+    SLURM sends a job that is out of time the signal that submitit answers by
+    `checkpoint`. It sends SIGTERM to a job that is preempted or cancelled; training
+    then saves its state, and SLURM requeues the job or ends it.
     """
 
     def __call__(self, job):
@@ -41,14 +41,17 @@ class Task:
             sys.exit("SLURM has not ended this job, which saved itself.")
 
     def checkpoint(self, job):
-        """Called when the job is out of time, or about to be."""
+        """Return the submission for the queue; submitit calls it when time runs out."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, job)
 
 
 class Slurm:
-    """`options.slurm` has SLURM's parameters, and "cluster": slurm, local or debug."""
+    """An executor on SLURM; `options.slurm` has its parameters.
+
+    "cluster" among them is slurm, local or debug.
+    """
 
     def __init__(self, options: Options):
         self._submitit = needs("submitit", "slurm")
@@ -65,7 +68,7 @@ class Slurm:
         for name, value in given.items():
             name = name if name in SHARED else f"slurm_{name.removeprefix('slurm_')}"
             self._parameters[name] = _number(value)
-        self._executor(FOLDER)  # what is wrong is said now
+        self._executor(FOLDER)  # raises for a wrong parameter at once
 
     def _executor(self, folder):
         try:
@@ -105,20 +108,20 @@ class Slurm:
 
 
 def _ended(task, job, latest: float | None, queue) -> bool:
-    """Whether a job has ended; once cancelled, a job that never ran says no more."""
+    """Return whether a job has ended; a job that was cancelled before it ran has."""
     if latest is not None:
         return "running" not in job.statuses() or time.monotonic() > latest
     return task.paths.result_pickle.exists() if queue else task.done()
 
 
 def _mark_lost(task, job, stopped: bool, lost: bool):
-    """What becomes of the trials of a job that left no result."""
+    """Write the status of the trials of a job that left no result."""
     if stopped:
         if "running" in job.statuses():
             finalize(job, "interrupted")
         return
     if "interrupted" in job.statuses():
-        return  # it was cancelled, and had saved itself
+        return  # it was cancelled after it had saved its state
     if lost or task.exception() is not None:
         said = (task.stderr() or "").strip().splitlines()[-1:]
         words = f"its job {task.job_id} ended without a result"
@@ -126,9 +129,9 @@ def _mark_lost(task, job, stopped: bool, lost: bool):
 
 
 class _Queue:
-    """SLURM's queue, looked at now and then.
+    """SLURM's queue, queried at intervals.
 
-    submitit asks its accounting instead, which not every SLURM has.
+    submitit asks SLURM's accounting instead, which not every SLURM has.
     """
 
     command = ("squeue", "--me", "--array", "--noheader", "--format=%i")
@@ -137,16 +140,16 @@ class _Queue:
         self._looked, self._missing = time.monotonic(), set()
 
     def lost(self, tasks) -> set:
-        """Those that were in the queue neither now nor the time before.
+        """Return the tasks missing from the queue in both of the last two queries.
 
-        Once is not enough: a result may be seen after its job's end.
+        One query is not enough: a result may become visible after the end of its job.
         """
         if time.monotonic() < self._looked + QUEUE_SECONDS:
             return set()
         self._looked = time.monotonic()
         said = subprocess.run(self.command, capture_output=True, text=True)
         if said.returncode:
-            return set()  # SLURM has no time for us
+            return set()  # SLURM is too busy to answer
         queued = set(said.stdout.split())
         before = self._missing
         self._missing = {task for task in tasks if task.job_id not in queued}
@@ -155,7 +158,7 @@ class _Queue:
 
 @contextlib.contextmanager
 def _exported(name: str, value: str):
-    """A variable in the environment that the jobs inherit."""
+    """Set a variable in the environment that the jobs inherit."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -54,7 +54,7 @@ def command(main: Callable[..., None]) -> Callable[..., int]:
     return answered
 
 
-def make_parser(name: str, doc: str) -> argparse.ArgumentParser:
+def make_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
     """Return the parser of `nfml NAME`, whose help begins with its docstring."""
     return argparse.ArgumentParser(
         prog=f"nfml {name}",

@@ -5,6 +5,7 @@ import inspect
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -65,7 +66,7 @@ def given(argv, flag: str) -> list[str]:
     return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
 
 
-def call_file(file: str, function: str, kind: str, folder: Path):
+def call_file(file: str, function: str, kind: str, folder: Path) -> Any:
     """What `function` of a Python file gives, called with the file's :ARGUMENT."""
     path, *argument = file.split(":", 1)
     if not (path.endswith(".py") and Path(path).is_file()):
@@ -75,6 +76,7 @@ def call_file(file: str, function: str, kind: str, folder: Path):
             f"the .py files in {folder}/."
         )
     spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
+    assert spec is not None and spec.loader is not None  # as it is a .py file
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

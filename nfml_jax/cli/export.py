@@ -39,7 +39,7 @@ def serialise(model: TrainedEmbedder) -> bytes:
     def embed(images):
         return model.module.apply(model.variables, images, method="embed")
 
-    return export.export(embed, platforms=PLATFORMS)(images).serialize()
+    return bytes(export.export(embed, platforms=PLATFORMS)(images).serialize())
 
 
 @command

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.cli.command import command, make_parser, writing
+from nfml_jax.data.tables.cells import is_missing
+from nfml_jax.data.tables.columns import listed
+from nfml_jax.data.tables.reader import Table, read_table
 from nfml_jax.errors import UserError
 from nfml_jax.loading import load
 from nfml_jax.loading.flows import TrainedFlow
-from nfml_jax.tables.cells import is_missing
-from nfml_jax.tables.columns import listed
-from nfml_jax.tables.reader import Table, read_table
 
 STRANGEST = 5
 """Rows that are printed."""
@@ -79,7 +79,8 @@ def main(arguments=None) -> None:
     )
     order = np.argsort(log_probs, kind="stable")[:STRANGEST]
     words = [
-        f"{table.row_in_words(given.numbers[i])} ({log_probs[i]:.4g})" for i in order
+        f"{table.row_in_words(int(given.numbers[i]))} ({log_probs[i]:.4g})"
+        for i in order
     ]
     print(f"The strangest are {', '.join(words)}.")
     if given.lacking:
@@ -108,7 +109,7 @@ def _given(model: TrainedFlow, columns, table: Table) -> Given:
     places = _match(table, [*columns, *context])
     levels = (
         dict(zip(context, model.context.levels, strict=True))
-        if context and model.context.levels
+        if context and model.context and model.context.levels
         else {}
     )
     lacking: dict[int, list[str]] = {}

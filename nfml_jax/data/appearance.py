@@ -129,5 +129,5 @@ def _blurred(image, deviation, most):
             w * lax.slice_in_dim(wide, i, i + image.shape[axis], axis=axis)
             for i, w in enumerate(weights)
         ]
-        image = sum(shifted)
+        image = jnp.asarray(sum(shifted))
     return image

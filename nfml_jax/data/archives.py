@@ -101,7 +101,8 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, parts):
         return _Link(parts[:-1], member.linkname)
     if member.islnk():  # a second name of a member
         return _Link((), "/".join(member_parts(member.linkname)))
-    return archive.extractfile(member).read() if member.isfile() else SPECIAL
+    file = archive.extractfile(member) if member.isfile() else None
+    return SPECIAL if file is None else file.read()
 
 
 def zip_members(archive: zipfile.ZipFile, unread: Unread) -> Packed:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +15,19 @@ from nfml_jax.data.pairs import Pairs
 from nfml_jax.data.unread import Unread
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import check_labels
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """Pictures that are like an array, and stay in their files until they are read."""
+
+    def samples(self) -> np.ndarray:
+        """Return digests of the beginnings of some files, uint8 `[files, 32]`."""
+        ...
+
+    def fingerprint(self) -> bytes:
+        """Return bytes that change with the pictures' content."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -146,7 +160,7 @@ class ImageData(DataSet):
     @property
     def more_rows(self) -> tuple[np.ndarray, ...]:
         parts = (self.train, self.validation, self.test)
-        stored = [p.images for p in parts if p and hasattr(p.images, "samples")]
+        stored = [p.images for p in parts if p and isinstance(p.images, Stored)]
         return tuple(images.samples() for images in stored)
 
     @property
@@ -174,7 +188,9 @@ class ImageData(DataSet):
 
     def summary(self) -> dict:
         """What `result.json` keeps: name, source, digest and the counts."""
-        more = {"unseen_classes": len(self.unseen)} if self.unseen else {}
+        more: dict[str, Any] = {}
+        if self.unseen:
+            more["unseen_classes"] = len(self.unseen)
         if self.pairs is not None:
             more["pairs"] = len(self.pairs)
         if self.unread.counts:
@@ -253,8 +269,8 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
-        stored = hasattr(array, "fingerprint")
-        sha.update(array.fingerprint() if stored else np.ascontiguousarray(array))
+        stored = isinstance(array, Stored)
+        sha.update(array.fingerprint() if stored else np.ascontiguousarray(array).data)
     return f"sha256:{sha.hexdigest()}"
 
 

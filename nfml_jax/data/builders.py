@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -19,6 +20,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 from nfml_jax.data import idx
 from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST, PREPARED_VERSION, IdxSet
 
+# Protobuf makes its classes at import, where no type checker sees them.
+Example = cast(Any, tf_example_pb2).Example
 SPLITS = {"train": "train", "test": "t10k"}
 
 
@@ -59,8 +62,9 @@ class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager):
         paths = idx.find_parts(Path(dl_manager.manual_dir))
+        assert paths is not None  # they were there when the preparation began
         parts = idx.read_parts(paths, len(self.SPEC.class_names))
-        self.info.metadata["md5"] = idx.md5s(parts)
+        cast(Any, self.info).metadata["md5"] = idx.md5s(parts)
         return {
             split: self._generate_examples(
                 parts[f"{prefix}-images"], parts[f"{prefix}-labels"]
@@ -102,7 +106,8 @@ def _open(folder: Path):
     """The builder of a prepared folder, its md5s, and the raw records of its splits."""
     try:
         with _quiet():
-            builder = tfds.builder_from_directory(folder)
+            # The annotations of tfds are those of any builder, and partly wrong.
+            builder = cast(Any, tfds.builder_from_directory(folder))
             sources = {
                 split: builder.as_data_source(
                     split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
@@ -136,7 +141,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     try:
         for split, source in sources.items():
             features = [
-                tf_example_pb2.Example.FromString(record).features.feature
+                Example.FromString(record).features.feature
                 for record in source.__getitems__(range(len(source)))
             ]
             pixels = b"".join(f["image"].bytes_list.value[0] for f in features)

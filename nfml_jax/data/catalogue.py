@@ -18,6 +18,7 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
     """
     try:
         import tensorflow_datasets as tfds
+        from tensorflow_datasets.core import read_only_builder
     except ImportError as error:
         raise UserError(
             f"tfds:{name} needs the package tensorflow-datasets; "
@@ -25,9 +26,7 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
         ) from error
     tfds.disable_progress_bar()
     try:
-        builder = tfds.core.read_only_builder.builder_from_files(
-            name, data_dir=data_dir
-        )
+        builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise UserError(
             f"tfds:{name} is not prepared in {data_dir or 'the folder of tfds'}; "

@@ -23,16 +23,20 @@ from nfml_jax.ops.names import look_up
 MANY = 20
 
 
-def arrange(names: Sequence[str], **parts: tuple[Split, Sequence[int]] | None) -> dict:
+# A split, and the classes to keep of it.
+Part = tuple[Split, Sequence[int] | np.ndarray]
+
+
+def arrange(names: Sequence[str], **parts: Part | None) -> dict:
     """Return the fields of a `Loaded` that trains on some classes and tests on any.
 
     A part (train, validation, test) is a split, whose labels number `names`, and the
     classes to keep of it; None stays None. Labels are renumbered: those of the training
     classes come first, then the unseen ones.
     """
-    parts = {part: given for part, given in parts.items() if given is not None}
-    trained = np.unique(parts["train"][1])
-    wanted = np.unique(np.concatenate([classes for _, classes in parts.values()]))
+    given = {part: pair for part, pair in parts.items() if pair is not None}
+    trained = np.unique(given["train"][1])
+    wanted = np.unique(np.concatenate([classes for _, classes in given.values()]))
     order = np.r_[trained, np.setdiff1d(wanted, trained)].astype(int)
     number = np.full(len(names), -1, np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
@@ -45,7 +49,7 @@ def arrange(names: Sequence[str], **parts: tuple[Split, Sequence[int]] | None) -
     return {
         "class_names": named[: len(trained)],
         "unseen": named[len(trained) :],
-        **{part: renumbered(*given) for part, given in parts.items()},
+        **{part: renumbered(*pair) for part, pair in given.items()},
     }
 
 

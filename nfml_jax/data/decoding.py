@@ -69,7 +69,7 @@ def orientation(image) -> int:
     return found if found in range(1, 9) else 1
 
 
-def eight_bits(image, format: str):
+def eight_bits(image, format: str | None):
     """Return an image of numbers of more than 8 bits, or in CIELAB, as a plain one."""
     from PIL import Image
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def load_image_folder(
     number = {name: i for i, name in enumerate(names)}
     parts = np.array([part for part, _ in table.values()])
     numbers = np.array([number[label] for _, label in table.values()], np.int32)
-    every = Split(images, numbers)
+    every = Split(cast(np.ndarray, images), numbers)  # or like an array
     rows = {part: np.flatnonzero(parts == part) for part in np.unique(parts)}
     if "test" not in rows and "validation" in rows:
         rows["test"] = rows.pop("validation")

@@ -132,7 +132,7 @@ def _of_arrays(path: Path) -> Drawings:
             f"{names} names {len(table)} characters of {of_set}, and {path.name} is an "
             f"array {paper.shape}; expected [characters, drawers, height, width]."
         )
-    order = sorted(table, key=table.get)
+    order = sorted(table, key=table.__getitem__)
     count = paper.shape[1]
 
     def images(rows, look):

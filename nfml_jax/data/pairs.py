@@ -136,4 +136,5 @@ def _pair(path, fold, line, fields) -> NamedPair:
             f"{path} has in line {line} {' '.join(fields)!r}; expected NAME 1 2, or "
             "NAME 1 OTHER 2."
         )
-    return NamedPair(tuple(names), tuple(map(int, numbers)), fold, line)
+    one, other = map(int, numbers)
+    return NamedPair(tuple(names), (one, other), fold, line)

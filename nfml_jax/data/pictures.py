@@ -138,7 +138,7 @@ class Look:
 
 def _sides(image_size) -> tuple[int, int]:
     """Return the height and width in pixels that `image_size` stands for."""
-    sides = image_size
+    sides: Any = image_size
     if isinstance(sides, str):
         sides = sides.lower().strip(" ()").replace("x", ",").split(",")
         sides = [side.strip() for side in sides]
@@ -161,7 +161,7 @@ def _sides(image_size) -> tuple[int, int]:
 
 def decode_all(
     decode: Callable[[Any], tuple[np.ndarray, bool]],
-    paths: Sequence,
+    paths: Sequence | np.ndarray,
     look: Look,
     root: Path | str,
 ) -> tuple[np.ndarray, list[bool]]:
@@ -237,4 +237,5 @@ def picture_size(path: Path | str) -> tuple[int, int]:
     with Image.open(path) as image:
         if image.format == "TIFF":
             image.load()  # which turns it
-        return image.size[::-1] if orientation(image) >= 5 else image.size
+        width, height = image.size
+        return (height, width) if orientation(image) >= 5 else (width, height)

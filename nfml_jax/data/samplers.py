@@ -23,10 +23,14 @@ from nfml_jax.evaluation.arrays import check_labels
 class Sampler(Protocol):
     """`steps` batches an epoch, cut one after the other from `order`."""
 
-    steps: int
+    @property
+    def steps(self) -> int:
+        """The number of batches an epoch."""
+        ...
 
     def order(self, key: jax.Array) -> jax.Array:
         """Numbers of examples, int32 `[>= steps * batch_size]`, of the key's epoch."""
+        ...
 
 
 @dataclass(frozen=True)

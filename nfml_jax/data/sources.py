@@ -215,7 +215,9 @@ def _download(spec: IdxSet, folder: Path) -> dict[str, np.ndarray]:
         folder.mkdir(parents=True, exist_ok=True)
     for part in missing:
         fetch(spec.mirror + files[part], folder / files[part], spec.gz_md5[part])
-    return idx.read_parts(idx.find_parts(folder), len(spec.class_names))
+    paths = idx.find_parts(folder)
+    assert paths is not None  # they were fetched where they lacked
+    return idx.read_parts(paths, len(spec.class_names))
 
 
 def _prepare(spec: IdxSet, folder: Path, places: Places) -> None:

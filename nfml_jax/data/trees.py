@@ -111,7 +111,9 @@ def _listed(source, top, unread: Unread):
     """
     files: dict[PurePosixPath, Any] = {}
     folders: list[PurePosixPath] = []
-    waiting = [(PurePosixPath(), top, (source.identity(top),))]
+    waiting: list[tuple[PurePosixPath, Any, tuple]] = [
+        (PurePosixPath(), top, (source.identity(top),))
+    ]
     while waiting:
         place, folder, around = waiting.pop()
         for name, kind, node in source.entries(folder):

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.devices import Device
 
 PyTree = Any
 
@@ -178,7 +179,7 @@ def check_same(config: dict) -> None:
         )
 
 
-def local_devices(devices: Iterable[jax.Device]) -> list[jax.Device]:
+def local_devices(devices: Iterable[Device]) -> list[Device]:
     """Return the devices of this process."""
     return [d for d in devices if d.process_index == jax.process_index()]
 

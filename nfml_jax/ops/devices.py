@@ -1,8 +1,13 @@
 """Batches that lie on several devices, seen whole; `axis_name` None is one device."""
 
+from typing import Any, TypeAlias
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+# `jax.Device`, whose class a compiled module without annotations makes.
+Device: TypeAlias = Any
 
 # How the names of parameters begin that devices have a share of each, along axis 0.
 SPLIT = "split_"

@@ -29,10 +29,11 @@ def format_metric(name: str, value: float | str) -> str:
 
 def format_flops(flops: float, per: str = "") -> str:
     """A number of operations: 812 FLOP, 2.35 GFLOP/s."""
-    for prefix in ("", "k", "M", "G", "T", "P"):
-        if flops < 999.5 or prefix == "P":
+    for prefix in ("", "k", "M", "G", "T"):
+        if flops < 999.5:
             return f"{flops:.3g} {prefix}FLOP{per}"
         flops /= 1000
+    return f"{flops:.3g} PFLOP{per}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from nfml_jax.plots import style
@@ -44,6 +45,7 @@ def layer_frames(
     figure.set_layout_engine("none")  # or the axes would shift from frame to frame
     dots.set_animated(True)  # the rest is drawn once for each name
     canvas, frames, drawn = figure.canvas, [], {}
+    assert isinstance(canvas, FigureCanvasAgg)
 
     def show(place, name, times=1):
         if name not in drawn:

@@ -1,6 +1,7 @@
 """Densities and their samples: scatters, marginal histograms, heat maps."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,7 +29,8 @@ def limits_around(*points, margin: float = 0.06) -> Limits:
         return (-1.0, 1.0), (-1.0, 1.0)
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     pad = margin * (high - low) + np.where(high > low, 0, 1)
-    return tuple(zip((low - pad).tolist(), (high + pad).tolist(), strict=True))
+    (x0, y0), (x1, y1) = (low - pad).tolist(), (high + pad).tolist()
+    return (x0, x1), (y0, y1)
 
 
 def grid_points(limits: Limits, size: int = 200) -> np.ndarray:
@@ -166,7 +168,7 @@ def _marginal_maps(groups, title) -> Figure:
     for k, (name, values) in enumerate(groups.items()):
         found = [_densities(column, edges) for column in np.asarray(values).T]
         image = np.sqrt(np.stack([heights for heights, _ in found], axis=1))
-        outside = np.mean([share for _, share in found])
+        outside = float(np.mean([share for _, share in found]))
         axes = figure.add_subplot(len(groups), 1, k + 1)
         axes.imshow(
             image,
@@ -197,7 +199,7 @@ def density_map(log_probs, limits: Limits, points=None, title: str = "") -> Figu
     style.tidy(axes, title=title)
     _frame(axes, limits)
     axes.grid(visible=False)
-    cut = np.nanmax(image.get_array()) > image.get_clim()[1]
+    cut = np.nanmax(cast(np.ndarray, image.get_array())) > image.get_clim()[1]
     bar = figure.colorbar(image, shrink=0.85, extend="max" if cut else "neither")
     bar.ax.tick_params(labelsize=style.SMALL)
     bar.set_label("density", fontsize=style.TEXT)
@@ -226,7 +228,7 @@ def density_gallery(
             tops.setdefault(name if rows_share else column, _top(np.exp(values)))
     width, height = side * len(columns) + 1.2, side * len(panels) + 0.6
     figure = style.new_figure(width, height, title)
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
+    style.spaced(figure, w_pad=0.03, h_pad=0.03)
     axes = figure.subplots(len(panels), len(columns), squeeze=False)
     for i, (name, row) in enumerate(panels.items()):
         for j, column in enumerate(columns):

@@ -5,6 +5,7 @@ ECCV 2016).
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from matplotlib import patheffects
@@ -57,7 +58,7 @@ def _legend(figure: Figure, names: Sequence[str], colours: np.ndarray) -> None:
     )
 
 
-def _rays(axes: Axes, ends: np.ndarray, names: Sequence[str], colours) -> None:
+def _rays(axes: Any, ends: np.ndarray, names: Sequence[str], colours) -> None:
     """A ray from the origin to each of `ends` [C, 2 or 3], named just beyond it."""
     few = len(names) <= MAX_LEGEND
     for name, end, colour in zip(names, ends, colours, strict=True):
@@ -124,7 +125,7 @@ def embeddings_3d(
     n = _num_classes(labels, weights, class_names)
     names, colours = style.class_names(class_names, n), style.colours(n)
     figure = style.new_figure(6.4, 5.6)
-    axes = figure.add_subplot(projection="3d", computed_zorder=False)
+    axes = cast(Any, figure.add_subplot(projection="3d", computed_zorder=False))
     longitude, latitude = np.meshgrid(
         np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13)
     )

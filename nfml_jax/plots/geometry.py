@@ -49,7 +49,7 @@ def metric_balls(
     figure = style.new_figure(
         max(2.1 * len(matrices) + 0.5, 4), round(2.1 * height + 1.2, 1)
     )
-    figure.get_layout_engine().set(w_pad=0.04)
+    style.spaced(figure, w_pad=0.04)
     axes = figure.subplots(1, len(matrices), squeeze=False, sharey=True)
     for cell, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         cell.scatter(*points.T, c=colours[labels], s=6, alpha=0.5, linewidths=0)
@@ -84,7 +84,7 @@ def decision_regions(
     """
     heads = list(next(iter(rows.values())))
     figure = style.new_figure(max(2.1 * len(heads) + 0.6, 5.6), 2.2 * len(rows) + 0.7)
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.06)
+    style.spaced(figure, w_pad=0.04, h_pad=0.06)
     cells = figure.subplots(len(rows), len(heads), squeeze=False)
     for i, (space, panels) in enumerate(rows.items()):
         values, *names = axes[space]

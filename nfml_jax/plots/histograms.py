@@ -26,7 +26,7 @@ def angle_histograms(
         median = np.median(angles)
         axes.hist(
             angles,
-            bins=np.linspace(0, 180, 181),
+            bins=np.linspace(0, 180, 181).tolist(),
             weights=np.full(len(angles), 1 / len(angles)),
             color=colour,
             alpha=0.6,
@@ -59,13 +59,14 @@ def pair_histograms(
         total = counts.sum()
         shares, _, _ = axes.hist(
             np.clip(scores, -1, 1),
-            bins=np.linspace(-1, 1, 129),
+            bins=np.linspace(-1, 1, 129).tolist(),
             weights=counts / max(total, 1),
             color=colour,
             alpha=0.6,
             histtype="stepfilled",  # one shape instead of hundreds of bars
             label=f"{name}, {total:,.0f} pairs",
         )
+        shares = np.asarray(shares)
         least = min(least, shares[shares > 0].min(initial=least))
     if threshold is not None:
         axes.axvline(

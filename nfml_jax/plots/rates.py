@@ -1,9 +1,11 @@
 """Error and identification rates: DET, CMC and open-set identification curves."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import special
 
 from nfml_jax.evaluation.identification import OpenSet, Search
@@ -86,7 +88,7 @@ def cmc_curve(
             clip_on=False,
         )
     style.tidy(axes, "rank", "share of mated probes identified", title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    cast(MaxNLocator, axes.xaxis.get_major_locator()).set_params(integer=True)
     axes.set(xlim=(1, max(last, 2)), ylim=(max(0, 1.3 * least - 0.31), 1.005))
     axes.legend(fontsize=style.TEXT, loc="lower right", framealpha=0.9)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 PALETTE = (
@@ -66,10 +67,17 @@ def class_names(names: Sequence[str] | None, n: int) -> list[str]:
     return [literal(name) for name in short]
 
 
+def spaced(figure: Figure, **pads: float) -> None:
+    """Set the pads, in inches, between the parts of a figure of `new_figure`."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(**pads)
+
+
 def new_figure(width: float, height: float, title: str = "") -> Figure:
     """An empty figure of `width` × `height` inches that keeps its parts apart."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    spaced(figure, w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(literal(title), fontsize=TITLE, color=INK)
@@ -93,7 +101,9 @@ def to_rgb(figure: Figure) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(rgb: np.ndarray, path: str | Path) -> None:

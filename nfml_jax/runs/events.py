@@ -5,10 +5,12 @@ TensorFlow is needed. They are written synchronously, one record per call: a kil
 keeps everything up to its last call.
 """
 
+import importlib
 import socket
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +41,7 @@ class EventWriter:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Add a point to the curve of each name."""
-        from tensorboardX.proto.summary_pb2 import Summary
+        Summary = _proto("summary_pb2").Summary
 
         points = [
             Summary.Value(tag=name, simple_value=float(value))
@@ -49,7 +51,7 @@ class EventWriter:
 
     def histogram(self, step: int, name: str, values):
         """Add a histogram of the finite entries of `values`, of any shape."""
-        from tensorboardX.proto.summary_pb2 import Summary
+        Summary = _proto("summary_pb2").Summary
         from tensorboardX.summary import make_histogram
 
         values = np.asarray(values).astype(np.float64).ravel()
@@ -62,7 +64,7 @@ class EventWriter:
 
     def image(self, step: int, name: str, rgb):
         """Add a picture `rgb`, uint8 `[H, W, 3]`."""
-        from tensorboardX.proto.summary_pb2 import Summary
+        Summary = _proto("summary_pb2").Summary
         from tensorboardX.summary import make_image
 
         rgb = np.asarray(rgb)
@@ -97,7 +99,7 @@ class _EventFile:
     """A TensorBoard event file, in TFRecord framing, flushed after every event."""
 
     def __init__(self, run_dir: Path, purge_step: int):
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        Event, SessionLog = _proto("event_pb2").Event, _proto("event_pb2").SessionLog
 
         # TensorBoard reads a run's files in the order of their names: the count orders
         # files begun in the same second.
@@ -109,7 +111,7 @@ class _EventFile:
         self._write(Event(wall_time=time.time(), step=purge_step, session_log=start))
 
     def add(self, step: int, summary):
-        from tensorboardX.proto.event_pb2 import Event
+        Event = _proto("event_pb2").Event
 
         self._write(Event(wall_time=time.time(), step=int(step), summary=summary))
 
@@ -127,8 +129,16 @@ class _EventFile:
         self._file.flush()
 
 
+def _proto(name: str) -> Any:
+    """Return a module of protocol buffers, imported where it is first needed.
+
+    Its classes are made at import, where no type checker sees them.
+    """
+    return importlib.import_module(f"tensorboardX.proto.{name}")
+
+
 def _plugin_metadata(plugin: str, content):
-    from tensorboardX.proto.summary_pb2 import SummaryMetadata
+    SummaryMetadata = _proto("summary_pb2").SummaryMetadata
 
     return SummaryMetadata(
         plugin_data=SummaryMetadata.PluginData(
@@ -139,17 +149,17 @@ def _plugin_metadata(plugin: str, content):
 
 def _hparams_value(kind: str, **content):
     """Return a `_hparams_/<kind>` entry of a summary, which holds metadata only."""
-    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
-    from tensorboardX.proto.summary_pb2 import Summary
+    HParamsPluginData = _proto("plugin_hparams_pb2").HParamsPluginData
+    Summary = _proto("summary_pb2").Summary
 
     metadata = _plugin_metadata("hparams", HParamsPluginData(**content))
     return Summary.Value(tag=f"_hparams_/{kind}", metadata=metadata)
 
 
 def _session_start(hparams: dict, metrics: list[str] | None):
-    from tensorboardX.proto import api_pb2
-    from tensorboardX.proto.plugin_hparams_pb2 import SessionStartInfo
-    from tensorboardX.proto.summary_pb2 import Summary
+    api_pb2 = _proto("api_pb2")
+    SessionStartInfo = _proto("plugin_hparams_pb2").SessionStartInfo
+    Summary = _proto("summary_pb2").Summary
 
     infos = []
     start = SessionStartInfo(start_time_secs=time.time())
@@ -181,9 +191,9 @@ def _session_start(hparams: dict, metrics: list[str] | None):
 
 
 def _session_end():
-    from tensorboardX.proto import api_pb2
-    from tensorboardX.proto.plugin_hparams_pb2 import SessionEndInfo
-    from tensorboardX.proto.summary_pb2 import Summary
+    api_pb2 = _proto("api_pb2")
+    SessionEndInfo = _proto("plugin_hparams_pb2").SessionEndInfo
+    Summary = _proto("summary_pb2").Summary
 
     end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
     return Summary(value=[_hparams_value("session_end_info", session_end_info=end)])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from nfml_jax.ops.devices import Device
 from nfml_jax import __version__
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -19,7 +20,7 @@ def versions() -> dict[str, str]:
     return found | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def device_description(devices: list[jax.Device]) -> str:
+def device_description(devices: list[Device]) -> str:
     """Describe devices: "2 × NVIDIA H100 80GB HBM3" or "1 × cpu (2 cores)"."""
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":

@@ -114,7 +114,7 @@ def half_width(values: Sequence[float], kind: str = "ci") -> float | None:
 def _student(n: int) -> float:
     from scipy import stats  # takes a second, which a run need not wait for
 
-    return stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
 
 
 # The factor of the standard error for n values.

@@ -109,7 +109,9 @@ def _marked(groups: Sequence[Group], cells: Sequence[Cell], metric: str) -> list
 def _even(groups: Sequence[Group], metric: str) -> list[bool]:
     """Return for each group whether it ties with the best on its data."""
     choose, even = better(metric), [False] * len(groups)
-    for data in dict.fromkeys(g.data for g in groups) if choose else ():
+    if choose is None:
+        return even
+    for data in dict.fromkeys(g.data for g in groups):
         here = [i for i, g in enumerate(groups) if g.data == data]
         samples = [groups[i].numbers(metric) for i in here]
         for i, mark in zip(here, even_with_best(samples, choose), strict=True):

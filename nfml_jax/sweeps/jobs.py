@@ -82,7 +82,7 @@ def mark_lost(job: Job, error: str) -> None:
     Trials that had started are interrupted, and continue another time; pending trials
     have failed.
     """
-    ends = dict.fromkeys(("running", "interrupted"), "interrupted")
+    ends: dict[str, str] = dict.fromkeys(("running", "interrupted"), "interrupted")
     ends["pending"] = "failed"
     for path, there in zip(job.paths, job.statuses(), strict=True):
         if there in ends:
@@ -136,7 +136,9 @@ def keep_compiled(folder: Path) -> None:
     """Use a compilation cache for all trials, unless one is set up already."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    # JAX adds its options when it is imported, where no type checker sees them.
+    there = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if there is None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

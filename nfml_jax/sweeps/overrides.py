@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import did_you_mean, flatten
@@ -144,7 +144,7 @@ def overlay(config: dict, override: Override) -> dict:
                 f"{name} = {value!r} is not {kind_in_words(type(there))}; the "
                 f"config has {there!r}."
             )
-        section[last] = type(there)(value)
+        cast(dict, section)[last] = type(there)(value)
     return config
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from nfml_jax.ops.names import flatten
 from nfml_jax.training.setup import Setup
 
-Numbers = dict[str, jax.Array]
+Numbers = Mapping[str, jax.typing.ArrayLike]
 """Numbers of a config by their dotted names."""
 
 

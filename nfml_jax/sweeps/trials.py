@@ -90,14 +90,16 @@ def run_trials(
             _keep(folder, records)
             for job in executor.run(jobs, interrupts):
                 for path in job.paths:
-                    records[path] = read_run(path)
-                    view.ended(path, records[path])
+                    records[path] = record = read_run(path)
+                    assert record is not None  # the job has ended
+                    view.ended(path, record)
                 _keep(folder, records)
     except OSError as problem:
         raise explained(problem, folder) from problem
-    if any(r["status"] in ("interrupted", "pending") for r in records.values()):
+    found = [record for record in records.values() if record is not None]
+    if any(r["status"] in ("interrupted", "pending") for r in found):
         terminal.note("The same command runs the remaining trials.")
-    return list(records.values())
+    return found
 
 
 def listing(trials: Sequence[Trial], jobs: Sequence[Job], folder: Path | str) -> str:

@@ -90,9 +90,9 @@ class Group:
         """Return the data of a dispatch; see `Setup.data`."""
         return (self._numbers, self._feed.chunk(step)), self._feed.resident
 
-    def part(self, state: PyTree, number: int) -> PyTree:
-        """Return the state of one run."""
-        return self._take(state, number)
+    def part(self, tree: PyTree, number: int) -> PyTree:
+        """Return the part of one run."""
+        return self._take(tree, number)
 
 
 @broadcasting
@@ -136,13 +136,13 @@ def _may_join(setup: Setup) -> bool:
 
 def _any_setup(make_experiment, trials, devices) -> Setup:
     """Return the setup of the first trial whose setup can be made."""
-    for trial in trials:
-        try:
+    *others, last = trials
+    for trial in others:
+        with contextlib.suppress(UserError):
             check_config(trial.config)
             return Setup(make_experiment, trial.config, devices)
-        except UserError as mistake:
-            if trial is trials[-1]:
-                raise mistake
+    check_config(last.config)
+    return Setup(make_experiment, last.config, devices)
 
 
 def _run_together(setup, trials, paths, side_by_side) -> None:

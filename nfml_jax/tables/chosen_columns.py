@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nfml_jax.data.tables.cells import Numbers, is_missing, is_number
+from nfml_jax.data.tables.columns import quoted
+from nfml_jax.data.tables.reader import Table
 from nfml_jax.errors import UserError
-from nfml_jax.tables.cells import Numbers, is_missing, is_number
-from nfml_jax.tables.columns import quoted
-from nfml_jax.tables.reader import Table
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,14 @@ def name_classes(name: str, chosen: Chosen) -> Chosen:
 
     Classes are in the order of their numbers, if they are numbers, else of their names.
     """
-    texts = {part: list(map(_as_integer, x)) for part, x in chosen.texts.items()}
-    if not all(text is not None for x in texts.values() for text in x):
+    integers = {part: list(map(_as_integer, x)) for part, x in chosen.texts.items()}
+    texts = {part: [t for t in x if t is not None] for part, x in integers.items()}
+    if any(len(texts[part]) < len(x) for part, x in integers.items()):
         texts = chosen.texts
     values = {text for x in texts.values() for text in x}
     numeric = all(map(is_number, values))
     classes = sorted(values, key=lambda text: (float(text) if numeric else 0, text))
-    train = texts.get("train", texts.get("rows"))
+    train = texts["train"] if "train" in texts else texts["rows"]
     count = sum(map(len, texts.values()))
     fractions = numeric and any(not float(text).is_integer() for text in values)
     if fractions or len(values) > max(count / 2, 1) or not values <= set(train):

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
 
+from nfml_jax.data.tables.cells import Numbers, to_numbers
+from nfml_jax.data.tables.columns import different, listed, places_of, quoted
+from nfml_jax.data.tables.text_files import COMPRESSED, read_bytes, to_utf8
+from nfml_jax.data.tables.text_layout import Layout, read_layout
 from nfml_jax.errors import UserError
-from nfml_jax.tables.cells import Numbers, to_numbers
-from nfml_jax.tables.columns import different, listed, places_of, quoted
-from nfml_jax.tables.text_files import COMPRESSED, read_bytes, to_utf8
-from nfml_jax.tables.text_layout import Layout, read_layout
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".tab", ".asc")
 ARRAY_SUFFIXES = (".npy", ".npz")
@@ -27,7 +27,7 @@ PART_NAMES = {
     "test": ("test",),
 }
 
-Open = Callable[[], AbstractContextManager[BinaryIO]]
+Open = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 @dataclass(frozen=True)
@@ -219,11 +219,12 @@ def _parse(layout: Layout, places: Sequence[int], dtype) -> pl.DataFrame:
     if not places:
         return pl.DataFrame()
     names = [str(i) for i in range(len(layout.columns))]
+    schema: dict[str, Any] = dict.fromkeys(names, pl.String)
+    schema |= dict.fromkeys((str(place) for place in places), dtype)
     return pl.read_csv(
         io.BytesIO(layout.body),
         has_header=False,
-        schema=dict.fromkeys(names, pl.String)
-        | dict.fromkeys((str(place) for place in places), dtype),
+        schema=schema,
         columns=list(places),
         separator=layout.delimiter,
     )

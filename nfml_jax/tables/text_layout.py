@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nfml_jax.data.tables.cells import MISSING, is_number
+from nfml_jax.data.tables.columns import different
 from nfml_jax.errors import UserError
-from nfml_jax.tables.cells import MISSING, is_number
-from nfml_jax.tables.columns import different
 
 SAMPLE_LINES = 200
 """Lines that the layout is read from."""
@@ -97,7 +97,7 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
         body = re.sub(re.escape(delimiter).encode() + rb"[ ]*(?=\n|$)", b"", body)
         rows, width = [row[:-1] for row in rows], width - 1
         first = first[:width]
-    names = first if has_names else None
+    names = first if has_names else []
     unnamed_first = has_names and (
         len(names) == width - 1 and _counts_or_names(row[0] for row in rows)
     )

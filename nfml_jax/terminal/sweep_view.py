@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Group
+from rich.console import Group, JustifyMethod
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -74,7 +74,9 @@ class SweepView:
             order = list(STYLES)
             rows.sort(key=lambda row: order.index(row[1].status))
         table = Table.grid(padding=(0, 2), expand=True)
-        for ratio, justify in ((1, "left"), (None, "left"), *((None, "right"),) * 3):
+        columns: list[tuple[int | None, JustifyMethod]]
+        columns = [(1, "left"), (None, "left"), *[(None, "right")] * 3]
+        for ratio, justify in columns:
             table.add_column(
                 ratio=ratio, justify=justify, no_wrap=True, overflow="ellipsis"
             )

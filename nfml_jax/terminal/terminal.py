@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -35,9 +35,9 @@ class Terminal:
         stream = sys.stdout if stream is None else stream
         if interactive is None:
             interactive = stream.isatty() and os.environ.get("TERM") != "dumb"
-        if hasattr(stream, "reconfigure"):
+        if reconfigure := getattr(stream, "reconfigure", None):
             # An ASCII log loses a degree sign rather than the run.
-            stream.reconfigure(errors="replace")
+            reconfigure(errors="replace")
         self.interactive = interactive
         self._console = Console(
             file=stream, force_terminal=interactive, highlight=False
@@ -82,7 +82,7 @@ class Terminal:
             refresh_per_second=LIVE_PER_SECOND,
         )
 
-    def summary(self, title: str, rows: dict[str, float | str]):
+    def summary(self, title: str, rows: Mapping[str, float | str]):
         """Print the final metrics, each in its unit, with those of baselines beside.
 
         A baseline's metric is named like the model's, after the baseline's name and a

@@ -176,8 +176,9 @@ class Checkpoints:
             self._ranks[step] = None
             with contextlib.suppress(*DAMAGE):
                 self._ranks[step] = self._meta(step)["rank"]
-        ranked = [step for step in sorted(steps) if self._ranks[step] is not None]
-        return max(ranked, key=self._ranks.get, default=None)
+        ranks = {step: self._ranks[step] for step in sorted(steps)}
+        ranked = {step: rank for step, rank in ranks.items() if rank is not None}
+        return max(ranked, key=ranked.__getitem__, default=None)
 
     def _newest_intact(
         self, steps: Iterable[int], read: Callable[[int], Any]

@@ -17,6 +17,7 @@ from nfml_jax.ops.checks import (
     check_sizes,
     check_text,
 )
+from nfml_jax.ops.devices import Device
 from nfml_jax.ops.names import flatten
 from nfml_jax.training.durations import to_steps
 
@@ -160,7 +161,7 @@ def check_accumulation(settings: dict, whole_batch: bool) -> None:
         )
 
 
-def find_devices(platform: str, count: int) -> list[jax.Device]:
+def find_devices(platform: str, count: int) -> list[Device]:
     """Return the requested devices; `count` 0 means all there are.
 
     Raises UserError if they do not exist, or if the environment's JAX_PLATFORMS hides

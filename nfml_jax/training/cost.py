@@ -33,6 +33,7 @@ class Counted:
 
     def __call__(self, *arguments):
         if self._compiled is None:
+            assert self._lowered is not None
             self._compiled, self._lowered = self._lowered.compile(), None
         return self._compiled(*arguments)
 

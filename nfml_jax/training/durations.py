@@ -33,7 +33,7 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
             amount = float(match.group(1)) if match else 0.0
         except ValueError:
             amount = 0.0
-        if not (amount > 0 and math.isfinite(amount)):
+        if match is None or not (amount > 0 and math.isfinite(amount)):
             raise UserError(
                 f"{field} = {duration!r} is not a duration; write for example "
                 "'10 epochs', '500 steps', '60000 examples', '10 epochs, at least "

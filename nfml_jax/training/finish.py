@@ -8,7 +8,7 @@ from nfml_jax.ops.names import flatten
 from nfml_jax.runs import RESULTS_FILE
 from nfml_jax.runs.projector import write_embedding
 from nfml_jax.runs.provenance import revision, versions
-from nfml_jax.runs.writers import METRICS_FILE, RunWriter, read_metrics
+from nfml_jax.runs.writers import METRICS_FILE, NoWriter, RunWriter, read_metrics
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.setup import Setup
@@ -27,7 +27,7 @@ def choose(state: TrainState, saved: Checkpoints, which: str) -> tuple[PyTree, d
 
 
 def write_report(
-    report: Report, run_dir: Path, writer: RunWriter, step: int, config: dict
+    report: Report, run_dir: Path, writer: RunWriter | NoWriter, step: int, config: dict
 ) -> None:
     """Write the final evaluation to the log, to TensorBoard and to `figures/`."""
     curves = plots.learning_curves(

@@ -69,8 +69,8 @@ def is_failed_attempt(problem: Exception) -> bool:
 
 def first_line(problem: Exception) -> str:
     """Return the message of an exception, short enough for a sentence."""
-    *_, problem = _causes(problem)
-    lines = str(problem).strip().splitlines() or [type(problem).__name__]
+    *_, cause = _causes(problem)
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
     return lines[0][:200].rstrip(".")
 
 

@@ -100,6 +100,7 @@ def train_and_evaluate(
                     with run:
                         parts = [run], state, interrupts, clock, profile
                         train_to_the_end(setup, *parts)
+                assert run.outcome is not None  # a run that has ended has one
                 return run.outcome
             except BaseException as problem:
                 with contextlib.suppress(OSError):

@@ -82,7 +82,9 @@ def _is_of_others(record: logging.LogRecord) -> bool:
 def _print_of_others(unraisable) -> None:
     problem = unraisable.exc_value
     if not (isinstance(problem, RuntimeError) and "Event loop is" in str(problem)):
-        RaisedAlone._hook(unraisable)
+        hook = RaisedAlone._hook
+        assert hook is not None  # there is one while this function is the hook
+        hook(unraisable)
 
 
 def _by_itself() -> ocp.options.MultiprocessingOptions:

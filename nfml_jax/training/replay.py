@@ -167,7 +167,7 @@ def _batch(setup, state, step) -> Batch:
     )
 
 
-def _arrays(batch: Batch) -> dict[str, np.ndarray]:
+def _arrays(batch: Batch) -> dict[str, Any]:
     """Return the arrays of a batch by their paths, with the keys as their data."""
     plain = {"data": batch.data, "keys": jax.random.key_data(batch.keys)}
     return {

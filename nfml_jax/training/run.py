@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from nfml_jax.distributed.interrupts import Interrupted, Interrupts
 from nfml_jax.distributed.processes import is_first, local_copy, max_over_processes
 from nfml_jax.errors import UserError
@@ -189,7 +191,7 @@ class Run:
         self.progress.update(done, **self.meter.latest(), examples=examples)
         if self.schedule.due(self.schedule.log, done):
             values = {f"train/{k}": v for k, v in self.meter.means().items()}
-            rate = float(self.setup.learning_rate(done - 1))
+            rate = float(np.asarray(self.setup.learning_rate(done - 1)))
             self.writer.scalars(done, {**values, "learning_rate": rate})
             self.writer.rates(done, self.rates.since())
 
@@ -293,7 +295,7 @@ class Run:
     def _diverged(self, divergence):
         self.end()
         self.saved.wait()
-        rate = float(self.setup.learning_rate(divergence.step))
+        rate = float(np.asarray(self.setup.learning_rate(divergence.step)))
         sentence = divergence_in_words(divergence, rate, self.saved_step)
         self.directory.status(
             "diverged",

@@ -13,11 +13,12 @@ from jax.sharding import PartitionSpec as P
 from nfml_jax.data.stored import StoredImages
 from nfml_jax.distributed.processes import is_single_process, local_devices
 from nfml_jax.errors import UserError
+from nfml_jax.ops.devices import Device
 from nfml_jax.runs.provenance import device_description
 from nfml_jax.training.checks import check_accumulation, check_division
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
-from nfml_jax.training.feeds import EmptyFeed, ResidentFeed
+from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
@@ -42,7 +43,7 @@ class Setup:
         self,
         make_experiment: Callable[[dict], Experiment],
         config: dict,
-        devices: list[jax.Device],
+        devices: list[Device],
     ):
         self.began = time.time(), time.process_time()
         self.config, self.settings = config, config["train"]
@@ -84,7 +85,9 @@ class Setup:
         functions that the experiment evaluates.
         """
         other = copy.copy(self)
-        other.config, other.experiment = config, self.experiment.with_config(config)
+        experiment = self.experiment.with_config(config)
+        assert experiment is not None  # or its runs would not train as one program
+        other.config, other.experiment = config, experiment
         other.compiled = compiled
         other._init = compiled(other.experiment.init)
         other._optimise()
@@ -104,7 +107,7 @@ class Setup:
         )
         self.optimizer = make_optimizer(self.learning_rate, **optimizer)
 
-    def _feed(self) -> EmptyFeed | ResidentFeed:
+    def _feed(self) -> Feed:
         arrays, batch_size = self.experiment.train_arrays, self.settings["batch_size"]
         if arrays is None:
             return EmptyFeed(batch_size)

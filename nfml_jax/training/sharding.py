@@ -23,7 +23,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.errors import UserError
-from nfml_jax.ops.devices import SPLIT
+from nfml_jax.ops.devices import SPLIT, Device
 from nfml_jax.ops.loops import axes_of
 
 AXIS = "batch"
@@ -34,7 +34,7 @@ BY_NAME = "by name"
 PyTree = Any
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(devices: Sequence[Device] | None = None) -> Mesh:
     """Return a mesh over `devices` (default: all) with the one axis `AXIS`."""
     devices = jax.devices() if devices is None else list(devices)
     return jax.make_mesh(

@@ -133,6 +133,6 @@ class _Ordered:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, place) -> PyTree:
-        row = int(self._order[place])
+    def __getitem__(self, index) -> PyTree:
+        row = int(self._order[index])
         return jax.tree.map(lambda a: a[row], self._arrays)

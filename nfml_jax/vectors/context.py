@@ -73,8 +73,11 @@ class Context:
 def _one_hot(column, name: str, levels) -> np.ndarray:
     """One-hot vectors `[N, levels]` of names, or of their places."""
     if column.dtype.kind in "OUS":
-        places = {level: i for i, level in enumerate(levels)}
-        column = [places.get(str(value), value) for value in column]
+        number = {level: i for i, level in enumerate(levels)}
+        column = [
+            number[text] if (text := str(value)) in number else value
+            for value in column
+        ]
     try:
         places = np.asarray(column, np.float64)
     except ValueError:

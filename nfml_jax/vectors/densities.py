@@ -10,9 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from nfml_jax.errors import UserError
-from nfml_jax.ops.names import look_up
-from nfml_jax.vectors.density_families import (
+from nfml_jax.data.vectors.density_families import (
     Banana,
     Curves,
     Density,
@@ -21,6 +19,8 @@ from nfml_jax.vectors.density_families import (
     Pinwheel,
     Rings,
 )
+from nfml_jax.errors import UserError
+from nfml_jax.ops.names import look_up
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,11 +34,11 @@ def picture(image) -> Picture:
 
 def draw(density: Density | str, split: str, n: int, seed: int = 0) -> np.ndarray:
     """`n` points, float32 `[n, 2]`: other seeds and splits give independent ones."""
-    if isinstance(density, str):
-        density = look_up(DENSITIES, density, "density")
+    named = isinstance(density, str)
+    found = look_up(DENSITIES, density, "density") if named else density
     if split not in SPLITS:
         raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}.")
-    return density.sample(np.random.default_rng([seed, SPLITS.index(split)]), n)
+    return found.sample(np.random.default_rng([seed, SPLITS.index(split)]), n)
 
 
 def _moons(t):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nfml_jax.data import load
-from nfml_jax.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.arrays import LoadedVectors
 
 
 def load_image_rows(
@@ -29,8 +29,6 @@ def load_image_rows(
     )
 
     def rows(split):
-        if split is None:
-            return None
         pixels = split.images.reshape(len(split), -1) / np.float32(255)
         return np.column_stack([pixels, split.labels.astype(np.float32)])
 
@@ -40,7 +38,7 @@ def load_image_rows(
         images.source,
         (*map(str, range(size)), "class"),
         rows(images.train),
-        rows(images.validation),
+        None if images.validation is None else rows(images.validation),
         rows(images.test),
         given=1,
         classes=images.class_names,

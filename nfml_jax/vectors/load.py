@@ -3,24 +3,25 @@
 import inspect
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from nfml_jax.data.checks import check_part, check_shared
-from nfml_jax.ops.checks import check_integer
-from nfml_jax.ops.names import look_up
-from nfml_jax.vectors.arrays import LoadedVectors, VectorData, make_vector_data
-from nfml_jax.vectors.densities import DENSITIES, SPLITS, draw
-from nfml_jax.vectors.files import load_vector_file
-from nfml_jax.vectors.image_rows import load_image_rows
-from nfml_jax.vectors.patches import load_bsds300_patches
-from nfml_jax.vectors.rows import (
+from nfml_jax.data.vectors.arrays import LoadedVectors, VectorData, make_vector_data
+from nfml_jax.data.vectors.densities import DENSITIES, SPLITS, draw
+from nfml_jax.data.vectors.files import load_vector_file
+from nfml_jax.data.vectors.image_rows import load_image_rows
+from nfml_jax.data.vectors.patches import load_bsds300_patches
+from nfml_jax.data.vectors.rows import (
     add_jitter,
     hold_out,
     principal_components,
     shrink_rows,
 )
-from nfml_jax.vectors.tabular import PUBLISHED, load_published
-from nfml_jax.vectors.uci import UCI, load_uci
-from nfml_jax.vectors.uci_classes import UCI_CLASSES, load_uci_classes
+from nfml_jax.data.vectors.tabular import PUBLISHED, load_published
+from nfml_jax.data.vectors.uci import UCI, load_uci
+from nfml_jax.data.vectors.uci_classes import UCI_CLASSES, load_uci_classes
+from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.names import look_up
 
 
 def load_density(
@@ -32,12 +33,19 @@ def load_density(
     seed: int = 0,
 ) -> LoadedVectors:
     """Independent draws from one of `densities.DENSITIES`; as many as asked for."""
-    counts = dict(zip(SPLITS, (train, validation, test), strict=True))
+    sizes = train, validation, test
+    counts: dict[str, Any] = dict(zip(SPLITS, sizes, strict=True))
     for part, least in zip(SPLITS, (1, 0, 1), strict=True):
         check_integer(None, least, **{f"data.{part}": counts[part]})
     parts = {split: draw(density, split, n, seed) for split, n in counts.items() if n}
-    parts.setdefault("validation", None)
-    return LoadedVectors(density, f"sampler, seed {seed}", ("x", "y"), **parts)
+    return LoadedVectors(
+        density,
+        f"sampler, seed {seed}",
+        ("x", "y"),
+        train=parts["train"],
+        validation=parts.get("validation"),
+        test=parts["test"],
+    )
 
 
 # Name -> function of keyword arguments returning vector_arrays.LoadedVectors.
@@ -123,7 +131,8 @@ def prepare_rows(
         UserError: if the rows are none of what is asked.
     """
     check_shared(max_train=max_train, max_test=max_test)
-    check_integer(None, 0, **{"data.components": components})
+    named: dict[str, Any] = {"data.components": components}
+    check_integer(None, 0, **named)
     loaded = hold_out(loaded, held_out)
     for part, limit in {"train": max_train, "test": max_test}.items():
         loaded = shrink_rows(loaded, part, limit, seed)

@@ -11,9 +11,9 @@ for one on theirs.
 
 import numpy as np
 
+from nfml_jax.data.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.errors import UserError
-from nfml_jax.vectors.arrays import LoadedVectors
-from nfml_jax.vectors.files import manual_files, manual_folder
 
 SIDE = 8
 VALIDATION_IMAGES = 20
@@ -51,7 +51,15 @@ def load_bsds300_patches(
     }
     columns = tuple(f"{i // SIDE},{i % SIDE}" for i in range(SIDE**2 - 1))
     source = f"patches of the BSDS300 photographs, seed {seed}"
-    return LoadedVectors("bsds300_patches", source, columns, **parts, statistics=())
+    return LoadedVectors(
+        "bsds300_patches",
+        source,
+        columns,
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        statistics=(),
+    )
 
 
 def draw_patches(images, count: int, rng: np.random.Generator) -> np.ndarray:

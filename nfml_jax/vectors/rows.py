@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from nfml_jax.data.arrays import digest, stratified
+from nfml_jax.data.tables.steps import noise_widths
+from nfml_jax.data.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.checks import check_rows
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
-from nfml_jax.tables.steps import noise_widths
-from nfml_jax.vectors.arrays import LoadedVectors
-from nfml_jax.vectors.checks import check_rows
 
 
 def draw_rows(count: int, share: float, seed: int, what: str):
@@ -49,6 +49,7 @@ def shrink_rows(loaded: LoadedVectors, part: str, limit: int | None, seed: int):
     if limit < 0:
         raise UserError(f"max_{part} is {limit}; it must be at least 1, or 0 for all.")
     chosen = draw_rows(count, limit, seed, f"max_{part}")[1]
+    assert chosen is not None  # as the limit is not 0
     return loaded.take({part: chosen})
 
 

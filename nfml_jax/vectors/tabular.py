@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nfml_jax.data.tables.reader import read_table
+from nfml_jax.data.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.files import manual_files, manual_folder
+from nfml_jax.data.vectors.rows import not_alike
 from nfml_jax.errors import UserError
-from nfml_jax.tables.reader import read_table
-from nfml_jax.vectors.arrays import LoadedVectors
-from nfml_jax.vectors.files import manual_files, manual_folder
-from nfml_jax.vectors.rows import not_alike
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def _hepmass(open_train, open_test):
 def _bsds300(open_file):
     """Patches of 8 × 8 pixels but the last one, dequantised and of mean 0."""
     try:
-        import h5py
+        # No extra brings it: one published data set alone needs it.
+        import h5py  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
             "BSDS300 is an HDF5 file; `pip install h5py`, or take bsds300_patches."

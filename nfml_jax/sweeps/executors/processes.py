@@ -93,6 +93,7 @@ def _start(job: Job, slot: _Slot) -> subprocess.Popen:
     )
     if slot.cores:
         os.sched_setaffinity(process.pid, slot.cores)
+    assert process.stdin is not None  # a pipe
     with contextlib.suppress(BrokenPipeError):  # its death is reported later
         process.stdin.write(pickle.dumps(job))
         process.stdin.close()

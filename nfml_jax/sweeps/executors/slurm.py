@@ -42,7 +42,10 @@ class Task:
 
     def checkpoint(self, job):
         """Return the submission for the queue; submitit calls it when time runs out."""
-        from submitit.helpers import DelayedSubmission
+        # No extra brings it: only those who have a cluster need it.
+        from submitit.helpers import (  # pyright: ignore[reportMissingImports]
+            DelayedSubmission,
+        )
 
         return DelayedSubmission(self, job)
 

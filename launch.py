@@ -2,10 +2,10 @@
 
 Any field of the config can be set on the command line (`--config.head.margin=0.3`), and
 `--config=configs/X.py:smoke` shrinks any config to seconds. The same command with the
-same `--workdir` resumes an interrupted run. `--sweep=configs/sweeps/X.py`, or written
-out `--sweep="head.margin=0.1,0.3 seed=0:5"`, runs the config once for each of a list of
-overrides, and with `--dry_run` only lists them. `--jobs=4` runs four at a time, and
-`--executor` says where.
+same `--workdir` resumes an interrupted run. A sweep runs the config once for each of a
+list of overrides: `--sweep=configs/sweeps/X.py`, or inline
+`--sweep="head.margin=0.1,0.3 seed=0:5"`. `--dry_run` only lists the runs. `--jobs=4`
+runs four at a time, and `--executor` chooses the place.
 """
 
 import re
@@ -39,62 +39,64 @@ CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.
 WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
-    "The run directory; default: runs/<config>/<time>, of a sweep runs/<sweep>.",
+    "The run directory; default: runs/<config>/<time>, or runs/<sweep> for a sweep.",
 )
 SWEEP = flags.DEFINE_string(
     "sweep",
     None,
-    "A file that lists overrides, or FIELD=VALUE,VALUE FIELD=FIRST:END; one run each.",
+    "A file that lists overrides, or FIELD=VALUE,VALUE FIELD=FIRST:END.",
 )
-DRY_RUN = flags.DEFINE_bool("dry_run", False, "List a sweep's runs, and run nothing.")
-RETRY = flags.DEFINE_list("retry", [], "Run those again, too: failed, diverged.")
+DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "List the runs of a sweep without running them."
+)
+RETRY = flags.DEFINE_list("retry", [], "Statuses of runs to repeat: failed, diverged.")
 VMAP = flags.DEFINE_enum(
     "vmap",
     "auto",
     MODES,
-    "Run trials that differ in numbers alone as one program; auto: where it pays.",
+    "Run trials that differ only in numbers as one program; auto: where it is faster.",
 )
 EXECUTOR = flags.DEFINE_enum(
     "executor",
     None,
     list(EXECUTORS),
-    "Where a sweep runs: in this process (here), in processes of this machine (local), "
-    "on Ray or on SLURM; default: here, with --jobs local.",
+    "Where a sweep runs: in this process (here), in processes on this machine (local), "
+    "on Ray or on SLURM; default: here, or local with --jobs.",
 )
 JOBS = flags.DEFINE_integer(
     "jobs",
     0,
-    "Of a sweep, so many programs at a time; 0: one for each GPU.",
+    "Maximum number of concurrent programs in a sweep; 0 means one per GPU.",
     lower_bound=0,
 )
-CPUS = flags.DEFINE_float("cpus", 1, "On Ray and SLURM, the cores of a program.")
-GPUS = flags.DEFINE_float("gpus", 0, "On Ray and SLURM, the GPUs of a program.")
+CPUS = flags.DEFINE_float("cpus", 1, "Cores per program on Ray and SLURM.")
+GPUS = flags.DEFINE_float("gpus", 0, "GPUs per program on Ray and SLURM.")
 RAY_ADDRESS = flags.DEFINE_string(
-    "ray_address", "", "HOST:PORT of a Ray cluster, or auto; default: one started here."
+    "ray_address", "", "HOST:PORT of a Ray cluster, or auto; default: start one here."
 )
 SLURM = flags.DEFINE_list(
-    "slurm", [], "Parameters of SLURM: partition=gpu,timeout_min=60."
+    "slurm", [], "SLURM parameters, such as partition=gpu,timeout_min=60."
 )
 PROFILE = flags.DEFINE_string(
-    "profile", None, "START:STOP, the steps to trace for TensorBoard and Perfetto."
+    "profile", None, "Steps START:STOP to trace for TensorBoard and Perfetto."
 )
 REPLAY = flags.DEFINE_integer(
     "replay",
     None,
-    "Make this step of the run in --workdir again, operation by operation, and name "
-    "the first module whose output is not finite.",
+    "Replay this step of the run in --workdir operation by operation, and name the "
+    "first module whose output is not finite.",
 )
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
-    "This is one of several processes that train one run; SLURM, TPU and MPI tell it "
-    "which, or the next three flags do.",
+    "Join several processes that train one run. SLURM, TPU and MPI identify the "
+    "process; elsewhere the next three flags do.",
 )
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
-NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many there are.")
-PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Number of processes.")
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, from 0.")
 COORDINATOR_TIMEOUT = flags.DEFINE_integer(
-    "coordinator_timeout", 60, "Seconds in which all processes must have started."
+    "coordinator_timeout", 60, "Seconds within which all processes must start."
 )
 
 EXIT_CODES = dict.fromkeys(("done", "pending", "running", "interrupted"), 0)
@@ -102,6 +104,7 @@ EXIT_CODES |= {"failed": 1, "diverged": 3}
 
 
 def main(argv) -> int:
+    """Run what the flags ask for; return the exit code."""
     if len(argv) > 1:
         raise UserError(
             f"{argv[1]!r} is not a flag; write --config=FILE and --workdir=FOLDER."
@@ -135,10 +138,10 @@ def main(argv) -> int:
 
 
 def replay(config: dict, step: int) -> int:
-    """Replay a step; exit code 3 if something in it is not finite."""
+    """Replay a step; return exit code 3 if a value in it is not finite."""
     for flag in ("distributed", "profile"):
         if flags.FLAGS[flag].value:
-            raise UserError(f"--{flag} and --replay don't go together; leave one out.")
+            raise UserError(f"--{flag} and --replay exclude each other; leave one out.")
     if not WORKDIR.value:
         raise UserError("--replay needs --workdir=FOLDER, the run directory.")
     terminal = start()
@@ -152,7 +155,7 @@ def replay(config: dict, step: int) -> int:
 
 
 def join() -> None:
-    """Meet the other processes of the run."""
+    """Join the other processes of the run."""
     from nfml_jax.distributed import processes
 
     if not WORKDIR.value:
@@ -168,7 +171,7 @@ def join() -> None:
 
 
 def leave(code: int) -> None:
-    """Exit; one of several processes without awaiting the others."""
+    """Exit; one of several processes exits without awaiting the others."""
     if flags.FLAGS.is_parsed() and DISTRIBUTED.value:
         from nfml_jax.distributed.processes import leave
 
@@ -180,7 +183,9 @@ def sweep(config: dict, text: str) -> int:
     """Run, or list, the trials of a sweep over `config`."""
     for flag in ("distributed", "profile"):
         if flags.FLAGS[flag].value:
-            raise UserError(f"--{flag} is about one run; leave it out, or --sweep.")
+            raise UserError(
+                f"--{flag} applies to a single run; leave out either it or --sweep."
+            )
     trials = make_trials(config, read_sweep(text, config))
     folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
     executor = make_executor(EXECUTOR.value or default_executor(), options())
@@ -203,16 +208,17 @@ def sweep(config: dict, text: str) -> int:
 
 
 def exit_code(record: dict) -> int:
-    """Of a sweep's trial; it may have been interrupted by no wish, but by its death."""
+    """Return the exit code of a trial; one that was interrupted by an error has 1."""
     return EXIT_CODES[record["status"]] or int("error" in record)
 
 
 def default_executor() -> str:
+    """Return the name of the executor of a sweep that names none."""
     return "local" if JOBS.value else "here"
 
 
 def options() -> Options:
-    """What the flags say of where a sweep runs."""
+    """Return the options of the sweep's executor from the flags."""
     check_number(None, above=0, **{"--cpus": CPUS.value})
     check_number(None, 0, **{"--gpus": GPUS.value})
     slurm = dict(item.partition("=")[::2] for item in SLURM.value)
@@ -220,8 +226,8 @@ def options() -> Options:
 
 
 def start():
-    """The terminal, and JAX: only now, so that a mistake is answered at once."""
-    logging.set_verbosity(logging.ERROR)  # JAX tells absl of every device it lacks
+    """Return the terminal, and import JAX: not earlier, so that mistakes are fast."""
+    logging.set_verbosity(logging.ERROR)  # JAX reports every absent device to absl
     from nfml_jax.terminal.terminal import Terminal
 
     terminal = Terminal()
@@ -230,7 +236,7 @@ def start():
 
 
 def parse_flags(argv):
-    """absl's parser; what is wrong with the flags becomes one sentence."""
+    """Parse the flags by absl; a mistake in them becomes one sentence."""
     try:
         if not any(re.match(r"--?help", a) for a in argv):
             config = read_config(argv)
@@ -248,12 +254,12 @@ def parse_flags(argv):
 
 
 def run() -> None:
-    """Run the command; the exit code is 2 after what the user can mend."""
+    """Run the command; the exit code is 2 after a mistake that the user can correct."""
 
     def launched():
         app.run(main, flags_parser=parse_flags)
 
-    leave(answer(launched, stopped="Stopped at once, without saving."))
+    leave(answer(launched, stopped="Stopped without saving."))
 
 
 if __name__ == "__main__":

@@ -25,12 +25,12 @@ def ratio_figure(records: Sequence[dict], title: str) -> Figure:
     labelled = set()
     for place, record in enumerate(records):
         for number, kind in enumerate(kinds(record)):
-            values, colour = ratios_of(record, kind), style.PALETTE[number]
+            values, color = ratios_of(record, kind), style.PALETTE[number]
             y = place + APART * (2 * number - 1) * (len(kinds(record)) > 1)
             label = None if kind in labelled else f"{NAMES[kind]} time"
             labelled.add(kind)
-            axes.plot([min(values), max(values)], [y, y], color=colour, linewidth=1.6)
-            axes.plot(median(values), y, "o", color=colour, markersize=4, label=label)
+            axes.plot([min(values), max(values)], [y, y], color=color, linewidth=1.6)
+            axes.plot(median(values), y, "o", color=color, markersize=4, label=label)
     style.tidy(axes, "our time / the fastest peer's")
     axes.set_xscale("log")
     axes.axvline(1, color=style.INK, linewidth=1)

@@ -1,10 +1,10 @@
-"""The one exception that is shown to a person as a sentence instead of a traceback."""
+"""The exception that is shown to a person as a sentence instead of a traceback."""
 
 
 class UserError(ValueError):
-    """Something asked for cannot be done, and the person asking can mend it.
+    """A request cannot be met, and the person who made it can correct it.
 
     The message names the value that was wrong, what was expected, and the remedy.
-    `launch.py` and the package's own commands print it alone and exit with 2; as a
-    library error it is a plain `ValueError`.
+    `launch.py` and the command `nfml` print it without a traceback and exit with 2; in
+    the library it is a plain `ValueError`.
     """

@@ -1,4 +1,4 @@
-"""The laws that every bijector obeys, as one check: for our tests, and for yours."""
+"""The laws that every bijector obeys, as one check for any test suite."""
 
 from functools import partial
 
@@ -30,12 +30,12 @@ def check_bijector(
     - results have the event's shape and precision, and are finite;
     - the inverse undoes the map, and the two log-determinants cancel;
     - the log-determinant is that of the Jacobian, by automatic differentiation;
-    - one event alone gives what it gives in the batch, and jit is `eager` (which takes
-      longest to check);
+    - a single event gives the values that it gives in the batch, and jit gives the
+      `eager` values (the law that takes longest to check);
     - gradients in events, context and parameters are finite.
 
-    Without `variables` they are initialised at `x` and moved by normal noise of
-    standard deviation `spread`, as many maps start as the identity. `tolerance`, by
+    Without `variables` they are initialized at `x` and moved by normal noise of
+    standard deviation `spread`, since many maps start as the identity. `tolerance`, by
     default 512 units in the last place, is allowed for each unit of the Jacobian's
     condition number, absolutely and relatively.
     """
@@ -53,7 +53,7 @@ def check_bijector(
 
     @jax.jit
     def measure(variables, x, context):
-        # One program, as most of the time is spent compiling.
+        # One program for all laws, as most of the time is spent compiling.
         forth = _measure(forward, variables, x, context)
         return forth, _measure(inverse, variables, forth["event"], context)
 
@@ -87,16 +87,16 @@ def check_bijector(
 
 
 def finite_gradients(map_, variables, x, context=None):
-    """Whether each gradient of Σ (y + log_det) is finite: a tree of booleans.
+    """Return for each gradient of Σ (y + log_det) whether it is finite.
 
-    `map_(variables, x, context) -> (y, log_det)`; the tree has "params", "x" and, if
-    given, "context".
+    `map_(variables, x, context) -> (y, log_det)`; the tree of booleans has "params",
+    "x" and, if given, "context".
     """
     return _value_and_finite_gradients(map_, variables, x, context)[1]
 
 
 def _value_and_finite_gradients(map_, variables, x, context):
-    """`map_`'s result, and `finite_gradients`, traced together."""
+    """Return `map_`'s result, and `finite_gradients`, traced together."""
 
     def total(given):
         rest = {**variables, "params": given["params"]}
@@ -111,7 +111,7 @@ def _value_and_finite_gradients(map_, variables, x, context):
 
 
 def perturb(params, key: Array, spread: float):
-    """`params` with normal noise of standard deviation `spread` added to each leaf."""
+    """Return `params` with normal noise of deviation `spread` added to each leaf."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves)) if leaves else []
     moved = [
@@ -128,7 +128,7 @@ def _initialise(bijector, spread, key, x, context):
 
 
 def _measure(map_, variables, x, context):
-    """What a direction gives for the batch, and for each event alone."""
+    """Return a direction's results for the batch, and for each event by itself."""
 
     def alone(x, context):
         one = None if context is None else context[None]

@@ -16,12 +16,12 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "results": "make a table, and figures, of run directories",
     "reproduce": "run kept results again and compare the metrics",
-    "draw": "draw what trained models make of the plane",
-    "verify": "say whether two pictures show the same class",
-    "identify": "say who is on a picture, given a folder of known people",
+    "draw": "draw two-dimensional embeddings and densities of runs",
+    "verify": "decide whether two pictures show the same class",
+    "identify": "identify people in pictures, given a folder of known people",
     "outliers": "list training images that lie far from their class",
     "score": "score the rows of a table under a trained density",
-    "export": "write a trained encoder as one file that needs JAX alone",
+    "export": "write a trained encoder as one file that needs only JAX",
     "heads": "print the table of margin heads",
     "losses": "print the table of losses",
 }

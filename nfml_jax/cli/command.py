@@ -1,6 +1,6 @@
-"""What all commands share: one sentence for a mistake or a warning, and exit codes.
+"""The behavior that all commands share: mistakes and warnings as single sentences.
 
-`launch.py` uses `answer`, and the package's own commands the decorator `command`.
+`launch.py` uses `answer`, and the subcommands of `nfml` the decorator `command`.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
     """Call `function` and return the exit code of the command that it is.
 
     A `UserError` is printed as one sentence and gives `MISTAKE`; Ctrl-C prints
-    `stopped` and gives `STOPPED`. Nobody need read what it prints, as
+    `stopped` and gives `STOPPED`. The reader of the output may leave, as
     `standard_streams` describes.
     """
     with standard_streams():
@@ -69,7 +69,7 @@ def _warn(message, *_) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an error of writing a command's --output, at `path`, into a `UserError`."""
+    """Convert an error of writing a command's --output, at `path`, to a `UserError`."""
     try:
         yield
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""What a command line says of configs and sweeps, and what is wrong with it."""
+"""The configs and sweeps of a command line, and checks of its flags."""
 
 import importlib.util
 import inspect
@@ -16,8 +16,8 @@ from nfml_jax.sweeps.inline import fields_of, is_inline, parse_sweep
 from nfml_jax.sweeps.overrides import Sweep, no_field
 
 OF_SEVERAL = ("coordinator", "num_processes", "process_id", "coordinator_timeout")
-# The flags that only a sweep has, and the executors that they are about, if not all;
-# "" is that of a sweep that names none.
+# Flags that only a sweep has, and the executors that use them (no entry: all); "" is
+# the executor of a sweep that names none.
 OF_A_SWEEP = {
     **dict.fromkeys(("dry_run", "retry", "vmap", "executor"), ()),
     "jobs": ("", "local", "ray", "slurm"),
@@ -28,7 +28,7 @@ OF_A_SWEEP = {
 
 
 def read_config(argv) -> ConfigDict:
-    """The config that `--config=FILE[:ARGUMENT]` names, before any override."""
+    """Return the config of `--config=FILE[:ARGUMENT]`, before any override."""
     files = given(argv, "config")
     if not files:
         raise UserError(
@@ -45,14 +45,14 @@ def read_config(argv) -> ConfigDict:
 
 
 def read_sweep(text: str, config: dict) -> Sweep:
-    """The overrides written out, or those that FILE[:ARGUMENT]'s get_sweep gives."""
+    """Return the overrides of an inline sweep, or of FILE[:ARGUMENT]'s get_sweep."""
     if is_inline(text):
         return parse_sweep(text, config)
     return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
 
 
 def sweep_name(text: str, config: dict) -> str:
-    """ "plane_zoo-rates" for configs/sweeps/plane_zoo.py:rates, "plane-seed" inline."""
+    """Return a name: "plane_zoo-rates" for plane_zoo.py:rates, or "plane-seed"."""
     if is_inline(text):
         check_text("the config", empty=False, name=config.get("name"))
         return "-".join([config["name"], *fields_of(text)])
@@ -61,13 +61,13 @@ def sweep_name(text: str, config: dict) -> str:
 
 
 def given(argv, flag: str) -> list[str]:
-    """The values that the command line gives a flag, in either form."""
+    """Return the values that the command line gives a flag, in either form."""
     values = [a.split("=", 1)[1] for a in argv if re.match(rf"--?{flag}=", a)]
     return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
 
 
 def call_file(file: str, function: str, kind: str, folder: Path) -> Any:
-    """What `function` of a Python file gives, called with the file's :ARGUMENT."""
+    """Return the result of `function` in a Python file, called with its :ARGUMENT."""
     path, *argument = file.split(":", 1)
     if not (path.endswith(".py") and Path(path).is_file()):
         known = [str(p) for p in folder.rglob("*.py")]
@@ -96,7 +96,7 @@ def call_file(file: str, function: str, kind: str, folder: Path) -> Any:
 
 
 def check_overrides(argv, config: ConfigDict) -> None:
-    """Refuse `--config.X=V` with an unknown X, or a V of another type."""
+    """Raise UserError for `--config.X=V` with an unknown X, or a V of another type."""
     fields = flatten(config.to_dict())
     for item in argv:
         match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)
@@ -117,7 +117,7 @@ def check_overrides(argv, config: ConfigDict) -> None:
 
 
 def check_flags(argv) -> None:
-    """Refuse flags that mean nothing without, or with, another one."""
+    """Raise UserError for flags that have no effect without, or with, another one."""
 
     def has(flag):
         return any(re.match(rf"--?(no)?{flag}(=|$)", item) for item in argv)
@@ -125,13 +125,15 @@ def check_flags(argv) -> None:
     for flag in filter(has, OF_SEVERAL):
         if not has("distributed"):
             raise UserError(
-                f"--{flag} is about one of several processes; give --distributed, too."
+                f"--{flag} has no effect without --distributed; give that, too."
             )
     executor = (given(argv, "executor") or [""])[-1]
     for flag in filter(has, OF_A_SWEEP):
         executors = OF_A_SWEEP[flag]
         if not has("sweep"):
-            raise UserError(f"--{flag} is about the runs of a --sweep; give one.")
+            raise UserError(f"--{flag} has no effect without a --sweep; give one.")
         if executors and executor not in executors:
             names = " or ".join(f"--executor={name}" for name in executors if name)
-            raise UserError(f"--{flag} is about {names}; give that, or leave it out.")
+            raise UserError(
+                f"--{flag} has no effect without {names}; give that, or leave it out."
+            )

@@ -1,8 +1,9 @@
-"""`python -m nfml_jax draw RUNS...`: what trained models make of the plane.
+"""Draw the plane of trained models: `nfml draw RUNS...`.
 
-Of embeddings one panel for each run, class weights (if it has some) as rays: what each
-loss does (Liu et al. 2016, figure 2; Wen et al. 2016, figure 2). Of flows a row for
-each density, the truth first and then a column for each run's name.
+Embeddings give one panel for each run, with class weights (if there are any) as rays:
+this shows the effect of each loss (Liu et al. 2016, figure 2; Wen et al. 2016, figure
+2). Flows give a row for each density, the true density first and then a column for each
+run's name.
 """
 
 from collections.abc import Sequence
@@ -13,18 +14,19 @@ from matplotlib.figure import Figure
 
 from nfml_jax import load, plots
 from nfml_jax.cli.command import command, make_parser, writing
+from nfml_jax.data.vectors.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.loading import config_of, data_of
 from nfml_jax.ops.checks import refuse
 from nfml_jax.ops.names import look_up
 from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
-from nfml_jax.vectors.densities import DENSITIES, draw
 
 GRID = 160  # cells along either side of a density's panel
 
 
 @command
 def main(arguments=None) -> None:
+    """Run the command `nfml draw`."""
     parser = make_parser("draw", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=Path("gallery.png"))
@@ -38,7 +40,7 @@ def main(arguments=None) -> None:
 
 
 def gallery(runs: Sequence[Path]) -> Figure:
-    """The figure of runs of one kind of experiment; UserError if they differ."""
+    """Return the figure of runs of one kind of experiment; UserError if they differ."""
     kinds = {run: config_of(run) for run in runs}
     kinds = {config.get("experiment", "margin") for config in kinds.values()}
     draw = {look_up(GALLERIES, kind, "gallery of an experiment") for kind in kinds}
@@ -51,13 +53,13 @@ def gallery(runs: Sequence[Path]) -> Figure:
 
 
 def embeddings(runs: Sequence[Path]) -> Figure:
-    """The test set of each run in two dimensions."""
+    """Return the figure of the test set of each run in two dimensions."""
     panels = [embedded_test_set(run) for run in runs]
     return plots.embedding_gallery([panel for panel, _ in panels], panels[-1][1])
 
 
 def densities(runs: Sequence[Path]) -> Figure:
-    """The densities that flows have learnt, and the truth."""
+    """Return the figure of the densities that flows have learned, and the true ones."""
     panels, limits = {}, {}
     for run in runs:
         flow, config = load(run), config_of(run)
@@ -73,7 +75,7 @@ def densities(runs: Sequence[Path]) -> Figure:
 
 
 def known_density(config: dict):
-    """What a flow was fitted to: its name, its log-density, and draws to show it by."""
+    """Return a flow's target: its name, its log-density, and draws that show it."""
     if config.get("experiment") == "density":
         name = config.get("data", {}).get("name")
         density = look_up(DENSITIES, name, "density")
@@ -95,10 +97,10 @@ GALLERIES = {
 
 
 def embedded_test_set(run: Path):
-    """A run's panel (title, embeddings, labels, weights), and its class names.
+    """Return a run's panel (title, embeddings, labels, weights), and its class names.
 
-    Raises UserError where the embeddings aren't two-dimensional, and where the data
-    that the run's config finds now aren't those that its result was measured on.
+    Raises UserError if the embeddings aren't two-dimensional, or if the data that the
+    run's config finds are not those that its result was measured on.
     """
     model = load(run)
     if model.embedding_size != 2:

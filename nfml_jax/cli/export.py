@@ -1,4 +1,4 @@
-"""Write a trained model as one file: `python -m nfml_jax export RUN`.
+"""Write a trained model as one file: `nfml export RUN`.
 
 The file is a `jax.export` artifact: StableHLO with the parameters inside, for any
 number of images, on CPU, GPU and TPU. It needs the packages `jax` and `flatbuffers`,
@@ -27,7 +27,7 @@ embeddings = embed(images)  # uint8 {shape} -> float32 [N, {size}]
 """
 
 
-def serialise(model: TrainedEmbedder) -> bytes:
+def serialize(model: TrainedEmbedder) -> bytes:
     """Return the artifact of `embed`: uint8 `[N, H, W, C]` to float32 `[N, D]`.
 
     N may be any number, 1 or more.
@@ -44,6 +44,7 @@ def serialise(model: TrainedEmbedder) -> bytes:
 
 @command
 def main(arguments=None) -> None:
+    """Run the command `nfml export`."""
     parser = make_parser("export", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument(
@@ -54,7 +55,7 @@ def main(arguments=None) -> None:
     target = options.output or options.run / "embed.jax"
     model = load_embedder(options.run, options.checkpoint)
     with writing(target):
-        target.write_bytes(serialise(model))
+        target.write_bytes(serialize(model))
         note = json.dumps(describe(model), indent=2)
         target.with_name(target.name + ".json").write_text(note + "\n")
     shape = str(["N", *model.image_shape]).replace("'", "")

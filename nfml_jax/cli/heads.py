@@ -1,4 +1,4 @@
-"""Print the table of margin heads as Markdown: `python -m nfml_jax heads`."""
+"""Print the table of margin heads as Markdown: `nfml heads`."""
 
 from nfml_jax.cli.command import command, make_parser
 from nfml_jax.heads import MARGINS, Margin
@@ -14,19 +14,19 @@ NORMALISED = {
 def table() -> str:
     """Return a row for each of `MARGINS`, with its default numbers."""
     rows = [
-        "| head | target's cosine becomes | normalised | and | paper |",
+        "| head | target's cosine becomes | normalized | and | paper |",
         "|---|---|---|---|---|",
     ]
     for name, kind in MARGINS.items():
         margin = kind()
-        normalised = NORMALISED[margin.normalise_embeddings, margin.normalise_weights]
-        cells = margin.formula(), normalised, _more(margin), margin.paper
+        normalized = NORMALISED[margin.normalise_embeddings, margin.normalise_weights]
+        cells = margin.formula(), normalized, _more(margin), margin.paper
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
 def _more(margin: Margin) -> str:
-    """What else is unlike a softmax with a margin on the right class alone."""
+    """Return the other differences from a softmax with a margin on the target class."""
     words = []
     if margin.loss_words() != Margin().loss_words():
         words.append(margin.loss_words())
@@ -37,5 +37,6 @@ def _more(margin: Margin) -> str:
 
 @command
 def main(arguments=None) -> None:
-    make_parser("nfml_jax.heads", __doc__).parse_args(arguments)
+    """Run the command `nfml heads`."""
+    make_parser("heads", __doc__).parse_args(arguments)
     print(table())

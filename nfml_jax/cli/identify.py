@@ -1,12 +1,11 @@
-"""`python -m nfml_jax identify RUN GALLERY PROBES...`: who is on a picture.
+"""Identify people in pictures: `nfml identify RUN GALLERY PROBES...`.
 
-The gallery is a folder of `NAME/picture.jpg`, several for each name if there are and in
-folders of it if need be, or of `NAME.jpg`, or a zip or tar of these, or of one folder
-of these. A probe less like everyone than the threshold is "unknown"; `--fpir 0.01`
+The gallery is a folder of `NAME/picture.jpg` (several pictures for each name, and
+subfolders, are allowed), or of `NAME.jpg`, or a zip or tar of these, or of one folder
+of these. A probe whose best cosine is below the threshold is "unknown". `--fpir 0.01`
 chooses the threshold at which one unknown person in a hundred gets a name, by pictures
 of the run's data that show nobody in the gallery. A folder of probes stands for its
-pictures. Pictures should be such as were trained on: see
-`python -m nfml_jax verify --help`.
+pictures. Pictures should be like those trained on: see `nfml verify --help`.
 """
 
 from collections.abc import Iterable
@@ -26,10 +25,11 @@ from nfml_jax.loading.embedders import TrainedEmbedder
 
 @command
 def main(arguments=None) -> None:
+    """Run the command `nfml identify`."""
     parser = make_parser("identify", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("gallery", type=Path, help="pictures of those to know")
-    parser.add_argument("probes", type=Path, nargs="+", help="pictures to name")
+    parser.add_argument("gallery", type=Path, help="pictures of known people")
+    parser.add_argument("probes", type=Path, nargs="+", help="pictures to identify")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(
         "--threshold", type=float, help="the least cosine; default: the run's own"
@@ -37,12 +37,12 @@ def main(arguments=None) -> None:
     choice.add_argument(
         "--fpir",
         type=float,
-        help="the share of unknown people who may get a name, such as 0.01",
+        help="the fraction of unknown people who may get a name, such as 0.01",
     )
     options = parser.parse_args(arguments)
     probes = _pictures(options.probes)
     model = load_embedder(options.run)
-    # Replaced below, once it is known who is enrolled.
+    # Replaced below, once the enrolled people are known.
     asked = NOBODY if options.fpir is not None else options.threshold
     gallery = enrol(model, options.gallery, asked)
     if options.fpir is not None:
@@ -80,7 +80,7 @@ def _pictures(paths: list[Path]) -> list[Path]:
 def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Gallery:
     """Return a gallery of the pictures under `root`.
 
-    Raises UserError if there are none, or it can't be seen whose they are.
+    Raises UserError if there are none, or if their names don't say whose they are.
     """
     threshold = model.threshold if threshold is None else threshold
     if threshold is None:
@@ -100,9 +100,9 @@ def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Galler
 def unknown_people(data: ImageData, enrolled: Iterable[str]) -> np.ndarray:
     """Return pictures of a run's data that show nobody enrolled.
 
-    They are of people whom the run didn't train on, where it has some to validate or
-    to test on; else they are validation or test pictures. Raises UserError where all
-    are enrolled.
+    They show people whom the run didn't train on, if its validation or test data have
+    some; else they are any validation or test pictures. Raises UserError if everybody
+    is enrolled.
     """
     parts = [part for part in (data.validation, data.test) if part is not None]
     known = np.isin(data.label_names, [*enrolled])

@@ -1,4 +1,4 @@
-"""Print the table of losses as Markdown: `python -m nfml_jax losses`."""
+"""Print the table of losses as Markdown: `nfml losses`."""
 
 from nfml_jax.cli.command import command, make_parser
 from nfml_jax.losses import LOSSES, make_loss
@@ -11,7 +11,7 @@ def table() -> str:
         objective = make_loss(num_classes=10, embedding_size=64, name=name)
         # Pair losses are within the objective that drives them all.
         loss = getattr(objective, "loss", objective)
-        # A bar within a cell would end it.
+        # A bar within a cell would end the cell.
         formula = loss.formula().replace("|", r"\|")
         rows.append(f"| `{name}` | {formula} | {loss.needs} | {loss.paper} |")
     return "\n".join(rows)
@@ -19,5 +19,6 @@ def table() -> str:
 
 @command
 def main(arguments=None) -> None:
-    make_parser("nfml_jax.losses", __doc__).parse_args(arguments)
+    """Run the command `nfml losses`."""
+    make_parser("losses", __doc__).parse_args(arguments)
     print(table())

@@ -1,7 +1,7 @@
-"""`python -m nfml_jax outliers RUN`: training images that lie far from their class.
+"""List training images that lie far from their class: `nfml outliers RUN`.
 
-Mislabelled ones are among them, above all with the head subcenter_arcface, where they
-gather at the lesser centres (Deng et al. 2020, section 3.3). Train again without them,
+Mislabeled images are among them, above all with the head subcenter_arcface, where they
+gather at the lesser centers (Deng et al. 2020, section 3.3). Train again without them,
 with any head or loss, by `--config.data.without=FILE`.
 """
 
@@ -18,16 +18,20 @@ from nfml_jax.loading.embedders import TrainedClassifier
 from nfml_jax.ops.batches import in_batches
 from nfml_jax.ops.checks import check_number
 
-# Images read at a time, of folders larger than memory.
+# Images read at a time, from folders larger than memory.
 CHUNK = 4096
 
 
 @command
 def main(arguments=None) -> None:
+    """Run the command `nfml outliers`."""
     parser = make_parser("outliers", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument(
-        "--degrees", type=float, default=75.0, help="how far is far; default: 75"
+        "--degrees",
+        type=float,
+        default=75.0,
+        help="the least angle of an outlier; default: 75",
     )
     parser.add_argument("--output", type=Path, default=Path("outliers.json"))
     options = parser.parse_args(arguments)
@@ -35,7 +39,7 @@ def main(arguments=None) -> None:
     model = load(options.run)
     if not isinstance(model, TrainedClassifier):
         raise UserError(
-            f"{options.run} has no class weights to be far from; give a run of a "
+            f"{options.run} has no class weights to measure angles to; give a run of a "
             "margin head, such as subcenter_arcface."
         )
     data = data_of(options.run)
@@ -46,6 +50,6 @@ def main(arguments=None) -> None:
         write_left_out(options.output, data, far)
     print(
         f"{len(far):,} of {len(labels):,} training images lie more than "
-        f"{options.degrees:g}° from the centre of their class. Train without them by "
+        f"{options.degrees:g}° from the center of their class. Train without them by "
         f"--config.data.without={options.output}."
     )

@@ -1,10 +1,10 @@
-"""`python -m nfml_jax reproduce RESULT...`: run kept results again, and compare.
+"""Run kept results again, and compare: `nfml reproduce RESULT...`.
 
-A RESULT is a result.json, or a folder of them. Its config is brought up to date and
-run with the same seed; each metric of the new run is printed beside the kept one, with
-the spread of the kept runs that differ in the seed alone. The exit code is 1 if a
-metric lies further from the kept one than `--spreads` times that spread. Where one seed
-alone was kept, a metric may differ by 2 % of its value, and by 0.01 in any case.
+A RESULT is a result.json, or a folder of them. Its config is brought up to date and run
+with the same seed; each metric of the new run is printed beside the kept one, with the
+spread of the kept runs that differ only in the seed. The exit code is 1 if a metric
+lies further from the kept one than `--spreads` times that spread. If only one seed was
+kept, a metric may differ by 2 % of its value, and by 0.01 in any case.
 
 Results depend on the number of threads, as they do on the seed, where a run draws its
 own data (variational inference), and on the device and the versions of libraries.
@@ -77,7 +77,7 @@ def compare(
 
 
 def siblings_of(record: Mapping, around: Sequence[Mapping]) -> list[Mapping]:
-    """Return the metrics of the records that differ from `record` in the seed alone."""
+    """Return the metrics of the records that differ from `record` only in the seed."""
     for members in group([record, *around]):
         if any(member is record for member in members.records):
             others = {r["seed"]: r["metrics"] for r in members.records[1:]}

@@ -1,9 +1,10 @@
-"""`python -m nfml_jax results RUNS...`: what came out, as a table and as curves.
+"""Make a table and curves of run directories: `nfml results RUNS...`.
 
-Runs that differ in the seed alone are one row: the mean ± half its 95 % confidence
-interval. What else differs has columns; the best of a sweep is bold, ≈ marks what
-cannot be told from the best on its data; what diverged, failed or has not run says so.
-`--plots FOLDER` draws the metrics against every number that was varied.
+Runs that differ only in the seed are one row: the mean ± half its 95 % confidence
+interval. Other fields that differ have columns. The best of a sweep is bold, and ≈
+marks the rows that cannot be separated from the best on its data. Runs that diverged,
+failed or have not run are counted as such. `--plots FOLDER` draws the metrics against
+every number that was varied.
 """
 
 import sys
@@ -17,12 +18,13 @@ from nfml_jax.runs.records import check_metrics, find_results
 from nfml_jax.runs.replicates import SPREADS
 from nfml_jax.runs.tables import metrics_of, table
 
-MOST_DIGITS = 17  # of a float
+MOST_DIGITS = 17  # significant digits of a float
 
 
 @command
 def main(arguments=None) -> None:
-    parser = make_parser("nfml_jax.runs", __doc__)
+    """Run the command `nfml results`."""
+    parser = make_parser("results", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")

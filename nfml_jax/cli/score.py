@@ -1,11 +1,11 @@
-"""`python -m nfml_jax score RUN TABLE`: how strange the rows of a table are to a flow.
+"""Score the rows of a table under a trained density: `nfml score RUN TABLE`.
 
 The table is of any kind that runs are trained on, with the same columns in any order.
 For each of its rows --output has the log-density in nats and in the table's units; the
 percentage of the run's validation rows that are no likelier (of its training rows, if
-there are none to validate on); and the rank among the table's rows, 1 for the
-strangest. Rows are counted from 0. Of a flow given classes it is the density of their
-mixture, and the most probable class is there, too.
+there are none to validate on); and the rank among the table's rows, 1 for the least
+likely. Rows are counted from 0. For a class-conditional flow it is the density of the
+mixture of classes, with the most probable class beside it.
 """
 
 import csv
@@ -30,9 +30,9 @@ STRANGEST = 5
 class Given:
     """Rows of a table as a flow takes them.
 
-    `rows` float64 `[N, D]` and `context`, or None, are of the table's rows `numbers`
-    `[N]`; `lacking` says of the others in words why they have no score. `unused` are
-    further columns.
+    `rows` float64 `[N, D]` and `context`, or None, are the table's rows `numbers`
+    `[N]`; `lacking` gives the reason for each of the other rows. `unused` are further
+    columns.
     """
 
     rows: np.ndarray
@@ -44,6 +44,7 @@ class Given:
 
 @command
 def main(arguments=None) -> None:
+    """Run the command `nfml score`."""
     parser = make_parser("score", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("table", type=Path, help=".csv, .parquet, .npy or .npz")
@@ -99,7 +100,7 @@ def _read(path: Path, header: str) -> Table:
     tables = read_table(path.name, lambda: path.open("rb"), header)
     if len(tables) != 1:
         raise UserError(
-            f"{path.name} holds {', '.join(tables)}; give a table of rows alone."
+            f"{path.name} holds {', '.join(tables)}; give a table of rows only."
         )
     return next(iter(tables.values()))
 
@@ -133,7 +134,7 @@ def _given(model: TrainedFlow, columns, table: Table) -> Given:
                 raise UserError(
                     f"column {name} of {table.file} holds {read.kind} "
                     f"({read.wrong_values[0]!r} in {where}) where the run was trained "
-                    "on numbers; mend it."
+                    "on numbers; correct it."
                 )
             values.append(read.values)
             empty = np.flatnonzero(~np.isfinite(read.values))
@@ -158,7 +159,7 @@ def _given(model: TrainedFlow, columns, table: Table) -> Given:
 
 
 def _match(table: Table, names) -> list[int]:
-    """Where the columns of a run are in a table: by name, or as many in their order."""
+    """Return the places of a run's columns in a table, by name or else by order."""
     missing = [name for name in names if name not in table.columns]
     if not missing:
         return [table.columns.index(name) for name in names]
@@ -177,7 +178,7 @@ def _classes(model: TrainedFlow, rows) -> list[str] | None:
 
 
 def _of_reference(model: TrainedFlow, loaded) -> tuple[str, np.ndarray]:
-    """The part that scores are compared with, and its log-densities in order."""
+    """Return the part that scores are compared with, and its sorted log-densities."""
     part = "train" if loaded.validation is None else "validation"
     rows = loaded.parts[part]
     context = None

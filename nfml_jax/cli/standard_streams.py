@@ -1,4 +1,4 @@
-"""Standard output and error as commands use them: work goes on when nobody reads it."""
+"""Standard output and error of commands, which survive the loss of their reader."""
 
 import contextlib
 import io
@@ -37,7 +37,7 @@ def standard_streams() -> Iterator[None]:
 def _open_closed() -> None:
     """Open the null device as standard input, output or error where it is closed.
 
-    The next file to be opened would take its number, and be written what is printed.
+    Otherwise the next file to be opened would get its number, and receive the output.
     """
     for number in range(3):
         try:
@@ -64,7 +64,7 @@ def _safe(stream, name: str):
 
 
 class _Output(io.FileIO):
-    """A file that is exchanged for the null device as soon as a write fails."""
+    """A file that is replaced by the null device as soon as a write fails."""
 
     words = ""
 

@@ -1,8 +1,8 @@
-"""`python -m nfml_jax verify RUN A B`: whether two pictures show the same class.
+"""Decide whether two pictures show the same class: `nfml verify RUN A B`.
 
-A picture should show one face (or whatever was trained on), as large and at the same
-place as in the pictures trained on: nothing looks for faces, and of two in a picture
-nothing is known.
+A picture should show one face (or another object like those trained on), at the same
+size and place as in the training pictures. Faces are not searched for, and the result
+is undefined for a picture of two.
 """
 
 from pathlib import Path
@@ -13,10 +13,11 @@ from nfml_jax.loading import load_embedder
 
 @command
 def main(arguments=None) -> None:
+    """Run the command `nfml verify`."""
     parser = make_parser("verify", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("a", type=Path, help="a picture")
-    parser.add_argument("b", type=Path, help="another one")
+    parser.add_argument("b", type=Path, help="another picture")
     options = parser.parse_args(arguments)
     model = load_embedder(options.run)
     a, b = (model.read(path)[None] for path in (options.a, options.b))

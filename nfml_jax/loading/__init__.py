@@ -1,8 +1,8 @@
-"""A trained model back from its run directory.
+"""Trained models, restored from their run directories.
 
-`load(run)` restores a checkpoint and hands it to the loader that the run names. Loaders
-are the short names of `LOADERS`: a run directory is data, and loading one never imports
-or calls what it says.
+`load(run)` restores a checkpoint and passes it to the loader that the run names.
+Loaders are the short names of `LOADERS`: a run directory is data, and loading one never
+imports or calls what it names.
 """
 
 from nfml_jax.loading.loaders import LOADERS, find_loader

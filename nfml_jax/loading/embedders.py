@@ -1,4 +1,4 @@
-"""Trained encoders of images as pure functions; `nfml_jax.loading` gives them back."""
+"""Trained encoders of images as pure functions, as `nfml_jax.loading` returns them."""
 
 import warnings
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from nfml_jax.loading.recognition import (
 )
 from nfml_jax.ops.batches import in_batches
 
-# Images that go through the network at once: its activations take the memory.
+# Maximum number of images in one pass, since activations dominate the memory.
 CHUNK = 256
 
 
@@ -33,12 +33,12 @@ class Verification(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainedEmbedder:
-    """Pure, jitted functions of images uint8 `[N, H, W, C]` (or `[N, H, W]` if grey).
+    """Pure, jitted functions of images uint8 `[N, H, W, C]`, or gray `[N, H, W]`.
 
-    Any number of images, none included, go through the network in chunks of `CHUNK`.
-    `threshold` is the cosine from which two images are taken for the same class; it was
-    chosen on training pairs and is None if this checkpoint hasn't been evaluated, or on
-    data without pairs. `class_names` are the classes trained on.
+    Any number of images, including none, is processed in chunks of `CHUNK`. `threshold`
+    is the cosine from which two images are classified as the same class. It was chosen
+    on training pairs, and is None if this checkpoint hasn't been evaluated, or for data
+    without pairs. `class_names` are the classes trained on.
     """
 
     module: Embedder
@@ -47,23 +47,23 @@ class TrainedEmbedder:
     image_shape: tuple[int, int, int]
     threshold: float | None
     step: int
-    crop: float = 1.0  # the share of a picture's sides that is looked at
-    fit: str = "squeeze"  # what happens to a picture of other proportions
+    crop: float = 1.0  # the fraction of a picture's sides that is used
+    fit: str = "squeeze"  # the treatment of a picture of other proportions
 
     @property
     def embedding_size(self) -> int:
         return self.module.encoder.embedding_size
 
     def embed(self, images) -> jax.Array:
-        """Embeddings `[N, D]`, float32, as they leave the encoder (not normalised)."""
+        """Return embeddings `[N, D]`, float32, before any normalization."""
         return self._in_chunks(self._embed, images)
 
     def read(self, path: Path | str) -> np.ndarray:
-        """A picture file as this model takes it, uint8 `[H, W, C]`.
+        """Read a picture file as this model takes it, uint8 `[H, W, C]`.
 
-        Nothing is looked for in it: it must show what those trained on do, as large and
-        at the same place. Warns of other proportions and of too few pixels.
-        UserError if it is no picture.
+        The picture is not searched: it must show the same kind of object as the
+        training pictures, at the same size and place. Warns of other proportions and of
+        too few pixels. Raises UserError if the file is not a picture.
         """
         image = read_picture(path, self.look)
         height, width, _ = self.image_shape
@@ -81,12 +81,12 @@ class TrainedEmbedder:
 
     @property
     def look(self) -> Look:
-        """How pictures are cropped and resized, as those trained on were."""
+        """Return how pictures are cropped and resized, which is as in training."""
         height, width, channels = self.image_shape
         return Look.of((height, width), channels, self.crop, self.fit)
 
     def verify(self, a, b) -> Verification:
-        """Whether images `a` and `b`, pair by pair, show the same class."""
+        """Return whether images `a` and `b`, pair by pair, show the same class."""
         if self.threshold is None:
             raise UserError(
                 "this checkpoint has no threshold, because it wasn't evaluated or its "
@@ -123,17 +123,17 @@ class TrainedEmbedder:
 
 @dataclass(frozen=True)
 class TrainedClassifier(TrainedEmbedder):
-    """A `TrainedEmbedder` that also names the class."""
+    """A `TrainedEmbedder` that also classifies."""
 
     module: EmbeddingClassifier
 
     @property
     def class_weights(self) -> np.ndarray:
-        """The head's class weights `[C, D]`; of sub-centres, the dominant ones."""
+        """Return the class weights `[C, D]`; of sub-centers, the dominant ones."""
         return np.asarray(self.module.apply(self.variables, method="class_weights"))
 
     def logits(self, images) -> jax.Array:
-        """Class scores `[N, C]`; column j belongs to `class_names[j]`."""
+        """Return class scores `[N, C]`; column j belongs to `class_names[j]`."""
         return self._in_chunks(self._logits, images)
 
     @cached_property
@@ -142,21 +142,21 @@ class TrainedClassifier(TrainedEmbedder):
 
 
 def load_classifier(config, variables, meta, result) -> TrainedClassifier:
-    """The loader of the margin experiment."""
+    """Load a run of the margin experiment."""
     classes = meta["model"]["num_classes"]
     module = make_classifier(config["encoder"], config["head"], classes)
     return TrainedClassifier(module, variables, **_facts(config, meta, result))
 
 
 def load_learner(config, variables, meta, result) -> TrainedEmbedder:
-    """The loader of the experiment on pairs."""
+    """Load a run of the experiment on pairs."""
     classes = meta["model"]["num_classes"]
     module = make_learner(config["encoder"], config["objective"], classes)
     return TrainedEmbedder(module, variables, **_facts(config, meta, result))
 
 
 def _facts(config, meta, result) -> dict:
-    """What a `TrainedEmbedder` says of itself."""
+    """Return the arguments of a `TrainedEmbedder` that describe it."""
     metrics = {}
     reported = (result or {}).get("reported")
     if reported and reported["step"] == meta["step"]:

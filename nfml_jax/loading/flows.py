@@ -1,4 +1,4 @@
-"""A trained flow back from its run directory, in the units of its data."""
+"""Trained flows, restored from their run directories, in the units of their data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from scipy.special import log_softmax, logsumexp
 from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.combinators import INTERMEDIATES
 from nfml_jax.data.arrays import digest
+from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes import make_flow
 from nfml_jax.ops.batches import in_batches
 from nfml_jax.ops.names import look_up
-from nfml_jax.vectors.context import Context
 
 
 class Rows(NamedTuple):
@@ -26,9 +26,8 @@ class Rows(NamedTuple):
 
     Attributes:
         rows: float64 `[N, D]`, in their original units.
-        numbers: `[N]`, which row of its file each is, counted from 0.
-        context: what they are conditioned on: numbers `[N, C]`, class numbers `[N]`, or
-            None.
+        numbers: `[N]`, the number of each row in its file, counted from 0.
+        context: the conditions: numbers `[N, C]`, class numbers `[N]`, or None.
         columns: the names of the rows' numbers.
     """
 
@@ -38,7 +37,7 @@ class Rows(NamedTuple):
     columns: tuple[str, ...]
 
 
-# Rows that go through the flow at once: its activations take the memory.
+# Maximum number of rows in one pass, since activations dominate the memory.
 CHUNK = 1024
 
 # Standard deviations from the mean at which a flow may overflow.
@@ -49,14 +48,13 @@ FAR = 1e6
 class TrainedFlow:
     """Pure, jitted functions of rows `[N, event_dim]` in their original units.
 
-    A row was standardised as (original - `shift`) / `scale` before the flow saw it. A
+    A row was standardized as (original - `shift`) / `scale` before the flow saw it. A
     conditional flow has a `context`, and takes one for each row: numbers `[N, C]` in
-    their original units, or class numbers `[N]`. Without them, a class-conditional one
+    their original units, or class numbers `[N]`. Without them, a class-conditional flow
     is the mixture of its classes.
 
-    `columns` are the names of a row's numbers. `data` has the options of
-    `nfml_jax.vectors.load.load_vectors` that the run was given, and `digest` is that of
-    the rows that they led to.
+    `columns` are the names of a row's numbers. `data` has the run's options of
+    `nfml_jax.data.vectors.load.load_vectors`, and `digest` is that of those rows.
     """
 
     flow: Flow
@@ -71,32 +69,32 @@ class TrainedFlow:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, none if the flow isn't class-conditional."""
+        """The names of the classes; empty if the flow isn't class-conditional."""
         return tuple(self.context.classes) if self.context else ()
 
     def log_prob(self, x, context=None) -> np.ndarray:
-        """Log-densities `[N]` in nats, any number of rows in chunks of `CHUNK`."""
+        """Return log-densities `[N]` in nats, computed in chunks of `CHUNK` rows."""
         if context is None and self.classes:
             return np.asarray(logsumexp(self._log_joint(x), axis=1))
         x = self._checked(x)
         return self._of_rows(self._log_prob, x, *self._given(context, len(x)))
 
     def posterior(self, x) -> np.ndarray:
-        """p(class | x) `[N, classes]` by Bayes' rule, of a class-conditional flow."""
+        """Return p(class | x) `[N, classes]` of a class-conditional flow."""
         if not self.classes:
             raise UserError(
-                "the flow isn't class-conditional, so there are no classes to tell "
-                "apart; train one with configs/conditional_mnist.py or data.labels."
+                "the flow isn't class-conditional, so it cannot classify; "
+                "train one with configs/conditional_mnist.py or data.labels."
             )
         return np.exp(log_softmax(self._log_joint(x), axis=1))
 
     def sample(self, seed: int, n: int, context=None) -> np.ndarray:
-        """`n` draws `[n, event_dim]`; a longer draw begins with the shorter one.
+        """Return `n` draws `[n, event_dim]`; a longer draw begins with the shorter one.
 
         `context` is one for all draws, or one for each.
         """
         if context is None and self.classes:
-            assert self.context is not None  # it names the classes
+            assert self.context is not None  # it has the names of the classes
             prior = np.asarray(self.context.prior)
             context = np.random.default_rng(seed).choice(len(prior), n, p=prior)
         elif context is not None and np.ndim(context) < (1 if self.classes else 2):
@@ -112,14 +110,14 @@ class TrainedFlow:
     def rows(self, part: str = "test") -> Rows:
         """Return the rows of a part as the run had them, in their original units.
 
-        They are read again, from where the run's config finds them.
+        They are read again from the source in the run's config.
 
         Args:
             part: "train", "validation", "test", or "outside" for those of classes that
                 were held out.
 
         Raises:
-            UserError: if there is no such part, or the data are others now.
+            UserError: if there is no such part, or the data have changed.
         """
         loaded = self.load_rows()
         parts = loaded.parts
@@ -135,7 +133,7 @@ class TrainedFlow:
 
     def load_rows(self, **options):
         """Return the run's data, `LoadedVectors`, with some options changed."""
-        from nfml_jax.vectors.load import load_rows  # which reads more than flows need
+        from nfml_jax.data.vectors.load import load_rows  # reads more than flows need
 
         if not self.data or "name" not in self.data:
             raise UserError(
@@ -153,13 +151,13 @@ class TrainedFlow:
         return loaded
 
     def _log_joint(self, x):
-        """log p(x, class) `[N, classes]`."""
-        assert self.context is not None  # it names the classes
+        """Return log p(x, class) `[N, classes]`."""
+        assert self.context is not None  # it has the names of the classes
         x = self._checked(x)
         return self._of_rows(self._class_log_probs, x) + np.log(self.context.prior)
 
     def _checked(self, x) -> np.ndarray:
-        """Rows of the flow's dimension, all of them finite; UserError otherwise."""
+        """Return finite rows of the flow's dimension; UserError for any others."""
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != len(self.scale):
             raise UserError(
@@ -175,9 +173,9 @@ class TrainedFlow:
         return x
 
     def _of_rows(self, log_probs, x, *given):
-        """Log-densities of rows in their original units.
+        """Return log-densities of rows in their original units.
 
-        They are standardised a chunk at a time, too: in float64, as a whole they would
+        Rows are standardized one chunk at a time: in float64, all of them at once would
         take several times the memory of the rows themselves.
         """
         log_det = np.log(self.scale).sum()
@@ -189,7 +187,8 @@ class TrainedFlow:
             found = np.asarray(
                 log_probs(self.variables, np.where(held, x, FAR), *given)
             )
-            # What float32 cannot hold, or overflows on the way, has no density.
+            # A row that float32 cannot hold, or that overflows in the flow, has no
+            # density.
             shape = (-1,) + (1,) * (found.ndim - 1)
             lost = ~held.all(axis=1).reshape(shape)
             far = (np.abs(x) > FAR).any(axis=1).reshape(shape)
@@ -199,7 +198,7 @@ class TrainedFlow:
         return in_batches(of_chunk, CHUNK, x, *given)
 
     def _given(self, context, count) -> tuple[np.ndarray, ...]:
-        """What follows rows in a call of the flow."""
+        """Return the arguments that follow rows in a call of the flow."""
         if self.context is None and context is None:
             return ()
         if self.context is None:
@@ -238,19 +237,19 @@ def _not_finite(rows):
 
 
 def class_log_probs(flow: Flow, variables, x: jax.Array, classes: int) -> jax.Array:
-    """log p(x | class) `[N, classes]` of rows `[N, D]`, the context being one-hot."""
+    """Return log p(x | class) `[N, classes]` of rows `[N, D]`, for one-hot contexts."""
 
     def of_class(one_hot):
         return flow.apply(variables, x, jnp.broadcast_to(one_hot, (len(x), classes)))
 
-    # One class after another: all at once they would take as many times the memory.
+    # One class after another: all at once would multiply the memory by their number.
     return jax.lax.map(of_class, jnp.eye(classes)).T
 
 
 def draw(
     flow: Flow, variables, seed, numbers: jax.Array, *given: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Draws `[N, event_dim]` keyed by `numbers [N]`, and their log-densities.
+    """Draw `[N, event_dim]` keyed by `numbers [N]`; return also the log-densities.
 
     A conditional flow is given a context `[N, C]`.
     """
@@ -266,10 +265,10 @@ def draw(
 
 
 def path(flow: Flow, variables, key: jax.Array, n: int) -> jax.Array:
-    """`n` draws on their way from the base through all layers to the data.
+    """Return `n` draws at every layer between the base and the data.
 
-    Gives `[layers + 1, n, event_dim]`; what follows the stack of layers counts to its
-    last, and a flow without a stack has one layer.
+    The result is `[layers + 1, n, event_dim]`. Maps after the stack of layers count as
+    part of the last layer, and a flow without a stack has one layer.
     """
 
     @jax.jit
@@ -289,7 +288,7 @@ def path(flow: Flow, variables, key: jax.Array, n: int) -> jax.Array:
 
 
 def load_flow(config: Mapping, variables, meta: Mapping, result) -> TrainedFlow:
-    """The loader of the density experiments; see `nfml_jax.load`."""
+    """Load a run of the density experiments; see `nfml_jax.load`."""
     model = meta["model"]
     context = Context(**model["context"]) if model.get("context") else None
     return TrainedFlow(

@@ -1,8 +1,4 @@
-"""The loaders of trained models by their names, as runs store them.
-
-A loader is called with the run's config, the Flax variables, the checkpoint's meta and
-the result or None, and returns the model as pure functions.
-"""
+"""The loaders of trained models by their names, as runs store them."""
 
 import importlib
 from collections.abc import Callable
@@ -12,8 +8,8 @@ from nfml_jax.errors import UserError
 
 Loader = Callable[[dict, Any, dict, dict | None], Any]
 
-# Name -> the loader, or where it is, so that a flow is loaded without the encoders. An
-# experiment outside this package adds its own: LOADERS["mine"] = function.
+# Name -> the loader, or its import path, so that a flow is loaded without the encoders.
+# An experiment outside this package adds its own: LOADERS["mine"] = function.
 LOADERS: dict[str, Loader | str] = {
     "classifier": "nfml_jax.loading.embedders:load_classifier",
     "embedder": "nfml_jax.loading.embedders:load_learner",
@@ -21,7 +17,7 @@ LOADERS: dict[str, Loader | str] = {
     "metric": "nfml_jax.loading.metrics:load_metric",
 }
 
-# What runs stored before loaders had names.
+# The values that runs stored before loaders had names.
 EARLIER = {
     "nfml_jax.trained:load_classifier": "classifier",
     "nfml_jax.trained:load_learner": "embedder",

@@ -1,4 +1,4 @@
-"""A metric trained by a loss as if it were a network, and back from its run."""
+"""Metrics that were trained by a loss as networks are, and their restored form."""
 
 from dataclasses import dataclass
 
@@ -20,20 +20,21 @@ class MetricModel(nn.Module):
     def __call__(
         self, x: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The loss of rows `[B, D]` with labels `[B]`, embedded by the metric."""
+        """Return the loss of rows `[B, D]` with labels `[B]` in the metric."""
         return self.loss(self.metric(x), labels, step)
 
     def embed(self, x: jax.Array) -> jax.Array:
-        """Embeddings `[B, rank]` of rows `[B, D]`."""
+        """Return embeddings `[B, rank]` of rows `[B, D]`."""
         return self.metric(x)
 
 
 def make_metric_model(
     rank: int, loss: dict, dimensions: int, num_classes: int, **options
 ) -> MetricModel:
-    """The model of a config; `rank` 0 is all dimensions, `options` are `make_loss`'s.
+    """Return the model of a config; `rank` 0 means all dimensions.
 
-    Of the fields of `loss` those that are "" are left to the loss itself.
+    `options` are those of `make_loss`; fields of `loss` that are "" keep the loss's own
+    default.
     """
     loss = {name: value for name, value in loss.items() if value != ""}
     rank = rank or dimensions
@@ -44,10 +45,10 @@ def make_metric_model(
 
 @dataclass(frozen=True)
 class TrainedMetric:
-    """The metric of a run, of rows `[N, D]` in their original units.
+    """The metric of a run, on rows `[N, D]` in their original units.
 
-    A row is standardised as (original - `shift`) / `scale`, and L is `matrix`
-    `[rank, D]` of what comes out.
+    A row is standardized as (original - `shift`) / `scale`, and L is `matrix` `[rank,
+    D]` of the standardized row.
     """
 
     matrix: np.ndarray
@@ -57,7 +58,7 @@ class TrainedMetric:
     step: int
 
     def embed(self, x) -> np.ndarray:
-        """Embeddings `[N, rank]`, float64; Euclidean distances are those of rows."""
+        """Return embeddings `[N, rank]`, float64, with the distances of rows."""
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.scale):
             raise UserError(
@@ -67,12 +68,12 @@ class TrainedMetric:
         return ((x - self.shift) / self.scale) @ self.matrix.T
 
     def distance(self, a, b) -> np.ndarray:
-        """Distances `[N]` between rows `a` and `b`, pair by pair."""
+        """Return distances `[N]` between rows `a` and `b`, pair by pair."""
         return np.linalg.norm(self.embed(a) - self.embed(b), axis=1)
 
 
 def load_metric(config, variables, meta, result) -> TrainedMetric:
-    """The loader of the metric experiment."""
+    """Load a run of the metric experiment."""
     model = meta["model"]
     return TrainedMetric(
         matrix=np.asarray(variables["params"]["metric"]["L"], np.float64),

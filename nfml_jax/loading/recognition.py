@@ -1,4 +1,4 @@
-"""An encoder and what trains it as one Flax module, built from plain config values."""
+"""Encoders with their objectives as one Flax module, built from plain config values."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ from nfml_jax.nets import make_net
 
 
 class Embedder(nn.Module):
-    """Images to embeddings; parameters lie under "encoder".
+    """A map from images to embeddings; its parameters lie under "encoder".
 
     Images are uint8 `[B, H, W, C]`, or float already scaled by `to_float`.
     """
@@ -19,7 +19,7 @@ class Embedder(nn.Module):
     encoder: nn.Module
 
     def embed(self, images: jax.Array) -> jax.Array:
-        """Embeddings `[B, D]`, float32, as they leave the encoder (not normalised)."""
+        """Return embeddings `[B, D]`, float32, before any normalization."""
         return self.encoder(_scaled(images), train=False)
 
     def _embed_to_train(self, images):
@@ -27,7 +27,7 @@ class Embedder(nn.Module):
 
 
 class EmbeddingClassifier(Embedder):
-    """Images to embeddings to classes: the network of the margin-softmax papers.
+    """An encoder with a margin head: the network of the margin-softmax papers.
 
     The head's parameters lie under "head".
     """
@@ -37,26 +37,26 @@ class EmbeddingClassifier(Embedder):
     def __call__(
         self, images: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> HeadOutput:
-        """The head's output for a training batch."""
+        """Return the head's output for a training batch."""
         return self.head(self._embed_to_train(images), labels, step)
 
     def logits(self, images: jax.Array) -> jax.Array:
-        """Class scores `[B, C]` without any margin."""
+        """Return class scores `[B, C]` without any margin."""
         return self.head.logits(self.embed(images))
 
     def classify(self, embeddings: jax.Array) -> jax.Array:
-        """Class scores `[B, C]` of embeddings `[B, D]`."""
+        """Return class scores `[B, C]` of embeddings `[B, D]`."""
         return self.head.logits(embeddings)
 
     def class_weights(self, classes: jax.Array | None = None) -> jax.Array:
-        """A vector `[C, D]` for each class; see `MarginHead.class_weights`."""
+        """Return a vector `[C, D]` for each class; see `MarginHead.class_weights`."""
         return self.head.class_weights(classes)
 
 
 class EmbeddingLearner(Embedder):
-    """Images to embeddings whose distances mean something: Siamese nets and their kin.
+    """An encoder with an objective on distances, such as a Siamese network.
 
-    What the objective learns (proxies, thresholds) lies under "objective".
+    Parameters of the objective (proxies, thresholds) lie under "objective".
     """
 
     objective: nn.Module
@@ -64,14 +64,14 @@ class EmbeddingLearner(Embedder):
     def __call__(
         self, images: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """The objective's output for a training batch."""
+        """Return the objective's output for a training batch."""
         return self.objective(self._embed_to_train(images), labels, step)
 
 
 def make_classifier(
     encoder: dict, head: dict, num_classes: int, *, axis_name: str | None = None
 ) -> EmbeddingClassifier:
-    """The module of a config's "encoder" and "head" sections.
+    """Return the module of a config's "encoder" and "head" sections.
 
     `axis_name` is the device axis for statistics of the batch while training; without
     it the module runs on its own.
@@ -87,7 +87,7 @@ def make_classifier(
 def make_learner(
     encoder: dict, objective: dict, num_classes: int, *, axis_name: str | None = None
 ) -> EmbeddingLearner:
-    """The module of a config's "encoder" and "objective" sections.
+    """Return the module of a config's "encoder" and "objective" sections.
 
     With `axis_name`, the device axis, examples of all devices meet in the objective.
     """

@@ -1,4 +1,4 @@
-"""A run directory's model, and the data that it was trained on."""
+"""The model of a run directory, and the data that it was trained on."""
 
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,18 @@ from nfml_jax.loading.loaders import find_loader
 from nfml_jax.runs.run_files import read_config, read_result
 from nfml_jax.training.checkpoints import Checkpoints
 
-# What building a model raises where its config, or what its checkpoint says, is of
-# another kind than the model's options are.
+# Exceptions of building a model when the config, or the checkpoint, has values of
+# another kind than the model's options.
 UNFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
 def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
-    """Return the model of a run directory, as the run's experiment has it loaded.
+    """Return the trained model of a run directory.
 
-    It is that of the "last" or the "best" checkpoint, or of the "reported" one, which
-    `result.json` speaks of (the last one while there is no result). The experiment
-    names its loader, one of `nfml_jax.loading.LOADERS`. Runs of the margin experiment
-    give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`.
+    The "last", the "best" or the "reported" checkpoint is loaded; the last of these is
+    the one that `result.json` describes (the latest one while there is no result). The
+    run names its loader, one of `nfml_jax.loading.LOADERS`. Runs of the margin
+    experiment give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`.
 
     Raises UserError if the directory holds no run, or no such checkpoint yet, or if its
     files are not those of a run.
@@ -66,7 +66,7 @@ def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
 
 
 def load_embedder(run_dir: Path | str, checkpoint: str = "reported") -> TrainedEmbedder:
-    """Return what `load` does; UserError for a run that embeds no images."""
+    """Return the result of `load`; UserError for a run without an encoder of images."""
     model = load(run_dir, checkpoint)
     if not isinstance(model, TrainedEmbedder):
         raise UserError(
@@ -91,7 +91,7 @@ def config_of(run_dir: Path | str) -> dict:
 def data_of(run_dir: Path | str) -> ImageData:
     """Return the labeled images that a run was trained and evaluated on.
 
-    Raises UserError where the data that its config finds now are others.
+    Raises UserError if the data that its config finds have changed.
     """
     run_dir = Path(run_dir).expanduser()
     config, result = config_of(run_dir), read_result(run_dir)
@@ -120,6 +120,6 @@ def _restored(folder: Path, which: str):
         variables, meta = checkpoints.restore_model()
     if which == "last":
         return variables, meta
-    # The meta say by which metric the best was chosen.
+    # The meta names the metric by which the best checkpoint was chosen.
     with Checkpoints(folder, best=meta["model"].get("best")) as checkpoints:
         return checkpoints.restore_model("best")

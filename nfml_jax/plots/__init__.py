@@ -1,8 +1,8 @@
-"""Figures from arrays: functions that return a matplotlib `Figure`, and no state.
+"""Figures from arrays: functions that return a matplotlib `Figure`, without state.
 
-Only matplotlib's object interface is used, so nothing here touches pyplot, a display
-or the global settings, and figures can be drawn from any thread. It is imported when
-the first figure is drawn: a run trains before it draws.
+Only matplotlib's object interface is used, so nothing here touches pyplot, a display or
+the global settings, and figures can be drawn from any thread. Matplotlib is imported
+when the first figure is drawn, since a run trains before it draws.
 """
 
 from nfml_jax.ops.lazy import lazy_exports

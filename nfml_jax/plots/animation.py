@@ -1,4 +1,4 @@
-"""Layers in motion: an animation of points on their way from the base to the data."""
+"""An animation of points on their way from the base through the layers to the data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from nfml_jax.plots import style
 from nfml_jax.plots.densities import limits_around, scatter
 from nfml_jax.plots.embeddings import MAX_POINTS
 
-COLOURS = 12
+COLORS = 12
 
 
 def layer_frames(
     points, target=None, *, title: str = "", steps: int = 8, pause: int = 4
 ) -> list[np.ndarray]:
-    """Frames uint8 `[H, W, 3]` of points moving from the base through all layers.
+    """Return frames uint8 `[H, W, 3]` of points that move through all layers.
 
-    `points [layers + 1, N, 2]` begin at the base; a point keeps the colour of its
-    direction there. `steps` frames lead to each layer, which stays for `pause` more;
+    `points [layers + 1, N, 2]` begin at the base; a point keeps the color of its
+    direction there. `steps` frames lead to each layer, and `pause` more stay there.
     `target [M, 2]`, the data, is drawn faintly beneath.
     """
     points = np.asarray(points)[:, :MAX_POINTS]
@@ -35,15 +35,15 @@ def layer_frames(
     if target is not None:
         scatter(axes, target, style.FAINT)
     turn = np.arctan2(*points[0].T) / (2 * np.pi) + 0.5
-    # Few colours, as a GIF has 256 for everything.
-    hues = matplotlib.colormaps["hsv"](np.arange(COLOURS) / COLOURS)
-    colours = hues[(COLOURS * turn).astype(int) % COLOURS] * [0.85, 0.8, 0.9, 1]
-    dots = axes.scatter(*points[0].T, c=colours, s=5, linewidths=0)
+    # Few colors, as a GIF has 256 in all.
+    hues = matplotlib.colormaps["hsv"](np.arange(COLORS) / COLORS)
+    colors = hues[(COLORS * turn).astype(int) % COLORS] * [0.85, 0.8, 0.9, 1]
+    dots = axes.scatter(*points[0].T, c=colors, s=5, linewidths=0)
     style.tidy(axes, title=" ")
     axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal")
     style.to_rgb(figure)
-    figure.set_layout_engine("none")  # or the axes would shift from frame to frame
-    dots.set_animated(True)  # the rest is drawn once for each name
+    figure.set_layout_engine("none")  # axes must not shift between frames
+    dots.set_animated(True)  # the background is drawn once for each title
     canvas, frames, drawn = figure.canvas, [], {}
     assert isinstance(canvas, FigureCanvasAgg)
 
@@ -72,9 +72,9 @@ def layer_frames(
 def save_animation(
     frames: Sequence[np.ndarray], path: str | Path, frames_per_second: float = 12
 ) -> None:
-    """Write frames uint8 `[H, W, 3]` as a GIF that repeats for ever."""
+    """Write frames uint8 `[H, W, 3]` as a GIF that repeats forever."""
     ends = Image.fromarray(np.concatenate([frames[0], frames[-1]]))
-    # One palette for all frames, so that nothing flickers; it keeps white white.
+    # One palette for all frames prevents flicker and keeps white white.
     palette = ends.quantize(255, Image.Quantize.MAXCOVERAGE)
     images = [
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)

@@ -10,7 +10,7 @@ from nfml_jax.plots import style
 
 
 def roc_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
-    """TAR over FAR (logarithmic) of one Roc or of several by name, the EER marked.
+    """Draw TAR over FAR (logarithmic) of one Roc or of several by name, with the EER.
 
     The axis begins at the smallest FAR that the pairs can measure, one impostor; the
     TAR at no false accept at all is drawn there.
@@ -19,21 +19,21 @@ def roc_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
     figure = style.new_figure(6.4, 4.6)
     axes = figure.add_subplot()
     left = min(0.01, *(1 / roc.impostor[-1] for roc in curves.values()))
-    for (name, roc), colour in zip(
-        curves.items(), style.colours(len(curves)), strict=True
+    for (name, roc), color in zip(
+        curves.items(), style.colors(len(curves)), strict=True
     ):
         label = f"{name} (EER {roc.eer:.2%})" if name else f"EER {roc.eer:.2%}"
         axes.plot(
             np.maximum(roc.far, left),
             roc.tar,
-            color=colour,
+            color=color,
             linewidth=1.6,
             drawstyle="steps-post",
         )
         axes.plot(
             max(roc.eer, left),
             1 - roc.eer,
-            color=colour,
+            color=color,
             marker="o",
             linestyle="",
             label=style.literal(label),
@@ -50,9 +50,9 @@ def learning_curves(
     title: str = "",
     levels: Mapping[str, float] | None = None,
 ) -> Figure:
-    """Return every logged loss, accuracy and log-likelihood against `step`.
+    """Draw every logged loss, accuracy and log-likelihood against `step`.
 
-    There is a panel for each of the three that is found. A panel leaves out what is far
+    There is a panel for each of the three that is found. A panel leaves out values far
     below the curves' last three quarters.
 
     Args:
@@ -70,22 +70,22 @@ def learning_curves(
     for i, (kind, found) in enumerate(kinds.items()):
         axes = figure.add_subplot(1, len(kinds), i + 1)
         lines = dict(levels or {}) if kind == "log_likelihood" else {}
-        colours = style.colours(len(found) + len(lines))
-        for name, colour in zip(found, colours, strict=False):
+        colors = style.colors(len(found) + len(lines))
+        for name, color in zip(found, colors, strict=False):
             points = [(row["step"], row[name]) for row in rows if name in row]
             sparse = len(points) < 30
             axes.plot(
                 *np.transpose(points),
-                color=colour,
+                color=color,
                 linewidth=1.4,
                 marker="o" if sparse else "",
                 markersize=3,
                 label=style.literal(name),
             )
-        for (name, level), colour in zip(
-            lines.items(), colours[len(found) :], strict=True
+        for (name, level), color in zip(
+            lines.items(), colors[len(found) :], strict=True
         ):
-            axes.axhline(level, color=colour, linestyle="--", linewidth=1.2, label=name)
+            axes.axhline(level, color=color, linestyle="--", linewidth=1.2, label=name)
         if kind == "log_likelihood":
             _from_later_values(axes, rows, found, lines)
         style.tidy(axes, "step", kind.replace("_", "-"))

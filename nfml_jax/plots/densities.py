@@ -19,9 +19,10 @@ Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 def limits_around(*points, margin: float = 0.06) -> Limits:
-    """The rectangle ((x₀, x₁), (y₀, y₁)) around nearly all finite points `[N, 2]`.
+    """Return the rectangle ((x₀, x₁), (y₀, y₁)) around nearly all points `[N, 2]`.
 
-    It leaves out a thousandth at either end, so that an outlier shrinks nothing.
+    Points that are not finite are ignored. A thousandth at either end is left out, so
+    that an outlier does not shrink the rest.
     """
     points = np.concatenate([np.reshape(p, (-1, 2)) for p in points])
     points = points[np.isfinite(points).all(axis=1)]
@@ -34,20 +35,18 @@ def limits_around(*points, margin: float = 0.06) -> Limits:
 
 
 def grid_points(limits: Limits, size: int = 200) -> np.ndarray:
-    """Centres `[size², 2]` of the cells of a rectangle, float32.
+    """Return the centers `[size², 2]` of the cells of a rectangle, float32.
 
-    A density at them, as `[size, size]`, is what heat maps are made of: row by row from
-    the lowest y.
+    Heat maps take a density at them, as `[size, size]`: row by row from the lowest y.
     """
     x, y = (low + (np.arange(size) + 0.5) * (high - low) / size for low, high in limits)
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
 
 
 def samples_2d(samples, title: str = "", limits: Limits | None = None) -> Figure:
-    """Points `[N, 2]`, or one panel for each name of a mapping of them, on equal axes.
+    """Draw points `[N, 2]` on equal axes, or a mapping of points with a panel each.
 
-    Panels show equally many points. Of more than 10,000 the first are drawn, here and
-    below.
+    Panels show equally many points. Here and below, at most the first 10,000 are drawn.
     """
     if not isinstance(samples, Mapping):
         samples, title = {title: samples}, ""
@@ -63,7 +62,7 @@ def samples_2d(samples, title: str = "", limits: Limits | None = None) -> Figure
 
 
 def joint(data, samples, title: str = "") -> Figure:
-    """Data and the flow's samples `[N, 2]`: each alone, and one over the other."""
+    """Draw data and the flow's samples `[N, 2]`: each by itself, and both together."""
     limits = limits_around(data)
     data, samples = _equally_many(data, samples)
     figure = style.new_figure(*_size(3, limits), title)
@@ -71,8 +70,8 @@ def joint(data, samples, title: str = "") -> Figure:
     both["data and flow"] = both["data"] + both["flow"]
     for i, (name, layers) in enumerate(both.items()):
         axes = figure.add_subplot(1, 3, i + 1)
-        for points, colour in layers:
-            scatter(axes, points, colour)
+        for points, color in layers:
+            scatter(axes, points, color)
         style.tidy(axes, title=name)
         _frame(axes, limits)
     return figure
@@ -81,10 +80,10 @@ def joint(data, samples, title: str = "") -> Figure:
 def marginals(
     data, samples=None, names: Sequence[str] | None = None, title: str = ""
 ) -> Figure:
-    """Return histograms of all columns of data `[N, D]`, and of a flow's samples.
+    """Draw histograms of all columns of data `[N, D]`, and of a flow's samples.
 
-    An axis spans nearly all data. What lies beyond is counted in the corner of its
-    panel and not drawn. Of more than 64 columns the histograms are the columns of two
+    An axis spans nearly all data. Values beyond it are counted in the corner of the
+    panel and not drawn. For more than 64 columns the histograms are the columns of two
     heat maps, one for data and one for samples.
     """
     data = np.asarray(data)
@@ -102,16 +101,16 @@ def marginals(
     for i in range(count):
         axes = figure.add_subplot(rows, columns, i + 1)
         edges = _edges(data[:, i])
-        for k, (name, (values, colour)) in enumerate(groups.items()):
+        for k, (name, (values, color)) in enumerate(groups.items()):
             values = np.asarray(values)[:, i]
             heights, outside = _densities(values, edges)
-            axes.stairs(heights, edges, label=name, **_bars(name, colour))
+            axes.stairs(heights, edges, label=name, **_bars(name, color))
             if outside:
                 axes.text(
                     0.98,
                     0.97 - 0.12 * k,
                     f"{_percent(outside)} outside",
-                    color=colour,
+                    color=color,
                     fontsize=style.SMALL - 1,
                     ha="right",
                     va="top",
@@ -133,7 +132,7 @@ def marginals(
 
 
 def _edges(column) -> np.ndarray:
-    """The edges of bins that span nearly all of a column."""
+    """Return the edges of bins that span nearly all of a column."""
     low, high = np.quantile(column, [0.001, 0.999])
     pad = 0.02 * (high - low)
     if not pad > 0:
@@ -142,7 +141,7 @@ def _edges(column) -> np.ndarray:
 
 
 def _densities(values, edges) -> tuple[np.ndarray, float]:
-    """The density of all values in each bin, and the share of values beyond them."""
+    """Return the density in each bin, and the fraction of values outside the bins."""
     inside = values[(values >= edges[0]) & (values <= edges[-1])]
     counts = np.histogram(inside, edges)[0]
     count = max(len(values), 1)
@@ -150,7 +149,7 @@ def _densities(values, edges) -> tuple[np.ndarray, float]:
 
 
 def _percent(share: float) -> str:
-    """A share that is not 0, as a percentage that is not either."""
+    """Return a fraction above 0 as a percentage that is not rounded to 0."""
     return (
         f"{share:.0%}"
         if share >= 0.0095
@@ -161,7 +160,7 @@ def _percent(share: float) -> str:
 
 
 def _marginal_maps(groups, title) -> Figure:
-    """The histograms of very many columns as heat maps on one axis of values."""
+    """Draw the histograms of very many columns as heat maps with one axis of values."""
     data = groups["data"]
     edges = _edges(np.ravel(data))
     figure = style.new_figure(10, 2.7 * len(groups) + 0.7, title)
@@ -186,7 +185,7 @@ def _marginal_maps(groups, title) -> Figure:
 
 
 def density_map(log_probs, limits: Limits, points=None, title: str = "") -> Figure:
-    """A density as a heat map, from log-densities `[size, size]` at `grid_points`.
+    """Draw a density as a heat map, from log-densities `[size, size]` at `grid_points`.
 
     `points [N, 2]` are drawn over it.
     """
@@ -215,11 +214,11 @@ def density_gallery(
     rows_share: bool = False,
     side: float = 1.3,
 ) -> Figure:
-    """Heat maps in a grid: `panels[row][column]` holds log-densities `[size, size]`.
+    """Draw heat maps in a grid; `panels[row][column]` is `[size, size]` log-densities.
 
-    A column (with `rows_share`, a row) has `limits` of its own and one scale of
-    colours, that of its first panel: put the true density there. What is missing stays
-    empty. A panel is `side` inches wide.
+    A column (with `rows_share`, a row) has its own `limits` and one color scale, that
+    of its first panel: put the true density there. A missing panel stays empty. A panel
+    is `side` inches wide.
     """
     columns = list(dict.fromkeys(name for row in panels.values() for name in row))
     tops = {}
@@ -253,34 +252,34 @@ def density_gallery(
     return figure
 
 
-def _bars(name, colour):
-    """Data as an area, the flow as a line over it: neither hides the other."""
+def _bars(name, color):
+    """Return the style of data, an area, or of the flow, a line over it."""
     if name == "data":
-        return {"color": colour, "alpha": 0.45, "fill": True}
-    return {"color": colour, "linewidth": 1.6}
+        return {"color": color, "alpha": 0.45, "fill": True}
+    return {"color": color, "linewidth": 1.6}
 
 
 def _equally_many(*samples):
-    """The first points of each, as many as the smallest has that has any."""
+    """Return the first points of each set, as many as the smallest set has."""
     few = min((len(points) for points in samples if len(points)), default=0)
     return [np.asarray(points)[:few] for points in samples]
 
 
-def scatter(axes: Axes, points, colour) -> None:
-    """Points `[N, 2]`, smaller where there are many; at most 10,000 of them."""
+def scatter(axes: Axes, points, color) -> None:
+    """Draw at most 10,000 points `[N, 2]`, smaller where there are many."""
     points = np.asarray(points)[:MAX_POINTS]
     size = float(np.clip(6000 / max(len(points), 1), 1, 16))
-    axes.scatter(*points.T, s=size, color=colour, alpha=0.5, linewidths=0)
+    axes.scatter(*points.T, s=size, color=color, alpha=0.5, linewidths=0)
 
 
 def _proportion(limits) -> float:
-    """Height over width of a panel; beyond 2.5 the axes are no longer equal."""
+    """Return height over width of a panel; beyond 2.5 the axes are no longer equal."""
     (x0, x1), (y0, y1) = limits
     return float(np.clip((y1 - y0) / (x1 - x0), 0.4, 2.5))
 
 
 def _size(columns, limits, bar=0.0) -> tuple[float, float]:
-    """Inches of a row of panels, in steps that are whole pixels."""
+    """Return the inches of a row of panels, in steps that are integer pixels."""
     side = 4.6 if columns == 1 else 3.4
     height = side * _proportion(limits) + 0.8
     return columns * side + bar + 0.4, round(20 * height) / 20
@@ -307,9 +306,9 @@ def _heat(axes: Axes, log_probs, limits, top=None):
 
 
 def _top(density) -> float:
-    """The density that only the densest hundredth of the mass exceeds.
+    """Return the density that only the densest hundredth of the mass exceeds.
 
-    The end of the scale of colours, so that a few bright points darken nothing.
+    It ends the color scale, so that a few bright points darken nothing.
     """
     values = np.sort(np.ravel(density))
     values = values[np.isfinite(values)]

@@ -18,30 +18,30 @@ from nfml_jax.plots.densities import Limits
 
 HEAT = "viridis"
 LEVELS = 12
-CORNERS = 100  # of a ball's outline
+CORNERS = 100  # points of a ball's outline
 GRADES = [style.PALETTE[i] for i in (3, 1, 2)]
 LINES = ("--", "-", ":")
 
 
 def metric_balls(
     matrices: Mapping[str, np.ndarray],
-    centres,
+    centers,
     points,
     labels,
     class_names: Sequence[str] | None = None,
     columns: Sequence[str] = ("", ""),
 ) -> Figure:
-    """Unit balls ‖L (x - centre)‖ = 1 of metrics in the plane, a panel for each.
+    """Draw unit balls ‖L (x - center)‖ = 1 of metrics in the plane, a panel for each.
 
-    `matrices` are invertible L `[2, 2]` by name, `centres [K, 2]`; `points [N, 2]` with
+    `matrices` are invertible L `[2, 2]` by name, `centers [K, 2]`; `points [N, 2]` with
     labels `[N]` lie below them.
     """
     points, labels = np.asarray(points), np.asarray(labels)
     names = style.class_names(class_names, int(labels.max(initial=0)) + 1)
-    colours = style.colours(len(names))
+    colors = style.colors(len(names))
     turn = np.linspace(0, 2 * np.pi, CORNERS)
     circle = np.stack([np.cos(turn), np.sin(turn)])
-    # Nearly all points; outliers shrink nothing.
+    # Nearly all points lie within; outliers shrink nothing.
     low, high = np.quantile(points, [0.02, 0.98], axis=0)
     pad = 0.12 * (high - low) + np.where(high > low, 0, 1)
     (x0, y0), (x1, y1) = low - pad, high + pad
@@ -52,20 +52,20 @@ def metric_balls(
     style.spaced(figure, w_pad=0.04)
     axes = figure.subplots(1, len(matrices), squeeze=False, sharey=True)
     for cell, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
-        cell.scatter(*points.T, c=colours[labels], s=6, alpha=0.5, linewidths=0)
+        cell.scatter(*points.T, c=colors[labels], s=6, alpha=0.5, linewidths=0)
         outline = np.linalg.solve(matrix, circle).T
         outlines = LineCollection(
-            [centre + outline for centre in np.asarray(centres)],
+            [center + outline for center in np.asarray(centers)],
             colors=style.INK,
             linewidths=1.3,
         )
         cell.add_collection(outlines, autolim=False)
-        cell.scatter(*np.transpose(centres), s=6, color=style.INK, zorder=3)
+        cell.scatter(*np.transpose(centers), s=6, color=style.INK, zorder=3)
         style.tidy(cell, columns[0], columns[1] if cell is axes[0, 0] else "", name)
         cell.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal")
     handles = [
-        Line2D([], [], color=colour, marker="o", markersize=5, linestyle="", label=name)
-        for name, colour in zip(names, colours, strict=True)
+        Line2D([], [], color=color, marker="o", markersize=5, linestyle="", label=name)
+        for name, color in zip(names, colors, strict=True)
     ]
     _legend_below(figure, handles)
     return figure
@@ -75,12 +75,12 @@ def decision_regions(
     rows: Mapping[str, Mapping[str, tuple]],
     axes: Mapping[str, tuple[np.ndarray, str, str]],
 ) -> Figure:
-    """Which of two classes an example is trained to, and the margin between them.
+    """Draw the class of two that an example is trained to, and the margin between them.
 
-    `rows[space][head]` are two arrays `[size, size]`: by how much class 1, and class 2,
-    beats the other where it is the right one, its margin counted. `axes[space]` are the
-    grid's values along either side and the names of the sides; the first array axis is
-    the second side's.
+    `rows[space][head]` are two arrays `[size, size]`: the lead of class 1, and of class
+    2, over the other where it is the target, with its margin subtracted. `axes[space]`
+    are the grid's values along either side and the names of the sides; the first array
+    axis is the second side's.
     """
     heads = list(next(iter(rows.values())))
     figure = style.new_figure(max(2.1 * len(heads) + 0.6, 5.6), 2.2 * len(rows) + 0.7)
@@ -90,28 +90,28 @@ def decision_regions(
         values, *names = axes[space]
         for j, (head, gaps) in enumerate(panels.items()):
             cell = cells[i, j]
-            for gap, colour in zip(gaps, style.PALETTE, strict=False):
-                _region(cell, values, gap, colour)
+            for gap, color in zip(gaps, style.PALETTE, strict=False):
+                _region(cell, values, gap, color)
             name = head if i == 0 else ""
             style.tidy(cell, names[0], names[1] if j == 0 else "", name)
             ticks = np.linspace(values[0], values[-1], 5)
             cell.set(aspect="equal", xticks=ticks, yticks=ticks)
             cell.title.set_fontsize(style.TEXT)
     labels = ("class 1, its margin kept", "class 2, its margin kept", "neither")
-    colours = [*style.PALETTE[:2], "white"]
+    colors = [*style.PALETTE[:2], "white"]
     handles = [
-        Patch(facecolor=colour, alpha=0.55, edgecolor=style.INK, label=label)
-        for colour, label in zip(colours, labels, strict=True)
+        Patch(facecolor=color, alpha=0.55, edgecolor=style.INK, label=label)
+        for color, label in zip(colors, labels, strict=True)
     ]
     _legend_below(figure, handles)
     return figure
 
 
-def _region(axes: Axes, values, gap, colour) -> None:
-    """Where `gap` is above zero, and the line along which it is zero."""
+def _region(axes: Axes, values, gap, color) -> None:
+    """Fill the region where `gap` is above zero, and draw its zero line."""
     if gap.max() > 0:
         axes.contourf(
-            values, values, gap, levels=[0, gap.max()], colors=[colour], alpha=0.55
+            values, values, gap, levels=[0, gap.max()], colors=[color], alpha=0.55
         )
     if gap.min() < 0 < gap.max():
         axes.contour(values, values, gap, levels=[0], colors=[style.INK], linewidths=1)
@@ -123,24 +123,24 @@ def target_logits(
     variants: Sequence[str] = ("",),
     lowest: float = -3.0,
 ) -> Figure:
-    """What replaces cos θ of the right class, against θ in degrees `[A]`.
+    """Draw the logit that replaces cos θ of the target, against θ in degrees `[A]`.
 
-    `panels[title][name]` is a curve `[A]`, or several of one colour, `[variants, A]`.
+    `panels[title][name]` is a curve `[A]`, or several of one color, `[variants, A]`.
     Below `lowest` nothing is drawn.
     """
     figure = style.new_figure(4.5 * len(panels) + 0.4, 4.8)
     for i, (name, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
         several = False
-        for (label, group), colour in zip(
-            curves.items(), style.colours(len(curves)), strict=True
+        for (label, group), color in zip(
+            curves.items(), style.colors(len(curves)), strict=True
         ):
             group = np.atleast_2d(group)
             several |= len(group) > 1
             lines = LINES if len(group) > 1 else ("-",)
             for curve, line in zip(group, lines, strict=False):
-                axes.plot(degrees, curve, color=colour, linestyle=line, linewidth=1.5)
-            axes.plot([], [], color=colour, linewidth=1.5, label=style.literal(label))
+                axes.plot(degrees, curve, color=color, linestyle=line, linewidth=1.5)
+            axes.plot([], [], color=color, linewidth=1.5, label=style.literal(label))
         for variant, line in zip(variants, LINES, strict=False):
             if several:
                 axes.plot(
@@ -171,7 +171,7 @@ def pair_regions(
     points: Mapping[str, Sequence[float]],
     regions_title: str = "",
 ) -> Figure:
-    """What another example costs by where it lies around an anchor, in the plane.
+    """Draw the cost of another example by its position around an anchor in the plane.
 
     `losses[name] [size, size]` are drawn as heat maps, a panel each; `regions[name]`
     `[size, size]` are masks and share the last panel, with the `points` of it named.
@@ -186,7 +186,7 @@ def pair_regions(
     ]
     for cell, (name, values) in zip(cells, losses.items(), strict=False):
         heat = cell.contourf(*sides, values, levels=LEVELS, cmap=HEAT)
-        # Where it begins to cost anything.
+        # The line where the cost begins.
         cell.contour(*sides, values > 0, levels=[0.5], colors="white", linewidths=0.8)
         _point(cell, "anchor", (0.0, 0.0), "white")
         bar = figure.colorbar(heat, ax=cell, shrink=0.75)
@@ -195,12 +195,10 @@ def pair_regions(
         bar.outline.set_visible(False)
         style.tidy(cell, title=name)
     handles = []
-    for (name, mask), colour in zip(regions.items(), GRADES, strict=False):
+    for (name, mask), color in zip(regions.items(), GRADES, strict=False):
         if mask.any():
-            cells[-1].contourf(
-                *sides, mask, levels=[0.5, 1], colors=[colour], alpha=0.5
-            )
-        handles.append(Patch(facecolor=colour, alpha=0.5, label=style.literal(name)))
+            cells[-1].contourf(*sides, mask, levels=[0.5, 1], colors=[color], alpha=0.5)
+        handles.append(Patch(facecolor=color, alpha=0.5, label=style.literal(name)))
     for name, place in points.items():
         _point(cells[-1], name, place, style.INK)
     style.tidy(cells[-1], title=regions_title)
@@ -213,16 +211,16 @@ def pair_regions(
     return figure
 
 
-def _point(axes: Axes, name: str, place, colour) -> None:
-    """A point with its name above it."""
-    axes.plot(*place, color=colour, marker="o", markersize=4)
+def _point(axes: Axes, name: str, place, color) -> None:
+    """Draw a point with its name above it."""
+    axes.plot(*place, color=color, marker="o", markersize=4)
     axes.annotate(
         style.literal(name),
         place,
         xytext=(0, 5),
         textcoords="offset points",
         fontsize=style.SMALL,
-        color=colour,
+        color=color,
         ha="center",
     )
 

@@ -15,9 +15,10 @@ MAX_CELL_TEXT = 20
 def confusion_matrix(
     matrix, class_names: Sequence[str] | None = None, title: str = ""
 ) -> Figure:
-    """Counts [C, C] (row = true, column = predicted), coloured by share of the row.
+    """Draw counts `[C, C]` (row = true, column = predicted), colored by share.
 
-    The colour grows with the square root of the share, so that rare confusions show.
+    Shares are those of the rows. The color grows with
+    the square root of the share, so that rare confusions show.
     """
     matrix = np.asarray(matrix)
     n = len(matrix)

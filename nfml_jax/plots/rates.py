@@ -15,15 +15,15 @@ from nfml_jax.plots import style
 PERCENT = 1e-4, 1e-3, 0.01, 0.1, 1, 5, 20, 40, 60, 80, 95, 99, 99.9, 99.99
 """Where a DET curve's axes may have ticks."""
 
-ALMOST_ALL = 0.9999  # all of them lie at infinity
+ALMOST_ALL = 0.9999  # the rates 0 and 1 lie at infinity
 
 
 def det_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
-    """False rejects over false accepts of one Roc or several by name, the EER marked.
+    """Draw false rejects over false accepts of one Roc or several, with the EER.
 
-    Axes in normal deviates, on which scores of two normal densities give a straight
-    line (Martin et al., Eurospeech 1997). They begin at the smallest rate that the
-    pairs can measure, one of them, and a rate of 0 is drawn there.
+    The axes are in normal deviates, on which scores of two normal densities give a
+    straight line (Martin et al., Eurospeech 1997). They begin at the smallest rate that
+    the pairs can measure, a single pair, and a rate of 0 is drawn there.
     """
     curves = _by_name(curves, Roc)
     figure = style.new_figure(5.6, 5.2)
@@ -37,16 +37,16 @@ def det_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
         far, frr = np.clip(far, low_far, ALMOST_ALL), np.clip(frr, low_frr, ALMOST_ALL)
         return special.ndtri(far), special.ndtri(frr)
 
-    for (name, roc), colour in _coloured(curves):
+    for (name, roc), color in _colored(curves):
         axes.plot(
             *place(roc.far, roc.frr),
-            color=colour,
+            color=color,
             linewidth=1.6,
             drawstyle="steps-post",
         )
         axes.plot(
             *place(roc.eer, roc.eer),
-            color=colour,
+            color=color,
             marker="o",
             linestyle="",
             label=_label(name, f"EER {roc.eer:.2%}"),
@@ -67,20 +67,21 @@ def det_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
 def cmc_curve(
     searches: Search | Mapping[str, Search], ranks: int = 20, title: str = ""
 ) -> Figure:
-    """The share of mated probes found within each rank, of one search or several.
+    """Draw the share of mated probes found within each rank, of one or more searches.
 
-    Up to `ranks`, or the identities enrolled where there are fewer.
+    The curve ends at `ranks`, or at the number of enrolled identities if that is
+    smaller.
     """
     figure = style.new_figure(6.4, 4.6)
     axes = figure.add_subplot()
     least, last = 1.0, 1
-    for (name, found), colour in _coloured(_by_name(searches, Search)):
+    for (name, found), color in _colored(_by_name(searches, Search)):
         shares = found.cmc()[:ranks]
         least, last = min(least, shares[0]), max(last, len(shares))
         axes.plot(
             np.arange(1, len(shares) + 1),
             shares,
-            color=colour,
+            color=color,
             linewidth=1.6,
             marker="o",
             markersize=4,
@@ -95,21 +96,21 @@ def cmc_curve(
 
 
 def open_set_curve(curves: OpenSet | Mapping[str, OpenSet], title: str = "") -> Figure:
-    """DIR over FPIR (logarithmic) of one open-set search or of several by name.
+    """Draw DIR over FPIR (logarithmic) of one open-set search or of several by name.
 
-    The axis begins at the smallest FPIR that the probes can measure, one stranger; the
-    DIR at no false alarm at all is drawn there.
+    The axis begins at the smallest FPIR that the probes can measure, a single non-mated
+    probe; the DIR at no false alarm at all is drawn there.
     """
     curves = _by_name(curves, OpenSet)
     figure = style.new_figure(6.4, 4.6)
     axes = figure.add_subplot()
     left = min(0.1, *(1 / len(curve.strangers) for curve in curves.values()))
-    for (name, curve), colour in _coloured(curves):
+    for (name, curve), color in _colored(curves):
         fpir, rate = curve.rates()
         axes.plot(
             np.maximum(fpir, left),
             rate,
-            color=colour,
+            color=color,
             linewidth=1.6,
             drawstyle="steps-post",
             label=_label(name, f"closed set {rate[-1]:.2%}"),
@@ -129,8 +130,8 @@ def _by_name(curves, kind) -> Mapping:
     return {"": curves} if isinstance(curves, kind) else curves
 
 
-def _coloured(curves):
-    return zip(curves.items(), style.colours(len(curves)), strict=True)
+def _colored(curves):
+    return zip(curves.items(), style.colors(len(curves)), strict=True)
 
 
 def _label(name: str, figure: str) -> str:

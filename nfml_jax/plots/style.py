@@ -1,4 +1,4 @@
-"""What all figures share: palette, text sizes, canvas, and the ways out of a figure."""
+"""The style of all figures: palette, text sizes, canvas, and output."""
 
 import re
 import warnings
@@ -26,7 +26,7 @@ PALETTE = (
     "#b5b61a",
     "#17becf",
 )
-"""Ten colours that stay apart on white, for classes and for curves alike."""
+"""Ten colors that stay apart on white, for classes and for curves alike."""
 
 DPI = 120
 TEXT, SMALL, TITLE = 9, 8, 11
@@ -36,19 +36,20 @@ LONGEST = 28
 INK, FAINT = "#303030", "#c8c8c8"
 
 
-def colours(n: int) -> np.ndarray:
-    """RGBA colours [n, 4]: the palette, beyond ten an even walk over the spectrum."""
+def colors(n: int) -> np.ndarray:
+    """Return RGBA colors `[n, 4]`: the palette, or beyond ten an even spectrum."""
     if n <= len(PALETTE):
-        return np.array([to_rgba(colour) for colour in PALETTE[:n]])
+        return np.array([to_rgba(color) for color in PALETTE[:n]])
     spectrum = matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, n))
-    return spectrum * [0.85, 0.85, 0.85, 1]  # its yellow is too light for text
+    return spectrum * [0.85, 0.85, 0.85, 1]  # yellow is too light for text
 
 
 def literal(text) -> str:
-    """Return a text that a figure shows as it is: dollars begin no formula.
+    """Return a text that a figure shows literally: dollars begin no formula.
 
-    Names from data go through this. Control characters but line breaks become spaces,
-    and bytes that are no UTF-8 escapes. A literal text stays as it is.
+    Names from data pass through this function. Control characters except line breaks
+    become spaces, and bytes that are not UTF-8 become escapes. A literal text is
+    unchanged.
     """
     text = re.sub(r"[\x00-\x09\x0b-\x1f\x7f]+", " ", str(text))
     text = text.encode("utf-8", "backslashreplace").decode()
@@ -75,7 +76,7 @@ def spaced(figure: Figure, **pads: float) -> None:
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """An empty figure of `width` × `height` inches that keeps its parts apart."""
+    """Return an empty figure of `width` × `height` inches whose parts don't overlap."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
     spaced(figure, w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(figure)
@@ -85,7 +86,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def tidy(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
-    """Labels of one size, a faint grid, and no frame above or to the right."""
+    """Set labels of one size, a faint grid, and no frame above or to the right."""
     axes.set_xlabel(literal(xlabel), fontsize=TEXT)
     axes.set_ylabel(literal(ylabel), fontsize=TEXT)
     axes.set_title(literal(title), fontsize=TITLE, color=INK)

@@ -1,4 +1,4 @@
-"""What a sweep found: metrics against a number that it varied."""
+"""Figures of a sweep: metrics against a number that was varied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 
 from nfml_jax.plots import style
 
-DECADES = 30.0  # so many times the least, and the axis is logarithmic
+DECADES = 30.0  # ratio of the largest to the least from which the axis is logarithmic
 
 
 @dataclass(frozen=True)
 class Series:
-    """Means `y` with half widths `half` (0: of one run) at `x`; `lost`, the x without.
+    """Means `y` with half widths `half` (0: one run) at `x`; `lost` is the x without.
 
-    All of one length but `lost`.
+    All but `lost` have the same length.
     """
 
     x: Sequence[float]
@@ -24,21 +24,21 @@ class Series:
 
 
 def sweep_curves(panels: Mapping[str, Mapping[str, Series]], xlabel: str) -> Figure:
-    """A panel for each metric, in it a line for each named series, crosses for lost."""
+    """Draw a panel for each metric: a line for each series, and crosses for lost."""
     figure = style.new_figure(4.6 * len(panels), 3.6)
     for i, (metric, series) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(1, len(panels), i)
-        for (name, s), colour in zip(
-            series.items(), style.colours(len(series)), strict=True
+        for (name, s), color in zip(
+            series.items(), style.colors(len(series)), strict=True
         ):
-            axes.errorbar(s.x, s.y, yerr=s.half, color=colour, alpha=0.5, fmt="none")
+            axes.errorbar(s.x, s.y, yerr=s.half, color=color, alpha=0.5, fmt="none")
             label = style.literal(name)
-            axes.plot(s.x, s.y, color=colour, marker="o", markersize=4, label=label)
-            # At the foot of the panel, whatever its scale.
+            axes.plot(s.x, s.y, color=color, marker="o", markersize=4, label=label)
+            # The crosses are at the bottom of the panel, whatever its scale.
             (crosses,) = axes.plot(
                 s.lost,
                 [0.02] * len(s.lost),
-                color=colour,
+                color=color,
                 marker="x",
                 linestyle="",
                 transform=axes.get_xaxis_transform(),
@@ -50,7 +50,7 @@ def sweep_curves(panels: Mapping[str, Mapping[str, Series]], xlabel: str) -> Fig
         if min(points) > 0 and max(points) >= DECADES * min(points):
             axes.set_xscale("log")
     if any(series):
-        # One for all panels, beside them.
+        # One legend for all panels, beside them.
         figure.legend(
             *axes.get_legend_handles_labels(),
             loc="outside right upper",

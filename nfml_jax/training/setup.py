@@ -76,7 +76,7 @@ class Setup:
                 "train.patience = ''."
             )
         self.schedule = dataclasses.replace(schedule, window=self.feed.window)
-        self._optimise()
+        self._make_optimizer()
 
     def with_config(self, config: dict, compiled: Callable = jax.jit) -> "Setup":
         """Return a setup of the same data and devices with other numbers in the config.
@@ -90,13 +90,13 @@ class Setup:
         other.config, other.experiment = config, experiment
         other.compiled = compiled
         other._init = compiled(other.experiment.init)
-        other._optimise()
+        other._make_optimizer()
         return other
 
     def _purpose(self, purpose: str) -> jax.Array:
         return purpose_key(root_key(self.config["seed"]), purpose)
 
-    def _optimise(self):
+    def _make_optimizer(self):
         optimizer = dict(self.config["optimizer"])
         warmup = optimizer.pop("warmup")
         self.learning_rate = make_schedule(

@@ -1,4 +1,4 @@
-"""Pictures of any format, depth and colours become what a viewer shows."""
+"""Pictures of any format, depth and colors become what a viewer shows."""
 
 import io
 
@@ -97,7 +97,7 @@ def test_a_drawing_on_nothing_is_seen(ink, mode):
     assert (seen[2:6, 3:5] == ink).all() and (seen[:2] == 255 - ink).all()
 
 
-def test_transparent_colours_of_a_palette_are_paper():
+def test_transparent_colors_of_a_palette_are_paper():
     image = Image.fromarray(GREYS).convert("P")
     index = image.getpixel((0, 0))
     for kind in ("PNG", "GIF"):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nfml_jax.cli.export import serialise
+from nfml_jax.cli.export import serialize
 from nfml_jax.errors import UserError
 from nfml_jax.loading.embedders import TrainedEmbedder
 from nfml_jax.loading.recognition import Embedder
@@ -131,7 +131,7 @@ def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
     )
     variables = jax.tree_util.tree_map_with_path(filled, shapes)
     model = TrainedEmbedder(module, variables, (), shape, None, step=0)
-    artifact = jax.export.deserialize(bytearray(serialise(model)))
+    artifact = jax.export.deserialize(bytearray(serialize(model)))
     expected = model.embed(pixels)
     assert np.ptp(expected) > 0.1, "equal embeddings would show nothing"
     for count in (1, 5):

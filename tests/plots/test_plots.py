@@ -206,6 +206,6 @@ def test_at_most_ten_thousand_points_are_drawn():
 
 
 @pytest.mark.parametrize("n", [10, 100])
-def test_colours_are_distinct(n):
-    apart = np.abs(style.colours(n)[:, None] - style.colours(n)[None]).sum(axis=-1)
+def test_colors_are_distinct(n):
+    apart = np.abs(style.colors(n)[:, None] - style.colors(n)[None]).sum(axis=-1)
     assert (apart + np.eye(n) > (0.25 if n == 10 else 0.005)).all()

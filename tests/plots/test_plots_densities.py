@@ -17,7 +17,7 @@ def test_limits_hold_nearly_all_points_and_no_outlier():
     assert (x1, y1) == pytest.approx((3.24, 3.24), abs=0.02)
 
 
-def test_a_grid_holds_the_centres_of_cells_from_the_lowest_row_up():
+def test_a_grid_holds_the_centers_of_cells_from_the_lowest_row_up():
     grid = plots.grid_points(((0.0, 4.0), (10.0, 12.0)), 4)
     assert grid.dtype == np.float32 and grid.shape == (16, 2)
     np.testing.assert_array_equal(grid[:4, 0], [0.5, 1.5, 2.5, 3.5])
@@ -52,7 +52,7 @@ def test_frames_lead_through_every_layer_and_become_a_gif(tmp_path):
             gif.seek(gif.tell() + 1)
             total += gif.info["duration"]
             shown.append(np.asarray(gif.convert("RGB"), float))
-    # Equal frames may be joined, but none is lost nor much changed in colour.
+    # Equal frames may be joined, but none is lost nor much changed in color.
     assert total == pytest.approx(len(frames) * 1000 / 12, rel=0.05)
     assert np.abs(shown[0] - frames[0]).mean() < 3
     assert np.abs(shown[-1] - frames[-1]).mean() < 3

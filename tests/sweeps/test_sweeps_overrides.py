@@ -40,7 +40,7 @@ def test_the_four_functions():
         (lambda: make_trials(CONFIG, {"seed": 1}), "expected a list"),
         (lambda: make_trials(CONFIG, [3]), "expected a list"),
         (lambda: make_trials(CONFIG, param("seed", 1, 2, 1)), "trial 3 of the sweep"),
-        (lambda: make_trials(CONFIG, param("seed", 1, "2")), "'2' is not a whole"),
+        (lambda: make_trials(CONFIG, param("seed", 1, "2")), "'2' is not an integer"),
         (lambda: overlay(CONFIG, {"sed": 1}), "did you mean 'seed'"),
         (lambda: overlay(CONFIG, {"flow.layer": 1}), "did you mean 'flow.layers'"),
         (lambda: overlay(CONFIG, {"flow.layers.x": 1}), "no field 'flow.layers.x'"),

@@ -147,13 +147,13 @@ def test_no_line_is_wider_than_the_terminal(columns, monkeypatch):
 
 
 def test_no_color_is_respected(monkeypatch):
-    def colours(text):
+    def colors(text):
         codes = re.findall(r"\x1b\[([0-9;]+)m", text)
         return {c for code in codes for c in code.split(";")} - {"0", "1", "2"}
 
-    assert colours(whole_session(interactive=True)[2].getvalue())
+    assert colors(whole_session(interactive=True)[2].getvalue())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not colours(whole_session(interactive=True)[2].getvalue())
+    assert not colors(whole_session(interactive=True)[2].getvalue())
 
 
 def test_an_ascii_stream_loses_a_letter_not_the_run():

@@ -8,6 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -63,7 +64,12 @@ def _of_broadcast_events(method: Callable) -> Callable:
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         _, event, *context = signature.bind(self, *args, **kwargs).args
-        return method(self, *together(event, *context))
+        event, *context = together(event, *context)
+        image, log_det = method(self, event, *context)
+        # The contract of a bijector; one that broke it would add up to wrong densities.
+        chex.assert_shape(log_det, event.shape[:-1])
+        chex.assert_type([image, log_det], float)
+        return image, log_det
 
     return call
 

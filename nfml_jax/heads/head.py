@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -113,6 +114,8 @@ class MarginHead(nn.Module):
         )
         correct = own.free > found.rival
         loss = margin.loss(own.logit, found.others)
+        # A margin's functions are elementwise: else losses would broadcast in silence.
+        chex.assert_shape([own.phi, found.others, loss], labels.shape)
         penalty = self._penalty(margin, classes, labels, own.norm)
         if penalty is not None:
             loss = loss + strength * penalty

@@ -1,5 +1,6 @@
 """The objective of any pair loss: anchors of this device against all references."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -148,6 +149,9 @@ class PairObjective(nn.Module):
         }
         miner = self.miner.fitted(self.loss, pairs.anchors.shape[-1])
         row = Row(*self.loss.of(pairs, miner, **of_anchors))
+        # A loss for each anchor: any other shape would broadcast in silence.
+        chex.assert_axis_dimension(row.loss, -1, len(label))
+        chex.assert_axis_dimension(row.weight, -1, len(label))
         active = row.loss > 0.0 if row.active is None else row.active
         active = jnp.mean(jnp.atleast_2d(active).astype(row.loss.dtype), axis=0)
         distance = self.loss.distance(pairs.values)

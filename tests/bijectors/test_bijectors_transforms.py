@@ -4,12 +4,14 @@ One compiled program for each family and precision: a grid of inputs far out, at
 and a unit in the last place beside them, by parameters up to a standard deviation of 5.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS
+from tests.variants import check_variants, every_variant
 
 FAMILIES = TRANSFORMS | DOMAIN_MAPS
 SPREADS = (0.0, 1.0, 5.0, 5.0, 5.0)
@@ -87,3 +89,28 @@ def test_laws(name, dtype):
     if transform.has_identity:
         assert np.allclose(y[0], x, rtol=64 * ulp, atol=64 * ulp)
         assert np.allclose(log_det[0], 0, atol=64 * ulp)
+
+
+class TestVariants(chex.TestCase):
+    """Transforms are pure functions: the same compiled, mapped and over devices."""
+
+    @every_variant
+    def test_forward(self):
+        rng = np.random.default_rng(1)
+        x = jnp.linspace(-4.0, 4.0, 9)
+        families = {
+            name: TRANSFORMS[name]()
+            for name in ("affine", "rational_quadratic", "bernstein")
+        }
+        raw = {
+            name: jnp.asarray(rng.normal(size=(9, family.num_params)), jnp.float32)
+            for name, family in families.items()
+        }
+
+        def forward(raw, x):
+            return {
+                name: family.forward_and_log_det(raw[name], x)
+                for name, family in families.items()
+            }
+
+        check_variants(self.variant, forward, jax.vmap(forward), raw, x)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +27,7 @@ from tests.heads.heads_reference import (
     numbers_of,
     phi_of,
 )
+from tests.variants import check_variants, every_variant
 
 every_margin = pytest.mark.parametrize("margin", VARIANTS, ids=name_of)
 EDGES = [1.0, 1 - 6e-8, 1 - 1e-7, 1 + 1e-7, 1 + 1e-6, 0.0, math.cos(math.pi - 0.5)]
@@ -229,3 +231,16 @@ def test_the_formula_shows_the_numbers(kind):
     margin = kind()
     for value in numbers_of(margin).values():
         assert f"{value:g}" in margin.formula()
+
+
+class TestVariants(chex.TestCase):
+    """Margins are pure functions: the same compiled, mapped and over devices."""
+
+    @every_variant
+    def test_target(self):
+        cosine = jnp.linspace(-1.0, 1.0, 9)
+
+        def targets(cosine):
+            return {name: margin().target(cosine) for name, margin in MARGINS.items()}
+
+        check_variants(self.variant, targets, jax.vmap(targets), cosine)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,7 @@ from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.positives import over_positives
 from tests.losses import batch_laws as laws
 from tests.losses import pair_reference as reference
+from tests.variants import check_variants, every_variant
 
 KNOWN = laws.LABELS >= 0
 
@@ -259,3 +261,27 @@ def test_rows_of_classes_without_a_parameter_take_no_part():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     for one, other in zip(*map(jax.tree.leaves, (gradient, same)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+class TestVariants(chex.TestCase):
+    """Metrics are pure functions: the same compiled, mapped and over devices."""
+
+    @every_variant
+    def test_values(self):
+        rng = np.random.default_rng(2)
+        anchors, references = (
+            jnp.asarray(rng.normal(size=(rows, 6)), jnp.float32) for rows in (4, 5)
+        )
+
+        def values(anchors, references):
+            return {
+                name: metric.values(anchors, references)
+                for name, metric in METRICS.items()
+            }
+
+        def by_anchor(anchors, references):
+            one = lambda anchor: values(anchor[None], references)  # noqa: E731
+            return jax.tree.map(lambda x: x[:, 0], jax.vmap(one)(anchors))
+
+        pairs = anchors, references
+        check_variants(self.variant, values, by_anchor, *pairs, tolerance=1e-4)

@@ -1,4 +1,4 @@
-"""How a config becomes an experiment: one file per kind, one line in the table."""
+"""Experiments by the names that configs give: one file per kind, one line each."""
 
 import importlib
 
@@ -6,7 +6,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Experiment
 
-# Name -> where the class is, and the sections of a config that it reads.
+# Name -> the import path of the class, and the sections of a config that it reads.
 EXPERIMENTS = {
     "margin": ("experiments.margin:MarginExperiment", "data augment encoder head"),
     "identities": (
@@ -32,10 +32,9 @@ EXPERIMENTS = {
 
 
 def make_experiment(config: dict) -> Experiment:
-    """Make the experiment that `config["experiment"]` names, imported only now.
+    """Make the experiment that `config["experiment"]` names, imported when needed.
 
-    Raises UserError for an unknown name, or a section that it reads and the config has
-    not.
+    Raises UserError for an unknown name, or for a missing section of the config.
     """
     name = config.get("experiment")
     where, sections = look_up(EXPERIMENTS, name, "experiment")
@@ -46,7 +45,7 @@ def make_experiment(config: dict) -> Experiment:
             "doesn't have; choose a config of that experiment, such as "
             "configs/folder.py:triplet for pairs of your own pictures."
         )
-    from experiments.checks import check_experiment  # with all that it builds
+    from experiments.checks import check_experiment  # with all packages that it needs
 
     check_experiment(config)
     module, kind = where.split(":")

@@ -1,4 +1,4 @@
-"""Pixels, whitened PCA and LDA beside a trained encoder, on the same test."""
+"""Baselines of a trained encoder on the same test: pixels, whitened PCA and LDA."""
 
 import numpy as np
 
@@ -17,13 +17,13 @@ from nfml_jax.evaluation import (
 from nfml_jax.evaluation.arrays import unit
 from nfml_jax.training.experiment import under
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
 
 def metrics(images: ImageData, config: dict, unmeasured) -> dict[str, float]:
     """Return the metrics of every baseline, named "pixels/test/accuracy" and so on.
 
-    They are those of the model that a cosine can give, but for the names in
+    They are the model's metrics that a cosine can give, without the names in
     `unmeasured`. A class is the nearest mean of its training images. At most
     `baselines.ROWS` training images are used, drawn in the classes' proportions.
     """
@@ -49,7 +49,7 @@ def _measured(images, train_labels, train, test, unmeasured) -> dict[str, float]
         measured["test/accuracy"] = classification.accuracy(nearest, labels)
         if "test/knn_accuracy" not in unmeasured:
             measured["test/knn_accuracy"] = neighbours.knn_accuracy(
-                train, train_labels, test, labels, NEIGHBOURS
+                train, train_labels, test, labels, NEIGHBORS
             )
     if "verification/*" not in unmeasured:
         roc = _roc(images, test)

@@ -1,8 +1,9 @@
-"""Flows on embeddings: what a density of each class adds to the cosine.
+"""Flows on embeddings: the gain of a density of each class over the cosine.
 
-A class-conditional flow on the embeddings of a trained encoder tells strangers, names
-probes of known classes and weighs whether two are of one class, beside the cosine to
-the classes' means and a normal density for each class.
+A class-conditional flow on the embeddings of a trained encoder detects unknown
+identities, identifies probes of known classes, and scores whether two rows are of one
+class. The baselines are the cosine to the classes' means and a normal density for each
+class.
 """
 
 from functools import cached_property
@@ -12,12 +13,12 @@ from scipy.special import log_softmax
 
 from experiments.conditional import ConditionalExperiment
 from experiments.embedded_rows import load_embedded_rows
+from nfml_jax.data.vectors.load import prepare_vectors
 from nfml_jax.evaluation import geometry, identification, llr
 from nfml_jax.evaluation.arrays import unit
 from nfml_jax.training.experiment import Report, under
-from nfml_jax.vectors.load import prepare_vectors
 
-# Pairs of either kind on which log-likelihood ratios are judged.
+# Pairs of either kind on which log-likelihood ratios are evaluated.
 PAIRS = 20_000
 
 FPIRS = (0.1, 0.01)
@@ -26,12 +27,12 @@ FPIRS = (0.1, 0.01)
 class BridgeExperiment(ConditionalExperiment):
     """A class-conditional flow on a trained encoder's embeddings.
 
-    `config` is that of `ConditionalExperiment`, but "data" has arguments of
+    `config` is that of `ConditionalExperiment`, except that "data" has arguments of
     `experiments.embedded_rows.load_embedded_rows`, such as the encoder's "run", and of
-    `nfml_jax.vectors.load.prepare_vectors`.
-    Reported beside the conditional experiment's are `identification/*`, the detection
-    and identification rate at a false positive identification rate, with the strangers
-    as non-mated probes, and `verification/*`, Cllr in bits of pairs of test rows.
+    `nfml_jax.data.vectors.load.prepare_vectors`. The report adds `identification/*`,
+    the detection and identification rate at a false positive identification rate with
+    unknown identities as non-mated probes, and `verification/*`, Cllr in bits of pairs
+    of test rows.
     """
 
     def load(self):
@@ -39,42 +40,45 @@ class BridgeExperiment(ConditionalExperiment):
         source = {name: options.pop(name) for name in ("run", "outside")}
         return prepare_vectors(load_embedded_rows(**source), **options)
 
-    def judge(self, joint, normal) -> Report:
-        report = super().judge(joint, normal)
+    def evaluate(self, joint, normal) -> Report:
+        report = super().evaluate(joint, normal)
         report.metrics |= self._verify(joint)
-        if "outside" in self.judged:
+        if "outside" in self.evaluated:
             report.metrics |= self._identify(joint | {"cosine": self._cosines})
         return report
 
-    def strangeness(self, joint, normal):
+    def outlier_scores(self, joint, normal):
         apart = {
             part: 1 - cosines.max(axis=1) for part, cosines in self._cosines.items()
         }
-        return super().strangeness(joint, normal) | {"cosine": apart}
+        return super().outlier_scores(joint, normal) | {"cosine": apart}
 
     @cached_property
     def _cosines(self):
-        """Cosines `[N, classes]` to the classes' means, by part."""
+        """Return cosines `[N, classes]` to the classes' means, by part."""
         train = self.vectors.to_original(self.vectors.train)
         means, _ = geometry.class_means(train, self.vectors.given["train"])
         means = unit(means)
-        return self.of_judged(lambda rows: self._directions(rows) @ means.T)
+        return self.of_evaluated(lambda rows: self._directions(rows) @ means.T)
 
     def _identify(self, scores):
-        """DIR at each of `FPIRS`: known classes of the test, and strangers."""
+        """Return DIR at each of `FPIRS` for known classes and unknown ones."""
         metrics = {}
         for method, parts in scores.items():
-            strangers = np.full(len(parts["outside"]), -1)
+            unknown = np.full(len(parts["outside"]), -1)
             found = identification.search_scores(
                 np.concatenate([parts["test"], parts["outside"]]),
-                np.concatenate([self.vectors.given["test"], strangers]),
+                np.concatenate([self.vectors.given["test"], unknown]),
             )
             rates = identification.metrics(found, (1,), FPIRS)
             metrics |= under(f"identification/{method}", rates)
         return metrics
 
     def _verify(self, joint):
-        """Cllr of pairs of the test; the cosine's is fitted to training pairs."""
+        """Return Cllr of test pairs.
+
+        The cosine's calibration is fitted to training pairs.
+        """
         given = self.vectors.given
         pairs = draw_pairs(given["test"], PAIRS, seed=0)
         weighed = {}
@@ -103,10 +107,10 @@ class BridgeExperiment(ConditionalExperiment):
 
 
 def draw_pairs(labels, count: int, seed: int):
-    """Random pairs of rows of one class, and of two: (first [M], second [M]) of either.
+    """Draw pairs of rows of one class, and of two: (first `[M]`, second `[M]`) of each.
 
-    As many of each as there are among `count` genuine draws and as many others; a row
-    is never paired with itself.
+    There are as many of each as occur among `count` genuine draws and as many others; a
+    row is never paired with itself.
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(labels, kind="stable")

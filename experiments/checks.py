@@ -1,6 +1,6 @@
-"""Checks of a config that take no data: each section builds what it names.
+"""Checks of a config that take no data: each section builds its named object.
 
-They tell of a value that no run can take before data are read, and for every trial of a
+They report a value that no run can take before data are read, and for every trial of a
 sweep before the first of them runs.
 """
 
@@ -12,6 +12,7 @@ from nfml_jax.data import DATASETS, augment
 from nfml_jax.data.augment import check_augment
 from nfml_jax.data.identities import Identities
 from nfml_jax.data.samplers import ORDERS
+from nfml_jax.data.vectors.load import VECTOR_DATASETS
 from nfml_jax.errors import UserError
 from nfml_jax.flows import make_flow
 from nfml_jax.heads import make_head
@@ -25,15 +26,14 @@ from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.training.checks import check_config
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.variational import ENERGIES, make_objective
-from nfml_jax.vectors.load import VECTOR_DATASETS
 
-# Of what is built to be checked: where the data decide, a size that suits everything.
+# Sizes for the objects that are built to be checked: the data will give the real ones.
 CLASSES, STEPS = 10, 2
 UNFIT = (TypeError, ValueError, AttributeError, KeyError)
 
 
 def check_experiment(config: dict) -> None:
-    """Raise UserError for a config that no run can take, as far as it tells alone."""
+    """Raise UserError for a config that no run can take, whatever its data."""
     check_config(config)
     for section, check in CHECKS.items():
         if section not in config:

@@ -1,7 +1,8 @@
-"""A density for each class: a classifier by Bayes' rule, and a detector of the strange.
+"""A density for each class: a classifier by Bayes' rule, and an outlier detector.
 
-p(class | x) is p(x | class) p(class) / p(x); what has a small p(x) is none of the
-classes. Normal densities, distances and neighbours do both beside it, on the same rows.
+p(class | x) is p(x | class) p(class) / p(x); an x with a small p(x) is out of
+distribution. Normal densities, distances and neighbors do both on the same rows, as
+baselines.
 """
 
 from functools import partial
@@ -18,20 +19,21 @@ from nfml_jax.evaluation.verification import roc
 from nfml_jax.loading.flows import class_log_probs
 from nfml_jax.training.experiment import Report, under
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
-# Where a result keeps a method's metrics, if not under its name.
+# Names under which a result keeps a method's metrics, if not under its own.
 SECTIONS = {"flow": "test"}
 
-# Training rows of a class: a normal density of fewer has no covariance.
+# Training rows of a class: fewer give a normal density no covariance.
 LEAST_ROWS = 2
 
 
 class ConditionalExperiment(DensityExperiment):
-    """A class-conditional flow on labelled vectors, trained on log p(x | class).
+    """A class-conditional flow on labeled vectors, trained on log p(x | class).
 
     `config` is that of `DensityExperiment`; its data have classes, such as "mnist" or
-    "vectors" with `labels`. Classes in `data.held_out` are what it should find strange.
+    "vectors" with `labels`. Classes in `data.held_out` are those that it should detect
+    as out of distribution.
     """
 
     def __init__(self, config: dict):
@@ -50,8 +52,8 @@ class ConditionalExperiment(DensityExperiment):
             )
 
     @property
-    def judged(self) -> dict[str, np.ndarray]:
-        """Rows of the test, and those outside if there are, by part."""
+    def evaluated(self) -> dict[str, np.ndarray]:
+        """Rows of the test, and those outside the training classes, by part."""
         parts = {"test": self.vectors.test, "outside": self.vectors.outside}
         return {part: rows for part, rows in parts.items() if rows is not None}
 
@@ -61,22 +63,22 @@ class ConditionalExperiment(DensityExperiment):
         normal = anomaly.GaussianClasses.fit(train, labels, self.context.size)
         log_joint = partial(self._log_joint, variables, apply)
         joint = {
-            "flow": self.of_judged(log_joint),
-            "gaussian": self.of_judged(normal.log_joint),
+            "flow": self.of_evaluated(log_joint),
+            "gaussian": self.of_evaluated(normal.log_joint),
         }
         if "gmm" in self.baselines():
-            joint["gmm"] = self.of_judged(self.baselines()["gmm"].log_joint)
-        judgement = self.judge(joint, normal)
-        report.metrics |= judgement.metrics
-        report.figures |= judgement.figures
+            joint["gmm"] = self.of_evaluated(self.baselines()["gmm"].log_joint)
+        evaluation = self.evaluate(joint, normal)
+        report.metrics |= evaluation.metrics
+        report.figures |= evaluation.figures
         return report
 
-    def of_judged(self, function) -> dict[str, np.ndarray]:
-        """`function` of the `judged` rows, by part."""
-        return {part: function(rows) for part, rows in self.judged.items()}
+    def of_evaluated(self, function) -> dict[str, np.ndarray]:
+        """Return `function` of the evaluated rows, by part."""
+        return {part: function(rows) for part, rows in self.evaluated.items()}
 
-    def judge(self, joint, normal: anomaly.GaussianClasses) -> Report:
-        """What is told from log p(x, class) `[N, classes]`, by method and part."""
+    def evaluate(self, joint, normal: anomaly.GaussianClasses) -> Report:
+        """Evaluate log p(x, class) `[N, classes]`, given by method and part."""
         train, test = self.vectors.train, self.vectors.test
         labels, classes = self.vectors.given, self.context.classes
         ours = joint["flow"]["test"]
@@ -86,7 +88,7 @@ class ConditionalExperiment(DensityExperiment):
             found = _classified(parts["test"], labels["test"])
             metrics |= under(SECTIONS.get(method, method), found)
         metrics["knn/accuracy"] = knn_accuracy(
-            train, labels["train"], test, labels["test"], NEIGHBOURS, "euclidean"
+            train, labels["train"], test, labels["test"], NEIGHBORS, "euclidean"
         )
         figures = {}
         if len(classes) <= classification.MOST_CLASSES:
@@ -94,30 +96,30 @@ class ConditionalExperiment(DensityExperiment):
                 ours.argmax(axis=1), labels["test"], len(classes)
             )
             figures["confusion"] = plots.confusion_matrix(confusion, classes)
-        if "outside" in self.judged:
-            scores = self.strangeness(joint, normal)
+        if "outside" in self.evaluated:
+            scores = self.outlier_scores(joint, normal)
             metrics |= _detected(scores)
             figures["strangers"] = _drawn(scores)
         return Report(metrics, figures)
 
-    def strangeness(self, joint, normal):
-        """Scores `[N]`, the larger the stranger, by method and part."""
+    def outlier_scores(self, joint, normal):
+        """Return outlier scores `[N]`, high for unlikely rows, by method and part."""
         scores = {
             method: {part: -logsumexp(j, axis=1) for part, j in parts.items()}
             for method, parts in joint.items()
         }
-        distance = partial(anomaly.knn_distance, self.vectors.train, k=NEIGHBOURS)
+        distance = partial(anomaly.knn_distance, self.vectors.train, k=NEIGHBORS)
         return scores | {
-            "mahalanobis": self.of_judged(normal.mahalanobis),
-            "knn": self.of_judged(distance),
+            "mahalanobis": self.of_evaluated(normal.mahalanobis),
+            "knn": self.of_evaluated(distance),
         }
 
     def _log_joint(self, variables, apply, x):
-        """log p(x, class) `[N, classes]`."""
+        """Return log p(x, class) `[N, classes]`."""
         return apply(self.class_log_probs, variables, x) + np.log(self.context.prior)
 
     def class_log_probs(self, variables, x):
-        """log p(x | class) `[N, classes]` of rows `[N, event_dim]`."""
+        """Return log p(x | class) `[N, classes]` of rows `[N, event_dim]`."""
         return class_log_probs(self.flow, variables, x, self.context.size)
 
 
@@ -131,7 +133,7 @@ def _classified(joint, labels):
 
 
 def _detected(scores):
-    """How well each method tells the rows outside from those of the test."""
+    """Return how well each method separates the rows outside from those of the test."""
     metrics = {}
     for method, parts in scores.items():
         found = anomaly.out_of_distribution(parts["test"], parts["outside"])

@@ -13,6 +13,9 @@ from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
 from nfml_jax.bijectors.continuous import has_equations
 from nfml_jax.bijectors.permutations import CONSTANTS
+from nfml_jax.data.vectors.arrays import VectorData
+from nfml_jax.data.vectors.densities import DENSITIES
+from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import density
 from nfml_jax.evaluation.mixtures import (
@@ -26,24 +29,21 @@ from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
 from nfml_jax.loading.flows import draw
 from nfml_jax.training.experiment import Batch, Experiment, Report
-from nfml_jax.vectors.arrays import VectorData
-from nfml_jax.vectors.densities import DENSITIES
-from nfml_jax.vectors.load import load_vectors
 
-# Rows that layers see which take their first parameters from data.
+# Rows seen by layers that initialize parameters from data.
 INITIAL_ROWS = 1024
 
-# What layers and bases draw while they learn: see nets.conditioners, bijectors.residual
-# and flows.resampled.
+# Random streams of layers and bases in training: see nets.conditioners,
+# bijectors.residual and flows.resampled.
 DRAWS = ("dropout", "log_det", "base")
 
 # The probability of the region whose coverage is reported.
 COVERED = 0.9
 
-# Classes up to which each has a mixture of normal densities to stand beside the flow.
+# Maximum number of classes for which each gets a mixture as a baseline.
 MOST_MIXTURES = 30
 
-# Rows that a two-sample test takes at least.
+# Least number of rows for a two-sample test.
 LEAST_SAMPLE = 10
 
 
@@ -51,7 +51,7 @@ class DensityExperiment(Experiment):
     """A flow on vectors, trained on the mean negative log-likelihood in nats.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
-    (arguments of `nfml_jax.vectors.load.load_vectors`), "flow" (arguments of
+    (arguments of `nfml_jax.data.vectors.load.load_vectors`), "flow" (arguments of
     `nfml_jax.flows.make_flow`) and "report" ("samples" to draw for the figures and
     two-sample tests). Data with a context make the density conditional.
     """
@@ -62,7 +62,7 @@ class DensityExperiment(Experiment):
             warnings.simplefilter("always")
             self.vectors = self.load()
         self._doubts = [str(doubt.message) for doubt in doubts]
-        self._baselines = {}  # what is fitted once for all trials of a sweep
+        self._baselines = {}  # fitted once for all trials of a sweep
         self.context = self.vectors.context
         self.flow = make_flow(
             event_dim=self.vectors.event_dim,
@@ -76,17 +76,17 @@ class DensityExperiment(Experiment):
         self.best = "validation/log_likelihood" if held_out else None
 
     def with_config(self, config: dict) -> "DensityExperiment":
-        """The same data and flow, with other numbers to train and to draw by."""
+        """Return the same data and flow, with other numbers for training and report."""
         other = copy.copy(self)
         other.config = config
         return other
 
     def load(self) -> VectorData:
-        """The data; warnings on the way are the experiment's."""
+        """Load the data; warnings on the way become the experiment's."""
         return load_vectors(**self.config["data"])
 
     def given(self, part: str) -> tuple[np.ndarray, ...]:
-        """What follows a part's rows in every call of the flow: the context, if any."""
+        """Return the flow's arguments after a part's rows: the context, if any."""
         if self.context is None:
             return ()
         return (self.context.encode(self.vectors.given[part]),)
@@ -95,7 +95,7 @@ class DensityExperiment(Experiment):
         base, x = self.flow.base, self.vectors.train
         if not isinstance(base, Uniform):
             return
-        # The recipe with a uniform base keeps to its box.
+        # The recipe with a uniform base is confined to its box.
         low, high = base.low, base.high
         outside = float(((x < low) | (x > high)).any(axis=1).mean())
         if outside:
@@ -174,7 +174,7 @@ class DensityExperiment(Experiment):
         metrics = {"log_likelihood": -nll["nll"], "log_likelihood_se": nll["nll_error"]}
         truth = DENSITIES.get(self.vectors.name)
         if truth is not None:
-            # A density of the original rows, as the true one is.
+            # The figure shows a density of the original rows, as the true one is.
             ours = log_probs + self.vectors.log_det
             theirs = truth.log_prob(self.vectors.to_original(test))
             kl = density.kl_divergence(theirs, ours)
@@ -186,7 +186,8 @@ class DensityExperiment(Experiment):
         )
         covered = density.coverage(log_probs, sample_log_probs, [COVERED])
         metrics |= {f"coverage@{COVERED:.0%}": covered["coverage"][0]}
-        # Of a conditional density it is pairs that should look alike.
+        # The samples of a conditional density are compared as pairs with their
+        # contexts.
         data, drawn = (
             np.concatenate(x, 1) for x in ((test, *given), (samples, *given_samples))
         )
@@ -211,7 +212,7 @@ class DensityExperiment(Experiment):
     def baselines(self) -> dict[str, Mixture | ClassMixtures]:
         """Return a normal density and a mixture of them, fitted to the training rows.
 
-        They are given what the flow is given. Beside very many classes there is no
+        They are given the same context as the flow. With very many classes there is no
         mixture.
         """
         if self._baselines:
@@ -221,7 +222,7 @@ class DensityExperiment(Experiment):
         if self.context is not None and self.context.classes:
             if self.context.size > MOST_MIXTURES:
                 del fits["gmm"]
-            rows = [x for p in parts for x in self._labelled(p)]
+            rows = [x for p in parts for x in self._labeled(p)]
             found = {
                 name: fit_classes(fit, *rows[:2], self.context.size, *rows[2:])
                 for name, fit in fits.items()
@@ -236,16 +237,16 @@ class DensityExperiment(Experiment):
         self._baselines |= found
         return self._baselines
 
-    def _labelled(self, part):
+    def _labeled(self, part):
         return self.vectors.parts[part], self.vectors.given[part]
 
     def _beside_given(self, part):
         return self.vectors.parts[part], *self.given(part)
 
     def _baseline_metrics(self) -> dict[str, float]:
-        """The mean log-likelihood of the test's rows under each baseline."""
+        """Return the mean log-likelihood of the test's rows under each baseline."""
         classes = self.context is not None and self.context.classes
-        rows = self._labelled("test") if classes else self._beside_given("test")
+        rows = self._labeled("test") if classes else self._beside_given("test")
         metrics = {}
         for name, fitted in self.baselines().items():
             nll = density.negative_log_likelihood(fitted.log_prob(*rows))
@@ -281,7 +282,7 @@ class DensityExperiment(Experiment):
         return {"layers": layers_in_motion(self.flow, variables, seed, drawn, target)}
 
     def log_prob(self, variables, x, *given):
-        """log p(x), given the context if there is one, of rows `[N, event_dim]`."""
+        """Return log p(x) of rows `[N, event_dim]`, given their context if any."""
         return self.flow.apply(variables, x, *given)
 
     def _samples(self, variables, numbers, *given):

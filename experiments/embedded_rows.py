@@ -1,24 +1,24 @@
-"""What a trained encoder makes of its data, as vectors with their classes."""
+"""The embeddings of a trained encoder's data, as vectors with their classes."""
 
 import numpy as np
 
 from nfml_jax.data import load
+from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.errors import UserError
 from nfml_jax.loading import config_of, data_of, load_embedder
-from nfml_jax.vectors.arrays import LoadedVectors
 
 REST = "rest"
 """For `outside`: the classes of the run's own data set that it wasn't trained on."""
 
 
 def load_embedded_rows(run: str, outside: str = "") -> LoadedVectors:
-    """The embeddings of the images that the run directory `run` was trained on.
+    """Return the embeddings of the images that the run directory `run` was trained on.
 
-    As they leave the encoder: their norm says something, too. A row holds the number of
-    its class at the end. `outside` names a data set of images whose test part becomes
+    They are not normalized, since their norms carry information, too. The last number
+    of a row is its class. `outside` names a data set of images whose test part becomes
     the rows outside, or is "rest"; "" leaves them out.
 
-    Raises UserError if there is no such run, or its data aren't what they were.
+    Raises UserError if there is no such run, or if its data have changed.
     """
     if not run:
         raise UserError(
@@ -34,7 +34,7 @@ def load_embedded_rows(run: str, outside: str = "") -> LoadedVectors:
         labels = split.labels.astype(np.float32)
         return np.column_stack([model.embed(split.images), labels])
 
-    strangers = _strangers(outside, config["data"], images)
+    unknown = _unknown_rows(outside, config["data"], images)
     return LoadedVectors(
         f"{images.name}_embeddings",
         f"{images.source}, by {config['name']}",
@@ -44,12 +44,12 @@ def load_embedded_rows(run: str, outside: str = "") -> LoadedVectors:
         rows(images.test),
         given=1,
         classes=images.class_names,
-        outside=None if strangers is None else np.asarray(model.embed(strangers)),
+        outside=None if unknown is None else np.asarray(model.embed(unknown)),
     )
 
 
-def _strangers(outside, data, images):
-    """Test images of other classes than those trained on, or None."""
+def _unknown_rows(outside, data, images):
+    """Return test images of other classes than those trained on, or None."""
     if not outside:
         return None
     places = {name: data.get(name) for name in ("source", "manual_dir", "data_dir")}

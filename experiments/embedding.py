@@ -1,4 +1,4 @@
-"""What experiments on labelled images share: how their embeddings are evaluated."""
+"""The evaluation of embeddings that experiments on labeled images share."""
 
 import copy
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ from nfml_jax.evaluation import (
 from nfml_jax.training.experiment import Experiment, Report, under
 from nfml_jax.training.sharding import AXIS
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
 # Rows of the projector: enough to see the classes, few enough for a browser.
 PROJECTED = 2_000
@@ -31,12 +31,12 @@ RETRIEVAL = ("recall@1", "map@r")
 
 
 class EmbeddingExperiment(Experiment):
-    """An encoder of labelled images, by whatever it is trained.
+    """An encoder of labeled images with any kind of training.
 
-    The contract is `nfml_jax.training.experiment.Experiment`; a subclass gives the
-    rest of it, `make_model`, `class_centres` and `class_scores`. Where the test has
-    classes that weren't trained on, there is no accuracy to report, and embeddings are
-    clustered instead.
+    The contract is `nfml_jax.training.experiment.Experiment`; a subclass gives the rest
+    of it, `make_model`, `class_centers` and `class_scores`. If the test has classes
+    that weren't trained on, no accuracy is reported, and embeddings are clustered
+    instead.
     """
 
     def __init__(self, config: dict, images: ImageData):
@@ -47,7 +47,7 @@ class EmbeddingExperiment(Experiment):
         self._unmeasured = _unmeasured(images) | one_shot.unmeasured(config)
 
     def with_config(self, config: dict) -> "EmbeddingExperiment":
-        """The same images under a config that differs in numbers, traced or not."""
+        """Return the same images under a config with other numbers, traced or not."""
         other = copy.copy(self)
         other._configure(config)
         return other
@@ -58,20 +58,23 @@ class EmbeddingExperiment(Experiment):
         self._training_model = self.make_model(axis_name=AXIS)
 
     def make_model(self, axis_name: str | None = None):
-        """The config's Flax module, with `embed(images)`; `axis_name` to train."""
+        """Return the config's Flax module with `embed(images)`.
+
+        `axis_name` is the device axis while training.
+        """
         raise NotImplementedError
 
-    def class_centres(self, variables, train_embeddings) -> np.ndarray:
-        """A vector [C, D] for each class, perhaps learnt from `train_embeddings`."""
+    def class_centers(self, variables, train_embeddings) -> np.ndarray:
+        """Return a vector `[C, D]` for each class, perhaps from `train_embeddings`."""
         raise NotImplementedError
 
-    def class_scores(self, variables, apply, embeddings, centres) -> np.ndarray:
-        """Scores [N, C] of embeddings [N, D], given the classes' centres."""
+    def class_scores(self, variables, apply, embeddings, centers) -> np.ndarray:
+        """Return scores `[N, C]` of embeddings `[N, D]`, given the classes' centers."""
         raise NotImplementedError
 
     @cached_property
     def _beside(self) -> dict[str, float]:
-        """The metrics of the baselines, which are those of the images alone."""
+        """Return the metrics of the baselines, which depend on the images only."""
         return beside.metrics(self.images, self.config, self._unmeasured)
 
     def describe(self) -> dict[str, str]:
@@ -101,15 +104,15 @@ class EmbeddingExperiment(Experiment):
         train, test = self.images.train, self.images.test
         train_embeddings = apply(self._embed, variables, train.images)
         embeddings = apply(self._embed, variables, test.images)
-        centres = self.class_centres(variables, train_embeddings)
+        centers = self.class_centers(variables, train_embeddings)
         if self.images.open_set:
-            report = self._report_of_strangers(embeddings)
+            report = self._report_of_unseen(embeddings)
         else:
-            scores = self.class_scores(variables, apply, embeddings, centres)
-            report = self._report_of_classes(embeddings, scores, centres)
+            scores = self.class_scores(variables, apply, embeddings, centers)
+            report = self._report_of_classes(embeddings, scores, centers)
             if KNN not in self._unmeasured:
                 report.metrics[KNN] = neighbours.knn_accuracy(
-                    train_embeddings, train.labels, embeddings, test.labels, NEIGHBOURS
+                    train_embeddings, train.labels, embeddings, test.labels, NEIGHBORS
                 )
         if VERIFICATION not in self._unmeasured:
             verified, drawn = self._verify(
@@ -127,22 +130,22 @@ class EmbeddingExperiment(Experiment):
             report.metrics |= self._beside
         report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:
-            known = None if self.images.open_set else centres
+            known = None if self.images.open_set else centers
             angles = geometry.angle_statistics(embeddings, test.labels, known)
             report.metrics |= under("angles", angles)
-        draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(centres.shape[1])
+        draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(centers.shape[1])
         if draw:
-            rays = None if self.images.open_set else centres
+            rays = None if self.images.open_set else centers
             report.figures["embeddings"] = draw(
                 embeddings, test.labels, rays, self.images.label_names
             )
         report.embeddings = {"test": self._projected(embeddings)}
         return report
 
-    def _report_of_classes(self, embeddings, scores, centres) -> Report:
+    def _report_of_classes(self, embeddings, scores, centers) -> Report:
         test, names = self.images.test, self.images.class_names
-        target = geometry.target_angles(embeddings, centres, test.labels)
-        other = geometry.nearest_other_angles(embeddings, centres, test.labels)
+        target = geometry.target_angles(embeddings, centers, test.labels)
+        other = geometry.nearest_other_angles(embeddings, centers, test.labels)
         figures = {"target_angles": plots.angle_histograms(target, other)}
         if self.images.num_classes <= classification.MOST_CLASSES:
             predicted = classification.predictions(scores)
@@ -156,17 +159,18 @@ class EmbeddingExperiment(Experiment):
             histograms=histograms("test", embeddings, target),
         )
 
-    def _report_of_strangers(self, embeddings) -> Report:
+    def _report_of_unseen(self, embeddings) -> Report:
         found = clustering.metrics(embeddings, self.images.test.labels)
         return Report(
             under("clustering", found), histograms=histograms("test", embeddings)
         )
 
     def _threshold(self, variables, apply, train_embeddings) -> float:
-        """The cosine that tells pairs of training images apart best.
+        """Return the cosine that best separates pairs of training images.
 
-        Of validation images where the test is of unseen classes: those trained on lie
-        closer to their own than strangers do.
+        Where the test is of unseen classes, pairs of validation images are used:
+        embeddings of training classes lie closer to their class than those of unknown
+        classes do.
         """
         labels, held_out = self.images.train.labels, self.images.validation
         if (
@@ -181,7 +185,7 @@ class EmbeddingExperiment(Experiment):
         )
 
     def _verify(self, threshold, embeddings):
-        """Metrics and figures of the pairs that are asked for, or of all test pairs."""
+        """Return metrics and figures of the protocol's pairs, or of all test pairs."""
         pairs = self.images.pairs
         if pairs is None:
             counted = verification.all_pairs(embeddings, self.images.test.labels)
@@ -201,7 +205,7 @@ class EmbeddingExperiment(Experiment):
         return under("verification", metrics), figures
 
     def _projected(self, embeddings):
-        """Embeddings, class names and images of test examples of every class."""
+        """Return embeddings, class names and images of test examples of every class."""
         test = self.images.test
         shown = np.arange(len(test))
         if len(test) > PROJECTED:
@@ -217,7 +221,7 @@ VERIFICATION, ANGLES, KNN = "verification/*", "angles/*", "test/knn_accuracy"
 
 
 def _unmeasured(images: ImageData) -> dict[str, str]:
-    """Metrics that a data set is too small for -> what they take."""
+    """Return the metrics that a data set is too small for -> what they require."""
     train, test = images.train.labels, images.test.labels
     unmeasured = {}
     if not (verification.has_pairs(train) and verification.has_pairs(test)):
@@ -226,16 +230,16 @@ def _unmeasured(images: ImageData) -> dict[str, str]:
         )
     if len(np.unique(test)) < 2:
         unmeasured[ANGLES] = "two classes to test on"
-    if len(train) < NEIGHBOURS:
-        unmeasured[KNN] = f"{NEIGHBOURS} training images"
+    if len(train) < NEIGHBORS:
+        unmeasured[KNN] = f"{NEIGHBORS} training images"
     return unmeasured
 
 
 def validation_metric(images: ImageData, classifies: bool) -> str | None:
-    """Return the metric on validation images that chooses the best step, None without.
+    """Return the metric on validation images that chooses the best step, or None.
 
-    It is the accuracy of a model that `classifies`, or MAP@R if it doesn't, or the
-    images are of classes that it isn't trained on.
+    It is the accuracy of a model that `classifies`. It is MAP@R for other models, and
+    for images of classes that weren't trained on.
 
     Raises UserError, before anything is trained, if the images have no pairs to rank.
     """
@@ -256,7 +260,7 @@ def validation_metric(images: ImageData, classifies: bool) -> str | None:
 
 
 def histograms(section, embeddings, target_angles=None):
-    """Norms of embeddings, and their angles to their classes' centres if given."""
+    """Return norms of embeddings, and angles to their classes' centers if given."""
     shown = {"embedding_norm": np.linalg.norm(embeddings, axis=1)}
     if target_angles is not None:
         shown["target_angle"] = target_angles

@@ -1,10 +1,10 @@
-"""`python -m experiments.figures NAME -o FILE`: the geometry of what can be trained.
+"""Draw the geometry of trained objects: `python -m experiments.figures NAME -o FILE`.
 
-metric_balls: unit balls of learned metrics on two columns of a real set;
-pair_regions: what contrastive and triplet loss make of a point beside an anchor;
+metric_balls: unit balls of learned metrics on two columns of a real set; pair_regions:
+the effect of contrastive and triplet loss on a point beside an anchor;
 decision_boundaries: two classes and the margin between them, for five heads;
-target_logits: what every head puts in place of cos θ.
-All from the values of the library's own functions.
+target_logits: the logit that every head puts in place of cos θ. All are drawn from the
+values of the library's own functions.
 """
 
 import sys
@@ -19,21 +19,21 @@ from matplotlib.figure import Figure
 
 from nfml_jax import plots
 from nfml_jax.cli.command import command, make_parser, writing
+from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.evaluation.neighbours import knn_accuracy
 from nfml_jax.heads import MARGINS
 from nfml_jax.losses import LOSSES, MINERS
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.ops.names import look_up
-from nfml_jax.vectors.load import load_vectors
 
-# Columns of a set that two classes differ in, and that go together within both.
+# Columns of a set in which two classes differ and that correlate within both.
 BALLS_SET, BALLS_COLUMNS = (
     "breast_cancer",
     ("mean compactness", "mean fractal dimension"),
 )
 BALLS = ("euclidean", "covariance", "nca", "lmnn", "itml")
-NEIGHBOURS = 5
+NEIGHBORS = 5
 BALL_RADIUS = 0.3
 """Of a Euclidean ball; the others have its area, as a metric's size means nothing."""
 
@@ -42,18 +42,18 @@ WEIGHT_NORMS = 1.0, 0.6
 """Of the two classes' weights, where a head leaves them their norms."""
 GRID = 301
 
-MARGINS_SHOWN = 1.5, 0.8  # of contrastive and triplet loss
+MARGINS_SHOWN = 1.5, 0.8  # margins of contrastive and triplet loss
 POSITIVE = 1.0, 0.0
 AROUND = (-2.4, 2.4), (-2.4, 2.4)
 
-# Embeddings' norms and normal draws that margins of each example's own are shown for.
+# Norms of embeddings and normal draws at which margins per example are shown.
 EXAMPLES = ((10.0, -1.0), (20.0, 0.0), (110.0, 1.0))
 
 
 def metric_balls() -> Figure:
-    """Balls of equal area under each learner, among rows that it hasn't seen."""
+    """Draw balls of equal area under each learner, among held-out rows."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is unfit for a density
+        warnings.simplefilter("ignore")  # about data unfit for a density
         data = load_vectors(BALLS_SET)
     chosen = [data.columns.index(name) for name in BALLS_COLUMNS]
     x, labels = data.train[:, chosen].astype(np.float64), data.given["train"]
@@ -63,26 +63,26 @@ def metric_balls() -> Figure:
     for name in BALLS:
         matrix = METRIC_LEARNERS[name](x, labels)
         accuracy = knn_accuracy(
-            x @ matrix.T, labels, held_out @ matrix.T, theirs, NEIGHBOURS, "euclidean"
+            x @ matrix.T, labels, held_out @ matrix.T, theirs, NEIGHBORS, "euclidean"
         )
         size = np.sqrt(abs(np.linalg.det(matrix)))
-        matrices[f"{name}\n{NEIGHBOURS}-NN {accuracy:.1%}"] = matrix / (
+        matrices[f"{name}\n{NEIGHBORS}-NN {accuracy:.1%}"] = matrix / (
             size * BALL_RADIUS
         )
     low, high = np.quantile(x, [0.2, 0.8], axis=0)
-    centres = [low, high, (low[0], high[1]), (high[0], low[1])]
+    centers = [low, high, (low[0], high[1]), (high[0], low[1])]
     classes = data.context.classes
     names = [f"{name}\n(standardised)" for name in BALLS_COLUMNS]
-    return plots.metric_balls(matrices, centres, held_out, theirs, classes, names)
+    return plots.metric_balls(matrices, centers, held_out, theirs, classes, names)
 
 
 def pair_regions() -> Figure:
-    """A point's loss, as a positive and a negative, and what it is to a miner."""
+    """Draw a point's loss, as a positive and a negative, and a miner's view of it."""
     size = 501
     grid = jnp.asarray(plots.grid_points(AROUND, size))
     anchor = jnp.zeros((1, 2))
     contrastive = LOSSES["contrastive"](margin=MARGINS_SHOWN[0])
-    # Each point by itself with the anchor: one pair, of either kind.
+    # Each point is evaluated with the anchor as one pair, of either kind.
     distance = jax.jit(METRICS[contrastive.metric].values)(grid, anchor)
     lost = jax.jit(lambda *masks: contrastive.rows(distance, *masks).loss.sum(axis=0))
     one, none = np.ones((size**2, 1), bool), np.zeros((size**2, 1), bool)
@@ -109,13 +109,13 @@ def pair_regions() -> Figure:
 
 
 def _square(values) -> np.ndarray:
-    """Values at all points of a grid as rows of it."""
+    """Evaluate a function at all points of a grid, given as rows."""
     size = round(np.sqrt(np.size(values)))
     return np.asarray(values).reshape(size, size)
 
 
 def decision_boundaries() -> Figure:
-    """Two classes in the plane of their angles, and of their cosines."""
+    """Draw two classes in the plane of their angles, and of their cosines."""
     degrees, cosines = np.linspace(0, 180, GRID), np.linspace(-1, 1, GRID)
     axes = {
         "angle": (degrees, "θ₁, degrees", "θ₂, degrees"),
@@ -132,9 +132,9 @@ def decision_boundaries() -> Figure:
 
 
 def gaps(margin, first, second) -> tuple[np.ndarray, np.ndarray]:
-    """By how much class 1, and class 2, wins where it is the right one.
+    """Return the lead of class 1, and of class 2, where it is the target.
 
-    In units of the scale, of cosines with the two classes.
+    Leads are in units of the scale, at cosines with the two classes.
     """
     norms = (1.0, 1.0) if margin.normalise_weights else WEIGHT_NORMS
     target = jax.jit(margin.target)
@@ -153,7 +153,7 @@ def _named(name) -> str:
 
 
 def target_logits() -> Figure:
-    """φ of every head; those that agree share a curve."""
+    """Draw φ of every head; heads that agree share a curve."""
     degrees = np.linspace(0, 180, 721)
     cosine = jnp.cos(jnp.radians(degrees))
     alike: list[tuple[list[str], np.ndarray]] = []
@@ -179,7 +179,7 @@ def target_logits() -> Figure:
 
 @partial(jax.jit, static_argnames="margin")
 def _phi(margin, cosine):
-    """φ `[examples, A]` of each of `EXAMPLES` at cosines `[A]`."""
+    """Return φ `[examples, A]` of each of `EXAMPLES` at cosines `[A]`."""
 
     def of_example(norm, noise):
         like = jnp.ones_like(cosine)
@@ -189,7 +189,7 @@ def _phi(margin, cosine):
 
 
 def _listed(names) -> str:
-    """Names with commas, three in a line."""
+    """Return names with commas, three in a line."""
     lines = [", ".join(names[i : i + 3]) for i in range(0, len(names), 3)]
     return ",\n".join(lines)
 
@@ -204,7 +204,8 @@ FIGURES = {
 
 @command
 def main(arguments=None) -> None:
-    parser = make_parser("experiments.figures", __doc__)
+    """Run the command."""
+    parser = make_parser("experiments.figures", __doc__, "python -m")
     parser.add_argument("name", help=f"one of {', '.join(FIGURES)}")
     parser.add_argument("-o", "--output", type=Path, help="default: NAME.png")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Very many made-up identities: a margin head on more classes than are ever stored."""
+"""Very many synthetic identities: a margin head on classes that are never stored."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from nfml_jax.training.sharding import AXIS
 
 
 class IdentitiesExperiment(Experiment):
-    """An encoder and a margin head on views that are drawn as they are needed.
+    """An encoder and a margin head on views that are drawn when they are needed.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "identities"
     ("count" of those to train on, and fields of `nfml_jax.data.identities.Identities`),
@@ -108,9 +108,9 @@ class IdentitiesExperiment(Experiment):
         )
 
     def _measured(self, part, variables, apply):
-        """Rank-1 of identities trained on and of strangers; the former's angles.
+        """Return rank-1 of known and unknown identities, and the former's angles.
 
-        Of the views themselves, too: what identification has to do without a model.
+        The same metrics of the views themselves are the baseline without a model.
         """
         asked = self.config["report"]
         count, probes = asked["identities"], asked["probes"]
@@ -130,14 +130,14 @@ class IdentitiesExperiment(Experiment):
                 found = identification.search(searched, labels, enrolled, identities)
                 metrics[name] = found.rank_accuracy(1)
             if who == "known":
-                centres = apply(self._centres, variables, identities)
+                centers = apply(self._centers, variables, identities)
                 places = np.tile(np.arange(count), probes)
-                angles = geometry.target_angles(embedded[1], centres, places)
+                angles = geometry.target_angles(embedded[1], centers, places)
         metrics["target_angle"] = float(angles.mean())
         return under(part, metrics), angles
 
     def _views(self, part, identities, number, apply):
-        """The view of that number of each identity, the same whenever it is asked."""
+        """Return the view of that number of each identity, the same at every call."""
         seed = purpose_key(root_key(self.config["seed"]), part)
         key = jax.random.fold_in(seed, number)
         return apply(self._view, key, identities)
@@ -149,5 +149,5 @@ class IdentitiesExperiment(Experiment):
     def _embed(self, variables, views):
         return self.classifier.apply(variables, views, method="embed")
 
-    def _centres(self, variables, identities):
+    def _centers(self, variables, identities):
         return self.classifier.apply(variables, identities, method="class_weights")

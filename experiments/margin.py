@@ -12,7 +12,7 @@ from nfml_jax.training.randomness import shared_keys
 
 
 class MarginExperiment(EmbeddingExperiment):
-    """An encoder and a margin head on labelled images.
+    """An encoder and a margin head on labeled images.
 
     `config` has "data" (arguments of `nfml_jax.data.load`), "augment", and "encoder"
     and "head" (arguments of `nfml_jax.loading.recognition.make_classifier`).
@@ -29,7 +29,7 @@ class MarginExperiment(EmbeddingExperiment):
 
     @property
     def classifier(self) -> EmbeddingClassifier:
-        """The encoder and its head."""
+        """Return the encoder and its head."""
         return self._model
 
     def describe(self) -> dict[str, str]:
@@ -83,10 +83,10 @@ class MarginExperiment(EmbeddingExperiment):
             histograms=histograms("validation", embeddings, target),
         )
 
-    def class_centres(self, variables, train_embeddings):
+    def class_centers(self, variables, train_embeddings):
         return self._class_weights(variables)
 
-    def class_scores(self, variables, apply, embeddings, centres):
+    def class_scores(self, variables, apply, embeddings, centers):
         return apply(self._classify, variables, embeddings)
 
     def _classify(self, variables, embeddings):
@@ -97,7 +97,7 @@ class MarginExperiment(EmbeddingExperiment):
 
 
 def loss_of_rows(classifier: EmbeddingClassifier, variables, rows, step, *, seed):
-    """The mean loss of a device's rows (inputs, labels); collections and metrics."""
+    """Return the mean loss of a device's rows, and (collections, metrics)."""
     inputs, labels = rows
     out, collections = classifier.apply(
         variables,

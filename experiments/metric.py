@@ -1,6 +1,6 @@
 """Metrics on vectors: one trained by a loss like a network, and the classic learners.
 
-What a metric is good for is told by its nearest neighbours.
+Metrics are evaluated by the classes of nearest neighbors.
 """
 
 import warnings
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax import plots
+from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.neighbours import top_k, vote
 from nfml_jax.loading.metrics import make_metric_model
@@ -18,20 +19,19 @@ from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
-from nfml_jax.vectors.load import load_vectors
 
-NEIGHBOURS = 3
-# How many neighbours may vote where validation chooses.
+NEIGHBORS = 3
+# Numbers of neighbors among which validation chooses.
 CHOICES = (1, 3, 5, 7, 9, 13, 17, 25)
 
 
 class MetricExperiment(Experiment):
-    """A Mahalanobis metric on labelled vectors, judged beside those of the learners.
+    """A Mahalanobis metric on labeled vectors, evaluated beside those of the learners.
 
     The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
-    (arguments of `nfml_jax.vectors.load.load_vectors` but for the seed: the run's also
-    draws the split, which matters most in a small set), "metric" ("rank", 0 for all
-    dimensions), "loss" (arguments of `nfml_jax.losses.make_loss`) and "report"
+    (arguments of `nfml_jax.data.vectors.load.load_vectors` except the seed: the run's
+    also draws the split, which matters most in a small set), "metric" ("rank", 0 for
+    all dimensions), "loss" (arguments of `nfml_jax.losses.make_loss`) and "report"
     ("learners", names of `nfml_jax.mahalanobis.METRIC_LEARNERS`).
     """
 
@@ -40,7 +40,8 @@ class MetricExperiment(Experiment):
     def __init__(self, config: dict):
         self.config = config
         with warnings.catch_warnings():
-            # Of columns unfit for a density; neighbours don't mind.
+            # The warnings are about columns unfit for a density; neighbors can use
+            # them.
             warnings.simplefilter("ignore")
             self.vectors = load_vectors(**config["data"], seed=config["seed"])
         if self.vectors.context is None or not self.vectors.context.classes:
@@ -49,7 +50,7 @@ class MetricExperiment(Experiment):
                 "their column with data.labels, or take a set that has them, such as "
                 "wine."
             )
-        # The learners come last; they should not fail then.
+        # The learners run last, and an error of theirs would come late.
         check_neighbours(self.vectors.given["train"], "a metric")
         self.learners = {
             name: look_up(METRIC_LEARNERS, name, "metric learner")
@@ -117,14 +118,14 @@ class MetricExperiment(Experiment):
     def validate(self, variables, apply) -> Report:
         if self.vectors.validation is None:
             return Report()
-        accuracies = self._accuracies("validation", _matrix(variables), (NEIGHBOURS,))
+        accuracies = self._accuracies("validation", _matrix(variables), (NEIGHBORS,))
         return Report({self.best: accuracies[0]})
 
     def report(self, variables, apply) -> Report:
         train, labels = self.train_arrays.values()
-        metrics = self._judged("test", _matrix(variables))
+        metrics = self._evaluated("test", _matrix(variables))
         for name, learn in self.learners.items():
-            metrics |= self._judged(name, learn(train, labels))
+            metrics |= self._evaluated(name, learn(train, labels))
         z = self.vectors.test @ _matrix(variables).T
         embeddings = plots.embeddings_2d(
             _in_plane(z),
@@ -134,10 +135,10 @@ class MetricExperiment(Experiment):
         )
         return Report(metrics, figures={"embeddings": embeddings})
 
-    def _judged(self, section, matrix) -> dict[str, float]:
-        """Accuracy of 3 neighbours, and of as many as do best on validation rows."""
-        fixed = self._accuracies("test", matrix, (NEIGHBOURS,))[0]
-        metrics = {f"{section}/accuracy@{NEIGHBOURS}": fixed}
+    def _evaluated(self, section, matrix) -> dict[str, float]:
+        """Return accuracy of 3 neighbors, and of the number chosen by validation."""
+        fixed = self._accuracies("test", matrix, (NEIGHBORS,))[0]
+        metrics = {f"{section}/accuracy@{NEIGHBORS}": fixed}
         if self.vectors.validation is not None:
             counts = [k for k in CHOICES if k <= len(self.vectors.train)]
             found = self._accuracies("validation", matrix, counts)
@@ -149,13 +150,13 @@ class MetricExperiment(Experiment):
         return metrics
 
     def _accuracies(self, part, matrix, counts) -> list[float]:
-        """The share of a part's rows whose k nearest training rows elect their class.
+        """Return the accuracy of k nearest training rows on a part's rows.
 
         For each k of `counts`, under the metric whose L is `matrix`.
         """
         queries, gallery = getattr(self.vectors, part), self.vectors.train
         queries, gallery = (x.astype(np.float64) @ matrix.T for x in (queries, gallery))
-        # As many as might be asked for: one search to compile.
+        # The largest k that may occur gives one search to compile.
         most = min(max(CHOICES), len(gallery))
         _, nearest = top_k(queries, gallery, most, "euclidean")
         elected = self.vectors.given["train"][nearest]
@@ -168,8 +169,8 @@ def _matrix(variables) -> np.ndarray:
 
 
 def _in_plane(z) -> np.ndarray:
-    """Rows `[N, 2]`: the first two principal components of `[N, D]`."""
-    centred = z - z.mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2]
-    plane = centred @ axes[:2].T
+    """Return rows `[N, 2]`: the first two principal components of `[N, D]`."""
+    centered = z - z.mean(axis=0)
+    axes = np.linalg.svd(centered, full_matrices=False)[2]
+    plane = centered @ axes[:2].T
     return np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])])

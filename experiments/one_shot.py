@@ -11,11 +11,11 @@ WITHIN = "20_way_within_alphabets"
 
 
 def accuracies(config: dict, embed: Callable, embeddings, labels) -> dict[str, float]:
-    """What the section "one_shot" of a config asks for, by name.
+    """Return the accuracies that the section "one_shot" of a config names.
 
     `embeddings [N, D]` and `labels [N]` are those of the test; `embed` takes the images
     of the 20 runs of Lake et al. (2015), which are found as the config's data were.
-    Those are left out where some of their characters were trained on (`unmeasured`).
+    These runs are left out if some of their characters were trained on (`unmeasured`).
     """
     metrics, settings = {}, config["one_shot"]
     for ways in settings["ways"]:
@@ -38,7 +38,7 @@ def accuracies(config: dict, embed: Callable, embeddings, labels) -> dict[str, f
 
 
 def unmeasured(config: dict) -> dict[str, str]:
-    """Metrics that are asked for and make no sense -> what they take."""
+    """Return the named metrics that cannot be measured -> what they require."""
     asked = config.get("one_shot", {}).get("runs", False)
     if not asked or config["data"]["split"] not in MIXED:
         return {}

@@ -16,13 +16,13 @@ from nfml_jax.training.sharding import AXIS
 
 
 class PairsExperiment(EmbeddingExperiment):
-    """An encoder on labelled images, and any of `nfml_jax.losses.LOSSES`.
+    """An encoder on labeled images, and any of `nfml_jax.losses.LOSSES`.
 
     `config` has "data" (arguments of `nfml_jax.data.load`), "sampler" (of
     `nfml_jax.data.samplers.make_sampler`), "augment", and "encoder" and "objective" (of
     `nfml_jax.loading.recognition.make_learner`). An image gets the class whose mean of
     training embeddings is nearest. An objective of two views doesn't see the labels: a
-    batch has every image twice, augmented each time anew.
+    batch has every image twice, with independent augmentations.
     """
 
     whole_batch = True
@@ -42,7 +42,7 @@ class PairsExperiment(EmbeddingExperiment):
 
     @property
     def learner(self) -> EmbeddingLearner:
-        """The encoder and its objective."""
+        """Return the encoder and its objective."""
         return self._model
 
     def describe(self) -> dict[str, str]:
@@ -100,11 +100,11 @@ class PairsExperiment(EmbeddingExperiment):
             {self.best: found["map@r"]}, histograms=histograms("validation", embeddings)
         )
 
-    def class_centres(self, variables, train_embeddings):
+    def class_centers(self, variables, train_embeddings):
         return geometry.class_means(train_embeddings, self.images.train.labels)[0]
 
-    def class_scores(self, variables, apply, embeddings, centres):
-        return unit(embeddings) @ unit(centres).T
+    def class_scores(self, variables, apply, embeddings, centers):
+        return unit(embeddings) @ unit(centers).T
 
     def _augmented(self, images, keys):
         return augment(to_float(images), keys, **self.config["augment"])
@@ -115,5 +115,5 @@ def _name_of(table, instance) -> str:
 
 
 def _loss_of(learner):
-    """The pair loss that an objective drives, or the objective itself."""
+    """Return the pair loss that an objective drives, or the objective itself."""
     return getattr(learner.objective, "loss", learner.objective)

@@ -1,9 +1,9 @@
-"""`python -m experiments.tables RUNS...`: the README's tables.
+"""Print the README's tables: `python -m experiments.tables RUNS...`.
 
-They are those of `python -m nfml_jax results`, with what each kind of experiment shows:
-a row for each run, the mean over its seeds ± the standard error, and a column for each
-metric; runs that went over three data sets or more get a column for each of them
-instead, of the first metric. What is missing or diverged says so.
+They are those of `python -m nfml_jax results`, with the metrics of each kind of
+experiment: a row for each run, the mean over its seeds ± the standard error, and a
+column for each metric. Runs over three data sets or more get a column for each data set
+instead, with the first metric. Missing and diverged runs are marked.
 """
 
 import sys
@@ -16,7 +16,7 @@ from nfml_jax.ops.checks import check_integer
 from nfml_jax.runs.formats import markdown
 from nfml_jax.runs.records import check_metrics
 
-# What a table of each kind of experiment shows, the first in a grid of data sets.
+# The metrics of each kind of experiment; the first is that of a grid of data sets.
 METRICS = {
     "margin": (
         "test/accuracy",
@@ -46,7 +46,7 @@ METRICS = {
     ),
 }
 SPREAD = "se"
-GRID = 3  # data sets that make a grid
+GRID = 3  # least number of data sets for a grid
 
 
 def tables(
@@ -54,7 +54,7 @@ def tables(
     metrics: Sequence[str] | None = None,
     digits: int | None = None,
 ) -> list[str]:
-    """One table for each kind of experiment and shape; see above.
+    """Return one table for each kind of experiment and shape; see above.
 
     With `metrics` every kind has these, and shares a table.
     """
@@ -79,7 +79,8 @@ def tables(
 
 @command
 def main(arguments=None) -> None:
-    parser = make_parser("tables", __doc__)
+    """Run the command."""
+    parser = make_parser("experiments.tables", __doc__, "python -m")
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")

@@ -1,6 +1,6 @@
-"""Variational inference: flows fitted to densities known but for their normaliser.
+"""Variational inference: flows fitted to densities that lack their normalizer.
 
-Rezende and Mohamed (ICML 2015, section 6.1), on energies whose normaliser is known.
+Rezende and Mohamed (ICML 2015, section 6.1), on energies whose normalizer is known.
 """
 
 import copy
@@ -37,8 +37,8 @@ from nfml_jax.variational import (
 
 INITIAL_ROWS = 1024
 
-# The check by annealing starts from a normal density of this standard deviation, and
-# takes random walks of these moves.
+# Annealing, the independent check, starts from a normal density of this standard
+# deviation, and makes random walks with these steps.
 START, MOVE, TEMPERATURES = 3.0, 0.7, 300
 
 
@@ -49,9 +49,9 @@ class VariationalExperiment(Experiment):
     ("name"), "flow" (arguments of `nfml_jax.flows.make_flow`, its fast direction that
     of sampling), "objective" (arguments of `nfml_jax.variational.make_objective`),
     "annealing" ("start" and "steps": the log-density is multiplied by β, which rises
-    from the one to 1 in so many steps; 0 leaves it 1) and "report" (how many "draws",
-    "validation" draws, "chains" of annealing, "cells" along the grid's side, and
-    "samples" to show).
+    from "start" to 1 in "steps" steps; 0 leaves it 1) and "report" (the numbers of
+    "draws", "validation" draws, "chains" of annealing, "cells" along the grid's side,
+    and "samples" to show).
     """
 
     best = "validation/elbo"
@@ -71,7 +71,7 @@ class VariationalExperiment(Experiment):
             )
 
     def with_config(self, config: dict) -> "VariationalExperiment":
-        """The same flow and energy, with other numbers, traced or not."""
+        """Return the same flow and energy, with other numbers, traced or not."""
         other = copy.copy(self)
         other._configure(config)
         return other
@@ -97,7 +97,7 @@ class VariationalExperiment(Experiment):
         return []
 
     def data(self) -> dict:
-        """No rows to train on, and draws of the flow to judge it by."""
+        """The counts: no rows to train on, and draws of the flow for evaluation."""
         return {
             "name": self.config["energy"]["name"],
             "source": "analytic",
@@ -133,16 +133,16 @@ class VariationalExperiment(Experiment):
         return loss, (collections, {"beta": jnp.asarray(beta, loss.dtype)})
 
     def validate(self, variables, apply) -> Report:
-        # Other draws than those the report takes.
+        # These draws differ from those of the report.
         size = self.config["report"]
         rows = size["draws"] + np.arange(size["validation"])
-        _, weights = apply(self._weigh, variables, rows.astype(np.uint32))
+        _, weights = apply(self._log_weights, variables, rows.astype(np.uint32))
         return Report(_under("validation", estimates(weights), ("elbo", "ess")))
 
     def report(self, variables, apply) -> Report:
         size, log_z = self.config["report"], self.energy.log_z
         rows = np.arange(size["draws"], dtype=np.uint32)
-        samples, weights = apply(self._weigh, variables, rows)
+        samples, weights = apply(self._log_weights, variables, rows)
         metrics = _under("test", estimates(weights, log_z=log_z))
         grid = plots.grid_points(SQUARE, size["cells"])
         width = np.ptp(SQUARE[0]) / size["cells"]
@@ -186,15 +186,15 @@ class VariationalExperiment(Experiment):
             self.flow, variables, self.config["seed"], len(target), target
         )
 
-    def _weigh(self, variables, rows):
-        """Draws, and their log importance weights."""
+    def _log_weights(self, variables, rows):
+        """Return draws, and their log importance weights."""
         x, log_q = draw(self.flow, variables, self.config["seed"], rows)
         return x, self.energy.log_density(x) - log_q
 
     def _anneal(self, variables, rows):
-        """Log weights of chains from a normal density, and how often they moved.
+        """Return log weights and the acceptance rate of chains from a normal density.
 
-        The flow has no part in it: a check that shares none of its faults.
+        The flow has no part in them: this check shares none of its faults.
         """
         key = purpose_key(root_key(self.config["seed"]), "annealing")
 
@@ -214,19 +214,19 @@ class VariationalExperiment(Experiment):
 
 
 def sampling_flow(options: dict, event_dim: int) -> Flow:
-    """The flow of a config's section, for events of the energy's size.
+    """Return the flow of a config's section, for events of the energy's size.
 
-    UserError where it would be inverted for every draw.
+    Raises UserError for a flow that would be inverted for every draw.
     """
     if "event_dim" in options:
         raise UserError(
-            f"flow.event_dim = {options['event_dim']} is not a config's to say: the "
-            f"energy has {event_dim} coordinates, and so has its flow; leave it out."
+            f"flow.event_dim = {options['event_dim']} cannot be set: the flow has the "
+            f"{event_dim} coordinates of its energy; leave it out."
         )
     flow = make_flow(event_dim=event_dim, **options)
     if isinstance(flow.bijector, Inverse):
         raise UserError(
-            f"flow.recipe = {options['recipe']!r} is made for fast log-densities and "
+            f"flow.recipe = {options['recipe']!r} has fast log-densities only, and "
             "would be inverted for every draw, which variational inference takes at "
             "each step; set flow.fast = 'sample'."
         )
@@ -234,6 +234,9 @@ def sampling_flow(options: dict, event_dim: int) -> Flow:
 
 
 def _under(part: str, found: dict, names=None) -> dict[str, float]:
-    """Those of the `names`d, by default all; standard errors are called "…_se"."""
+    """Return `names` of the dict `found`, by default all, under `part`.
+
+    Standard errors are called "…_se".
+    """
     names = names or found
     return {f"{part}/{n.replace('_error', '_se')}": float(found[n]) for n in names}

@@ -54,10 +54,12 @@ def command(main: Callable[..., None]) -> Callable[..., int]:
     return answered
 
 
-def make_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
+def make_parser(
+    name: str, doc: str | None, program: str = "nfml"
+) -> argparse.ArgumentParser:
     """Return the parser of `nfml NAME`, whose help begins with its docstring."""
     return argparse.ArgumentParser(
-        prog=f"nfml {name}",
+        prog=f"{program} {name}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

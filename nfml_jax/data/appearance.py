@@ -1,4 +1,4 @@
-"""Augmentation of what pictures look like: light, sharpness, and hidden parts.
+"""Augmentation of the appearance of pictures: light, sharpness, and hidden parts.
 
 Pictures are float `[H, W, C]` in [-1, 1], and each function takes one of them, its key
 and the setting that limits its random draw. Results stay in [-1, 1].
@@ -23,8 +23,8 @@ LIMITS = {
 def change_appearance(image, key, **settings):
     """Return a picture with every change whose setting isn't 0, in a fixed order.
 
-    Each change draws from a key of its own, so that adding one leaves the draws of the
-    others as they were.
+    Each change draws from its own key, so that adding one leaves the draws of the
+    others unchanged.
     """
     for number, name in enumerate(LIMITS):
         if settings[name]:
@@ -35,7 +35,7 @@ def change_appearance(image, key, **settings):
 
 
 def lower_resolution(image, key, most):
-    """Show a picture as if it had up to the share `most` fewer pixels a side."""
+    """Lower a picture's resolution by up to the fraction `most` of pixels per side."""
     height, width, _ = image.shape
     cell = 1 / (1 - most * jax.random.uniform(key))
     soft = _blurred(image, 0.5 * (cell - 1), 0.5 * most / (1 - most))
@@ -54,7 +54,7 @@ def blur(image, key, most):
 
 
 def change_light(image, key, most):
-    """Light a picture from one side, which takes up to the share `most` from the other.
+    """Light a picture from one side, darkening the other by up to the fraction `most`.
 
     The direction is uniform over the circle. Intensities in [0, 1] are multiplied by a
     factor that falls linearly from 1 to 1 minus the draw across the picture.
@@ -84,14 +84,14 @@ def change_contrast(image, key, most):
 
 
 def change_brightness(image, key, most):
-    """Add up to the share `most` of the range of intensities, or take it away."""
+    """Add or subtract up to the fraction `most` of the range of intensities."""
     return jnp.clip(image + 2 * most * jax.random.uniform(key, minval=-1.0), -1, 1)
 
 
 def erase(image, key, most):
-    """Put one grey over a rectangle of up to the share `most`, half of the time.
+    """Put a uniform gray on a rectangle of up to the fraction `most`, half of the time.
 
-    Its sides differ by a factor of up to two, and the grey is uniform over [-1, 1]
+    Its sides differ by a factor of up to two, and the gray is uniform over [-1, 1]
     (Zhong et al. 2020, "Random Erasing").
     """
     height, width, _ = image.shape

@@ -1,4 +1,4 @@
-"""Members of a zip or a tar as folders in folders, with links inside it followed."""
+"""Members of a zip or a tar as nested folders, with links inside it followed."""
 
 import re
 import stat
@@ -14,14 +14,14 @@ from nfml_jax.errors import UserError
 
 
 class _Link(NamedTuple):
-    """A link inside an archive: the folder it lies in and what it leads to."""
+    """A link inside an archive: the folder that it lies in, and its target."""
 
     folder: tuple[str, ...]
     target: str
 
 
 class Packed:
-    """The members of an archive as folders in folders; a folder is a dict."""
+    """The members of an archive as nested folders; a folder is a dict."""
 
     def __init__(self):
         self.top: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class Packed:
         return id(folder)
 
     def _followed(self, node, links: int = 40):
-        """Return what a node is once its links are followed, None for nothing."""
+        """Return the node that a node's links lead to, None for nothing."""
         if not isinstance(node, _Link):
             return node
         if not links or node.target.startswith("/"):
@@ -94,7 +94,7 @@ def untar(root: Path, unread: Unread) -> Packed:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, parts):
-    """Return a member's bytes, a link, None for a folder, or the kind of the unread."""
+    """Return a member's bytes, a link, None for a folder, or why it is unread."""
     if member.isdir():
         return None
     if member.issym():

@@ -1,6 +1,6 @@
-"""What every data set becomes: arrays in memory that say where they are from.
+"""Arrays in memory that record their source: the result of loading any data set.
 
-Here also what sets of images are, and how parts of one are drawn.
+Sets of images, and draws of parts of them, are here, too.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from nfml_jax.evaluation.arrays import check_labels
 
 @runtime_checkable
 class Stored(Protocol):
-    """Pictures that are like an array, and stay in their files until they are read."""
+    """Pictures with the interface of an array that stay in files until read."""
 
     def samples(self) -> np.ndarray:
         """Return digests of the beginnings of some files, uint8 `[files, 32]`."""
@@ -32,9 +32,9 @@ class Stored(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [N, H, W, C] with labels int32 [N].
+    """Images uint8 `[N, H, W, C]` with labels int32 `[N]`.
 
-    `about` has further facts of each image, [N] by name: who drew it, say.
+    `about` has further facts of each image, `[N]` by name, such as who drew it.
     """
 
     images: np.ndarray
@@ -53,8 +53,8 @@ class Split:
 class DataSet:
     """A data set in memory, with the name, source and digest that results cite.
 
-    A subclass has the parts `train`, `validation` (or None) and `test`, and says in
-    `rows` what they are made of.
+    A subclass has the parts `train`, `validation` (or None) and `test`, and names their
+    elements in `rows`.
     """
 
     name: str
@@ -63,12 +63,12 @@ class DataSet:
 
     @property
     def rows(self) -> str:
-        """What the counted things are, in words."""
+        """The name of the counted elements."""
         raise NotImplementedError
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many there are to train, to validate and to test on."""
+        """The numbers of elements to train, to validate and to test on."""
         parts = ("train", "validation", "test")
         parts = {part: getattr(self, part) for part in parts}
         return {part: 0 if x is None else len(x) for part, x in parts.items()}
@@ -80,15 +80,15 @@ class DataSet:
 
     @property
     def more_rows(self) -> tuple[np.ndarray, ...]:
-        """Arrays that the digest leaves out, and that tell other data from these."""
+        """Arrays outside the digest that distinguish these data from others."""
         return ()
 
     @cached_property
     def fingerprint(self) -> str:
         """The digest of everything that a run on these data depends on.
 
-        `digest` is that of the rows and labels alone, as results cite it; this one has
-        the names of classes and columns, too.
+        `digest` is that of the rows and labels only, as results cite it; this one
+        includes the names of classes and columns.
         """
         sha = hashlib.sha256()
         for text in (self.digest, *self.names, digest(self.more_rows)):
@@ -97,7 +97,7 @@ class DataSet:
         return f"sha256:{sha.hexdigest()}"
 
     def summary(self) -> dict:
-        """What `result.json` keeps: name, source, digests and the counts."""
+        """Return the entry of `result.json`: name, source, digests and the counts."""
         named = {
             "name": self.name,
             "source": self.source,
@@ -122,17 +122,17 @@ class DataSet:
 
     @property
     def left_out(self) -> str:
-        """What the source holds and the set doesn't, in words, or ""."""
+        """The parts of the source that were left out, in words, or ""."""
         return ""
 
 
 @dataclass(frozen=True)
 class ImageData(DataSet):
-    """Labelled images and the names of their classes.
+    """Labeled images and the names of their classes.
 
     `class_names` are those trained on, and number the labels first; `unseen` are
-    further classes, only validated or tested on. `pairs` of rows of `test` are what a
-    verification protocol asks about. `unread` counts what was found and left out.
+    further classes, only validated or tested on. `pairs` of rows of `test` are those of
+    a verification protocol. `unread` counts what was found and left out.
     """
 
     class_names: tuple[str, ...]
@@ -145,7 +145,7 @@ class ImageData(DataSet):
 
     @property
     def num_classes(self) -> int:
-        """How many are trained on."""
+        """The number of classes trained on."""
         return len(self.class_names)
 
     @property
@@ -167,7 +167,7 @@ class ImageData(DataSet):
     def open_set(self) -> bool:
         """Whether the test has classes that weren't trained on.
 
-        There is no accuracy of a classifier then, for it knows no name for them.
+        A classifier has no accuracy in that case, because it cannot name them.
         """
         return bool(np.any(self.test.labels >= self.num_classes))
 
@@ -187,7 +187,7 @@ class ImageData(DataSet):
         return words
 
     def summary(self) -> dict:
-        """What `result.json` keeps: name, source, digest and the counts."""
+        """Return the entry of `result.json`: name, source, digest and the counts."""
         more: dict[str, Any] = {}
         if self.unseen:
             more["unseen_classes"] = len(self.unseen)
@@ -199,13 +199,13 @@ class ImageData(DataSet):
 
     @property
     def left_out(self) -> str:
-        """What the source holds and the set doesn't, in words, or ""."""
+        """The parts of the source that were left out, in words, or ""."""
         return self.unread.words()
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a loader returns: all of a data set, before anything is set aside.
+    """The result of a loader: all of a data set, before anything is set aside.
 
     The fields are those of `ImageData`.
     """
@@ -265,7 +265,7 @@ def make_image_data(
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:
-    """ "sha256:…" over the types, shapes and bytes of arrays, in order."""
+    """Return "sha256:…" over the types, shapes and bytes of arrays, in order."""
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
@@ -277,15 +277,15 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
 def stratified(labels: np.ndarray, count: int, seed: int = 0):
     """Return indices of `count` examples in the classes' proportions, and of the rest.
 
-    Both come back in ascending order. The draw is a function of the labels, the count
-    and the seed alone: it uses a bit generator's raw stream, which numpy keeps fixed
-    from version to version.
+    Both are in ascending order. The draw is a function of the labels, the count and the
+    seed only: it uses a bit generator's raw stream, which numpy keeps fixed from
+    version to version.
     """
     order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
     _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     quota = sizes * count / len(labels)
     share = quota.astype(int)
-    # The largest remainders take what rounding down left over.
+    # The largest remainders take the examples that rounding down has left over.
     left_over = np.argsort(share - quota, kind="stable")[: count - share.sum()]
     share[left_over] += 1
     # The rows of a class follow each other here, in the order that was drawn.
@@ -297,9 +297,9 @@ def stratified(labels: np.ndarray, count: int, seed: int = 0):
 
 
 def with_every_class(labels: np.ndarray, kept: np.ndarray, rest: np.ndarray):
-    """Return `kept` and `rest` after `kept` took one of each class that it lacks.
+    """Return `kept` and `rest` after `kept` took one example of each class it lacks.
 
-    What is trained on must show every class: a class's only example is of no use to a
+    The training part must have every class: a class's only example is of no use in a
     test.
     """
     lacking = rest[~np.isin(labels[rest], labels[kept])]
@@ -308,7 +308,7 @@ def with_every_class(labels: np.ndarray, kept: np.ndarray, rest: np.ndarray):
 
 
 def shrink(split: Split, limit: int | None, seed: int, what: str) -> Split:
-    """`limit` examples of a split, stratified, or one of each class if that is more.
+    """Return `limit` examples of a split, stratified, but at least one per class.
 
     None keeps all of it.
     """
@@ -324,9 +324,9 @@ def set_aside(train: Split, validation: float, seed: int):
     """Return a split without a validation part, and that part, or None.
 
     The part is stratified. `validation` is a fraction below 1, or a count from 1 up; 0
-    sets nothing aside. A class's only training image stays where it is. Where the part
-    would have no two images of one class, it is made of pairs from fewer classes: of
-    two at least, if it is a fraction.
+    sets nothing aside. A class's only training image stays there. If the part would
+    have no two images of one class, it is made of pairs from fewer classes: from at
+    least two, if it is a fraction.
     """
     count = validation_count(train, validation)
     if not count:
@@ -356,14 +356,14 @@ def validation_count(train: Split, validation: float) -> int:
         return int(validation)
     raise UserError(
         f"validation is {validation}; with {len(train)} training images it must "
-        f"be 0, a fraction below 1 or a whole number below {len(train)}."
+        f"be 0, a fraction below 1 or an integer below {len(train)}."
     )
 
 
 def _paired(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return indices of about `count` images, two from each class drawn, ascending.
 
-    A class gives two if it has three. There are none if not two classes give any.
+    A class gives two if it has three. There are none unless two classes give some.
     """
     order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
     classes, inverse, sizes = np.unique(

@@ -11,7 +11,7 @@ from nfml_jax.ops.checks import check_flag, check_number
 
 
 def to_float(images):
-    """uint8 images as float32 in [-1, 1]: `(x / 255 - 0.5) / 0.5`."""
+    """Return uint8 images as float32 in [-1, 1]: `(x / 255 - 0.5) / 0.5`."""
     return (jnp.asarray(images, jnp.float32) / 255 - 0.5) / 0.5
 
 
@@ -32,25 +32,25 @@ def augment(
     brightness=0.0,
     erase=0.0,
 ):
-    """Move each image [B, H, W, C] about its center, then change how it looks.
+    """Move each image `[B, H, W, C]` about its center, then change its appearance.
 
-    An image goes up to `shift` pixels along each axis, up to `rotate` degrees either
-    way, changes its size by up to the fraction `scale` (0.1: from 0.9 to 1.1 times),
-    leans by up to `shear` pixels a row, and with `flip` is mirrored half of the time.
-    Values are bilinear, and beyond the border the border's own repeat, so that the
-    background's level does not matter.
+    An image moves by up to `shift` pixels along each axis, rotates by up to `rotate`
+    degrees either way, changes its size by up to the fraction `scale` (0.1: from 0.9 to
+    1.1 times), shears by up to `shear` pixels a row, and with `flip` is mirrored half
+    of the time. Values are bilinear, and the border is repeated beyond itself, so that
+    the background's level does not matter.
 
-    The rest takes images in [-1, 1], as `to_float` makes them, and is drawn per image:
-    `resolution` (up to this share fewer pixels a side), `blur` (up to so many pixels),
-    `light` (up to this share darker on one side), `gamma` (a power up to 1 + gamma or
-    down to its inverse), `contrast` (up to this share more or less), `brightness` (up
-    to this share of the range up or down) and `erase` (a rectangle of up to this share
-    turns grey, half of the time); see `nfml_jax.data.appearance`.
+    The other settings take images in [-1, 1], as `to_float` makes them, and are drawn
+    per image: `resolution` (the fraction of pixels removed per side), `blur` (standard
+    deviation in pixels), `light` (the darkening of one side), `gamma` (a power from 1 /
+    (1 + gamma) to 1 + gamma), `contrast` (relative change), `brightness` (a fraction of
+    the range) and `erase` (the area of a gray rectangle, half of the time). Each is the
+    limit of a random draw; see `nfml_jax.data.appearance`.
 
-    What happens to an image depends on its own key [B] alone, so it does not change
-    with the way a batch is divided over devices. With all of them 0 the images come
-    back as they are. Raises UserError for settings below 0, not finite, or at a limit
-    such as a scale of 1, which would turn images inside out.
+    The draws of an image depend only on its key in `keys` `[B]`, so they do not change
+    with the division of a batch over devices. If all settings are 0 the images are
+    unchanged. Raises UserError for settings below 0, not finite, or at a limit such as
+    a scale of 1, which would turn images inside out.
     """
     moves = {"shift": shift, "rotate": rotate, "scale": scale, "shear": shear}
     looks = {
@@ -83,7 +83,8 @@ def check_augment(flip=False, **settings):
 
 
 def _of_looks(image, key, **looks):
-    # A key of its own: the draws of the moves stay as they are without it.
+    # The changes have their own key, so that the draws of the moves don't depend on
+    # them.
     return change_appearance(image, jax.random.fold_in(key, _LOOKS), **looks)
 
 
@@ -107,7 +108,7 @@ def _moved(image, key, *, shift, rotate, scale, shear, flip):
 
 
 def _source(shape, angle, size, offset, lean, mirror):
-    """Where each pixel [H, W] of the result comes from: rows and columns."""
+    """Return the rows and columns from which each pixel `[H, W]` is taken."""
     height, width = shape
     y = jnp.arange(height)[:, None] - (height - 1) / 2 - offset[0]
     x = jnp.arange(width)[None, :] - (width - 1) / 2 - offset[1]

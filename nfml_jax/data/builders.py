@@ -1,6 +1,6 @@
-"""tensorflow-datasets builders of the IDX sets, in array_record: no TensorFlow needed.
+"""TFDS builders of the IDX sets, in array_record: no TensorFlow needed.
 
-Importing this module registers `nfml_mnist` and `nfml_fashion_mnist` with tfds; it
+Importing this module registers `nfml_mnist` and `nfml_fashion_mnist` with tfds. It
 takes a second or two, so the rest of the package imports it only where it is used.
 """
 
@@ -30,10 +30,10 @@ class Damaged(Exception):
 
 
 class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """One example per record, in the files' own order, under the catalogue's features.
+    """A builder with one example per record, in the files' order, and their md5s.
 
-    Images are stored as plain bytes, so that `read` can take them in bulk. The
-    metadata keep the md5 of each plain IDX file the records were made from.
+    Images are stored as plain bytes, so that `read` can take them in bulk. The metadata
+    keep the md5 of each plain IDX file the records were made from.
     """
 
     SPEC: IdxSet
@@ -62,7 +62,7 @@ class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager):
         paths = idx.find_parts(Path(dl_manager.manual_dir))
-        assert paths is not None  # they were there when the preparation began
+        assert paths is not None  # the files existed when the preparation began
         parts = idx.read_parts(paths, len(self.SPEC.class_names))
         cast(Any, self.info).metadata["md5"] = idx.md5s(parts)
         return {
@@ -78,10 +78,14 @@ class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 class NfmlMnist(IdxBuilder):
+    """The builder of MNIST."""
+
     SPEC = MNIST
 
 
 class NfmlFashionMnist(IdxBuilder):
+    """The builder of Fashion-MNIST."""
+
     SPEC = FASHION_MNIST
 
 
@@ -90,7 +94,7 @@ BUILDERS = {cls.SPEC.name: cls for cls in (NfmlMnist, NfmlFashionMnist)}
 
 @contextlib.contextmanager
 def _quiet():
-    """No progress bars, notices on stdout or absl warnings from tfds."""
+    """Suppress progress bars, notices on stdout and absl warnings of tfds."""
     tfds.disable_progress_bar()
     absl = logging.getLogger("absl")
     level = absl.level
@@ -103,7 +107,7 @@ def _quiet():
 
 
 def _open(folder: Path):
-    """The builder of a prepared folder, its md5s, and the raw records of its splits."""
+    """Return a prepared folder's builder, md5s, and raw records of its splits."""
     try:
         with _quiet():
             # The annotations of tfds are those of any builder, and partly wrong.
@@ -120,7 +124,7 @@ def _open(folder: Path):
 
 
 def prepared_md5s(folder: Path) -> dict[str, str]:
-    """md5 of the IDX files a prepared folder was made from, by part.
+    """Return the md5s of the IDX files a prepared folder was made from, by part.
 
     Raises Damaged if the folder is half-prepared.
     """
@@ -128,12 +132,12 @@ def prepared_md5s(folder: Path) -> dict[str, str]:
 
 
 def read(folder: Path) -> dict[str, np.ndarray]:
-    """The four arrays of a prepared folder, checked against the recorded md5s.
+    """Return the four arrays of a prepared folder, checked against the recorded md5s.
 
-    The records are parsed in bulk: 70,000 images take about a second and a half, where
+    The records are parsed in bulk: 70,000 images take about a second and a half, while
     decoding them one at a time through tfds takes six.
 
-    Raises Damaged if they are not what was written.
+    Raises Damaged if they are not those that were written.
     """
     builder, md5s, sources = _open(folder)
     shape = builder.info.features["image"].shape[:-1]
@@ -157,7 +161,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _remove(folder: Path) -> None:
-    """Rename a folder, then remove it: at no moment is half of it to be seen."""
+    """Rename a folder, then remove it, so that no half of it is ever visible."""
     aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
     with contextlib.suppress(FileNotFoundError):  # another process was faster
         os.rename(folder, aside / folder.name)
@@ -165,10 +169,11 @@ def _remove(folder: Path) -> None:
 
 
 def prepare(name: str, manual_dir: Path, folder: Path) -> None:
-    """Prepare a set from IDX files into `folder`, unless that is there and whole.
+    """Prepare a set from IDX files into `folder`, unless it is there and intact.
 
-    tfds writes to a folder of its own beside it and renames that when done, so several
-    processes may do this at once: the first to finish wins and the others see it.
+    tfds writes to a temporary folder beside it and renames that when done, so several
+    processes may do this at once: the first to finish wins and the others see its
+    result.
 
     Raises OSError if the folder cannot be written.
     """

@@ -9,11 +9,11 @@ TEST_SPLITS = ("test", "validation")
 
 
 def load_catalogue(name: str, *, data_dir=None) -> Loaded:
-    """A prepared tfds data set: its train split, and its test or validation split.
+    """Load a prepared tfds data set: its train split, and its test or validation split.
 
-    Read without TensorFlow if it was prepared as array_record, else with it.
+    It is read without TensorFlow if it was prepared as array_record, else with it.
 
-    Raises UserError if it is not prepared, not of labelled uint8 images of one size, or
+    Raises UserError if it is not prepared, not of labeled uint8 images of one size, or
     needs a package that is missing.
     """
     try:
@@ -33,8 +33,8 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
             "prepare it with tfds first, as array_record to do without TensorFlow."
         ) from error
     features = builder.info.features
-    is_labelled = {"image", "label"} <= set(features or ())
-    if not is_labelled or not hasattr(features["label"], "names"):
+    is_labeled = {"image", "label"} <= set(features or ())
+    if not is_labeled or not hasattr(features["label"], "names"):
         raise UserError(
             f"tfds:{name} has the features {', '.join(features or ())}; "
             "expected an image and a class label."

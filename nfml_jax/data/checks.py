@@ -8,9 +8,9 @@ NEEDS = {"seed": (0, 2**32 - 1), "max_train": (0,), "max_test": (0,)}
 
 
 def check_shared(**options: Any) -> None:
-    """Raise UserError for what is no `seed`, `max_train` or `max_test`.
+    """Raise UserError for an invalid `seed`, `max_train` or `max_test`.
 
-    None of the last two stands for 0, which is all.
+    None for one of the last two means 0, which is all.
     """
     for name, value in options.items():
         optional = name != "seed"

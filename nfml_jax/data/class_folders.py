@@ -1,4 +1,4 @@
-"""Classes and parts of pictures, told by the folders in which they lie."""
+"""Classes and parts of pictures, given by the folders that they lie in."""
 
 from pathlib import PurePosixPath
 
@@ -7,7 +7,7 @@ from nfml_jax.data.trees import Tree
 from nfml_jax.data.unread import NO_PICTURES, OUTSIDE
 from nfml_jax.errors import UserError
 
-# What a part may be called, in any case -> what it holds.
+# Names of the folder of a part, in any case -> the part.
 PARTS = {
     "train": "train",
     "training": "train",
@@ -92,7 +92,7 @@ def _check_filled(tree: Tree, around, filled, split: bool) -> None:
         held = [path for path in tree.files if folder in path.parents]
         raise UserError(
             f"{tree.root} has no image in the class folder {folder.name!r}"
-            f"{_held(held)}; put pictures there, or take the folder away."
+            f"{_held(held)}; put pictures there, or remove the folder."
         )
 
 

@@ -1,4 +1,4 @@
-"""Which classes of a data set are trained on, and which kept to validate or test."""
+"""The choice of the classes to train on, and of those to validate or test on."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -18,12 +18,12 @@ from nfml_jax.data.unread import UNUSED_TEST, UNUSED_TRAIN
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
 
-# From this number of classes on, an open set is validated on whole classes. Of fewer,
-# a class is too large a part of what can be learnt.
+# From this number of classes on, an open set is validated on complete classes. With
+# fewer, a class is too large a part of what can be learned.
 MANY = 20
 
 
-# A split, and the classes to keep of it.
+# A split, and the classes of it to keep.
 Part = tuple[Split, Sequence[int] | np.ndarray]
 
 
@@ -56,12 +56,12 @@ def arrange(names: Sequence[str], **parts: Part | None) -> dict:
 def choose_classes(
     loaded: Loaded, classes: Sequence[str], held_out: Sequence[str], seed: int = 0
 ) -> Loaded:
-    """Train on `classes` alone, test on those `held_out` alone.
+    """Train only on `classes`, and test only on those `held_out`.
 
-    See `chosen_classes` for what the two are. Without any held out test on the classes
-    trained on. Those validated on are always these. The parts of the set stay what they
-    are: training images of classes held out are left out, as are test images of the
-    others, and both are counted.
+    See `chosen_classes` for the two arguments. Without `held_out` the test is on the
+    classes trained on. Validation is always on the latter. The parts of the set remain:
+    training images of classes held out are left out, as are test images of the others,
+    and both are counted.
 
     Raises UserError for a class that isn't known, or is to be both.
     """
@@ -109,8 +109,8 @@ def chosen_classes(
     a fraction of the classes, a float, which is drawn by `seed`. A command line may
     give several names as one text with commas. `what` is the name of the set.
 
-    Raises UserError for a class that isn't known, or is to be both, and where fewer
-    than two are left to train on.
+    Raises UserError for a class that isn't known, or is to be both, and if fewer than
+    two are left to train on.
     """
     known = {readable(name): number for number, name in enumerate(names)}
 
@@ -176,12 +176,13 @@ def _share(held_out) -> float | None:
 
 
 def validate_apart(loaded: Loaded, validation: float, seed: int) -> Loaded:
-    """Set a validation part of a set that has none aside.
+    """Set a validation part aside in a set that has none.
 
     It is `validation` of the training images, a fraction below 1 or a count, drawn by
-    `set_aside`. Where the test is of unseen classes, and there are `MANY` classes to
-    train on or that part would have no two images of one class, it is made of whole
-    classes, unseen too: as many as have so many images, and two at least.
+    `set_aside`. For a test of unseen classes the part consists of complete, unseen
+    classes if there are `MANY` classes to train on, or if it would have no two images
+    of one class: the number of classes is the least that has that many images, and at
+    least two.
 
     Raises UserError if there aren't enough images or classes.
     """
@@ -232,11 +233,11 @@ def _classes_apart(sizes: np.ndarray, count: int, seed: int):
 def set_classes_aside(
     units: np.ndarray, share: float, seed: int, what: str, option: str = "validation"
 ):
-    """Return the numbers of classes kept and of those set aside at random.
+    """Return the numbers of classes kept, and of those set aside at random.
 
-    All classes of a unit go together. `units [C]` is what each class belongs to: its
-    alphabet, or itself. `share` is a
-    fraction below 1, or a count, of the units; 0 sets none aside.
+    All classes of a unit stay together. `units [C]` is the unit of each class: its
+    alphabet, or itself. `share` is a fraction below 1, or a count, of the units; 0 sets
+    none aside.
     """
     names = np.unique(units)
     most = len(names) - 1
@@ -245,7 +246,7 @@ def set_classes_aside(
     if share not in range(most + 1):
         raise UserError(
             f"{option} is {share}; of {len(names)} {what} it must be 0, a fraction "
-            f"below 1 or a whole number up to {most}."
+            f"below 1 or an integer up to {most}."
         )
     count = int(share)
     if not count:
@@ -256,10 +257,10 @@ def set_classes_aside(
 
 
 def shrink_classes(labels, classes, limit: int | None, seed: int, what: str):
-    """Return as many of `classes`, drawn, as have `limit` images; at least two.
+    """Return a random subset of `classes` with at least `limit` images in total.
 
-    Classes are kept whole, for a class of few images teaches little of it. None keeps
-    all of them.
+    It has at least two classes. Classes are complete, because a class of few images
+    teaches little of it. None keeps all classes.
     """
     if limit is None:
         return classes

@@ -1,21 +1,21 @@
-"""Pillow images of any format and mode as upright, opaque ones of 8 bits."""
+"""Conversion of Pillow images of any format and mode to upright, opaque 8-bit ones."""
 
 from functools import cache
 from pathlib import PurePath
 
 import numpy as np
 
-# Formats whose further frames are a film or pages; those of others are previews of the
-# first one, other sizes of it or its layers.
+# Formats whose further frames are a film or pages; those of other formats are previews
+# of the first one, other sizes of it, or its layers.
 FILMS = ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "FLI", "DCX")
 
-# Formats that Pillow tells apart but has no decoder for.
+# Formats that Pillow recognizes but has no decoder for.
 UNREADABLE = ("MPEG",)
 
 # Modes with a channel of opacity.
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 
-# The least span of grays in which a drawing is seen.
+# The least span of grays in which a drawing is visible.
 FAINTEST = 16
 
 
@@ -41,7 +41,7 @@ def is_picture(path: PurePath) -> bool:
 
 
 def upright(image):
-    """Return an image turned as its EXIF data say; broken data say nothing."""
+    """Return an image turned as its EXIF data say; broken data are ignored."""
     from PIL import Image
 
     image.load()  # which turns a TIFF
@@ -64,13 +64,13 @@ def orientation(image) -> int:
 
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # PIL raises many kinds, by what is broken
+    except Exception:  # PIL raises many kinds, depending on the fault
         return 1
     return found if found in range(1, 9) else 1
 
 
 def eight_bits(image, format: str | None):
-    """Return an image of numbers of more than 8 bits, or in CIELAB, as a plain one."""
+    """Return an image of more than 8 bits, or in CIELAB, as a plain one."""
     from PIL import Image
 
     if image.mode == "LAB":  # Pillow doesn't make it gray
@@ -85,7 +85,7 @@ def eight_bits(image, format: str | None):
     least, most = values.min(), values.max()
     tops = {1: 255, 255: 1, 65535: 1 / 256}
     for top, factor in tops.items():
-        # A little below 0 is the overshoot of a filter.
+        # Values slightly below 0 are the overshoot of a filter.
         if -1e-3 * most <= least and most <= top and (top > 1 or image.mode == "F"):
             scaled = (values.clip(0) * factor + (top <= 255) / 2).clip(0, 255)
             return Image.fromarray(scaled.astype(np.uint8))
@@ -95,9 +95,9 @@ def eight_bits(image, format: str | None):
 
 
 def on_paper(image):
-    """Return an image without transparency: what shows through is white.
+    """Return an image without transparency, on white.
 
-    It is black where nothing could be seen on white.
+    The background is black if nothing would be visible on white.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Downloads that fail fast without a network and never leave half a file behind."""
+"""Downloads that fail fast without a network and never leave partial files."""
 
 import hashlib
 import os
@@ -21,10 +21,10 @@ def _reason(error: Exception) -> str:
 
 
 def check_connection(url: str, seconds: float = CONNECT_SECONDS) -> None:
-    """Ask for the header of `url`, within `seconds` in all, name look-up included.
+    """Request the header of `url`, within `seconds` in all, name look-up included.
 
-    The request runs in a thread that is given up at the deadline, because a name
-    look-up takes no timeout. The environment's proxies are honoured.
+    The request runs in a thread that is abandoned at the deadline, because a name
+    look-up takes no timeout. The environment's proxies are used.
 
     Raises DownloadError if there is no answer, or a refusal.
     """
@@ -41,7 +41,7 @@ def check_connection(url: str, seconds: float = CONNECT_SECONDS) -> None:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
-    # The request's own deadline and the thread's are the same: either may come first.
+    # The deadlines of the request and of the thread are equal: either may come first.
     error = outcome[0] if outcome else TimeoutError()
     if isinstance(getattr(error, "reason", error), TimeoutError):
         raise DownloadError(f"{url} did not answer within {seconds:g} s") from error
@@ -50,7 +50,7 @@ def check_connection(url: str, seconds: float = CONNECT_SECONDS) -> None:
 
 
 def fetch(url: str, target: Path, md5: str) -> None:
-    """Download `url` to `target`, which appears only once it is whole and checked.
+    """Download `url` to `target`, which appears only once it is complete and checked.
 
     Raises DownloadError if it cannot be fetched or has another md5, OSError if `target`
     cannot be written.
@@ -70,7 +70,7 @@ def fetch(url: str, target: Path, md5: str) -> None:
 
 
 def has_md5(path: Path, md5: str) -> bool:
-    """Whether `path` is a file of this md5."""
+    """Return whether `path` is a file of this md5."""
     return path.is_file() and _md5(path.read_bytes()) == md5
 
 

@@ -4,10 +4,10 @@ import unicodedata
 
 
 def readable(name: str) -> str:
-    """Return a file's name as text without what no other program takes.
+    r"""Return a file's name as text that every program accepts.
 
-    Unicode's composed and decomposed forms of a name become the same. Bytes that are no
-    UTF-8 become escapes such as `\\xe9`.
+    Unicode's composed and decomposed forms of a name become the same. Bytes that are
+    not UTF-8 become escapes such as `\xe9`.
     """
     of_bytes = name.encode("utf-8", "surrogateescape")
     text = of_bytes.decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Whose pictures lie where in a gallery: a folder or archive of people."""
+"""The people of a gallery: a folder or archive of their pictures."""
 
 import re
 import warnings
@@ -20,9 +20,9 @@ def people(tree: Tree) -> dict[PurePosixPath, str]:
     """Return each picture's path with the name of the person that it shows.
 
     Pictures lie in `NAME/`, or deeper in folders of it, or are called `NAME.jpg`. The
-    folder that was packed into an archive is nobody's. Warns of a person's folder that
-    holds no picture. Raises UserError where there are no pictures, or a folder around
-    them may be a person as well as all of them.
+    folder that was packed into an archive is not a person. Warns of a person's folder
+    without a picture. Raises UserError if there are no pictures, or if a folder around
+    them may be a person as well as the folder of all people.
     """
     pictures = tree.pictures
     if not pictures:
@@ -41,7 +41,7 @@ def people(tree: Tree) -> dict[PurePosixPath, str]:
         some = ", ".join(map(repr, sorted(empty)[:10]))
         warnings.warn(
             f"{tree.root} holds no picture of {some}, who will not be found; add "
-            "pictures, or take the folder away.",
+            "pictures, or remove the folder.",
             stacklevel=3,
         )
     return named
@@ -52,7 +52,7 @@ def _name(parts: Sequence[str]) -> str:
 
 
 def _around(root: Path, pictures: Sequence[PurePosixPath]) -> int:
-    """Return how many folders lie around those of all people."""
+    """Return the number of folders around those of all people."""
     inside = [path.parts for path in pictures]
     around = 0
     if root.is_file() and {parts[0] for parts in inside} == {_packed(root)}:

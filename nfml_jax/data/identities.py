@@ -1,8 +1,8 @@
-"""Made-up people, as many as are wanted: none of them is stored.
+"""Synthetic identities in any number, none of which is stored.
 
-An identity is a number, of which its traits are drawn anew whenever it is seen. A view
-mixes them with what has nothing to do with it (a pose, a light), which is the larger
-part, and with noise.
+An identity is a number that determines its traits, which are drawn anew for each view.
+A view mixes them with circumstances that are independent of it (a pose, a light), which
+are the larger part, and with noise.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from nfml_jax.ops.checks import WIDEST, check_integer, check_number
 
-# What a key of the seed is for.
+# The purposes of the keys of the seed.
 TRAITS, MIXING, DISTURBING = range(3)
 
 
@@ -39,7 +39,7 @@ class Identities:
         check_integer("identities", 0, 2**32 - 1, seed=self.seed)
 
     def views(self, identities: jax.Array, keys: jax.Array) -> jax.Array:
-        """A view [N, size] of each of the identities [N], by a random key [N]."""
+        """Return a view `[N, size]` of each identity `[N]`, drawn by a key `[N]`."""
         key = self._key(TRAITS)
         traits = jax.vmap(
             lambda identity: jax.random.normal(
@@ -54,7 +54,7 @@ class Identities:
         return jnp.tanh(mixed + self.disturbance * other) + self.noise * noise
 
     def _matrix(self, purpose, inputs):
-        """Of independent entries, whose products have the variance of one input."""
+        """Return a matrix of random entries that preserves the variance of inputs."""
         entries = jax.random.normal(self._key(purpose), (inputs, self.size))
         return entries / jnp.sqrt(inputs)
 

@@ -15,15 +15,16 @@ PARTS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labels": 
 
 
 def file_name(part: str) -> str:
-    """Published name of a part, without .gz: `train-images-idx3-ubyte`."""
+    """Return the published name of a part, without .gz: `train-images-idx3-ubyte`."""
     return f"{part}-idx{PARTS[part]}-ubyte"
 
 
 def find_parts(folder: Path) -> dict[str, Path] | None:
-    """Path of each of the four files in a folder; None if it holds none of them.
+    """Return the paths of the four files in a folder; None if it holds none of them.
 
-    Plain or .gz, and either `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
-    Raises UserError if it holds some of the four but not all.
+    They are plain or .gz, and either `train-images-idx3-ubyte` or
+    `train-images.idx3-ubyte`. Raises UserError if the folder holds some of the four but
+    not all.
     """
     found = {}
     for part in PARTS:
@@ -54,7 +55,7 @@ def _content(path: Path) -> bytes:
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
-    """The uint8 array of `ndim` axes in an IDX file, gzipped or plain.
+    """Return the uint8 array of `ndim` axes in an IDX file, gzipped or plain.
 
     Raises UserError if the file is empty, damaged, of another kind or of another length
     than its header says.
@@ -85,22 +86,22 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 
 def to_bytes(array: np.ndarray) -> bytes:
-    """The plain IDX file of a uint8 array."""
+    """Return the plain IDX file of a uint8 array."""
     return _header(array.shape) + np.ascontiguousarray(array, np.uint8).tobytes()
 
 
 def md5(array: np.ndarray) -> str:
-    """md5 of the plain IDX file of a uint8 array, the form in which it is published."""
+    """Return the md5 of the plain IDX file of a uint8 array, as published."""
     return hashlib.md5(to_bytes(array), usedforsecurity=False).hexdigest()
 
 
 def md5s(parts: dict[str, np.ndarray]) -> dict[str, str]:
-    """`md5` of each of the four arrays."""
+    """Return `md5` of each of the four arrays."""
     return {part: md5(parts[part]) for part in PARTS}
 
 
 def read_parts(paths: dict[str, Path], num_classes: int) -> dict[str, np.ndarray]:
-    """The four arrays: images uint8 [N, H, W], labels uint8 [N].
+    """Return the four arrays: images uint8 `[N, H, W]`, labels uint8 `[N]`.
 
     Raises UserError as `read_idx` does, and if images and labels do not belong
     together.
@@ -115,7 +116,7 @@ def read_parts(paths: dict[str, Path], num_classes: int) -> dict[str, np.ndarray
                 "the two must come from the same data set."
             )
         if not images.size:
-            raise UserError(f"{paths[f'{split}-images']} holds no pixels at all.")
+            raise UserError(f"{paths[f'{split}-images']} holds no pixels.")
         if labels.max() >= num_classes:
             raise UserError(
                 f"{paths[f'{split}-labels']} holds the label {labels.max()}; "

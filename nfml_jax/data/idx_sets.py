@@ -1,4 +1,4 @@
-"""The published data sets of four IDX files, and how to know them by their digests."""
+"""The published data sets of four IDX files, which digests identify."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from nfml_jax.data import idx
 
-# Of the tfds builders in builders.py; raise it when their records change.
+# The version of the tfds builders in builders.py; raise it when their records change.
 PREPARED_VERSION = "1.0.0"
 
 
@@ -14,9 +14,9 @@ PREPARED_VERSION = "1.0.0"
 class IdxSet:
     """A published data set of four IDX files.
 
-    `md5` is of the plain files, `gz_md5` of the published .gz ones, both by part;
-    `mirror` is the address the .gz names are appended to; `system_package` is what
-    distributions call it and `system_dir` where that package puts it.
+    `md5` is of the plain files, `gz_md5` of the published .gz ones, both by part.
+    `mirror` is the address the .gz names are appended to. `system_package` is the name
+    in distributions, and `system_dir` the folder of that package.
     """
 
     name: str
@@ -31,11 +31,11 @@ class IdxSet:
 
     @property
     def builder_name(self) -> str:
-        """Name of its builder in tfds."""
+        """The name of its builder in tfds."""
         return f"nfml_{self.name}"
 
     def is_published(self, parts: dict[str, np.ndarray]) -> bool:
-        """Whether four arrays are this data set, byte for byte."""
+        """Return whether four arrays are this data set, byte for byte."""
         return idx.md5s(parts) == self.md5
 
 

@@ -38,28 +38,28 @@ def load_image_folder(
 ) -> Loaded:
     """Load images of a folder `root`, or a zip or tar of it: `root/CLASS/picture.png`.
 
-    Or of `root/train/CLASS/` and `root/test/CLASS/`, where `val`, `valid` and
-    `validation` may stand for `test`, or beside it, and are then what to validate on.
-    Without such folders a share `test_fraction` of the images is drawn to test on,
-    stratified and keyed by `seed`, but for a class's only image. The classes to test on
-    are those under `train/`, or all of them others, unseen.
+    Alternatively the images lie in `root/train/CLASS/` and `root/test/CLASS/`. The
+    names `val`, `valid` and `validation` may stand for `test`; beside it, they are the
+    validation part. Without such folders a fraction `test_fraction` of the images is
+    drawn for the test, stratified and keyed by `seed`, but never a class's only image.
+    The classes of the test are those under `train/`, or else all of them are unseen.
 
-    `classes` and `held_out` are those of `nfml_jax.data.load`. Where no part is given,
-    all images of the classes held out are tested on, and all of the others trained on.
+    `classes` and `held_out` are those of `nfml_jax.data.load`. If no part is given, all
+    images of the classes held out are tested on, and all of the others trained on.
 
-    A table `labels` (columns path, label and perhaps split) takes the place of the
-    class folders; see `nfml_jax.data.label_table.by_table`.
+    A table `labels` (columns path, label and perhaps split) replaces the class folders;
+    see `nfml_jax.data.label_table.by_table`.
 
     Every format that Pillow reads is read, through links, too. Folders around all
-    classes are skipped, as are hidden files. What is left out is counted in the
-    header of a run and in its result. Classes are sorted by name, whose Unicode forms
-    are one. `nfml_jax.data.pictures.Look.decode` says what becomes of EXIF data, depth
-    and transparency. Images are made gray (`channels` 1) or colored (3), and resized
-    to `image_size`, a side in pixels or (height, width). `fit` says what happens to
-    other proportions: "squeeze", "pad" with the mean color, or "crop".
+    classes are skipped, as are hidden files. What is left out is counted in the header
+    of a run and in its result. Classes are sorted by name, with the Unicode forms of a
+    name unified. `nfml_jax.data.pictures.Look.decode` describes the treatment of EXIF
+    data, depth and transparency. Images are made gray (`channels` 1) or colored (3),
+    and resized to `image_size`, a side in pixels or (height, width). `fit` is the
+    treatment of other proportions: "squeeze", "pad" with the mean color, or "crop".
 
-    With `stream` they stay in the folder, which may be larger than memory, and are read
-    when they are needed, for training by `workers` processes, or 0: by threads.
+    With `stream` images stay in the folder, which may be larger than memory, and are
+    read when they are needed, for training by `workers` processes, or 0: by threads.
 
     Raises UserError if there are no two classes of readable images.
     """
@@ -113,7 +113,7 @@ def load_image_folder(
 
 
 def _source(root: Path, labels) -> str:
-    """Return where the images are from, in words."""
+    """Return the source of the images, in words."""
     words = "zip of image folders" if root.is_file() else "image folders"
     return f"{words}, labels of {readable(Path(labels).name)}" if str(labels) else words
 

@@ -1,4 +1,4 @@
-"""A table of labels: the class, and perhaps the part, of each picture of a tree."""
+"""Tables of labels: the class, and perhaps the part, of each picture of a tree."""
 
 import io
 from collections import defaultdict
@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from nfml_jax.data.class_folders import PARTS, part_of
 from nfml_jax.data.file_names import member_parts, readable
+from nfml_jax.data.tables.reader import Table, read_table
 from nfml_jax.data.trees import Tree
 from nfml_jax.data.unread import NO_LABEL, NO_PICTURES
 from nfml_jax.errors import UserError
-from nfml_jax.tables.reader import Table, read_table
 
-# What a column may be called; the first of a line that the table has is taken.
+# Names of a column; the first of a line that the table has is taken.
 COLUMNS = {
     "path": "path file filepath file_path filename file_name image_path image "
     "image_name image_id img picture photo name id",
@@ -22,7 +22,7 @@ COLUMNS = {
     "split": "split part subset set partition usage",
 }
 
-# What can be wrong with a row -> what it is, and what to do.
+# Faults of a row -> the description, and the remedy.
 FAULTS = {
     "empty": ("without a label", "fill it in, or take the row away"),
     "split": ("with an unknown split", f"expected one of {', '.join(PARTS)}"),
@@ -33,17 +33,17 @@ FAULTS = {
     "twice": ("of a file that an earlier row names", "leave one row of each file"),
 }
 
-# Of more rows with a fault, an error names this many.
+# Maximum number of rows with a fault that an error names.
 NAMED = 5
 
 
 def by_table(tree: Tree, labels: str) -> dict[PurePosixPath, tuple[str, str]]:
-    """Return the part ("" if none is said) and the class of each picture by its path.
+    """Return the part ("" if none is given) and the class of each picture by its path.
 
     `labels` is a table with the columns path, label and perhaps split, or synonyms of
-    these. It lies in the tree, beside it, or where the path leads. A path in it is one
-    in the tree, or the end of one if only one picture ends so, with or without the
-    suffix. Pictures that it doesn't name are left out and counted.
+    these. It lies in the tree, beside it, or at the path. A path in it is one in the
+    tree, or the end of a single one, with or without the suffix. Pictures that it
+    doesn't name are left out and counted.
 
     Raises UserError for a row without a label, of an unknown split, of no picture, or
     of one that an earlier row names.
@@ -98,7 +98,7 @@ def _refuse(rows: Table, faults, root: Path) -> None:
 
 
 class _Lookup:
-    """Files of a tree by a path, or by the end of one."""
+    """A search for files of a tree by a path, or by the end of one."""
 
     def __init__(self, files: Iterable[PurePosixPath]):
         self._by_name = defaultdict(list)

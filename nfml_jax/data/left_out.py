@@ -12,15 +12,15 @@ from nfml_jax.evaluation.arrays import check_labels
 
 
 def write_left_out(path: Path, data: ImageData, rows) -> None:
-    """A file that lists `rows` [M] of the training images of `data`."""
+    """Write a file that lists `rows` `[M]` of the training images of `data`."""
     listed = {"data": data.digest, "train": np.asarray(rows).tolist()}
     path.write_text(json.dumps(listed))
 
 
 def leave_out(data: ImageData, path: Path | str) -> ImageData:
-    """`data` without the training images that a file of `write_left_out` lists.
+    """Return `data` without the training images that a file of `write_left_out` lists.
 
-    UserError if it can't be read, or lists images of other data.
+    Raises UserError if the file can't be read, or lists images of other data.
     """
     path = Path(path).expanduser()
     try:

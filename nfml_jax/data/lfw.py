@@ -1,7 +1,7 @@
 """Labeled Faces in the Wild: training people, and the pairs of others to verify.
 
-Huang, Ramesh, Berg and Learned-Miller (2007), technical report 07-49. Trained on alone
-this is its paradigm "unrestricted, no outside data".
+Huang, Ramesh, Berg and Learned-Miller (2007), technical report 07-49. Training on it
+only is their paradigm "unrestricted, no outside data".
 """
 
 import re
@@ -41,23 +41,23 @@ def load_lfw(
     max_test=None,
     seed: int = 0,
 ) -> Loaded:
-    """People to train on, and pairs of pictures of other people to verify.
+    """Load people to train on, and pairs of pictures of other people to verify.
 
     View 1, for choosing models, trains on the people of peopleDevTrain.txt and tests on
     the pairs of pairsDevTest.txt. View 2, for reporting, tests on one `fold` (1 to 10)
     of pairs.txt and trains on the people of the other nine of people.txt; the result is
-    the mean over all folds. Without these lists the people to train on are those in the
-    pairs, of pairsDevTrain.txt or of the other folds, who are fewer; `source` says who
-    they were. Trained on are all pictures of these people, if they have `min_images`;
-    tested on, all those of the people in the pairs.
+    the mean over all folds. Without these lists the people to train on are the fewer
+    ones in the pairs, of pairsDevTrain.txt or of the other folds; `source` says which.
+    The training images are all pictures of people with at least `min_images`; the test
+    images are all of the people in the pairs.
 
     `root` is a folder, zip or tar of `Name/Name_0001.jpg`, within others or not; "" is
     lfw, lfw.zip, lfw.tgz, or a zip whose name begins with lfw, in `manual_dir`. The
     other files, called as above or with lfw_ before it, lie beside it or in it. `crop`
-    is the share of either side kept around the centre, `channels` is 1 (grey) or 3.
+    is the fraction of either side kept around the center, `channels` is 1 (gray) or 3.
 
-    `validation` is a fraction below 1, or a count, of the training people to set aside,
-    `max_train` takes whole people, and `max_test` a quarter of it in pairs of either
+    `validation` is a fraction below 1, or a count, of the training people to set aside.
+    `max_train` takes complete people, and `max_test` a quarter of it in pairs of either
     kind, which show no more pictures than that.
 
     Raises UserError if anything is missing or damaged.
@@ -123,7 +123,7 @@ def _find_root(folder: Path) -> Path:
 
 
 class Protocol(NamedTuple):
-    """Whom to train on, with the lines of a file that name them; whom to verify."""
+    """The people to train on, with the lines that name them, and the pairs."""
 
     train: Mapping[str, int]
     train_path: Path
@@ -172,7 +172,7 @@ def _protocol(view, fold, root, folder) -> Protocol:
 
 
 def _fewer(pairs: PairsFile, pictures: int) -> PairsFile:
-    """The first pairs of either kind, at least one, that show so many pictures."""
+    """Return the first pairs of either kind that show `pictures`, at least one."""
     if pictures < 1:
         raise UserError(f"max_test is {pictures}; it must be at least 1, or 0 for all.")
     each = max(1, pictures // 4)
@@ -183,7 +183,7 @@ def _fewer(pairs: PairsFile, pictures: int) -> PairsFile:
 
 
 def _people(tree: Tree):
-    """Sorted names, and of each picture its person's place there, number and path."""
+    """Return sorted names, and each picture's index of its person, number and path."""
     found = {}
     for path in tree.pictures:
         number = re.fullmatch(r"(.+)_(\d+)", path.stem)
@@ -203,11 +203,11 @@ def _people(tree: Tree):
 
 
 def _classes(people: Mapping[str, int], path, known, root) -> np.ndarray:
-    """The places of everyone, whom a line of `path` names."""
+    """Return the indices of all people, whom a line of `path` names."""
     for name, line in people.items():
         if name not in known:
             raise UserError(
                 f"{path} asks in line {line} for {name}, of whom {root.name} has no "
-                "picture; copy that again, whole."
+                "picture; copy that again completely."
             )
     return np.array([known[name] for name in sorted(people)])

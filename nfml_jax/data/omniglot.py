@@ -18,7 +18,7 @@ from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
 
-# Split -> the zip of what it trains on, and that zip's number of characters.
+# Split -> the zip of its training part, and that zip's number of characters.
 SPLITS = {
     "background": ("images_background", 964),
     "small1": ("images_background_small1", 136),
@@ -27,10 +27,10 @@ SPLITS = {
     "characters": ("images_background", 964),
 }
 EVALUATION = ("images_evaluation", 659)
-# Splits that also train on characters of the evaluation set, of which the 20 runs are.
+# Splits that also train on characters of the evaluation set, which has the 20 runs.
 MIXED = ("vinyals", "characters")
 
-# Of the 1,623 characters, so many are trained on by Vinyals et al. (2016).
+# The number of the 1,623 characters that Vinyals et al. (2016) train on.
 TRAINED_CHARACTERS = 1200
 
 
@@ -47,7 +47,7 @@ def load_omniglot(
     max_test=None,
     seed: int = 0,
 ) -> Loaded:
-    """Characters to train on, and others, unseen, to test on.
+    """Load characters to train on, and other, unseen ones to test on.
 
     `split` "background" is Lake's: 30 alphabets to train on, and the 20 of the
     evaluation set to test on; "small1" and "small2" train on five alphabets of these.
@@ -55,15 +55,15 @@ def load_omniglot(
     aside. "vinyals" and "characters" train on 1,200 characters and test on the other
     423, and `validation` counts characters. "vinyals" is the split of Vinyals et al.
     (2016) as prototypical networks and others have it: the first 1,200 in the order of
-    the files, which are the background set and of the evaluation set the alphabets
-    before Gurmukhi with 41 of the 45 characters of that one. "characters" draws them
-    from all alphabets, by `seed`.
+    the files, which are the background set and, of the evaluation set, the alphabets
+    before Gurmukhi with 41 of its 45 characters. "characters" draws them from all
+    alphabets, by `seed`.
 
-    `rotations` adds every character turned by 90, 180 and 270 degrees as classes of
-    their own. `max_train` and `max_test` take whole characters. `about` has the
+    `rotations` adds every character turned by 90, 180 and 270 degrees as separate
+    classes. `max_train` and `max_test` take complete characters. `about` has the
     "alphabet" and the "drawer" (1 to 20) of each image.
 
-    Raises UserError if the files are not to be had, or damaged.
+    Raises UserError if the files are unavailable or damaged.
     """
     zip_name, count = look_up(SPLITS, split, "data.split")
     look = Look.of(image_size, channels=1)
@@ -124,7 +124,7 @@ def load_omniglot(
 
 
 def _images(found, rows, look) -> np.ndarray:
-    """The images of rows of several sets, one after the other."""
+    """Return the images of rows of several sets, one after the other."""
     images = np.zeros((len(rows), look.height, look.width, 1), np.uint8)
     begin = 0
     for drawings in found:
@@ -135,7 +135,7 @@ def _images(found, rows, look) -> np.ndarray:
 
 
 def _rotated(class_names, unseen, **parts) -> dict:
-    """Every class four times: as it is, and turned by 90, 180 and 270 degrees."""
+    """Return every class four times: turned by 0, 90, 180 and 270 degrees."""
     angles = [f"rot{90 * turn:03d}" for turn in range(4)]
     known, others = len(class_names), len(unseen)
 
@@ -164,8 +164,8 @@ def _rotated(class_names, unseen, **parts) -> dict:
 class OneShotRuns:
     """Within-alphabet one-shot classification: each run has W classes of an alphabet.
 
-    `support` uint8 `[runs, W, H, W, 1]` has one drawing of each class, `query`
-    `[runs, Q, H, W, 1]` other people's, and `answers` int32 `[runs, Q]` the place of
+    `support` uint8 `[runs, W, H, W, 1]` has one drawing of each class, `query` `[runs,
+    Q, H, W, 1]` drawings by other people, and `answers` int32 `[runs, Q]` the index of
     each query's class in the support.
     """
 
@@ -179,9 +179,9 @@ class OneShotRuns:
 def load_omniglot_runs(
     *, source="auto", manual_dir=None, data_dir=None, image_size=28
 ) -> OneShotRuns:
-    """The 20 runs of 20-way one-shot classification of Lake et al. (2015).
+    """Load the 20 runs of 20-way one-shot classification of Lake et al. (2015).
 
-    Raises UserError if all_runs.zip is not to be had, or damaged.
+    Raises UserError if all_runs.zip is unavailable or damaged.
     """
     look = Look.of(image_size, channels=1)
     path = find("all_runs", source, Places(manual_dir, data_dir))

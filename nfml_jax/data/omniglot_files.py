@@ -1,7 +1,7 @@
-"""Where Omniglot's files are looked for, and what is drawn in them.
+"""The files of Omniglot: their places, and the drawings in them.
 
-The original zips, folders unpacked from them, or an .npz of all images of a set, whose
-table omniglot_characters.csv names the characters.
+These are the original zips, folders unpacked from them, or an .npz of all images of a
+set, whose table omniglot_characters.csv names the characters.
 """
 
 import csv
@@ -34,9 +34,9 @@ ZIPS = {
 
 @dataclass(frozen=True)
 class Drawings:
-    """What is known of the drawings of a set: row for row, sorted by character.
+    """The facts of the drawings of a set: row for row, sorted by character.
 
-    `characters` are "Alphabet/character01", `drawers` their numbers from 1, both [N].
+    `characters` are "Alphabet/character01", `drawers` their numbers from 1, both `[N]`.
     `images(rows, look)` gives uint8 `[rows, H, W, 1]`, ink 255 on 0.
     """
 
@@ -46,9 +46,9 @@ class Drawings:
 
 
 def find(name: str, source: str, places: Places) -> Path:
-    """The zip, folder or .npz `name` of `ZIPS`; "auto" downloads what isn't there.
+    """Return the zip, folder or .npz `name` of `ZIPS`; "auto" downloads a missing one.
 
-    Raises UserError if it is not to be had.
+    Raises UserError if it is unavailable.
     """
     if source not in ("auto", *SOURCES):
         raise UserError(
@@ -70,7 +70,7 @@ def find(name: str, source: str, places: Places) -> Path:
         except (DownloadError, OSError) as error:
             reasons.append(str(error))
     raise UserError(
-        f"Omniglot's {name}.zip is not to be had ({'; '.join(reasons)}): put it, from "
+        f"Omniglot's {name}.zip is unavailable ({'; '.join(reasons)}): put it, from "
         f"{MIRROR}, into {places.manual / 'omniglot'}."
     )
 
@@ -84,9 +84,9 @@ def _download(file: str, md5: str, folder: Path) -> Path:
 
 
 def open_drawings(path: Path, stack: ExitStack) -> Drawings:
-    """The drawings of what `find` found, to be read until the stack is closed.
+    """Open the drawings that `find` found, to be read until the stack is closed.
 
-    Raises UserError if these are none.
+    Raises UserError for files of another kind.
     """
     if path.suffix == ".npz":
         return _of_arrays(path)
@@ -101,7 +101,7 @@ def open_drawings(path: Path, stack: ExitStack) -> Drawings:
             )
         table.append(("/".join(picture.parts[-3:-1]), int(drawer[1]), picture))
     if not table:
-        raise UserError(f"{path} holds no picture; copy it again, whole.")
+        raise UserError(f"{path} holds no picture; copy it again completely.")
     characters, drawers, pictures = zip(*sorted(table), strict=True)
 
     def images(rows, look):
@@ -111,7 +111,10 @@ def open_drawings(path: Path, stack: ExitStack) -> Drawings:
 
 
 def _of_arrays(path: Path) -> Drawings:
-    """Of `images` bool [characters, drawers, H, W], True where there is paper."""
+    """Return the drawings of an .npz file.
+
+    Its `images` are bool `[characters, drawers, H, W]`, True for paper.
+    """
     names = path.with_name("omniglot_characters.csv")
     of_set = path.stem.removeprefix("omniglot_").removeprefix("images_")
     try:

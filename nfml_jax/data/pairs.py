@@ -16,8 +16,8 @@ from nfml_jax.errors import UserError
 class Pairs:
     """Pairs of images by their rows `first` and `second`, int32 `[M]`.
 
-    `genuine` bool `[M]` says which show one class, `fold` int32 `[M]` the parts of a
-    cross-validation, from 0.
+    `genuine` bool `[M]` is True for pairs of one class, and `fold` int32 `[M]` is the
+    part of a cross-validation, from 0.
     """
 
     first: np.ndarray
@@ -60,20 +60,21 @@ class PairsFile:
 
     @property
     def people(self) -> dict[str, int]:
-        """Everyone who is in a pair, by name, with the first line that has it."""
+        """Return everyone who is in a pair, by name, with the first such line."""
         last_first = reversed(self.pairs)
         return {name: pair.line for pair in last_first for name in pair.people}
 
     def fold(self, number: int) -> tuple["PairsFile", "PairsFile"]:
-        """The pairs of one fold, and those of all others."""
+        """Return the pairs of one fold, and those of all others."""
         inside = tuple(pair for pair in self.pairs if pair.fold == number)
         outside = tuple(pair for pair in self.pairs if pair.fold != number)
         return PairsFile(self.path, inside), PairsFile(self.path, outside)
 
     def index(self, row: Callable[[str, int], int | None], where: str) -> Pairs:
-        """As rows: `row(name, number)` is that of a picture, or None without one.
+        """Return the pairs as rows.
 
-        Raises UserError if there is none.
+        `row(name, number)` is the row of a picture, or None if there is none, which
+        raises UserError.
         """
         rows = []
         for pair in self.pairs:
@@ -82,7 +83,7 @@ class PairsFile:
                 if rows[-1] is None:
                     raise UserError(
                         f"{self.path} asks in line {pair.line} for picture {number} of "
-                        f"{name}, which is not in {where}; copy that again, whole."
+                        f"{name}, which is not in {where}; copy that again completely."
                     )
         first, second = np.array(rows, np.int32).reshape(-1, 2).T
         genuine = np.array([pair.genuine for pair in self.pairs])
@@ -91,10 +92,10 @@ class PairsFile:
 
 
 def read_pairs(path: Path) -> PairsFile:
-    """A pairs file: `NAME 1 4` of one person, `NAME 1 OTHER 2` of two.
+    """Read a pairs file: `NAME 1 4` of one person, `NAME 1 OTHER 2` of two.
 
-    A first line `FOLDS N` or `N` says how many pairs of either kind a fold has, one
-    fold after the other; without it all lines are one fold.
+    A first line `FOLDS N` or `N` gives the number of pairs of either kind in a fold,
+    one fold after the other; without it all lines are one fold.
 
     Raises UserError if a line is neither, or lines are missing.
     """
@@ -106,17 +107,17 @@ def read_pairs(path: Path) -> PairsFile:
         if not expected or len(lines) != expected:
             raise UserError(
                 f"{path} has {len(lines)} pairs, and by its first line should have "
-                f"{expected}; copy it again, whole."
+                f"{expected}; copy it again completely."
             )
     if not lines:
-        raise UserError(f"{path} has no pairs; copy it again, whole.")
+        raise UserError(f"{path} has no pairs; copy it again completely.")
     size = len(lines) // folds
     pairs = [_pair(path, i // size, *line) for i, line in enumerate(lines)]
     return PairsFile(path, tuple(pairs))
 
 
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """The words of each line of a text that isn't empty, and its number from 1."""
+    """Yield the words of each non-empty line of a text, and its number from 1."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -125,7 +126,7 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _pair(path, fold, line, fields) -> NamedPair:
-    # Of one person the second name is left out.
+    # A pair of one person lacks the second name.
     names, numbers = (
         (fields[::2], fields[1::2])
         if len(fields) == 4

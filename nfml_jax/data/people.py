@@ -12,21 +12,21 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class PeopleFile:
-    """Everyone in each fold of a file, by name, with its line."""
+    """Everyone in each fold of a file, by name, with the line."""
 
     path: Path
     folds: tuple[dict[str, int], ...]
 
     def everyone(self, but: int | None = None) -> dict[str, int]:
-        """Everyone in the folds, `but` those in one of them."""
+        """Return everyone in the folds, without the fold `but`."""
         folds = [fold for i, fold in enumerate(self.folds) if i != but]
         return {name: line for fold in folds for name, line in fold.items()}
 
 
 def read_people(path: Path) -> PeopleFile:
-    """A people file: how many people a fold has, then a line `NAME IMAGES` for each.
+    """Read a people file: a fold's size, then a line `NAME IMAGES` for each person.
 
-    If there are several folds, a first line says how many.
+    If there are several folds, a first line gives their number.
 
     Raises UserError if a line is neither, or lines are missing.
     """
@@ -41,13 +41,13 @@ def read_people(path: Path) -> PeopleFile:
         if len(names) < announced:
             raise UserError(
                 f"{path} has {len(names)} people in fold {len(folds) + 1}, and should "
-                f"have {announced}; copy it again, whole."
+                f"have {announced}; copy it again completely."
             )
         folds.append(names)
     if len(folds) != expected:
         raise UserError(
             f"{path} has {len(folds)} folds, and should have {expected}; copy it "
-            "again, whole."
+            "again completely."
         )
     return PeopleFile(path, tuple(folds))
 

@@ -22,18 +22,18 @@ from nfml_jax.ops.names import look_up
 FITS = ("squeeze", "pad", "crop")
 """Ways in which a picture of other proportions is made to fit."""
 
-# Of more files that cannot be read, an error names this many.
+# Maximum number of unreadable files that an error names.
 NAMED = 10
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a picture becomes: its center, gray or colored, in one size.
+    """The form that pictures get: their center, gray or colored, in one size.
 
-    `channels` is 1 (gray) or 3 (color); `crop` is the share of either side kept around
-    the center before the rest is resized. `fit_by`, one of `FITS`, says what happens to
-    a picture of other proportions: it is squeezed, padded with its mean color, or loses
-    what lies beyond.
+    `channels` is 1 (gray) or 3 (color); `crop` is the fraction of either side kept
+    around the center before the rest is resized. `fit_by`, one of `FITS`, is the
+    treatment of other proportions: a picture is squeezed, padded with its mean color,
+    or cropped.
     """
 
     height: int
@@ -46,9 +46,9 @@ class Look:
     def of(
         cls, image_size, channels: int, crop: float = 1.0, fit: str = "squeeze"
     ) -> "Look":
-        """Return the look of `image_size`, a side in pixels, "HEIGHTxWIDTH" or a pair.
+        """Return the look of `image_size`: a side in pixels, "HEIGHTxWIDTH" or a pair.
 
-        Raises UserError for what no picture can become.
+        Raises UserError for a form that no picture can take.
         """
         pair = _sides(image_size)
         if channels not in (1, 3):
@@ -63,8 +63,8 @@ class Look:
 
         The picture is turned as its EXIF data say, if these can be read. Of 16 bits the
         upper 8 are taken. Integers of 32 bits range to 255 or 65,535, floats to 1, too:
-        to the least of these that none exceeds. What is transparent becomes white, or
-        black where nothing could be seen on white. Of several frames or pages the first
+        to the least of these that none exceeds. Transparent parts become white, or
+        black if nothing would be visible on white. Of several frames or pages the first
         is read.
         """
         return self.first_frame(content)[0]
@@ -77,7 +77,8 @@ class Look:
             raise ValueError("it is empty")
         image = Image.open(io.BytesIO(content))
         several = image.format in FILMS and getattr(image, "is_animated", False)
-        # A JPEG can be decoded at a fraction of its size; twice what is needed will do.
+        # A JPEG can be decoded at a fraction of its size; twice the needed size
+        # suffices.
         least = round(2 * max(self.height, self.width) / self.crop)
         image.draft(self._mode, (least, least))
         image = on_paper(eight_bits(upright(image), image.format))
@@ -106,7 +107,7 @@ class Look:
         image = image.convert(self._mode)
         seen = self.looked_at(image.size)
         margins = [(side - s) / 2 for side, s in zip(image.size, seen, strict=True)]
-        if self.fit_by != "crop":  # rounded as ever, so that pixels stay what they were
+        if self.fit_by != "crop":  # rounding as in earlier versions
             margins = [side * (1 - self.crop) / 2 for side in image.size]
         far = [side - m for side, m in zip(image.size, margins, strict=True)]
         box, size = (*margins, *far), self._inner(*seen)
@@ -121,7 +122,7 @@ class Look:
         return whole
 
     def looked_at(self, size) -> tuple[float, float]:
-        """Return the width and height that are seen of a picture's `size`."""
+        """Return the width and height of the used part of a picture of `size`."""
         across, down = (side * self.crop for side in size)
         if self.fit_by == "crop":
             scale = min(across / self.width, down / self.height)
@@ -129,7 +130,7 @@ class Look:
         return across, down
 
     def _inner(self, across, down) -> tuple[int, int]:
-        """Return the width and height that the seen part takes up of the result."""
+        """Return the width and height that the used part takes up in the result."""
         if self.fit_by != "pad":
             return self.width, self.height
         scale = min(self.width / across, self.height / down)
@@ -165,9 +166,9 @@ def decode_all(
     look: Look,
     root: Path | str,
 ) -> tuple[np.ndarray, list[bool]]:
-    """Return what `decode` makes of each path, uint8 `[N, height, width, channels]`.
+    """Decode the picture at each path to uint8 `[N, height, width, channels]`.
 
-    The list says of each whether it has further frames.
+    The returned list has for each whether it has further frames.
 
     Raises UserError that names those of `root` that cannot be read.
     """
@@ -199,7 +200,7 @@ def _broken(broken: dict, root) -> str:
         ((path, error),) = broken.items()
         return (
             f"{root} holds {path}, which cannot be read as an image "
-            f"({_reason(error)}); replace it or take it away."
+            f"({_reason(error)}); replace or remove it."
         )
     more = f" and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
     return (

@@ -1,8 +1,8 @@
-"""The order in which an epoch visits the training examples.
+"""Samplers: the orders in which epochs visit the training examples.
 
 A sampler gives for an epoch's key the examples of its steps, one batch after the other,
-as a pure function under `jit`. So a step's batch depends on nothing but the step, and
-an interrupted run goes on as if it had not been.
+as a pure function under `jit`. So a step's batch depends only on the step, and an
+interrupted run continues as if it had not been interrupted.
 """
 
 import warnings
@@ -21,24 +21,24 @@ from nfml_jax.evaluation.arrays import check_labels
 
 
 class Sampler(Protocol):
-    """`steps` batches an epoch, cut one after the other from `order`."""
+    """The contract: `steps` batches an epoch, cut one after the other from `order`."""
 
     @property
     def steps(self) -> int:
-        """The number of batches an epoch."""
+        """The number of batches in an epoch."""
         ...
 
     def order(self, key: jax.Array) -> jax.Array:
-        """Numbers of examples, int32 `[>= steps * batch_size]`, of the key's epoch."""
+        """Return the examples of the key's epoch, int32 `[>= steps * batch_size]`."""
         ...
 
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Every example once in random order, but for the last incomplete batch.
+    """Every example once in random order, without the last incomplete batch.
 
-    A batch of them all has no order, and drawing one would take as long as a step of a
-    small model.
+    A batch of all examples has no order, and drawing one would take as long as a step
+    of a small model.
     """
 
     examples: int
@@ -56,7 +56,7 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class Sequential:
-    """Every example in the order they came in, every epoch alike.
+    """Every example in the given order, the same in every epoch.
 
     The last batch is filled up with the first examples.
     """
@@ -78,15 +78,15 @@ class ByClass:
     An epoch puts each class's examples in random order and cuts them into groups of K,
     the last one filled up from the first: every example is visited, and of a class of n
     ⌈n/K⌉ K - n of them twice. Each batch takes P groups at random: more likely of a
-    class with many left, and surely of one that would otherwise be left over, so that
-    no batch has two groups of one class unless that has more than the epoch has
-    batches, or there are fewer than P classes. What the last batches lack is filled up
-    with further groups of other classes.
+    class with many left, and certainly of one that would otherwise be left over, so
+    that no batch has two groups of one class unless the class has more groups than the
+    epoch has batches, or there are fewer than P classes. Incomplete last batches are
+    filled up with further groups of other classes.
 
-    Rows lie group by group: a device's share holds whole groups where P is a multiple
-    of the devices. `balanced` takes equally many groups of each class, as many as make
-    an epoch of so many examples as there are: it visits small classes more than once
-    and a part of the large ones, another one in each epoch.
+    Rows lie group by group: a device's share holds complete groups if P is a multiple
+    of the number of devices. `balanced` takes equally many groups of each class, so
+    that an epoch has about as many examples as the data: it visits small classes more
+    than once and a part of the large ones, another one in each epoch.
     """
 
     def __init__(self, labels, batch_size: int, per_class: int, balanced=False):
@@ -99,7 +99,7 @@ class ByClass:
         if balanced:
             groups = np.full(classes, -(-len(labels) // (classes * per_class)))
         self.steps = int(-(-groups.sum() // self._parts))
-        # A class that a batch must take several times goes as several shares.
+        # A class that a batch must take several times counts as several shares.
         shares = np.maximum(-(-groups // self.steps), -(-self._parts // classes))
         cuts = [np.arange(s + 1) * g // s for g, s in zip(groups, shares, strict=True)]
         self._class = np.repeat(np.arange(classes), shares)
@@ -121,20 +121,21 @@ class ByClass:
         return by_class[place].ravel()
 
     def _deal(self, key, places):
-        """The shares of each batch, and how often each was taken before, [steps, P]."""
+        """Return the shares of each batch, and their earlier uses, `[steps, P]`."""
         groups = _int32(self._groups)
 
         def batch(taken, step):
             left = groups - taken
             noise = jax.random.gumbel(jax.random.fold_in(key, step), left.shape)
-            # The largest are a draw without replacement, in proportion to what is left.
+            # The largest are a draw without replacement, in proportion to the groups
+            # left.
             score = jnp.where(left > 0, jnp.log(jnp.maximum(left, 1)), -1e3) + noise
             score = jnp.where(left >= self.steps - step, jnp.inf, score)
             _, chosen = lax.top_k(score, self._parts)
             return taken.at[chosen].add(1), (chosen, taken[chosen])
 
         _, dealt = lax.scan(batch, jnp.zeros_like(groups), jnp.arange(self.steps))
-        # They come ranked, but a class's size must not tell on which device it lies.
+        # They are sorted by rank, but a class's size must not decide on its device.
         mixed = jax.random.bits(places, dealt[0].shape).argsort(axis=1)
         return tuple(jnp.take_along_axis(x, mixed, axis=1) for x in dealt)
 
@@ -149,14 +150,14 @@ ORDERS = ("shuffled", "balanced", "sequential")
 def make_sampler(
     labels, *, name="shuffled", per_class: int = 0, class_names: Sequence[str] = ()
 ) -> Callable[[int], Sampler]:
-    """The sampler of a config's section: a function of the batch size.
+    """Return the sampler of a config's section: a function of the batch size.
 
-    labels [N] integers; `name` is "shuffled", "balanced" (each class equally often) or
-    "sequential". With `per_class` K a batch has K examples of each of its classes; 0
-    asks for nothing of the kind. `class_names[label]` is what errors call a class.
+    `labels [N]` are integers; `name` is "shuffled", "balanced" (each class equally
+    often) or "sequential". With `per_class` K a batch has K examples of each of its
+    classes; 0 sets no number. `class_names[label]` is the name of a class in errors.
 
-    Warns when K exceeds a class. UserError when a batch cannot be so made up, or a
-    class has but one example where pairs are wanted.
+    Warns when K exceeds a class. Raises UserError when no such batch exists, or when a
+    class has only one example and pairs are needed.
     """
     if name not in ORDERS:
         raise UserError(f"sampler {name!r} is not known; expected {', '.join(ORDERS)}.")
@@ -182,7 +183,7 @@ def _check_sizes(labels, per_class, class_names):
     if len(single):
         raise UserError(
             f"{len(single)} of {len(names)} classes, such as {names[single[0]]!r}, "
-            f"have one example to train on, and sampler.per_class = {per_class} wants "
+            f"have one example to train on, and sampler.per_class = {per_class} needs "
             "pairs; leave those classes out, or set sampler.per_class to 0."
         )
     small = np.flatnonzero(sizes < per_class)

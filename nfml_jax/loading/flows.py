@@ -168,7 +168,7 @@ class TrainedFlow:
         if len(bad):
             raise UserError(
                 f"{len(bad)} of {len(x)} rows hold NaN or infinity (the first is row "
-                f"{bad[0]}); take them out."
+                f"{bad[0]}); remove them."
             )
         return x
 

@@ -76,7 +76,7 @@ def load_vectors(
             `vectors`; of these, what is "", () or [] is not given.
 
     Raises:
-        UserError: if the data set is unknown, not to be had, or unfit for a density.
+        UserError: if the data set is unknown, unavailable, or unfit for a density.
     """
     loaded = load_rows(name, manual_dir=manual_dir, seed=seed, **options)
     return make_vector_data(loaded, standardise)

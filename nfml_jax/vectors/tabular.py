@@ -51,7 +51,7 @@ def load_published(spec: Published, *, manual_dir=None) -> LoadedVectors:
         found = manual_files(manual_dir, file)
         if not found:
             raise UserError(
-                f"{spec.title} is not to be had without {file}: unpack the files of "
+                f"{spec.title} needs {file}: unpack the files of "
                 f"doi:10.5281/zenodo.1161203 into {manual_folder(manual_dir)}."
             )
         opened.append(next(iter(found.values())))

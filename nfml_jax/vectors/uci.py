@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nfml_jax.data.tables.reader import read_table
+from nfml_jax.data.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.files import manual_files, manual_folder
+from nfml_jax.data.vectors.rows import not_alike, set_rows_aside
 from nfml_jax.errors import UserError
-from nfml_jax.tables.reader import read_table
-from nfml_jax.vectors.arrays import LoadedVectors
-from nfml_jax.vectors.files import manual_files, manual_folder
-from nfml_jax.vectors.rows import not_alike, set_rows_aside
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def load_uci(
         found |= manual_files(manual_dir, name)
     if not found:
         raise UserError(
-            f"{spec.name} is not to be had without {' or '.join(spec.files)} of the "
+            f"{spec.name} needs {' or '.join(spec.files)} of the "
             f"UCI repository in {manual_folder(manual_dir)}."
         )
     path, open_file = next(iter(found.items()))

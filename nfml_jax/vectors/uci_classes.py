@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nfml_jax.data.arrays import stratified, with_every_class
+from nfml_jax.data.tables.reader import read_table
+from nfml_jax.data.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.errors import UserError
-from nfml_jax.tables.reader import read_table
-from nfml_jax.vectors.arrays import LoadedVectors
-from nfml_jax.vectors.files import manual_files, manual_folder
 
 # Name -> the files it goes by, the class last in each row.
 FILES = {
@@ -101,7 +101,7 @@ def _from_file(name, manual_dir) -> Table:
         found |= manual_files(manual_dir, file)
     if not found:
         raise UserError(
-            f"{name} is not to be had without {' or '.join(FILES[name])} of the UCI "
+            f"{name} needs {' or '.join(FILES[name])} of the UCI "
             f"repository in {manual_folder(manual_dir)}; iris, wine and breast_cancer "
             "need no file."
         )

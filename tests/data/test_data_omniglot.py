@@ -188,7 +188,7 @@ def test_what_is_wrong_is_said(zips, tmp_path, monkeypatch):
     empty = tmp_path / "empty"
     empty.mkdir()
     for source in ("manual", "auto"):
-        with pytest.raises(UserError, match=r"images_background\.zip is not to be had"):
+        with pytest.raises(UserError, match=r"images_background\.zip is unavailable"):
             load(empty, source=source, data_dir=tmp_path)
     for options, sentence in (
         ({"source": "tfds"}, "source 'tfds' is unknown"),

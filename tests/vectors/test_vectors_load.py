@@ -8,13 +8,13 @@ import zipfile
 import numpy as np
 import pytest
 
+from nfml_jax.data.vectors import load as vectors
+from nfml_jax.data.vectors import patches, tabular, uci
+from nfml_jax.data.vectors.arrays import LoadedVectors, make_vector_data
+from nfml_jax.data.vectors.densities import DENSITIES
+from nfml_jax.data.vectors.load import VECTOR_DATASETS, load_vectors
+from nfml_jax.data.vectors.rows import not_alike
 from nfml_jax.errors import UserError
-from nfml_jax.vectors import load as vectors
-from nfml_jax.vectors import patches, tabular, uci
-from nfml_jax.vectors.arrays import LoadedVectors, make_vector_data
-from nfml_jax.vectors.densities import DENSITIES
-from nfml_jax.vectors.load import VECTOR_DATASETS, load_vectors
-from nfml_jax.vectors.rows import not_alike
 from tests.published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
 
 RNG = np.random.default_rng(0)
@@ -213,7 +213,7 @@ def test_mistakes_in_files_and_options_are_sentences(tmp_path):
     (tmp_path / "empty").mkdir()
     refuse("train, validation and test|parts none", path=tmp_path / "empty")
     for name in ("power", "gas", "hepmass", "miniboone", "bsds300", "red_wine"):
-        refuse("not to be had", name, manual_dir=tmp_path)
+        refuse("needs ", name, manual_dir=tmp_path)
     refuse("has 0 photographs", "bsds300_patches", manual_dir=tmp_path)
 
 

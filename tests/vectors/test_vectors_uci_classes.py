@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
+from nfml_jax.data.vectors.load import load_vectors
+from nfml_jax.data.vectors.uci_classes import PACKAGED
 from nfml_jax.errors import UserError
-from nfml_jax.vectors.load import load_vectors
-from nfml_jax.vectors.uci_classes import PACKAGED
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_table_with_names_and_semicolons_has_numbers_for_classes(tmp_path):
 
 
 def test_mistakes_get_a_sentence(folder):
-    with pytest.raises(UserError, match="not to be had without winequality-red"):
+    with pytest.raises(UserError, match="needs winequality-red"):
         load_vectors("red_wine_grades", manual_dir=folder)
     with pytest.raises(UserError, match="fractions whose sum is below 1"):
         load_vectors("iris", validation=0.5, test=0.5)

@@ -43,7 +43,7 @@ def table(config: ConfigDict, data: str) -> None:
     """Where a table is found, and how often a long run on it looks at what it has."""
     config.data.update(
         {
-            "name": data,  # one of nfml_jax.vectors.load.VECTOR_DATASETS
+            "name": data,  # one of nfml_jax.data.vectors.load.VECTOR_DATASETS
             "manual_dir": "",  # where the files are; "" is ~/nfml_data
             "max_train": 0,  # 0: all
             "max_test": 0,

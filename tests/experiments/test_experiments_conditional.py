@@ -10,9 +10,9 @@ import nfml_jax
 from configs import anomaly_mnist, nsf_vectors
 from experiments import make_experiment
 from nfml_jax.cli import score
+from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.vectors.load import load_vectors
 
 
 @pytest.fixture(scope="module")

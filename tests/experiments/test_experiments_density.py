@@ -15,11 +15,11 @@ import nfml_jax
 from configs import coupling_circles
 from experiments import make_experiment
 from nfml_jax.cli import score
+from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.training.experiment import Batch
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
-from nfml_jax.vectors.load import load_vectors
 from tests.published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
 
 

@@ -21,7 +21,7 @@ class Density:
         return self._draw(rng, n).astype(np.float32)
 
     def log_prob(self, x) -> np.ndarray:
-        """log p(x) in nats, float64 `[N]` for `x [N, 2]`; -inf outside the support."""
+        """Log p(x) in nats, float64 `[N]` for `x [N, 2]`; -inf outside the support."""
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or x.shape[1] != 2:
             raise UserError(f"points have shape {x.shape}; expected [points, 2].")

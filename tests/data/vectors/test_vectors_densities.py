@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nfml_jax.data.vectors import densities
+from nfml_jax.data.vectors.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
-from nfml_jax.vectors import densities
-from nfml_jax.vectors.densities import DENSITIES, draw
 
 CELLS = 32
 SIDES = {"circles": 2.0, "pinwheel": 8.0, "eight_gaussians": 8.0, "banana": 32.0}

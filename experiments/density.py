@@ -112,7 +112,7 @@ class DensityExperiment(Experiment):
         return {
             "data": self.vectors.describe(),
             "flow": f"{self.config['flow']['recipe']}: {words}",
-            "loss": "mean negative log-likelihood, nats of the standardised data",
+            "loss": "mean negative log-likelihood, nats of the standardized data",
         }
 
     def warnings(self) -> list[str]:

@@ -72,7 +72,7 @@ def metric_balls() -> Figure:
     low, high = np.quantile(x, [0.2, 0.8], axis=0)
     centers = [low, high, (low[0], high[1]), (high[0], low[1])]
     classes = data.context.classes
-    names = [f"{name}\n(standardised)" for name in BALLS_COLUMNS]
+    names = [f"{name}\n(standardized)" for name in BALLS_COLUMNS]
     return plots.metric_balls(matrices, centers, held_out, theirs, classes, names)
 
 

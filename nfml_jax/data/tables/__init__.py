@@ -2,7 +2,7 @@
 
 `read_table` reads a file of any of these kinds; `choose_columns` takes columns by name,
 number, range or list; `dependences`, `grid_step` and `center_and_scale` find columns
-that have no density.
+without a density.
 """
 
 from nfml_jax.ops.lazy import lazy_exports

@@ -1,4 +1,4 @@
-"""Fields of text as numbers, and the kinds of text that are none."""
+"""Conversion of fields of text to numbers, and descriptions of other text."""
 
 import re
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ MISSING_TEXT = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null"))
 _NUMBER = re.compile(
     r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf(inity)?)", re.I
 )
-# 1,5 and 1.234.567,5
+# such as 1,5 and 1.234.567,5
 _DECIMAL_COMMA = r"^[-+]?(?:\d*|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][-+]?\d+)?$"
-# 1,234 and 1,234,567.8
+# such as 1,234 and 1,234,567.8
 _THOUSANDS = r"^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$"
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
@@ -32,7 +32,7 @@ MOST_CLASSES = 100
 
 
 def is_number(field: str, comma: bool = False) -> bool:
-    """Tell whether a field is a number, with `comma` also one with a decimal comma."""
+    """Return whether a field is a number; `comma` allows a decimal comma."""
     field = field.strip()
     if _NUMBER.fullmatch(field):
         return True
@@ -44,7 +44,7 @@ class Numbers:
     """A column of text as float64 `[N]`, NaN where a value is missing or no number.
 
     `missing` and `wrong` are the rows of either kind, `wrong_values` the texts there.
-    `kind` says in words what a column with wrong values holds.
+    `kind` describes the content of a column with wrong values.
     """
 
     values: np.ndarray
@@ -63,7 +63,7 @@ def to_numbers(column: pl.Series, delimiter: str = ",") -> Numbers:
 
     Args:
         column: numbers or text of any type.
-        delimiter: of the fields; where it is a comma, commas in fields may part
+        delimiter: of the fields; if it is a comma, commas in fields may separate
             thousands.
     """
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
@@ -87,12 +87,12 @@ def to_numbers(column: pl.Series, delimiter: str = ",") -> Numbers:
 
 
 def is_missing(text: str | None) -> bool:
-    """Tell whether a field of a column of text is missing."""
+    """Return whether a field of a column of text is missing."""
     return text is None or text.lower() in MISSING_TEXT
 
 
 def _written_otherwise(unread: pl.Series, text: pl.Series, delimiter: str):
-    """What numbers that are not written as in Python are, NaN if none."""
+    """Return the values of numbers in notations other than Python's, else NaN."""
     unread = (
         unread.str.replace_all("[\u00a0\u202f\u2009']", "")
         .str.replace_all("\u2212", "-")
@@ -127,7 +127,7 @@ def _not_numbers(text: pl.Series, values: np.ndarray, kind: str = "") -> Numbers
 
 
 def _kind(wrong: list[str], count: int) -> str:
-    """What text is, of a column with `count` values, in words."""
+    """Describe the text in a column with `count` values."""
     different = list(dict.fromkeys(wrong))
     if all(map(_DATE.fullmatch, different[:1000])):
         return "dates"

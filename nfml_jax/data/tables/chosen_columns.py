@@ -16,11 +16,11 @@ from nfml_jax.errors import UserError
 class Chosen:
     """Columns of the tables of all parts.
 
-    `rows` has for each part float64 `[N, len(names)]`, `numbers` the rows' numbers in
-    the file. `given` are the places of the columns to condition on. Of these, one of
-    text has its values in `levels` and their numbers in `rows`. `texts` are the labels
-    of each part as they are written; as classes, they are `codes` of `classes`. `notes`
-    say what was left out.
+    `rows` has for each part float64 `[N, len(names)]`, and `numbers` the rows' numbers
+    in the file. `given` are the places of the columns to condition on; a column of text
+    among them has its values in `levels` and their numbers in `rows`. `texts` are the
+    labels of each part as they are written; as classes, they are `codes` of `classes`.
+    `notes` describe what was left out.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ def choose_columns(
     *,
     drop_missing: bool = False,
 ) -> Chosen:
-    """Return columns of tables of the same columns, given for each part.
+    """Return columns of the tables of all parts, which have the same columns.
 
     Args:
         tables: for each part.
@@ -51,7 +51,7 @@ def choose_columns(
         drop: those of them to leave out.
         context: those to condition on.
         labels: the one of classes.
-        drop_missing: whether to leave rows out in which a value is missing.
+        drop_missing: whether to leave out rows with a missing value.
 
     Raises:
         UserError: naming columns that are not there, and values that cannot be used.
@@ -128,13 +128,13 @@ def name_classes(name: str, chosen: Chosen) -> Chosen:
 
 
 def _as_integer(text: str) -> str | None:
-    """ "1" for "1.0" and "1", None for what is no such number."""
+    """Return "1" for "1.0" and "1", None for a text that is no integer."""
     found = re.fullmatch(r"(-?(?:0|[1-9]\d*))(?:\.0*)?", text)
     return found[1] if found else None
 
 
 def _place(table: Table, first: Table, place: int) -> int:
-    """Where a column of the first table is in another one."""
+    """Return the place of a column of the first table in another table."""
     if not (table.named and first.named):
         return place
     name = first.columns[place]
@@ -155,12 +155,12 @@ def _is_text(tables, first, place) -> bool:
 
 
 def _levels(texts: Mapping[str, list], found) -> tuple[str, ...]:
-    """The values that a column of text takes in the rows that are kept."""
+    """Return the values of a column of text in the rows that are kept."""
     return tuple(sorted({texts[part][i] for part, (_, n) in found.items() for i in n}))
 
 
 def _read_part(table: Table, first: Table, kept, texts, drop_missing):
-    """Rows of the columns kept, 0 where these are text, and the rows' numbers."""
+    """Return rows of the columns kept, with 0 for text, and the rows' numbers."""
     here = [_place(table, first, i) for i in kept if i not in texts]
     rows = table.numbers(here, missing=drop_missing)
     lacking = (

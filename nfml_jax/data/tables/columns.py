@@ -1,4 +1,4 @@
-"""Columns of a table as a person names them: by name, number, range or list."""
+"""Columns of a table as users name them: by name, number, range or list."""
 
 import csv
 import operator
@@ -20,14 +20,14 @@ def listed(words: Iterable, most: int = LISTED) -> str:
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Return names of columns as the command line takes them after data.drop=."""
+    """Return names of columns in the syntax of the command line after data.drop=."""
     parts = [f'"{name}"' if re.search(r'[,:"]', name) else name for name in names]
     words = ",".join(parts)
     return words if re.fullmatch(r"[\w,.+@%-]*", words) else f"'{words}'"
 
 
 def different(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names of which those that repeat an earlier one end in ".1", ".2", …."""
+    """Return names in which those that repeat an earlier one end in ".1", ".2", …."""
     found: dict[str, None] = {}
     for name in names:
         others = (f"{name}.{i}" for i in count(1))
@@ -38,7 +38,7 @@ def different(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def places_of(file_name: str, names: Sequence[str], columns) -> list[int]:
-    """Return where the wanted columns are among `names`, in the order asked for.
+    """Return the places of columns among `names`, in the order of the request.
 
     Args:
         file_name: of the table, for messages.
@@ -67,7 +67,7 @@ def places_of(file_name: str, names: Sequence[str], columns) -> list[int]:
 
 
 def _items(where: Mapping[str, int], columns) -> list:
-    """A list of names, numbers and ranges from any way to write one."""
+    """Return a list of names, numbers and ranges from any notation."""
     if isinstance(columns, str | bytes) or not isinstance(columns, Iterable):
         columns = [columns]
     items = []
@@ -81,7 +81,7 @@ def _items(where: Mapping[str, int], columns) -> list:
 
 
 def _find(where: Mapping[str, int], item) -> list[int] | None:
-    """The places of one name, number or range; None if there are none."""
+    """Return the places of one name, number or range; None if there are none."""
     if str(item) in where:
         return [where[str(item)]]
     everywhere = range(len(where))
@@ -101,7 +101,7 @@ def _find(where: Mapping[str, int], item) -> list[int] | None:
 
 
 def _range(where: Mapping[str, int], text: str) -> list[int] | None:
-    """The places of "FIRST:END", "FIRST-LAST" or "NAME:NAME"; None if it is none."""
+    """Return the places of "FIRST:END", "FIRST-LAST" or "NAME:NAME", or None."""
     numbers = re.fullmatch(r"(\d*)\s*([:-])\s*(\d*)", text)
     if numbers and (numbers[1] or numbers[3]):
         first = int(numbers[1] or 0)

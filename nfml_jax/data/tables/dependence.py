@@ -1,8 +1,8 @@
-"""Columns that others determine: exactly, but for rounding, or for lack of rows."""
+"""Columns that others determine: exactly, up to rounding, or for lack of rows."""
 
 import numpy as np
 
-from nfml_jax.data.tables.scales import center_and_scale, standardised
+from nfml_jax.data.tables.scales import center_and_scale, standardized
 from nfml_jax.data.tables.steps import grid_step
 
 CLOSE = 1.5e-3
@@ -30,11 +30,11 @@ def dependences(x: np.ndarray, names: list[str]) -> list[str]:
     center, scale = center_and_scale(few)
     if not (scale > 0).all():
         return []
-    z = standardised(few, center, scale)
+    z = standardized(few, center, scale)
     steps = np.array([grid_step(column) for column in few.T])
     rounding = steps / scale / np.sqrt(12)
     left = np.abs(np.diag(np.linalg.qr(z, mode="r"))) / np.sqrt(len(z))
-    # The first columns cannot be wrong: what they lack was taken by columns before.
+    # The residuals after earlier columns: only later columns are ever suspects.
     suspects = np.flatnonzero(left < np.maximum(CLOSE, 10 * rounding.max()))
     if not len(suspects):
         return []
@@ -57,7 +57,7 @@ def dependences(x: np.ndarray, names: list[str]) -> list[str]:
         used = [j for j, w in enumerate(weights) if abs(w) > max(_NEGLIGIBLE, 4 * rest)]
         if not used:
             used = list(range(len(independent)))
-        # Once more with these alone, so that numbers come out round.
+        # A second fit with the remaining columns gives round numbers.
         places = [independent[j] for j in used]
         raw = np.column_stack([few[:, places] - center[places]]) / scale[places]
         weights = (
@@ -73,7 +73,7 @@ def dependences(x: np.ndarray, names: list[str]) -> list[str]:
 
 
 def _equation(name, names, weights, constant) -> str:
-    """ "d = 2a + b", or "a + b + d = 1" for shares."""
+    """Return "d = 2a + b", or "a + b + d = 1" for shares."""
     if np.allclose(weights, -1, atol=5e-3) and constant:
         return f"{' + '.join([*names, name])} = {_round(constant)}"
     terms = [(w, n) for w, n in zip(weights, names, strict=True)]
@@ -90,7 +90,7 @@ def _equation(name, names, weights, constant) -> str:
 
 
 def _round(value: float) -> str:
-    """A number in three digits, an integer where rounding made it nearly one."""
+    """Return a number in three digits; an integer if rounding made it nearly one."""
     nearest = round(value)
     if nearest and abs(value - nearest) < 5e-3 * nearest:
         return f"{nearest:g}"

@@ -34,8 +34,8 @@ Open = Callable[[], AbstractContextManager[IO[bytes]]]
 class Table:
     """Rows of named columns, read a column at a time.
 
-    `named` tells whether the file names its columns; else their names are their
-    numbers. `note` says what was left out on reading, in words.
+    `named` is True if the file names its columns; else their names are their numbers.
+    `note` describes what was left out on reading.
     """
 
     file: str
@@ -47,11 +47,11 @@ class Table:
         raise NotImplementedError
 
     def places(self, columns) -> list[int]:
-        """Return where columns given by name, number, range or list of these are."""
+        """Return the places of columns by name, number, range or list of these."""
         return places_of(self.file, self.columns, columns)
 
     def read_numbers(self, places: Sequence[int]) -> list[Numbers]:
-        """Return columns as numbers, with what is missing and what is none."""
+        """Return columns as numbers, with the places of missing and wrong values."""
         raise NotImplementedError
 
     def texts(self, place: int) -> list[str | None]:
@@ -59,7 +59,7 @@ class Table:
         raise NotImplementedError
 
     def row_in_words(self, row: int) -> str:
-        """Return how a message names a row, counted from 0."""
+        """Return the words by which a message names a row, counted from 0."""
         return f"row {row}"
 
     def numbers(self, places: Sequence[int], *, missing: bool = False) -> np.ndarray:
@@ -142,7 +142,7 @@ class ArrayTable(Table):
         ]
 
     def numbers(self, places, *, missing=False):
-        # What isn't finite is named when the rows' parts are known.
+        # Values that aren't finite are reported when the rows' parts are known.
         return self.array[:, list(places)].astype(np.float64)
 
     def texts(self, place):
@@ -180,7 +180,7 @@ class TextTable(Table):
 
     layout: Layout
     count: int
-    text: bytes  # as it was, to find a row's line in
+    text: bytes  # the original text, in which the line of a row is found
     shift: int  # fields before the first column
 
     def __len__(self) -> int:
@@ -215,7 +215,7 @@ class TextTable(Table):
 
 
 def _parse(layout: Layout, places: Sequence[int], dtype) -> pl.DataFrame:
-    """Fields of a table, as columns named by their place."""
+    """Return fields of a table, as columns named by their places."""
     if not places:
         return pl.DataFrame()
     names = [str(i) for i in range(len(layout.columns))]
@@ -233,10 +233,10 @@ def _parse(layout: Layout, places: Sequence[int], dtype) -> pl.DataFrame:
 def read_table(
     file_name: str, open_file: Open, header: str = "auto"
 ) -> dict[str, Table]:
-    """Return the tables of a file by part; the part "rows" is all of it.
+    """Return the tables of a file by part; the part "rows" is the whole file.
 
     Args:
-        file_name: its suffix tells the kind: .npy, .npz, .parquet, or text; .gz, .bz2,
+        file_name: its suffix is the kind: .npy, .npz, .parquet, or text; .gz, .bz2,
             .xz and .zip may follow.
         open_file: opens it to read bytes.
         header: whether the first line of a text has the names, as of `read_layout`.
@@ -260,7 +260,7 @@ def read_table(
         frame = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(f"{file_name} is not a Parquet file ({error}).") from error
-    # The index of a data frame of pandas is none of its columns.
+    # The index of a pandas data frame is not one of its columns.
     kept = [name for name in frame.columns if not name.startswith("__index_level_")]
     return {"rows": FrameTable(file_name, tuple(kept), True, frame.select(kept))}
 
@@ -309,7 +309,7 @@ def kind_of(file_name: str) -> str:
 
 
 def _check_fields(file_name, layout, text) -> None:
-    """UserError for the first row with another number of fields than the others."""
+    """Raise UserError for the first row with another number of fields."""
     width = len(layout.columns)
     lines = io.StringIO(layout.body.decode())
     for row, fields in enumerate(csv.reader(lines, delimiter=layout.delimiter)):
@@ -363,7 +363,7 @@ def _array_table(file_name, part, array, names) -> ArrayTable:
 
 
 def _parts(file_name, arrays):
-    """The arrays of an .npz by part; an only one is all rows."""
+    """Return the arrays of an .npz by part; a single one is all rows."""
     if len(arrays) == 1:
         return {"rows": next(iter(arrays.values()))}
     parts = {

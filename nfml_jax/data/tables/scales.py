@@ -21,8 +21,8 @@ def center_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shift, scale
 
 
-def standardised(rows: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return (rows - shift) / scale, also where the difference alone would overflow."""
+def standardized(rows: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return (rows - shift) / scale, even where the difference would overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         z = (rows - shift) / scale
         if not np.isfinite(z).all():

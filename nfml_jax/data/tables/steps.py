@@ -16,7 +16,7 @@ def discrete_values(column: np.ndarray) -> int:
 def grid_step(column: np.ndarray) -> float:
     """Return the largest step of which all differences of values are multiples.
 
-    It is 0 where there is none: of values that no grid of nine decimals holds, and of
+    It is 0 if there is none: for values that no grid of nine decimals holds, and for
     fewer than two values.
     """
     values = np.unique(column)
@@ -37,7 +37,7 @@ def grid_step(column: np.ndarray) -> float:
 
 
 def cell_widths(column: np.ndarray, step: float) -> np.ndarray:
-    """Return the width `[N]` of the cell around each value, wholly inside its gap.
+    """Return the width `[N]` of the cell around each value, inside its gap.
 
     With a grid it is the step; without, the smaller of the gaps to the next values.
     """
@@ -51,11 +51,11 @@ def cell_widths(column: np.ndarray, step: float) -> np.ndarray:
 
 
 def noise_widths(x: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    """Return the width of each entry's cell `[N, D]`, 0 in columns of no steps.
+    """Return the width of each entry's cell `[N, D]`, 0 in columns without steps.
 
     Args:
         x: rows `[N, D]` of all parts.
-        trained: those that tell which columns are discrete.
+        trained: those that decide which columns are discrete.
     """
     widths = np.zeros(x.shape)
     for i, column in enumerate(x.T):
@@ -65,7 +65,7 @@ def noise_widths(x: np.ndarray, trained: np.ndarray) -> np.ndarray:
 
 
 def is_stepped(column: np.ndarray) -> bool:
-    """Tell whether a column is discrete, and not for a single value that it repeats."""
+    """Return whether a column is discrete, and not by one value that it repeats."""
     values = discrete_values(column)
     if not values:
         return False

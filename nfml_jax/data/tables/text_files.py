@@ -1,4 +1,4 @@
-"""The text of a file as UTF-8, whatever it is encoded and compressed by."""
+"""The text of a file as UTF-8, from any encoding and compression."""
 
 import bz2
 import gzip
@@ -65,8 +65,8 @@ def _only_member(name: str, data: bytes) -> bytes:
 def to_utf8(name: str, data: bytes) -> bytes:
     """Return text in UTF-8 without a byte order mark, its lines ended by a newline.
 
-    UTF-16 and UTF-32 are known by their mark or by their zero bytes. What is not UTF-8
-    is read as Windows-1252, else as Latin-1.
+    UTF-16 and UTF-32 are recognized by their mark or by their zero bytes. Text that is
+    not UTF-8 is read as Windows-1252, else as Latin-1.
 
     Raises:
         UserError: if the bytes are no text.
@@ -105,7 +105,7 @@ def _decoded(name, data):
 
 
 def _wide_encoding(data: bytes) -> str | None:
-    """The UTF-16 or UTF-32 that data are in, or None."""
+    """Return the UTF-16 or UTF-32 encoding of data, or None."""
     if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):

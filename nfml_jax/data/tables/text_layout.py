@@ -1,4 +1,4 @@
-"""How a table of text is laid out: its delimiter, its names, and where rows begin."""
+"""The layout of a table of text: its delimiter, its names, and its first row."""
 
 import csv
 import itertools
@@ -18,8 +18,8 @@ SAMPLE_BYTES = 4_000_000
 # The order is that of preference among delimiters that fit equally well.
 DELIMITERS = ("\t", ";", "|", ",", " ")
 HEADERS = ("auto", "yes", "no")
-# Lines of numbers are judged by other lines, five at least; three fields may count up,
-# and eight may rise.
+# A line of numbers is compared with at least five others; three increasing integers or
+# eight increasing numbers may be names.
 _ENOUGH, _COUNTING, _RISING = 5, 3, 8
 
 
@@ -27,10 +27,10 @@ _ENOUGH, _COUNTING, _RISING = 5, 3, 8
 class Layout:
     """A table of text, read as far as its first row.
 
-    `body` is UTF-8: a line for each row, fields parted by `delimiter`, without blank
-    lines and comments. `columns` are the names of all fields, `named` tells whether the
-    file gives them, `header_lines` how many lines they take that are no comment.
-    `index` is set where the first field only counts or names rows.
+    `body` is UTF-8: a line for each row, fields separated by `delimiter`, without blank
+    lines and comments. `columns` are the names of all fields, `named` is True if the
+    file gives them, and `header_lines` is the number of lines they take that are no
+    comment. `index` is set if the first field only counts or names rows.
     """
 
     columns: tuple[str, ...]
@@ -47,9 +47,9 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
     Args:
         name: the file's, for messages.
         text: UTF-8 with newlines.
-        header: "yes" if the first line has the names, "no" if it is a row; "auto" finds
-            out: a line is names where its text stands over numbers, or where it
-            consists of numbers that no row could be.
+        header: "yes" if the first line has the names, "no" if it is a row; "auto"
+            decides: a line has names if its text stands over numbers, or if it
+            consists of numbers that no row could have.
 
     Raises:
         UserError: if there are no rows, or a row has another number of fields.
@@ -85,7 +85,7 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
         found = _names_in_comment(comment, delimiter, width)
         has_names, first = bool(found), found or first
     body = _rows_only(text)
-    # Spreadsheets end with rows of nothing but delimiters.
+    # Spreadsheets end with rows of delimiters only.
     while body and not body[body.rfind(b"\n") + 1 :].strip(f" {delimiter}".encode()):
         body = body[: max(body.rfind(b"\n"), 0)]
     # A delimiter at the end of each line makes a field that is always empty.
@@ -120,7 +120,7 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
 
 
 def _preamble(text: bytes) -> tuple[bytes, str | None, str]:
-    """The text from its first line of fields, a delimiter given, the last comment."""
+    """Return the text from its first line of fields, a delimiter, the last comment."""
     delimiter, comment = None, ""
     while text:
         line, _, rest = text.partition(b"\n")
@@ -141,14 +141,14 @@ def _preamble(text: bytes) -> tuple[bytes, str | None, str]:
 
 
 def _sample(text: bytes) -> list[str]:
-    """The first lines of fields."""
+    """Return the first lines of fields."""
     start = text[:SAMPLE_BYTES]
     if len(text) > SAMPLE_BYTES and b"\n" in start:
         start = start[: start.rindex(b"\n")]
     elif len(text) > SAMPLE_BYTES:
         start = text
     lines = start.decode(errors="ignore").split("\n")
-    # With their ends, as a quoted name may go on in the next line.
+    # Line ends are kept, as a quoted name may continue in the next line.
     lines = (f"{line}\n" for line in lines if _is_row(line))
     return list(itertools.islice(lines, SAMPLE_LINES))
 
@@ -158,18 +158,18 @@ def _is_row(line: str) -> bool:
 
 
 def _rows_only(text: bytes) -> bytes:
-    """Text without blank lines and comments."""
+    """Return text without blank lines and comments."""
     return re.sub(rb"(?m)^[ \t]*(?:[#%][^\n]*)?(?:\n|\Z)", b"", text)
 
 
 def _single_spaces(text: bytes) -> bytes:
-    """Lines whose fields are parted by one space, without any at the ends."""
+    """Return lines whose fields are separated by one space, stripped at the ends."""
     text = re.sub(rb"[ \t]+(?:#[^\n]*)?", b" ", text)
     return re.sub(rb"(?m)^ | $", b"", text)
 
 
 def _after(text: bytes, lines: int) -> bytes:
-    """The text after so many lines of fields, blank lines and comments not counted."""
+    """Return the text after `lines` lines of fields; comments don't count."""
     while lines:
         line, _, text = text.partition(b"\n")
         lines -= _is_row(line.decode())
@@ -177,7 +177,7 @@ def _after(text: bytes, lines: int) -> bytes:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """The delimiter under which lines have as many fields each, mostly numbers."""
+    """Return the delimiter that gives lines equally many fields, mostly numbers."""
     best, delimiter = (0.0, 0), ","
     for candidate in DELIMITERS:
         kept = lines
@@ -194,7 +194,7 @@ def _delimiter(lines: list[str]) -> str:
             continue
         fields = [field for row in data for field in row if field.strip()]
         numbers = sum(is_number(field, comma=candidate != ",") for field in fields)
-        # Whether most are numbers comes first; 2 of 100 more or less is no reason.
+        # A majority of numbers comes first; a difference of 2 in 100 doesn't matter.
         score = round(10 * numbers / max(len(fields), 1)), int(candidate != " ")
         if score > best:
             best, delimiter = score, candidate
@@ -202,7 +202,7 @@ def _delimiter(lines: list[str]) -> str:
 
 
 def _is_names(name: str, first: list[str], others: list[list[str]]) -> bool:
-    """Tell whether the first line of a table has the names of its columns."""
+    """Return whether the first line of a table has the names of its columns."""
     if not others:
         return not any(is_number(field, comma=True) for field in first)
     columns = [
@@ -234,10 +234,10 @@ def _is_names(name: str, first: list[str], others: list[list[str]]) -> bool:
 
 
 def _are_numbers_for_names(first, numbers, columns, others) -> bool:
-    """Tell whether a line of numbers, in these places, can only be names.
+    """Return whether a line of numbers, in these places, can only be names.
 
-    It is where integers stand over numbers that all have a point; where it counts up
-    from 0 or 1; and where it rises over eight columns as no other line does.
+    This holds where integers stand over numbers that all have a point, where the line
+    counts up from 0 or 1, and where it rises over eight columns as no other line does.
     """
     names = [first[i] for i in numbers]
     integers = all(re.fullmatch(r"\d+", name) for name in names)
@@ -274,7 +274,7 @@ def _rises(fields) -> bool:
 
 
 def _names_in_comment(comment: str, delimiter: str, width: int) -> list[str]:
-    """The names of `width` columns, or of all but one, in a comment; or none."""
+    """Return the names of `width` columns, or of all but one, in a comment; or none."""
     words = comment.lstrip("#% ").strip()
     for mark in dict.fromkeys((delimiter, ",", ";", "\t", " ")):
         parted = re.sub(r"\s+", " ", words) if mark == " " else words
@@ -289,7 +289,7 @@ def _names_in_comment(comment: str, delimiter: str, width: int) -> list[str]:
 
 
 def _counts_or_names(fields: Iterable[str]) -> bool:
-    """Tell whether fields number the rows, each another one, or are a text for each."""
+    """Return whether fields number the rows, all different, or are a text for each."""
     fields = list(fields)
     if all(map(_is_integer, fields)):
         return len(set(fields)) == len(fields)
@@ -297,6 +297,6 @@ def _counts_or_names(fields: Iterable[str]) -> bool:
 
 
 def _names(given: list[str] | None, width: int) -> tuple[str, ...]:
-    """A different name for each column: the given one, or else its number."""
+    """Return a different name for each column: the given one, or else its number."""
     given = [*(given or []), *[""] * width][:width]
     return different(name or str(i) for i, name in enumerate(given))

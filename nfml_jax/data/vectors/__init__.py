@@ -1,4 +1,4 @@
-"""Data sets of vectors by name: published tables, one's own, densities of the plane.
+"""Data sets of vectors by name: published tables, files, densities of the plane.
 
 `load_vectors("red_wine")` finds, checks, splits and standardizes a set; `DENSITIES` are
 two-dimensional densities with known likelihoods.

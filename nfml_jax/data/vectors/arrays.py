@@ -1,4 +1,4 @@
-"""What every data set of vectors becomes: standardised rows, and the way back."""
+"""The result of loading any data set of vectors: standardized rows, and the inverse."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 from nfml_jax.data.arrays import DataSet, digest
 from nfml_jax.data.tables.columns import listed, quoted
-from nfml_jax.data.tables.scales import center_and_scale, standardised
+from nfml_jax.data.tables.scales import center_and_scale, standardized
 from nfml_jax.data.vectors.checks import (
     alike_in_float32,
     check_float32,
@@ -22,21 +22,21 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class LoadedVectors:
-    """What a loader returns: rows `[N, columns]` in the units they were found in.
+    """The result of a loader: rows `[N, columns]` in their original units.
 
     `validation` may be None. `statistics` names the parts whose mean and standard
-    deviation the set is standardised by; none leave it as it is. The last `given`
-    columns are what the density of the others is conditioned on: numbers, or with
-    `classes` the number of one of these. `outside` are rows, without what is given,
-    that a density of the others should find strange. `digest` is that of the rows
-    these were made of, if they were.
+    deviation standardize the set; with none it stays unchanged. The last `given`
+    columns are those that the density of the others is conditioned on: numbers, or with
+    `classes` the number of one of these. `outside` are rows, without the given columns,
+    that should be out of distribution. `digest` is that of the source rows if these
+    rows were computed from others.
 
-    `levels` has for each given column that is text its values, of which rows hold the
-    number, and () for one of numbers; it is empty if all are numbers. `numbers` tells
-    for each part which rows of the source its rows are, from 0; it may be empty.
-    `drawn` is set where the parts were drawn from one table. `jitter` has the widths of
-    the noise that was added, by column. `project` takes rows of the columns `original`
-    to these columns, if they are others.
+    `levels` has the values of each given column of text, whose rows hold their numbers,
+    and () for a column of numbers; it is empty if all are numbers. `numbers` has for
+    each part the numbers of its rows in the source, from 0; it may be empty. `drawn` is
+    set if the parts were drawn from one table. `jitter` has the widths of the noise
+    that was added, by column. `project` maps rows of the columns `original` to these
+    columns, if they differ.
     """
 
     name: str
@@ -72,7 +72,7 @@ class LoadedVectors:
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
-        """The parts there are, by name."""
+        """Return the parts that exist, by name."""
         names = ("train", "validation", "test")
         parts = {name: getattr(self, name) for name in names}
         return {name: rows for name, rows in parts.items() if rows is not None}
@@ -83,8 +83,8 @@ class VectorData(DataSet):
     """Rows in memory, float32 `[N, event_dim]`.
 
     A row is (original - `shift`) / `scale`, both float64 `[event_dim]`. `validation`
-    and `outside` may be None. With a `context`, `given` has for each part what its rows
-    are conditioned on: numbers float64 `[N, C]` in their original units, or class
+    and `outside` may be None. With a `context`, `given` has for each part the
+    conditions of its rows: numbers float64 `[N, C]` in their original units, or class
     numbers int32 `[N]`.
     """
 
@@ -105,7 +105,7 @@ class VectorData(DataSet):
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
-        """The parts there are, by name."""
+        """Return the parts that exist, by name."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: rows for name, rows in parts.items() if rows is not None}
 
@@ -131,18 +131,18 @@ class VectorData(DataSet):
 
     @property
     def log_det(self) -> float:
-        """What to add to a row's log-density for that of the original row, in nats."""
+        """The log-density of an original row minus that of its row here, in nats."""
         with np.errstate(over="ignore"):
             inverse = 1 / self.scale
         logs = np.where(np.isfinite(inverse), np.log(inverse), -np.log(self.scale))
         return float(logs.sum())
 
     def to_original(self, rows) -> np.ndarray:
-        """Standardised rows `[N, event_dim]` in their original units, float64."""
+        """Return standardized rows `[N, event_dim]` in original units, float64."""
         return np.asarray(rows, np.float64) * self.scale + self.shift
 
     def summary(self) -> dict:
-        """What `result.json` keeps: name, source, digest, counts and log_det."""
+        """Return the entry of `result.json`: name, source, digest, counts, log_det."""
         more = {"event_dim": self.event_dim, "log_det": self.log_det}
         if self.outside is not None:
             more["outside"] = len(self.outside)
@@ -152,13 +152,13 @@ class VectorData(DataSet):
 
 
 def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorData:
-    """The set checked, digested (sha256 of its original rows) and standardised.
+    """Check, digest (sha256 of the original rows) and standardize a set.
 
     Warns of columns whose likelihood means little: constant, repeated or discrete.
 
     Raises:
         UserError: without columns or rows, with rows that are not finite, or with a
-            constant column to be standardised.
+            constant column to be standardized.
     """
     check_rows(loaded)
     flat = constant_columns(loaded)
@@ -166,7 +166,7 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
     if flat and standardise:
         raise UserError(
             f"{loaded.name} has constant columns ({listed(flat, 30)}), which have no "
-            "density and cannot be standardised; leave them out, with "
+            "density and cannot be standardized; leave them out, with "
             f"data.drop={quoted(flat)}."
         )
     parts = loaded.parts
@@ -180,7 +180,7 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
         exact["outside"] = loaded.outside
     if standardise:
         exact = {
-            name: standardised(x, shift[:d], scale[:d]) for name, x in exact.items()
+            name: standardized(x, shift[:d], scale[:d]) for name, x in exact.items()
         }
     with np.errstate(over="ignore"):
         events = {name: x.astype(np.float32, copy=False) for name, x in exact.items()}

@@ -1,4 +1,4 @@
-"""What rows of numbers must be to have a density, and what makes one mean little."""
+"""Checks that rows of numbers have a density, and that its values mean something."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from nfml_jax.data.tables.columns import listed, quoted
 from nfml_jax.data.tables.dependence import dependences
-from nfml_jax.data.tables.scales import center_and_scale, standardised
+from nfml_jax.data.tables.scales import center_and_scale, standardized
 from nfml_jax.data.tables.steps import discrete_values, grid_step, is_stepped
 from nfml_jax.errors import UserError
 
@@ -16,7 +16,7 @@ _FEW = 2000
 
 
 def check_rows(loaded) -> None:
-    """UserError for a set without columns or rows, or with NaN or infinity."""
+    """Raise UserError for a set without columns or rows, or with NaN or infinity."""
     if loaded.event_dim < 1:
         raise UserError(
             f"{loaded.name} has no columns; a density needs at least one number a row."
@@ -39,9 +39,9 @@ def check_rows(loaded) -> None:
 
 
 def constant_columns(loaded) -> list[str]:
-    """Names of the columns with one value in all training rows, but for a class.
+    """Return the names of columns with one value in all training rows.
 
-    Values that differ by rounding alone are one.
+    Values that differ by rounding only count as one. A column of classes is excepted.
     """
     numbers = loaded.event_dim if loaded.classes else len(loaded.columns)
     low, high = (f(loaded.train[:, :numbers], axis=0) for f in (np.min, np.max))
@@ -52,7 +52,7 @@ def constant_columns(loaded) -> list[str]:
 
 
 def check_float32(name: str, columns: Sequence[str], events) -> None:
-    """UserError for values that float32 cannot hold, of parts `[N, D]` by name."""
+    """Raise UserError for values of parts `[N, D]` that float32 cannot hold."""
     for part, rows in events.items():
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=0))
         if len(bad):
@@ -65,7 +65,7 @@ def check_float32(name: str, columns: Sequence[str], events) -> None:
 
 
 def alike_in_float32(columns: Sequence[str], exact, rounded) -> list[str]:
-    """Names of the columns whose different values float32 makes one, with counts."""
+    """Return the columns whose different values are equal in float32, with counts."""
     few = slice(None, None, max(len(exact) // _FEW, 1))
     found = []
     for i, name in enumerate(columns):
@@ -76,7 +76,7 @@ def alike_in_float32(columns: Sequence[str], exact, rounded) -> list[str]:
 
 
 def doubts(loaded, flat: Sequence[str], merged: Sequence[str] = ()) -> Iterator[str]:
-    """Sentences on columns that a density would put a spike on.
+    """Return sentences on columns that a density would put a spike on.
 
     Args:
         loaded: the set.
@@ -134,12 +134,12 @@ def _most_frequent(column) -> str:
 
 
 def _determined(rows, columns, varying) -> tuple[list[str], list[str]]:
-    """Pairs of columns of which one repeats the other, and equations of several."""
+    """Return pairs of columns that repeat each other, and equations of several."""
     if len(varying) < 2 or len(rows) < 3:
         return [], []
     most = max(5 * _FEW, 4 * len(varying))
     x = rows[:: -(-len(rows) // most)][:, varying].astype(np.float64)
-    x_scaled = standardised(x, *center_and_scale(x))
+    x_scaled = standardized(x, *center_and_scale(x))
     near = np.abs(np.corrcoef(x_scaled, rowvar=False)) > 1 - 1e-6
     pairs = np.argwhere(np.triu(near, 1))
     repeated = [f"{columns[varying[b]]} as {columns[varying[a]]}" for a, b in pairs]

@@ -1,4 +1,4 @@
-"""What a density is conditioned on, and the form in which a flow is given it."""
+"""The condition of a density, and its form as an input of a flow."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from nfml_jax.evaluation.arrays import check_labels
 class Context:
     """Numbers or names, one for each of the `columns`, or one of some `classes`.
 
-    A flow is given numbers as (original - `shift`) / `scale`, and a class as a one-hot
-    vector; `prior` holds the classes' shares of the training rows. `levels` has the
-    names that a column of text takes, each given as a one-hot vector, and () for a
-    column of numbers; it is empty if there are only numbers.
+    The flow's input is numbers as (original - `shift`) / `scale`, and a class as a
+    one-hot vector; `prior` holds the classes' shares of the training rows. `levels` has
+    the names in a column of text, each a one-hot vector, and () for a column of
+    numbers; it is empty if there are only numbers.
     """
 
     columns: tuple[str, ...] = ()
@@ -27,23 +27,23 @@ class Context:
 
     @classmethod
     def of_classes(cls, classes: tuple[str, ...], labels: np.ndarray) -> "Context":
-        """One of some classes, as often as among the training rows' labels `[N]`."""
+        """Return the context of classes; the prior is their share of `labels [N]`."""
         counts = np.bincount(labels, minlength=len(classes))
         return cls(classes=classes, prior=tuple((counts / len(labels)).tolist()))
 
     @property
     def size(self) -> int:
-        """The count of numbers that a flow is given."""
+        """The length of the flow's input."""
         if not self.levels:
             return len(self.classes) or len(self.columns)
         return sum(max(len(names), 1) for names in self.levels)
 
     def encode(self, given) -> np.ndarray:
-        """Return what a flow is given, float32 `[N, size]`.
+        """Return the flow's input, float32 `[N, size]`.
 
         Args:
             given: class numbers `[N]`, or `[N, columns]`: numbers in their original
-                units, and of columns of text names, or their places in `levels`.
+                units, and for columns of text names, or their places in `levels`.
 
         Raises:
             UserError: if it is anything else.
@@ -71,7 +71,7 @@ class Context:
 
 
 def _one_hot(column, name: str, levels) -> np.ndarray:
-    """One-hot vectors `[N, levels]` of names, or of their places."""
+    """Return one-hot vectors `[N, levels]` of names, or of their places."""
     if column.dtype.kind in "OUS":
         number = {level: i for i, level in enumerate(levels)}
         column = [

@@ -26,14 +26,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def picture(image) -> Picture:
-    """The density of an image: brightness `[H, W]`, or the path of a file."""
+    """Return the density of an image: brightness `[H, W]`, or the path of a file."""
     if isinstance(image, str | os.PathLike):
-        return Picture(cache(lambda: _read_grey(image)))
+        return Picture(cache(lambda: _read_gray(image)))
     return Picture(lambda: image)
 
 
 def draw(density: Density | str, split: str, n: int, seed: int = 0) -> np.ndarray:
-    """`n` points, float32 `[n, 2]`: other seeds and splits give independent ones."""
+    """Draw `n` points, float32 `[n, 2]`, independent for other seeds and splits."""
     named = isinstance(density, str)
     found = look_up(DENSITIES, density, "density") if named else density
     if split not in SPLITS:
@@ -59,7 +59,7 @@ def _checkerboard():
     return np.indices((4, 4)).sum(axis=0) % 2
 
 
-def _read_grey(path):
+def _read_gray(path):
     from PIL import Image
 
     try:
@@ -70,7 +70,7 @@ def _read_grey(path):
 
 @cache
 def _flower():
-    """The dahlia that comes with scikit-learn, 128 pixels a side."""
+    """Return the dahlia that comes with scikit-learn, 128 pixels a side."""
     try:
         from sklearn.datasets import load_sample_image
     except ImportError as error:
@@ -83,7 +83,7 @@ def _flower():
     flower = Image.fromarray(load_sample_image("flower.jpg")).convert("L")
     box = (140, 48, 460, 368)
     small = flower.resize((128, 128), Image.Resampling.BOX, box=box)
-    # Squared, so that the background stays dark.
+    # It is squared, so that the background stays dark.
     return np.asarray(small, np.float64) ** 2
 
 

@@ -17,11 +17,11 @@ class Density:
     """A density over points `[N, 2]`."""
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Independent draws, float32 `[n, 2]`."""
+        """Return independent draws, float32 `[n, 2]`."""
         return self._draw(rng, n).astype(np.float32)
 
     def log_prob(self, x) -> np.ndarray:
-        """Log p(x) in nats, float64 `[N]` for `x [N, 2]`; -inf outside the support."""
+        """Return log p(x) in nats, float64 `[N]` for `x [N, 2]`; -inf off support."""
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or x.shape[1] != 2:
             raise UserError(f"points have shape {x.shape}; expected [points, 2].")
@@ -50,7 +50,7 @@ class Rings(Density):
         return points + self.noise * rng.standard_normal((n, 2))
 
     def _log_prob(self, x):
-        # Averaging the normal density over a circle leaves a Bessel function; i0e is
+        # The mean of the normal density over a circle is a Bessel function; i0e is
         # scaled so as not to overflow.
         norm = np.hypot(*x.T)[:, None]
         radii = np.array(self.radii)
@@ -61,18 +61,18 @@ class Rings(Density):
 
 @dataclass(frozen=True)
 class Gaussians(Density):
-    """Equally likely round normal densities around `centres [K, 2]`."""
+    """Equally likely round normal densities around `centers [K, 2]`."""
 
-    centres: tuple[tuple[float, float], ...]
+    centers: tuple[tuple[float, float], ...]
     noise: float
 
     def _draw(self, rng, n):
-        centres = rng.choice(np.array(self.centres), n)
-        return centres + self.noise * rng.standard_normal((n, 2))
+        centers = rng.choice(np.array(self.centers), n)
+        return centers + self.noise * rng.standard_normal((n, 2))
 
     def _log_prob(self, x):
-        weights = np.full(len(self.centres), 1 / len(self.centres))
-        return _log_mixture(x, np.array(self.centres), weights, self.noise)
+        weights = np.full(len(self.centers), 1 / len(self.centers))
+        return _log_mixture(x, np.array(self.centers), weights, self.noise)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Curves(Density):
 class Pinwheel(Density):
     """Normal blades turned by an angle that grows with the exponential of the radius.
 
-    After Johnson et al. (NeurIPS 2016), who let the angle grow with the coordinate
-    along the blade: by the radius the turn keeps volume and undoes exactly.
+    After Johnson et al. (NeurIPS 2016), whose angle grows with the coordinate along the
+    blade. With the radius the turn keeps volume and has an exact inverse.
     """
 
     blades: int = 5
@@ -156,7 +156,7 @@ class Banana(Density):
 
 @dataclass(frozen=True)
 class Picture(Density):
-    """Density proportional to the brightness of an image, even within each pixel.
+    """A density proportional to the brightness of an image, uniform within each pixel.
 
     `image()` gives the brightness `[H, W]`, which is read when it is first needed. The
     longer side reaches from -4 to 4.
@@ -192,8 +192,8 @@ class Picture(Density):
         cumulative = np.cumsum(self._mass)
         chosen = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], "right")
         row, column = np.divmod(chosen, self._mass.shape[1])
-        # So far from its edges that float32's rounding, once as it is and once
-        # standardised, never leaves the pixel.
+        # The margin to a pixel's edges exceeds float32's rounding, both before and
+        # after standardization.
         margin = 4 * self.half_width * np.finfo(np.float32).eps / self._pixel
         within = rng.uniform(margin, 1 - margin, (n, 2))
         return self._corner + self._pixel * (np.stack([column, row], 1) + within)
@@ -213,9 +213,12 @@ def _log_mean_exp(terms):
     return top + np.log(np.exp(terms - top[:, None]).mean(axis=1))
 
 
-def _log_mixture(x, centres, weights, noise):
-    """Log-density of round normal densities at `centres [K, 2]` with `weights [K]`."""
-    squares = (x**2).sum(1)[:, None] - 2 * x @ centres.T + (centres**2).sum(1)
+def _log_mixture(x, centers, weights, noise):
+    """Return the log-density of round normal densities with `weights [K]`.
+
+    Their centers are `centers [K, 2]`.
+    """
+    squares = (x**2).sum(1)[:, None] - 2 * x @ centers.T + (centers**2).sum(1)
     nearest = squares.min(axis=1)
     total = np.exp((nearest[:, None] - squares) / (2 * noise**2)) @ weights
     return np.log(total) - nearest / (2 * noise**2) - np.log(2 * np.pi * noise**2)
@@ -225,6 +228,6 @@ _gauss_legendre = cache(np.polynomial.legendre.leggauss)
 
 
 def _turn(x, angle):
-    """Points `[..., 2]` turned about the origin, anticlockwise."""
+    """Return points `[..., 2]` turned about the origin, anticlockwise."""
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * x[..., 0] - s * x[..., 1], s * x[..., 0] + c * x[..., 1]], -1)

@@ -1,4 +1,4 @@
-"""Files put there by hand, in folders and in zips, and rows of numbers from them."""
+"""Manually downloaded files, in folders and in zips, and rows of numbers from them."""
 
 import os
 import zipfile
@@ -25,16 +25,16 @@ from nfml_jax.errors import UserError
 
 
 def manual_folder(manual_dir: str | os.PathLike | None) -> Path:
-    """The folder of files put there by hand."""
+    """Return the folder of manually downloaded files."""
     return Path(manual_dir or DEFAULT_MANUAL_DIR).expanduser()
 
 
 def manual_files(
     manual_dir: str | os.PathLike | None, pattern: str
 ) -> dict[PurePosixPath, Open]:
-    """Ways to open the files whose path ends as `pattern`, by path, in order.
+    """Return functions that open the files whose path ends as `pattern`, by path.
 
-    They lie anywhere below `manual_dir`, or in zips that lie in it.
+    They lie anywhere below `manual_dir`, or in zips that lie in it. Paths are sorted.
     """
     root = manual_folder(manual_dir)
     found: dict[PurePosixPath, Open] = {}
@@ -45,7 +45,7 @@ def manual_files(
         try:
             archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError):
-            continue  # it may be any other file of the person's
+            continue  # it may be an unrelated file of the user
         for name in sorted(archive.namelist()):
             if PurePosixPath(name).match(pattern):
                 inside = PurePosixPath(path.name, name)
@@ -84,6 +84,7 @@ def load_vector_file(
         validation: fraction, or count, of the training rows to set aside, unless the
             parts are given; 0 for none.
         test: likewise, of all rows, set aside first.
+        manual_dir: the folder of manually downloaded files, by default `~/nfml_data`.
         seed: of these draws.
 
     Raises:
@@ -133,7 +134,7 @@ def load_vector_file(
 
 
 def find_table(path, manual_dir=None) -> Path:
-    """Return where a file or folder is: as `path` says, or below `manual_dir`."""
+    """Return the place of a file or folder: `path` itself, or below `manual_dir`."""
     found = Path(path).expanduser()
     return found if found.exists() else manual_folder(manual_dir) / found
 
@@ -159,7 +160,7 @@ def _read_tables(given, path: Path, header: str) -> dict[str, Table]:
 
 
 def _split(name: str, chosen: Chosen, validation, test, seed):
-    """For each part, which table its rows are of, and their places there."""
+    """Return for each part the table of its rows, and their places there."""
     parts = {part: np.arange(len(rows)) for part, rows in chosen.rows.items()}
     if set(parts) == {"rows"}:
         rest, held_out = draw_rows(len(parts["rows"]), test, seed, "test")
@@ -185,7 +186,7 @@ def _split(name: str, chosen: Chosen, validation, test, seed):
 def _with_every_class(
     split: Mapping[str, tuple[str, np.ndarray]], codes: Mapping[str, np.ndarray]
 ):
-    """The split, where of a class without training rows one moves there."""
+    """Move a row to the training part for each class that has none there."""
     train_table, train = split["train"]
     moved = dict(split)
     for part, (table, places) in split.items():

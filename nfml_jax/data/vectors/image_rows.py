@@ -1,4 +1,4 @@
-"""Sets of labelled images as vectors: a row of pixels in [0, 1], given its class."""
+"""Sets of labeled images as vectors: a row of pixels in [0, 1], given its class."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def load_image_rows(
     data_dir=None,
     seed: int = 0,
 ) -> LoadedVectors:
-    """The images of `nfml_jax.data.load(name, …)`, whose arguments these are.
+    """Return the images of `nfml_jax.data.load(name, …)`, whose arguments these are.
 
     A row holds the pixels, from row to row of the image, and the number of the class.
     """

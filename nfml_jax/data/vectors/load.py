@@ -32,7 +32,7 @@ def load_density(
     test: int = 10_000,
     seed: int = 0,
 ) -> LoadedVectors:
-    """Independent draws from one of `densities.DENSITIES`; as many as asked for."""
+    """Return independent draws from one of `densities.DENSITIES`."""
     sizes = train, validation, test
     counts: dict[str, Any] = dict(zip(SPLITS, sizes, strict=True))
     for part, least in zip(SPLITS, (1, 0, 1), strict=True):
@@ -48,7 +48,7 @@ def load_density(
     )
 
 
-# Name -> function of keyword arguments returning vector_arrays.LoadedVectors.
+# Name -> function of keyword arguments that returns vectors.arrays.LoadedVectors.
 VECTOR_DATASETS = {
     "vectors": load_vector_file,
     **{name: partial(load_density, name) for name in DENSITIES},
@@ -64,16 +64,16 @@ VECTOR_DATASETS = {
 def load_vectors(
     name: str, *, manual_dir=None, seed: int = 0, standardise: bool = True, **options
 ) -> VectorData:
-    """Return a data set of vectors by name, whole in memory.
+    """Return a data set of vectors by name, in memory.
 
     Args:
         name: one of `VECTOR_DATASETS`.
-        manual_dir: folder of files put there by hand (default `~/nfml_data`).
+        manual_dir: folder of manually downloaded files (default `~/nfml_data`).
         seed: of everything drawn here: samples, splits, patches, shrinking, noise.
         standardise: to mean 0 and standard deviation 1, by the training rows or as the
             published benchmark does; False keeps the original units.
         **options: of `prepare_rows`, and of the data set itself, such as `path` of
-            `vectors`; of these, what is "", () or [] is not given.
+            `vectors`; values "", () and [] mean not given.
 
     Raises:
         UserError: if the data set is unknown, unavailable, or unfit for a density.
@@ -101,7 +101,7 @@ def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> Loaded
 def prepare_vectors(
     loaded: LoadedVectors, *, standardise: bool = True, **options
 ) -> VectorData:
-    """Return what a loader found as a density takes it; see `prepare_rows`."""
+    """Return a loader's rows in the form of a density's data; see `prepare_rows`."""
     return make_vector_data(prepare_rows(loaded, **options), standardise)
 
 
@@ -128,7 +128,7 @@ def prepare_rows(
         jitter: "steps" adds uniform noise to discrete columns, as wide as their steps.
 
     Raises:
-        UserError: if the rows are none of what is asked.
+        UserError: if the rows do not allow one of these.
     """
     check_shared(max_train=max_train, max_test=max_test)
     named: dict[str, Any] = {"data.components": components}
@@ -140,5 +140,5 @@ def prepare_rows(
     return principal_components(loaded, components)
 
 
-# What of a config is the preparation's.
+# The fields of a config that belong to the preparation.
 PREPARATION = set(inspect.signature(prepare_rows).parameters) - {"loaded", "seed"}

@@ -1,12 +1,12 @@
-"""Patches of the photographs of BSDS300, drawn anew by the published recipe.
+"""Patches of the photographs of BSDS300, redrawn by the published recipe.
 
-Zoran and Weiss (ICCV 2011) and Uria et al. (RNADE, NeurIPS 2013): 8 × 8 grey pixels,
-uniform noise added to the 256 levels, divided by 256, less the patch's mean, without
-the last pixel, which the others then determine. MAF's own draw is the set `bsds300`;
-likelihoods on another draw are close to those on it, not the same: a normal density
-fitted to 100,000 of these patches gives as many of the test 96.2 ± 0.2 nats (two
-draws: 96.2 and 96.3), and Papamakarios et al. (NeurIPS 2017, table 1) print 96.7 ± 0.2
-for one on theirs.
+Zoran and Weiss (ICCV 2011) and Uria et al. (RNADE, NeurIPS 2013): 8 × 8 gray pixels,
+uniform noise added to the 256 levels, divided by 256, minus the patch's mean, without
+the last pixel, which the others then determine. MAF's own draw is the set `bsds300`.
+Likelihoods on another draw are close to those on it, but not equal: a normal density
+fitted to 100,000 of these patches gives the test patches 96.2 ± 0.2 nats (two draws:
+96.2 and 96.3), and Papamakarios et al. (NeurIPS 2017, table 1) print 96.7 ± 0.2 for one
+on theirs.
 """
 
 import numpy as np
@@ -28,10 +28,10 @@ def load_bsds300_patches(
     test: int = 250_000,
     seed: int = 0,
 ) -> LoadedVectors:
-    """Random patches `[N, 63]`: as many as MAF has, unless told otherwise.
+    """Return random patches `[N, 63]`, by default as many as MAF has.
 
-    The photographs lie in `BSDS300/images/train` and `…/test` below `manual_dir`, or
-    in a zip there. 20 of the training ones, drawn by `seed`, are for validation.
+    The photographs lie in `BSDS300/images/train` and `…/test` below `manual_dir`, or in
+    a zip there. 20 of the training ones, drawn by `seed`, are for validation.
 
     Raises:
         UserError: if there are no photographs.
@@ -63,7 +63,7 @@ def load_bsds300_patches(
 
 
 def draw_patches(images, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Patches uint8 `[count, 64]` from anywhere in grey images, all equally likely."""
+    """Draw patches uint8 `[count, 64]` uniformly from gray images."""
     shares = np.array([(i.shape[0] - 7) * (i.shape[1] - 7) for i in images], float)
     counts = rng.multinomial(count, shares / shares.sum())
     patches = np.empty((count, SIDE, SIDE), np.uint8)
@@ -78,7 +78,7 @@ def draw_patches(images, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def preprocess(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Dequantised patches without their mean and last pixel, float32 `[N, 63]`."""
+    """Return dequantized patches `[N, 63]`, float32, without mean and last pixel."""
     x = (patches + rng.random(patches.shape, np.float32)) / np.float32(256)
     return (x - x.mean(axis=1, keepdims=True))[:, :-1]
 

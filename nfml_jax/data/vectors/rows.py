@@ -1,4 +1,4 @@
-"""Which rows and columns of a set of vectors are used, and as what."""
+"""The rows and columns of a set of vectors that are used, and their roles."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from nfml_jax.ops.names import look_up
 
 
 def draw_rows(count: int, share: float, seed: int, what: str):
-    """Return the places of rows without, and as, a random part, each ascending.
+    """Return the places of rows without, and in, a random part, each ascending.
 
     `share` of the `count` rows is a fraction below 1, or a number of them from 1 up; 0
     gives None as the part.
@@ -26,14 +26,14 @@ def draw_rows(count: int, share: float, seed: int, what: str):
     if not 0 < drawn < count or (share > 1 and drawn != share):
         raise UserError(
             f"{what} is {share}; of {count} rows it must be 0, a fraction below 1 "
-            "or a whole number, and leave at least one row on either side."
+            "or an integer, and leave at least one row on either side."
         )
     chosen, rest = stratified(np.zeros(count, int), drawn, seed)
     return rest, chosen
 
 
 def set_rows_aside(rows, share: float, seed: int, what: str):
-    """Return rows without, and as, a random part, as `draw_rows` has them."""
+    """Return rows without, and in, a random part; see `draw_rows`."""
     rest, chosen = draw_rows(len(rows), share, seed, what)
     return (rows, None) if chosen is None else (rows[rest], rows[chosen])
 
@@ -49,15 +49,15 @@ def shrink_rows(loaded: LoadedVectors, part: str, limit: int | None, seed: int):
     if limit < 0:
         raise UserError(f"max_{part} is {limit}; it must be at least 1, or 0 for all.")
     chosen = draw_rows(count, limit, seed, f"max_{part}")[1]
-    assert chosen is not None  # as the limit is not 0
+    assert chosen is not None  # since the limit is not 0
     return loaded.take({part: chosen})
 
 
 def hold_out(loaded: LoadedVectors, classes: Sequence[str] | str) -> LoadedVectors:
     """Return a set without the rows of these classes, which become `outside`.
 
-    A model has never seen them, so it should find them strange. Where the parts were
-    drawn from one table all rows of these classes are outside; where they were given,
+    A model has never seen them, so they should be out of distribution. If the parts
+    were drawn from one table all rows of these classes are outside; if they were given,
     those of the test.
 
     Args:
@@ -107,7 +107,7 @@ def names_of(known, names: Sequence[str] | str) -> list[str]:
 
 
 def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:
-    """The columns' first principal components over the training rows in their place.
+    """Replace the columns by their first principal components over training rows.
 
     The digest stays that of the rows themselves.
     """
@@ -126,7 +126,7 @@ def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:
     values, vectors = np.linalg.eigh(x.T @ x)
     _check_rank(loaded, x, values[::-1], count)
     largest = vectors[:, ::-1][:, :count]
-    # An eigenvector has no sign of its own: let its largest entry be positive.
+    # An eigenvector has no sign: its largest entry is made positive.
     largest *= np.sign(largest[np.abs(largest).argmax(axis=0), np.arange(count)])
 
     def project(rows):
@@ -148,10 +148,10 @@ def principal_components(loaded: LoadedVectors, count: int) -> LoadedVectors:
 
 
 def _check_rank(loaded, x, values, count) -> None:
-    """UserError if there are fewer than `count` principal components of any variance.
+    """Raise UserError for fewer than `count` components with positive variance.
 
-    `values` are the eigenvalues, the largest first. Columns are scaled before they are
-    judged, as one in small units is not nothing.
+    `values` are the eigenvalues, the largest first. Columns are scaled first, so that
+    one in small units doesn't count as constant.
     """
     if values[count - 1] > 1e-9 * values[0]:
         return
@@ -212,7 +212,10 @@ def add_jitter(loaded: LoadedVectors, kind: str, seed: int) -> LoadedVectors:
 
 
 def not_alike(rows, correlation: float = 0.98) -> list[int]:
-    """Columns left when, of every two correlated above this, the first is left out."""
+    """Return the columns left when the first of every two correlated ones is dropped.
+
+    Two columns are correlated if their coefficient exceeds `correlation`.
+    """
     alike = np.corrcoef(rows, rowvar=False) > correlation
     kept = list(range(rows.shape[1]))
     while True:

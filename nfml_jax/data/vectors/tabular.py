@@ -1,4 +1,4 @@
-"""The published benchmarks of density estimation on tables, and how they were prepared.
+"""The published benchmarks of density estimation on tables, and their preparation.
 
 POWER, GAS, HEPMASS, MINIBOONE and BSDS300 as Papamakarios et al. prepared them (MAF,
 NeurIPS 2017, appendix D) from the files they published, doi:10.5281/zenodo.1161203.
@@ -19,10 +19,10 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Published:
-    """A benchmark: its files below `manual_dir`, and what they have to give.
+    """A benchmark: its files below `manual_dir`, and their expected content.
 
     `prepare` makes training, validation and test rows of the opened files; `sizes` are
-    their published numbers. `statistics` names the parts it is standardised by.
+    their published numbers. `statistics` names the parts that standardize it.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Published:
 
 
 def load_published(spec: Published, *, manual_dir=None) -> LoadedVectors:
-    """A benchmark from its published files.
+    """Load a benchmark from its published files.
 
     Files that give other numbers of rows are read, with a warning, under the name
     `…_custom`.
@@ -80,12 +80,15 @@ def _counts(sizes) -> str:
 
 
 def _last_tenth(rows):
-    """The rows without, and as, their last tenth."""
+    """Return the rows without their last tenth, and that tenth."""
     return np.split(rows, [len(rows) - int(0.1 * len(rows))])
 
 
 def _last_tenths(rows):
-    """The last tenth to test on, of the rest the last tenth to validate on."""
+    """Return training, validation and test rows.
+
+    The test is the last tenth, and validation the last tenth of the rest.
+    """
     rows, test = _last_tenth(rows)
     return *_last_tenth(rows), test
 
@@ -96,7 +99,7 @@ def _array(open_file):
 
 
 def _power(open_file):
-    """Global active power, voltage, three meters and the time of day, with noise."""
+    """Return active power, voltage, three meters and the time of day, with noise."""
     rows = _array(open_file)
     rng = np.random.RandomState(42)  # the published shuffle and noise
     rng.shuffle(rows)
@@ -107,7 +110,7 @@ def _power(open_file):
 
 
 def _gas(open_file):
-    """The sensors of ethylene in CO; of every two alike one is left out."""
+    """Return the sensors of ethylene in CO; one of every two alike is left out."""
     try:
         import pandas
     except ImportError as error:
@@ -119,7 +122,7 @@ def _gas(open_file):
 
 
 def _hepmass(open_train, open_test):
-    """The collisions that did make the new particle, without label or rounded columns.
+    """Return the collisions with the new particle, without label and rounded columns.
 
     A column is left out if its smallest value occurs more than five times.
     """
@@ -134,9 +137,9 @@ def _hepmass(open_train, open_test):
 
 
 def _bsds300(open_file):
-    """Patches of 8 × 8 pixels but the last one, dequantised and of mean 0."""
+    """Return patches of 8 × 8 pixels without the last one, dequantized, of mean 0."""
     try:
-        # No extra brings it: one published data set alone needs it.
+        # No extra installs it: only one published data set needs it.
         import h5py  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(

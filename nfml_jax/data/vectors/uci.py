@@ -13,9 +13,9 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Uci:
-    """A small set: its file by any of the names it goes by, and the columns to judge.
+    """A small set: the names of its file, and the columns to model.
 
-    `event_dim` is what remains of them without whole numbers and repetitions.
+    `event_dim` is the number that remains without integer and repeated columns.
     """
 
     name: str
@@ -30,7 +30,7 @@ UCI = {
         Uci("red_wine", ("winequality-red.csv",), tuple(range(12)), 11),
         Uci("white_wine", ("winequality-white.csv",), tuple(range(12)), 11),
         Uci("parkinsons", ("parkinsons_updrs.data",), tuple(range(22)), 15),
-        # Without the class, and without the price to be predicted.
+        # The class, and the price to be predicted, are left out.
         Uci("ionosphere", ("ionosphere.data", "ionosphere.csv"), tuple(range(34)), 32),
         Uci("housing", ("housing.data",), tuple(range(13)), 10),
     )
@@ -45,11 +45,11 @@ def load_uci(
     test: float = 0.1,
     seed: int = 0,
 ) -> LoadedVectors:
-    """A small set of the UCI repository, without its discrete and repeated columns.
+    """Load a small set of the UCI repository, without discrete and repeated columns.
 
-    Columns of whole numbers are discrete; of every two correlated above 0.98 the first
-    is left out. `validation` and `test` are fractions or counts of rows drawn by
-    `seed`, where the papers take ten folds.
+    Columns of integers are discrete; of every two correlated above 0.98 the first is
+    left out. `validation` and `test` are fractions or counts of rows drawn by `seed`,
+    where the papers take ten folds.
     """
     found = {}
     for name in spec.files:

@@ -14,13 +14,13 @@ from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.errors import UserError
 
-# Name -> the files it goes by, the class last in each row.
+# Name -> the names of its file, in which the class is last in each row.
 FILES = {
     "red_wine_grades": ("winequality-red.csv",),
     "white_wine_grades": ("winequality-white.csv",),
     "ionosphere_echoes": ("ionosphere.data", "ionosphere.csv"),
 }
-# Name -> scikit-learn's function, which reads a file that comes with it.
+# Name -> scikit-learn's function, which reads an included file.
 PACKAGED = {
     "iris": "load_iris",
     "wine": "load_wine",
@@ -47,12 +47,12 @@ def load_uci_classes(
     test: float = 0.2,
     seed: int = 0,
 ) -> LoadedVectors:
-    """A small set of the UCI repository, each row given its class.
+    """Load a small set of the UCI repository, each row given its class.
 
-    Rows that repeat an earlier one are left out, as a neighbour at distance zero on the
-    other side of the split would tell the class; so are columns of a single value.
-    `validation` and `test` are fractions of the rows, drawn by `seed` in the classes'
-    proportions; every class keeps a row to train on.
+    Rows that repeat an earlier one are left out, as a neighbor at distance zero in
+    another part would reveal the class; so are columns of a single value. `validation`
+    and `test` are fractions of the rows, drawn by `seed` in the classes' proportions;
+    every class keeps a row to train on.
     """
     table = _packaged(name) if name in PACKAGED else _from_file(name, manual_dir)
     classes, numbers = np.unique(table.classes, return_inverse=True)

@@ -5,7 +5,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from experiments import beside, one_shot
+from experiments import beside, linear_start, one_shot
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
@@ -53,7 +53,9 @@ class EmbeddingExperiment(Experiment):
         return other
 
     def _configure(self, config):
-        self.config = config
+        before, self.config = getattr(self, "config", None), config
+        if before is None or linear_start.differs(before, config):
+            self._linear = linear_start.start(self.images, config)
         self._model = self.make_model()
         self._training_model = self.make_model(axis_name=AXIS)
 
@@ -76,6 +78,14 @@ class EmbeddingExperiment(Experiment):
     def _beside(self) -> dict[str, float]:
         """Return the metrics of the baselines, which depend on the images only."""
         return beside.metrics(self.images, self.config, self._unmeasured)
+
+    def _begun(self, variables: dict) -> dict:
+        """Return initial variables with the linear part of the embedding in place."""
+        if not self._linear:
+            return variables
+        params = variables["params"]
+        encoder = params["encoder"] | {"linear": self._linear}
+        return {**variables, "params": params | {"encoder": encoder}}
 
     def describe(self) -> dict[str, str]:
         encoder = self.config["encoder"]

@@ -50,7 +50,7 @@ class MarginExperiment(EmbeddingExperiment):
 
     def init(self, key):
         images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)
-        return self.classifier.init(key, images, jnp.zeros(2, jnp.int32))
+        return self._begun(self.classifier.init(key, images, jnp.zeros(2, jnp.int32)))
 
     def loss(self, params, collections, batch: Batch, step):
         pictures = to_float(batch.data["image"])

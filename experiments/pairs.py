@@ -71,7 +71,7 @@ class PairsExperiment(EmbeddingExperiment):
         images = jnp.zeros((2, *self.images.image_shape), jnp.uint8)
         keys = {"params": key, "mining": key}
         variables = self.learner.init(keys, images, jnp.zeros(2, jnp.int32))
-        return {"params": {}, **variables}
+        return self._begun({"params": {}, **variables})
 
     def loss(self, params, collections, batch: Batch, step):
         pictures, labels = batch.data["image"], batch.data["label"]

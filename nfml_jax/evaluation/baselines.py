@@ -77,14 +77,29 @@ def fit(images, labels) -> dict[str, Embed]:
     return found
 
 
-def _whitening(centered) -> np.ndarray:
+def discriminants(rows, labels, components=COMPONENTS) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean [P] and Fisher's axes [P, K] of rows [N, P] with labels [N].
+
+    The axes are found among the first `components` principal ones, and are those
+    themselves where no class has two rows. K is 0 where the rows don't vary.
+    """
+    rows = np.asarray(rows, np.float64)
+    mean = rows.mean(axis=0)
+    whiten = _whitening(rows - mean, components)
+    _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if whiten.shape[1] and 1 < len(sizes) < len(labels):
+        whiten = whiten @ _discriminants((rows - mean) @ whiten, number, sizes)
+    return mean, whiten
+
+
+def _whitening(centered, components=COMPONENTS) -> np.ndarray:
     """Return axes [P, K] on which centered rows [N, P] have unit variance.
 
-    They are the first `COMPONENTS` principal ones, or a half of the rows if that is
+    They are the first `components` principal ones, or a half of the rows if that is
     less: the last ones of few rows are noise.
     """
     values, axes = np.linalg.eigh(centered.T @ centered / len(centered))
-    order = np.argsort(values)[::-1][: min(COMPONENTS, max(1, len(centered) // 2))]
+    order = np.argsort(values)[::-1][: min(components, max(1, len(centered) // 2))]
     values, axes = values[order], axes[:, order]
     varies = values > max(FAINT * values[:1].sum(), FAINT**2)
     return axes[:, varies] / np.sqrt(values[varies])

@@ -32,6 +32,7 @@ CHECKS = {
 CLOSER = {
     "features": partial(check_sizes, least=1),
     "blocks": partial(check_sizes, low=1, high=1000, least=1),
+    "linear": partial(check_integer, low=0, high=WIDEST),
     "standardize": partial(check_choice, choices=STANDARDIZATIONS),
 }
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -66,6 +67,13 @@ def make_net(
     for option, value in options.items():
         check = CLOSER.get(option) or CHECKS[type(own[option].default)]
         check("encoder", **{option: value})
+    check_integer(
+        "encoder",
+        0,
+        embedding_size - 1,
+        hint=", because the network gives the rest of the embedding",
+        linear=options.get("linear", 0),
+    )
     return net(
         embedding_size=embedding_size,
         dtype=look_up(DTYPES, dtype, "precision"),

@@ -15,6 +15,7 @@ from nfml_jax.nets.layers import (
     Conv,
     Embedding,
     PReLU,
+    coarse_rows,
     he_normal,
     max_pool,
     standardize,
@@ -28,7 +29,10 @@ class Encoder(nn.Module):
 
     `standardize` is one of `nfml_jax.nets.layers.STANDARDIZATIONS`: how each picture is
     normalized by itself before it enters the network. `embedding_norm` is that of
-    `Embedding`, and `axis_name` the device axis over which batch norm averages.
+    `Embedding`, and `axis_name` the device axis over which batch norm averages. The
+    last `linear` numbers of an embedding are a linear map of the picture itself, beside
+    the network: what few pictures teach best where all show the same thing in the same
+    place.
     """
 
     embedding_size: int
@@ -36,20 +40,31 @@ class Encoder(nn.Module):
     dtype: Any = jnp.float32
     axis_name: str | None = None
     standardize: str = "none"
+    linear: int = 0
 
     def enter(self, images: Array) -> Array:
         """Return images [B, H, W, C] as the network takes them."""
         return standardize(images, self.standardize)
 
-    def embed(self, x: Array, train: bool) -> Array:
-        """Features [B, ...] to embeddings [B, embedding_size]."""
-        return Embedding(
-            self.embedding_size,
+    def embed(self, x: Array, train: bool, entered: Array) -> Array:
+        """Return embeddings [B, embedding_size] of features `x` [B, ...].
+
+        `entered` is what `enter` returned: the pictures [B, H, W, C] for the linear
+        part.
+        """
+        learned = Embedding(
+            self.embedding_size - self.linear,
             self.embedding_norm,
             self.dtype,
             self.axis_name,
             name="embedding",
         )(x, train)
+        if not self.linear:
+            return learned
+        rows = coarse_rows(entered)
+        return jnp.concatenate(
+            [learned, nn.Dense(self.linear, name="linear")(rows)], axis=-1
+        )
 
 
 class CNN(Encoder):
@@ -65,7 +80,7 @@ class CNN(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = self.enter(images)
+        x = entered = self.enter(images)
         for features in self.features:
             x = Conv(features, dtype=self.dtype)(x)
             if self.norm:
@@ -73,7 +88,7 @@ class CNN(Encoder):
             x = max_pool(nn.relu(x))
         x = x.reshape(x.shape[0], -1)
         x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, kernel_init=he_normal)(x))
-        return self.embed(x, train)
+        return self.embed(x, train, entered)
 
 
 class LeNetPP(Encoder):
@@ -87,12 +102,12 @@ class LeNetPP(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = self.enter(images)
+        x = entered = self.enter(images)
         for features in self.features:
             for _ in range(2):
                 x = PReLU()(Conv(features, kernel_size=5, dtype=self.dtype)(x))
             x = max_pool(x)
-        return self.embed(x, train)
+        return self.embed(x, train, entered)
 
 
 class MLP(Encoder):
@@ -102,10 +117,11 @@ class MLP(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = self.enter(images).reshape(images.shape[0], -1)
+        entered = self.enter(images)
+        x = entered.reshape(images.shape[0], -1)
         for size in self.hidden:
             x = nn.relu(nn.Dense(size, dtype=self.dtype, kernel_init=he_normal)(x))
-        return self.embed(x, train)
+        return self.embed(x, train, entered)
 
 
 class ResidualBlock(nn.Module):
@@ -147,7 +163,8 @@ class ResNet18(Encoder):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        x = Conv(self.width, use_bias=False, dtype=self.dtype)(self.enter(images))
+        entered = self.enter(images)
+        x = Conv(self.width, use_bias=False, dtype=self.dtype)(entered)
         x = nn.relu(BatchNorm(self.axis_name)(x, train))
         for stage, blocks in enumerate(self.blocks):
             for block in range(blocks):
@@ -155,4 +172,4 @@ class ResNet18(Encoder):
                 x = ResidualBlock(
                     self.width * 2**stage, stride, self.dtype, self.axis_name
                 )(x, train)
-        return self.embed(x.mean(axis=(1, 2)), train)
+        return self.embed(x.mean(axis=(1, 2)), train, entered)

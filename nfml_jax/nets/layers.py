@@ -134,6 +134,30 @@ def standardize(images: Array, how: str) -> Array:
 
 FAINT = 0.05
 
+COARSE = 784
+"""Numbers of a picture that `coarse_rows` keeps, at most."""
+
+
+def coarse_rows(images: Array) -> Array:
+    """Return images [B, H, W, C] as unit rows [B, P], their channels averaged.
+
+    Images of more than `COARSE` pixels are averaged over equal blocks first; the border
+    repeats where blocks don't divide them.
+    """
+    x = images.astype(jnp.float32).mean(axis=-1)
+    _, height, width = x.shape
+    side = 1
+    while -(-height // side) * -(-width // side) > COARSE:
+        side += 1
+    x = jnp.pad(x, [(0, 0), (0, -height % side), (0, -width % side)], mode="edge")
+    rows, columns = x.shape[1] // side, x.shape[2] // side
+    x = x.reshape(-1, rows, side, columns, side).mean(axis=(2, 4))
+    x = x.reshape(-1, rows * columns)
+    return x * lax.rsqrt((x**2).sum(axis=-1, keepdims=True) + TINY)
+
+
+TINY = 1e-12
+
 
 def _around(x: Array) -> Array:
     """Return the mean of x [B, H, W, 1] in a window around each pixel."""

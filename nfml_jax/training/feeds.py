@@ -155,9 +155,14 @@ def sampler_of(
     if not 1 <= batch_size <= examples:
         raise UserError(
             f"train.batch_size = {batch_size} must lie between 1 and the {examples} "
-            "training examples."
+            f"training examples; set it to {_power_of_two(examples)}, say."
         )
     return Shuffled(examples, batch_size) if sampler is None else sampler(batch_size)
+
+
+def _power_of_two(most):
+    """Return the largest power of two up to `most`, which devices divide well."""
+    return 1 << (max(most, 1).bit_length() - 1)
 
 
 def rows_of(batch_size):

@@ -10,6 +10,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.loading.embedders import TrainedEmbedder
 from nfml_jax.loading.recognition import Embedder
 from nfml_jax.nets import NETS, make_net
+from nfml_jax.nets.layers import COARSE, coarse_rows, standardize
 
 # Small enough to run, with the structure of the full encoder.
 SMALL = {
@@ -124,7 +125,7 @@ def test_every_parameter_has_a_finite_gradient(found):
 @pytest.mark.parametrize("name", NETS)
 def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
     shape = (9, 8, 1)
-    module = Embedder(small(name, embedding_norm=True))
+    module = Embedder(small(name, embedding_norm=True, linear=1))
     pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
     shapes = jax.eval_shape(
         lambda: module.init(jax.random.key(0), pixels, method="embed")
@@ -149,6 +150,8 @@ def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
         (("mlp", 2), {"width": 8}, "hidden"),
         (("cnn", 2), {"dtype": "bfloat"}, "did you mean 'bfloat16'"),
         (("cnn", 1), {}, "need 2 dimensions"),
+        (("cnn", 4), {"linear": 4}, r"linear=4; expected an integer in \[0, 3\]"),
+        (("cnn", 4), {"linear": -1}, "linear"),
         (("cnn", 2.5), {}, "need 2 dimensions"),
     ],
 )
@@ -159,3 +162,29 @@ def test_what_does_not_exist_is_said_in_a_sentence(arguments, options, says):
 
 def test_options_may_be_lists_as_configs_write_them():
     assert make_net("mlp", 2, hidden=[8, 4]) == make_net("mlp", 2, hidden=(8, 4))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_linear_part_is_linear_in_the_standardized_picture(name):
+    net = small(name, linear=2, standardize="picture")
+    x = images(6, 9, 8, 1)
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=False))
+    variables = jax.tree_util.tree_map_with_path(filled, shapes)
+    part = variables["params"]["linear"]
+    embeddings = net.apply(variables, x, train=False)
+    assert embeddings.shape == (6, 3)
+    rows = coarse_rows(standardize(x, "picture"))
+    expected = rows @ part["kernel"] + part["bias"]
+    np.testing.assert_allclose(embeddings[:, 1:], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 3), (40, 40, 1), (29, 120, 3)])
+def test_rows_of_pictures_are_unit_and_few(shape):
+    rows = coarse_rows(images(2, *shape))
+    assert rows.shape[1] <= COARSE
+    np.testing.assert_allclose(jnp.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+
+
+def test_equal_pictures_of_one_color_have_rows_of_zeros():
+    rows = coarse_rows(jnp.zeros((2, 6, 6, 3)))
+    assert (rows == 0).all()

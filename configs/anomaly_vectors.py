@@ -1,10 +1,10 @@
-"""Rows of one's own table found strange: classes that were never trained on.
+"""Outlier detection on your own table: rows of classes that were never trained on.
 
 A class-conditional spline flow on a table with a column of classes. The rows of the
 classes in `data.held_out` are never trained on; -log p(x) should be larger for them
 than for the test's others: AUROC and average precision (AUPR), in `test/auroc` and
 `test/average_precision`, beside a normal density for each class, mixtures of these,
-the Mahalanobis distance and neighbours' distances on the same rows. Minutes of one
+the Mahalanobis distance and neighbors' distances on the same rows. Minutes of one
 core. Other rows are ranked by `python -m nfml_jax score RUN TABLE`.
 
     python launch.py --config=configs/anomaly_vectors.py --config.data.path=table.csv \\
@@ -20,6 +20,6 @@ def get_config(arg=None):
     )
     config.experiment = "conditional"
     defaults.any_table(config)
-    config.data.labels = "-1"  # the column of classes; the last one
-    config.data.held_out = ""  # names of those never trained on, such as "a,b"
+    config.data.labels = "-1"  # the column of classes; the last one by default
+    config.data.held_out = ""  # names of the classes never trained on, such as "a,b"
     return defaults.finish(config, arg)

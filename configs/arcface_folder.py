@@ -1,4 +1,4 @@
-"""ArcFace on your own pictures: `configs/folder.py:arcface` by its earlier name.
+"""ArcFace on your own pictures: `configs/folder.py:arcface` under its earlier name.
 
 python launch.py --config=configs/arcface_folder.py --config.data.root=photos/
 """

@@ -39,12 +39,12 @@ def get_config(arg=None):
             "name": "image_folder",
             "root": "",  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
             "labels": "",  # a table path,label[,split] instead of class folders
-            "image_size": "40",  # pixels a side, or HEIGHTxWIDTH
+            "image_size": "40",  # pixels per side, or HEIGHTxWIDTH
             "channels": 3,  # 1: gray
-            "fit": "pad",  # other proportions; or squeeze, or crop
+            "fit": "pad",  # treatment of other proportions; or squeeze, or crop
             "stream": False,  # True: read while training, if larger than memory
-            "workers": 0,  # processes that read then; 0: threads
-            "test_fraction": 0.2,  # unless root has train/ and test/ or val/
+            "workers": 0,  # processes that read; 0: threads
+            "test_fraction": 0.2,  # fraction, unless root has train/ and test/ or val/
             "validation": 0.1,
         }
     )

@@ -16,8 +16,8 @@ people.txt and peopleDevTrain.txt, all on them are trained on and not only those
 pairs.
 
 A run takes two minutes of CPU time. Of 24 heads and four losses SupCon was best on
-View 1's validation people (results/lfw_view1); over View 2's ten folds it tells
-80.75 ± 0.54 % of the pairs, softmax 77.38 ± 0.41 % (results/lfw_folds).
+View 1's validation people (results/lfw_view1); over View 2's ten folds it classifies
+80.75 ± 0.54 % of the pairs correctly, softmax 77.38 ± 0.41 % (results/lfw_folds).
 """
 
 from configs import defaults
@@ -28,14 +28,14 @@ def get_config(arg=None):
     config = defaults.named("lfw", name, defaults.FEW_PICTURES, per_class=2)
     config.data = {
         "name": "lfw",
-        "root": "",  # a folder, zip or tar; "": looked for in manual_dir
+        "root": "",  # a folder, zip or tar; "": searched in manual_dir
         "manual_dir": "",
         "view": 1,
         "fold": 1,
         "image_size": 48,
-        "crop": 0.8,  # share of either side that is kept
+        "crop": 0.8,  # fraction of either side that is kept
         "channels": 1,
-        "min_images": 2,  # of a person to train on
+        "min_images": 2,  # least pictures of a person to train on
         "validation": 0.1,  # of the people to train on
         "seed": 0,
         "max_train": 0,

@@ -1,7 +1,7 @@
 """A masked autoregressive flow (Papamakarios et al. 2017) on image patches.
 
 8 × 8 patches of the BSDS300 photographs, drawn anew by the published recipe: results
-are close to, and not to be put beside, those on the published draw of
+are close to, but not comparable with, those on the published draw of
 configs/maf_bsds300.py.
 
     python launch.py --config=configs/maf_bsds300_patches.py

@@ -1,4 +1,4 @@
-"""A masked autoregressive flow (Papamakarios et al. 2017) on a table of your own.
+"""A masked autoregressive flow (Papamakarios et al. 2017) on your own table.
 
 Any .npy, .npz or .csv, in minutes on a CPU; warns of constant, repeated and nearly
 discrete columns, whose likelihood means little. Also for the small UCI sets.

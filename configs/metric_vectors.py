@@ -1,17 +1,17 @@
 """Mahalanobis metrics on small sets of vectors: one trained by a loss, and classics.
 
-L of W = LᵀL learns by minibatches of triplets, as a network would; beside it stand, on
-the same rows, Euclidean distance, whitening, RCA, NCA, LMNN and ITML. Each is judged by
-its nearest neighbours, three of them or as many as do best on validation rows; the
-seed draws the split. Seconds of one core for sets of some hundred rows, 45 for white
-wine.
+L of W = LᵀL learns by minibatches of triplets, as a network would; the baselines, on
+the same rows, are Euclidean distance, whitening, RCA, NCA, LMNN and ITML. Each is
+evaluated by its nearest neighbors, three of them or the number that is best on
+validation rows. The seed draws the split. It takes seconds of one core for sets of some
+hundred rows, 45 for white wine.
 
 On six sets, three splits of each (results/metric_vectors; the loss was chosen among
 three by validation on the first splits), whitening without labels loses 4.8 points of
-accuracy to Euclidean distance on standardised columns. ITML, NCA and LMNN gain 1.2, 0.8
+accuracy to Euclidean distance on standardized columns. ITML, NCA and LMNN gain 1.2, 0.8
 and 0.7 points, triplets 0.4, with a standard error of 0.7 to 0.9: none of the gains is
-sure. The ionosphere gains most, 84.8 % to 89.1 % by ITML. The splits are nobody else's,
-and repeated rows are left out: no published number stands beside them.
+significant. The ionosphere gains most, 84.8 % to 89.1 % by ITML. The splits are our
+own, and repeated rows are left out, so no published number is comparable.
 
     python launch.py --config=configs/metric_vectors.py --config.data.name=breast_cancer
     python launch.py --config=configs/metric_vectors.py \\

@@ -1,4 +1,4 @@
-r"""ArcFace (Deng et al. 2019) on a million made-up identities.
+r"""ArcFace (Deng et al. 2019) on a million synthetic identities.
 
 None of them is stored: a view is drawn when it is needed, of the identity's traits, of
 circumstances twice as large, and of noise. The class weights lie split over the devices
@@ -11,10 +11,10 @@ in bfloat16, 1 GB::
 
 is what one core of a CPU does in four minutes, a checkpoint and the evaluation
 included; an epoch, each identity seen once, is 2,000 steps. With fewer identities a
-smaller network learns on a CPU in half a minute. Of 2,000 views of strangers, looked up
-among 1,000, 3.7 % are found by the views themselves, 93.8 ± 0.3 % by the embeddings,
-and 92.7 ± 0.7 % with `head.class_share=0.1`, as Partial FC (three seeds, 95 %
-intervals; results/identities); the angle to the own weight ends at 31 degrees::
+smaller network learns on a CPU in half a minute. Of 2,000 views of unknown identities,
+searched among 1,000, 3.7 % are found by the views themselves, 93.8 ± 0.3 % by the
+embeddings, and 92.7 ± 0.7 % with `head.class_share=0.1`, as Partial FC (three seeds, 95
+% intervals; results/identities); the angle to the own weight ends at 31 degrees::
 
     python launch.py --config=configs/million_identities.py:2000
 """
@@ -30,10 +30,10 @@ def get_config(arg=None):
     config = defaults.training(f"{name}_{count}_identities", "identities")
     config.identities = {
         "count": count,
-        "size": 128,  # numbers of a view
-        "traits": 32,  # independent ones of an identity
-        "circumstances": 32,  # and of what has nothing to do with it
-        "disturbance": 2.0,  # how much larger these are
+        "size": 128,  # numbers in a view
+        "traits": 32,  # independent traits of an identity
+        "circumstances": 32,  # independent circumstances of a view
+        "disturbance": 2.0,  # their size relative to the traits
         "noise": 0.1,
         "seed": 0,
     }

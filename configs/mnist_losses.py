@@ -7,15 +7,15 @@ The argument names the loss and the embedding size, and may shrink the run:
     python launch.py --config=configs/mnist_losses.py:contrastive,2,smoke
 
 Names are those of `nfml_jax.heads.MARGINS` and `nfml_jax.losses.LOSSES`; sizes are 64
-unless given. What has no recipe here takes its published numbers, which for margins of
-other heads are too wide for two dimensions: see configs/mnist_2d/head.py. Open set,
-trained on 0 to 5 and tested on 6 to 9:
+unless given. Names without a recipe here take their published numbers, which for
+margins of other heads are too wide for two dimensions: see configs/mnist_2d/head.py.
+Open set, trained on 0 to 5 and tested on 6 to 9:
 
     python launch.py --config=configs/mnist_losses.py:triplet \
         --config.data.classes="('0','1','2','3','4','5')" \
         --config.data.held_out="('6','7','8','9')" --config.sampler.per_class=20
 
-Three epochs, about two minutes of CPU time a run; what came out is in
+Three epochs, about two minutes of CPU time a run; the results are in
 results/mnist_losses.
 """
 
@@ -23,8 +23,9 @@ from configs import defaults
 
 WARMED = {"warmup_steps": 400}
 
-# With room for ten classes, and a scale for so many. Chosen among three values by
-# configs/sweeps/mnist_margins.py, but for l2_softmax, sphereface_r and combined.
+# These leave room for ten classes, with a scale for that number. They were chosen among
+# three values by configs/sweeps/mnist_margins.py, except l2_softmax, sphereface_r and
+# combined.
 ROOMY = {
     "l2_softmax": {"scale": "30"},
     "normface": {"scale": "16"},
@@ -41,7 +42,7 @@ ROOMY = {
     "sup_con": {"temperature": 0.2},
 }
 
-# In two or three dimensions there is little between them. Chosen likewise, in two;
+# In two or three dimensions there is little room between them. Chosen likewise, in two;
 # NormFace, L-Softmax and SupCon as above.
 TIGHT = ROOMY | {
     "l2_softmax": {"scale": "24"},
@@ -58,7 +59,7 @@ TIGHT = ROOMY | {
 
 
 def for_size(size: int, roomy: dict, tight: dict) -> dict:
-    """What is meant for embeddings of this size."""
+    """Return the options for embeddings of this size."""
     return tight if size < 4 else roomy
 
 

@@ -22,7 +22,7 @@ examples, 93.7 and 98.3 % of 20-way ones (results/omniglot_vinyals).
 
 from configs import defaults
 
-# What has no recipe here takes its published numbers.
+# Names without a recipe here take their published numbers.
 RECIPES = {
     "arcface": defaults.angular_head(
         "arcface", margin=0.2, scale=20.0, warmup_steps=500
@@ -44,14 +44,15 @@ def get_config(arg=None):
         "data_dir": "",
         "split": "background",  # small1, small2, vinyals or characters
         "image_size": 28,
-        "rotations": False,  # by 90, 180 and 270 degrees, as classes of their own
+        "rotations": False,  # by 90, 180 and 270 degrees, as separate classes
         "validation": 5,  # of the alphabets to train on
         "seed": 0,
         "max_train": 0,
         "max_test": 0,
         "without": "",  # a file of `python -m nfml_jax outliers`
     }
-    # Koch et al. (2015) turn, lean, scale and shift by these much, for 105 pixels.
+    # Koch et al. (2015) rotate, shear, scale and shift by these amounts, for 105
+    # pixels.
     config.augment = {
         "shift": 1.0,
         "rotate": 10.0,

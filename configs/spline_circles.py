@@ -1,8 +1,8 @@
 """The first flow of a tutorial: an elementwise spline on two circles.
 
 1,000 points of two circles, a rational-quadratic spline of each coordinate, 5,000 steps
-of Adam on all of them at 1e-2. The marginals come out right and the joint cannot: see
-configs/coupling_circles.py for what does better.
+of Adam on all of them at 1e-2. The marginals are right and the joint cannot be: see
+configs/coupling_circles.py for a flow that fits it.
 
     python launch.py --config=configs/spline_circles.py
 

@@ -1,8 +1,8 @@
 """Fields that configs share, with their meaning; a config starts from one of these.
 
 Every field that may be set on the command line must exist here or in the config. A
-config's argument (`configs/X.py:smoke`) is handled by `finish`, and what else it may
-hold by `read_argument`.
+config's argument (`configs/X.py:smoke`) is handled by `finish`, and its other parts by
+`read_argument`.
 """
 
 from configs.defaults.argument import read_argument, take_encoder

@@ -1,4 +1,4 @@
-"""What may follow a config's name: `configs/X.py:NAME,SIZE,smoke`."""
+"""The argument that may follow a config's name: `configs/X.py:NAME,SIZE,smoke`."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ class Argument(NamedTuple):
 
 
 def read_argument(arg: str | None, name: str, size: int | None = None) -> Argument:
-    """NAME, SIZE and "smoke", in any order and each of them optional.
+    """Parse NAME, SIZE and "smoke", in any order and each of them optional.
 
-    `name` and `size` are what they are unless given; without `size` there is none to
-    give. Raises UserError for two names or two sizes.
+    `name` and `size` are the defaults; without a default there is no SIZE. Raises
+    UserError for two names or two sizes.
     """
     words = [word for word in (arg or "").split(",") if word]
     smoke = "smoke" if "smoke" in words else ""
@@ -36,9 +36,9 @@ def read_argument(arg: str | None, name: str, size: int | None = None) -> Argume
 def take_encoder(arg: str | None, default: str) -> tuple[str, str]:
     """Return the encoder that a config's argument names, and the rest of the argument.
 
-    The encoder is `default` where none is named. Raises UserError for two of them.
+    The encoder is `default` if none is named. Raises UserError for two of them.
     """
-    from nfml_jax.nets import NETS  # only here, since JAX comes along
+    from nfml_jax.nets import NETS  # imported here, since it imports JAX
 
     words = (arg or "").split(",")
     named = [word for word in words if word in NETS]

@@ -1,4 +1,4 @@
-"""Maximum likelihood of vectors, and what a flow learns without data."""
+"""Defaults of flows: maximum likelihood of vectors, and training without data."""
 
 from ml_collections import ConfigDict
 
@@ -26,7 +26,7 @@ def density(name: str, recipe: str, **flow) -> ConfigDict:
 
 
 def two_circles(config: ConfigDict) -> None:
-    """The first article's data and training: 1,000 points, 5,000 steps of all."""
+    """Set the data and training of a tutorial: 1,000 points, 5,000 steps of all."""
     config.data.update({"name": "circles", "train": 1000})
     config.train.batch_size = 1000
     config.train.total = "5000 steps"
@@ -37,26 +37,27 @@ def two_circles(config: ConfigDict) -> None:
 
 
 def variational(name: str, recipe: str, **flow) -> ConfigDict:
-    """A flow on a density of the plane that is known but for its normaliser."""
+    """Return a flow on a density of the plane that lacks its normalizer."""
     config = training(name, "variational")
     config.update(
         {
             "energy": {"name": "u1"},  # u1 to u4 of Rezende and Mohamed (2015)
-            # Their fast direction draws: what training does at every step.
+            # The fast direction of these recipes draws, which training does at every
+            # step.
             "flow": {"recipe": recipe, "fast": "sample", **flow},
             "objective": {
                 # reverse_kl, path_gradient, forward_kl or alpha_divergence
                 "name": "reverse_kl",
-                "alpha": 0.5,  # of alpha_divergence alone
+                "alpha": 0.5,  # only for alpha_divergence
             },
             # The log-density is multiplied by β, which rises to 1; 0 steps: off.
             "annealing": {"start": 0.01, "steps": 2000},
             "report": {
-                "draws": 100_000,  # of the flow, to estimate by
-                "validation": 4096,  # and so many while it learns
-                "chains": 4096,  # of annealed importance sampling
-                "cells": 320,  # along either side of the grid for KL(p ‖ q)
-                "samples": 2000,  # to look at
+                "draws": 100_000,  # draws of the flow for the report
+                "validation": 4096,  # and for each validation
+                "chains": 4096,  # chains of annealed importance sampling
+                "cells": 320,  # cells along either side of the grid for KL(p ‖ q)
+                "samples": 2000,  # points in the figures
             },
         }
     )

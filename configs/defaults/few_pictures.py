@@ -1,8 +1,8 @@
 """Options of heads and losses for classes that have a few pictures each.
 
-Chosen for two thousand people with three pictures each (configs/lfw.py): a small scale,
-and margins smaller than the published ones, which warm up. What has no recipe here
-takes its published numbers.
+They were chosen for two thousand people with three pictures each (configs/lfw.py): a
+small scale, and margins smaller than the published ones, with a warm-up. Names without
+a recipe here take their published numbers.
 """
 
 from configs.defaults.images import annealing

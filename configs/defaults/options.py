@@ -16,7 +16,7 @@ def show_options(config: ConfigDict, warmup_steps: int = 0) -> None:
 
     A head with a margin warms it up for `warmup_steps`, unless it anneals the margin.
     """
-    # Only where a name decides, since JAX comes along with them.
+    # Imported only if a name decides, since they import JAX.
     from nfml_jax.heads import MARGINS
     from nfml_jax.losses import LOSSES, PairLoss
 

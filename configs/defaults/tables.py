@@ -1,4 +1,4 @@
-"""Flows on tables: the published recipes, and what a CPU does in minutes."""
+"""Defaults of flows on tables: the published recipes, and recipes of CPU minutes."""
 
 from ml_collections import ConfigDict
 
@@ -6,7 +6,7 @@ from configs.defaults.density import density
 
 
 def nsf(name: str, data: str, **flow) -> ConfigDict:
-    """Neural spline flows with couplings on a table (Durkan et al. 2019, appendix B.1).
+    """Return spline flows with couplings on a table (Durkan et al. 2019, appendix B.1).
 
     `--config.flow.kind=autoregressive` takes masked autoregressive layers instead. As
     in the paper's code, logits of bins are divided by the root of the network's width.
@@ -21,11 +21,12 @@ def nsf(name: str, data: str, **flow) -> ConfigDict:
 
 
 def maf(name: str, data: str, **flow) -> ConfigDict:
-    """MAF(5) on a table (Papamakarios et al. 2017, section 4.1 and appendix D).
+    """Return MAF(5) on a table (Papamakarios et al. 2017, section 4.1 and appendix D).
 
-    The paper stops after 30 epochs without progress, which the best checkpoint of a
-    long run equals. Its weight decay is not part of the gradient here, and its batch
-    norm is evaluated with a mean of the last hundred batches, not of the whole set.
+    The paper stops after 30 epochs without progress, which is equivalent to the best
+    checkpoint of a long run. Its weight decay is not part of the gradient here, and its
+    batch norm is evaluated with a mean of the last hundred batches, not of the whole
+    set.
     """
     options = {"normalize": "batch", "activation": "relu"} | flow
     config = density(name, "maf", layers=5, **options)
@@ -40,11 +41,11 @@ def maf(name: str, data: str, **flow) -> ConfigDict:
 
 
 def table(config: ConfigDict, data: str) -> None:
-    """Where a table is found, and how often a long run on it looks at what it has."""
+    """Set the source of a table, and the intervals of validation of a long run."""
     config.data.update(
         {
             "name": data,  # one of nfml_jax.data.vectors.load.VECTOR_DATASETS
-            "manual_dir": "",  # where the files are; "" is ~/nfml_data
+            "manual_dir": "",  # the folder of the files; "" is ~/nfml_data
             "max_train": 0,  # 0: all
             "max_test": 0,
         }
@@ -55,9 +56,9 @@ def table(config: ConfigDict, data: str) -> None:
 
 
 def any_table(config: ConfigDict) -> None:
-    """A file of one's own, or a small set of the UCI repository, in minutes.
+    """Set a file of your own, or a small set of the UCI repository, for minutes.
 
-    Of "vectors" `data.path` is the file; the UCI sets (red_wine, white_wine,
+    For "vectors" `data.path` is the file; the UCI sets (red_wine, white_wine,
     parkinsons, ionosphere, housing) are found by their names.
     """
     config.data.update(
@@ -80,13 +81,13 @@ def any_table(config: ConfigDict) -> None:
 
 
 def patches(config: ConfigDict) -> None:
-    """A fresh draw of BSDS300 patches, as many as a CPU gets through in minutes."""
+    """Set a new draw of BSDS300 patches, of a size for minutes on a CPU."""
     config.data.update({"train": 200_000, "validation": 10_000, "test": 50_000})
     quickly(config, 4000, evaluate=500, dispatch=50)
 
 
 def digits(name: str) -> ConfigDict:
-    """A spline flow on principal components of MNIST, given the digit."""
+    """Return a spline flow on principal components of MNIST, given the digit."""
     config = density(name, "rq_nsf", layers=5, hidden=96, blocks=1, bins=8, bound=4.0)
     config.experiment = "conditional"
     config.flow.dropout = 0.1
@@ -108,7 +109,7 @@ def digits(name: str) -> ConfigDict:
 
 
 def quickly(config: ConfigDict, steps: int, *, evaluate: int, dispatch: int) -> None:
-    """One recipe for whatever is done in minutes: `steps` of 256 rows, annealed."""
+    """Set a recipe for runs of minutes: `steps` of 256 rows, annealed."""
     config.train.batch_size = 256
     config.train.total = f"{steps} steps"
     config.train.evaluate_every = f"{evaluate} steps"

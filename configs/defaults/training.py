@@ -1,4 +1,4 @@
-"""What every run has, and what a config's argument does to it."""
+"""Defaults of every run, and the effect of a config's argument on them."""
 
 from ml_collections import ConfigDict
 

@@ -14,14 +14,14 @@ SCALE = {"scale": "24"}
 ARC = SCALE | {"margin": 0.2, "warmup_steps": 800}
 COS = SCALE | {"margin": 0.1, "warmup_steps": 800}
 
-# On a circle of ten classes; what is not said here is as in the papers.
+# For a circle of ten classes; other options are those of the papers.
 HEADS = {
     "focal": {"gamma": 2.0},
     "coco": {},
     "adacos": {"dynamic": True},
     # On a circle examples pass other classes on their way to their own. The paper's
-    # scale and sharpness hold them fast there, whatever the start (in three dimensions
-    # they find a way round); these two let them pass. The margin must stay below 0.095.
+    # scale and sharpness hold them there, whatever the start (in three dimensions they
+    # can go around); these two let them pass. The margin must stay below 0.095.
     "sphereface2": {"scale": "4", "margin": 0.05, "sharpness": 1},
     "circle": SCALE | {"margin": 0.7},  # must stay above 0.57
     "subcenter_arcface": ARC | {"subcentres": 3, "pooling": "max"},

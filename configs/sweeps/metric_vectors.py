@@ -1,4 +1,4 @@
-"""Six small sets, three splits of each; each set's runs have a name of their own.
+"""Six small sets, three splits of each; each set's runs have their own name.
 
 python launch.py --config=configs/metric_vectors.py \\
     --sweep=configs/sweeps/metric_vectors.py

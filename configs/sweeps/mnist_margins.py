@@ -1,4 +1,4 @@
-"""The margin of each loss on MNIST, or what it has instead.
+"""The margin, or the corresponding hyperparameter, of each loss on MNIST.
 
 The argument names the loss as that of the config does, with the embedding size:
 
@@ -18,7 +18,7 @@ from configs import defaults, mnist_losses
 from nfml_jax.ops.names import look_up
 from nfml_jax.sweeps.overrides import param, product
 
-# Loss -> what to choose from, for embeddings with room for ten classes.
+# Loss -> the values to choose from, for embeddings with room for ten classes.
 ROOMY = {
     "l2_softmax": {"scale": ("16", "24", "30")},
     "normface": {"scale": ("16", "24", "30")},

@@ -6,7 +6,7 @@ circular_nsf is left out: its events are angles, and these densities aren't peri
     python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py:rates
 
 A run takes 8 to 31 CPU seconds on one core, one of ffjord 46 to 95, all of them
-an hour; the README's table has what came out of three seeds (`--config.seed=1`).
+an hour; the README's table has the results of three seeds (`--config.seed=1`).
 """
 
 from functools import partial
@@ -45,15 +45,15 @@ FAMILIES = {
         "gaussianization": {"recipe": "gaussianization", "layers": 6},
         "independent": {"recipe": "independent", "bins": 16},
     },
-    # Made for variational inference: turned round, to learn from data.
+    # Recipes made for variational inference, inverted to learn from data.
     "vectors": {
         "planar": {"recipe": "planar", "layers": 16, "fast": "log_prob"},
         "sylvester": {"recipe": "sylvester", "layers": 8, "fast": "log_prob"},
     },
     "continuous": {"ffjord": {"recipe": "ffjord", "hidden": (32, 32), "rtol": 1e-3}},
 }
-# Learning rates: of GRID the best for the first of each family, by validation on the
-# pinwheel after 600 steps of 512 (residual and continuous flows: 400 steps of 256).
+# Learning rates: the best of GRID for the first member of each family, by validation on
+# the pinwheel after 600 steps of 512 (residual and continuous flows: 400 steps of 256).
 RATES = {
     "marginals": 3e-2,
     "affine": 1e-2,
@@ -69,7 +69,7 @@ GRID = (1e-3, 3e-3, 1e-2, 3e-2)
 
 
 def get_sweep(arg="all"):
-    """All of it, a family, or "rates", to choose those by validation."""
+    """Return the whole zoo, a family, or "rates", which chooses those by validation."""
     families = {
         family: zip_(param("name", *members), param("flow", *members.values()))
         for family, members in FAMILIES.items()

@@ -39,7 +39,7 @@ def get_config(arg=None):
     config.metric = {"rank": 0}  # of L; 0: as many rows as columns
     config.loss = {
         "name": "triplet",  # any of nfml_jax.losses.LOSSES, with its own fields:
-        "normalise": False,  # on L x as it is, not on the sphere
+        "normalize": False,  # on L x as it is, not on the sphere
         "metric": "squared",
         "margin": 1.0,
         "miner": "all",

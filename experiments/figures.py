@@ -136,7 +136,7 @@ def gaps(margin, first, second) -> tuple[np.ndarray, np.ndarray]:
 
     Leads are in units of the scale, at cosines with the two classes.
     """
-    norms = (1.0, 1.0) if margin.normalise_weights else WEIGHT_NORMS
+    norms = (1.0, 1.0) if margin.normalize_weights else WEIGHT_NORMS
     target = jax.jit(margin.target)
     pairs = (first, second, *norms), (second, first, *norms[::-1])
     return tuple(
@@ -147,7 +147,7 @@ def gaps(margin, first, second) -> tuple[np.ndarray, np.ndarray]:
 
 def _named(name) -> str:
     kind = MARGINS[name]
-    if not (kind.normalise_weights or kind().numbers()):
+    if not (kind.normalize_weights or kind().numbers()):
         return f"{name}\n‖w₁‖ > ‖w₂‖"
     return f"{name}\n{kind().formula()}"
 

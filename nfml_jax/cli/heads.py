@@ -3,7 +3,7 @@
 from nfml_jax.cli.command import command, make_parser
 from nfml_jax.heads import MARGINS, Margin
 
-NORMALISED = {
+NORMALIZED = {
     (True, True): "both",
     (True, False): "embeddings",
     (False, True): "weights",
@@ -19,14 +19,14 @@ def table() -> str:
     ]
     for name, kind in MARGINS.items():
         margin = kind()
-        normalized = NORMALISED[margin.normalise_embeddings, margin.normalise_weights]
+        normalized = NORMALIZED[margin.normalize_embeddings, margin.normalize_weights]
         cells = margin.formula(), normalized, _more(margin), margin.paper
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
 def _more(margin: Margin) -> str:
-    """Return the other differences from a softmax with a margin on the target class."""
+    """Return the differences from softmax with a margin on the target class alone."""
     words = []
     if margin.loss_words() != Margin().loss_words():
         words.append(margin.loss_words())

@@ -1,4 +1,4 @@
-"""The margin head: class weights, a margin on the right class, scale, cross entropy."""
+"""The margin head: class weights, a margin on the target, scale, cross entropy."""
 
 import dataclasses
 import functools
@@ -12,51 +12,61 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import wording
-from nfml_jax.heads.classes import Classes, of_labels, over_devices, share_of
-from nfml_jax.heads.logits import Logits, as_queries, similarities
+from nfml_jax.heads.classes import Classes, of_labels, over_devices, sampled, share_of
+from nfml_jax.heads.logits import HeadOutput, Logits, as_queries, similarities
 from nfml_jax.heads.margins import Margin, Rows
-from nfml_jax.heads.output import HeadOutput, watched
-from nfml_jax.heads.sampling import sampled
 from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
 from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.embeddings import embedding_rows, labelled_rows
+from nfml_jax.ops.fields import traced
 
-# The collection of what follows the training beside the parameters.
+# The collection of values that change during training beside the parameters.
 STATISTICS = "statistics"
 
 
 class MarginHead(nn.Module):
-    """Classification with a margin: `head.apply(vars, embeddings, labels)`.
+    """A classification layer with a margin: `head.apply(vars, embeddings, labels)`.
 
-    `scale` is a number, `"learned"` (from the margin's own scale on),
-    `TargetProbability(p)`, or None for the margin's own; margins that keep the
-    embeddings' norm have none, and AdaCos finds its own. `strength` maps the step to
-    the share of the margin that applies (`Warmup`, `Annealing`, any function); None is
-    all of it. `axis_name` is the device axis, if any, over which the rows that
-    statistics are made of are gathered.
+    Attributes:
+      num_classes: the number of classes, C.
+      margin: a margin of `MARGINS`.
+      scale: a number, "learned" (starting at the margin's default),
+        `TargetProbability(p)`, or None for the margin's default. Margins that keep the
+        embeddings' norm have no scale, and AdaCos computes its own.
+      strength: a function from the step to the share of the margin that applies, such
+        as `Warmup` or `Annealing`; None is all of it.
+      summation: "dense", "streamed" (`class_chunk` classes at a time), "sharded" or
+        "sharded_streamed"; see `SUMMATIONS`.
+      class_chunk: the number of classes in a block of a streamed sum.
+      class_share: the share of the classes that a step sums over (Partial FC), drawn
+        from the random stream "classes". Without the stream all classes count.
+      axis_name: the device axis, over which statistics are gathered.
 
-    `summation` names an entry of `SUMMATIONS`: "dense", "streamed" (`class_chunk`
-    classes at a time), "sharded" or "sharded_streamed". The last two call their
-    parameters `split_weights` and `split_bias`; within the device axis these are a
-    device's share of the whole. They are filled up to a multiple of `SHARES` rows, and
-    so fit any number of devices that divides it. With `class_share` below 1 only that
-    share of the classes, drawn from the stream "classes" at each step, is summed over
-    (Partial FC), where there is such a stream.
-
-    Parameters are `weights` [C, D], or [C, K, D] for K sub-centres, `bias` [C], or one
-    number (where the margin has one) and `log_scale` (where it is learned), in float32.
-    Float32 embeddings are multiplied in float32 on every device; bfloat16 embeddings in
-    bfloat16, summed in float32, and the target cosine is computed in float32 all the
-    same. Margins that follow the training keep what they have seen in the collection
+    Parameters are `weights` `[C, D]`, or `[C, K, D]` for K sub-centers, `bias` `[C]` or
+    `[]` if the margin has one, and `log_scale` if the scale is learned, in float32.
+    Sharded sums name them `split_weights` and `split_bias`: within the device axis they
+    are one device's share. They are padded to a multiple of `SHARES` rows, and so fit
+    any number of devices that divides it. Float32 embeddings are multiplied in float32
+    on every device, and bfloat16 embeddings in bfloat16, summed in float32; the target
+    cosine is always computed in float32. Statistics of a margin are the collection
     "statistics", which changes only while it is mutable. Random margins draw from the
-    stream "margin", and do without randomness if it isn't given.
+    stream "margin", and use the mean without it.
+
+    >>> from nfml_jax.heads import ArcFace
+    >>> head = MarginHead(num_classes=2, margin=ArcFace(0.5), scale=8.0)
+    >>> variables = {"params": {"weights": jnp.eye(2)}}
+    >>> embeddings = jnp.array([[2.0, 0.0], [0.6, 0.8]])
+    >>> out = head.apply(variables, embeddings, jnp.array([0, 0]))
+    >>> [round(float(loss), 2) for loss in out.loss], out.correct.tolist()
+    ([0.0, 5.26], [1.0, 0.0])
+
     """
 
     num_classes: int
     margin: Margin
-    scale: float | str | TargetProbability | None = None
+    scale: float | str | TargetProbability | None = traced(None)
     strength: Callable[[jax.Array], jax.Array] | None = None
     summation: str = "dense"
     class_chunk: int = 2048
@@ -76,18 +86,20 @@ class MarginHead(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> HeadOutput:
-        """Return the loss of embeddings [B, D] with integer labels [B].
+        """Return the loss of embeddings `[B, D]` with integer labels `[B]`.
 
-        `step` drives `strength`; without it the margin applies in full. A negative
-        label gives loss 0, no gradient and `correct` 0, so that a batch can be padded
-        with -1. A label of `num_classes` or more is refused; under jit, where it can't
-        be seen, it counts as padding. `ignored` among `logged` is the share of both.
+        `step` determines `strength`; without it the margin applies in full. A negative
+        label gives loss 0, gradient 0 and `correct` 0, so that a batch can be padded
+        with -1. A label of `num_classes` or more raises an error; under jit, where its
+        value is unknown, it counts as padding. `logged["ignored"]` is the share of
+        both.
 
         Raises:
-          UserError: for what is no label (see `nfml_jax.ops.labels`), or no embedding.
+          UserError: for invalid labels (see `nfml_jax.ops.labels`) or embeddings.
+
         """
         embeddings, labels = labelled_rows(embeddings, labels, self.num_classes)
-        if not len(labels):  # as one row of padding, of which nothing is given back
+        if not len(labels):  # one row of padding, which is cut off again
             row = jnp.zeros((1, embeddings.shape[1]), embeddings.dtype)
             out = self(row, jnp.full(1, -1), step)
             return HeadOutput(out.loss[:0], out.cosine[:0], out.correct[:0], out.logged)
@@ -96,7 +108,7 @@ class MarginHead(nn.Module):
         if self.strength is not None and step is not None:
             strength = self.strength(step)
         count, axis = len(embeddings), self._split_axis
-        # Where classes are split, every device takes the whole batch to its own.
+        # If classes are split, each device scores the whole batch on its classes.
         embeddings, labels, noise = (
             devices.gather(rows, axis)
             for rows in (embeddings, labels, self._noise(count))
@@ -105,28 +117,29 @@ class MarginHead(nn.Module):
 
         valid = (labels >= 0) & (labels < self.num_classes)
         labels = jnp.where(valid, labels, 0).astype(jnp.int32)
-        own = logits.target(embeddings, *of_labels(classes, labels, axis), noise=noise)
+        target = logits.target(
+            embeddings, *of_labels(classes, labels, axis), noise=noise
+        )
         found = self._sum(
             as_queries(margin, embeddings),
             self._drawn(classes, labels),
             labels,
-            lambda *block: logits.scores(*block, phi=own.phi),
+            lambda *block: logits.scores(*block, phi=target.phi),
         )
-        correct = own.free > found.rival
-        loss = margin.loss(own.logit, found.others)
-        # A margin's functions are elementwise: else losses would broadcast in silence.
-        chex.assert_shape([own.phi, found.others, loss], labels.shape)
-        penalty = self._penalty(margin, classes, labels, own.norm)
+        correct = target.free > found.hardest
+        loss = margin.loss(target.logit, found.others)
+        # A margin's functions are elementwise: other shapes would broadcast silently.
+        chex.assert_shape([target.phi, found.others, loss], labels.shape)
+        penalty = self._penalty(margin, classes, labels, target.norm)
         if penalty is not None:
             loss = loss + strength * penalty
         loss, cosine, correct = (
-            jnp.where(valid, part, 0.0) for part in (loss, own.cosine, correct)
+            jnp.where(valid, part, 0.0) for part in (loss, target.cosine, correct)
         )
-        self._follow(
-            margin, Rows(own.cosine, own.norm, found.others, labels, own.centre, valid)
-        )
+        seen = target.cosine, target.norm, found.others, labels, target.center, valid
+        self._follow(margin, Rows(*seen))
         cosine, logged = jax.lax.stop_gradient(
-            (cosine, watched(logits, own, valid, penalty, self.num_classes))
+            (cosine, logits.logged(target, valid, penalty, self.num_classes))
         )
         loss, cosine, correct = (
             devices.mine(part, count, axis) for part in (loss, cosine, correct)
@@ -135,7 +148,7 @@ class MarginHead(nn.Module):
 
     @broadcasting
     def logits(self, embeddings: jax.Array) -> jax.Array:
-        """Return the margin-free logits [B, C] of embeddings [B, D], for prediction."""
+        """Return margin-free logits `[B, C]` of embeddings `[B, D]`, for prediction."""
         embeddings = embedding_rows(embeddings)
         margin, classes, scale = self._variables(embeddings)
         queries = as_queries(margin, embeddings)
@@ -144,9 +157,9 @@ class MarginHead(nn.Module):
 
     @broadcasting
     def class_weights(self, classes: jax.Array | None = None) -> jax.Array:
-        """A vector for each class, [C, D]: its weights, or its dominant sub-centre.
+        """Return each class's weights or dominant sub-center, `[C, D]`.
 
-        With `classes` [N], of these alone, [N, D].
+        With `classes` `[N]` the result has these classes alone, `[N, D]`.
         """
         weights = self.get_variable("params", self._named("weights"))
         wanted = slice(self.num_classes) if classes is None else classes
@@ -156,36 +169,36 @@ class MarginHead(nn.Module):
         return weights[wanted][jnp.arange(len(dominant)), dominant]
 
     def formula(self) -> str:
-        """The right class's logit, with the head's numbers in it."""
-        return wording.right_logit(self)
+        """Return the formula of the target's logit, with the head's numbers in it."""
+        return wording.target_logit(self)
 
     def words(self) -> str:
-        """The loss in words, for a run's header."""
+        """Return the loss in words, for a run's header."""
         return "; ".join([wording.loss(self), *wording.changes(self)])
 
     def summed_over(self) -> str:
-        """Which classes a training step's softmax sums over, for a run's result."""
+        """Return the classes of a training step's softmax in words, for a result."""
         share = self.class_share
         return "all classes" if share == 1.0 else f"Partial FC, {share:g}"
 
     @property
     def _split_axis(self):
-        """The axis whose devices have a share of the classes each, if any."""
+        """The axis whose devices share the classes, or None."""
         return self.axis_name if SUMMATIONS[self.summation].split else None
 
     def _named(self, parameter):
-        """The name of a parameter with a row for each class."""
+        """Return the name of a parameter that has a row for each class."""
         return f"{devices.SPLIT * SUMMATIONS[self.summation].split}{parameter}"
 
     @nn.compact
     def _variables(self, embeddings):
-        """The margin with its statistics, the classes that are here, and the scale."""
+        """Return the margin with its statistics, this device's classes, the scale."""
         number = jnp.arange(self.num_classes)
         if SUMMATIONS[self.summation].split:
             number = share_of(self.num_classes, self._split_axis)
         rows = len(number)
-        several = self.margin.subcentres > 1
-        shape = rows, *[self.margin.subcentres] * several, embeddings.shape[-1]
+        several = self.margin.subcenters > 1
+        shape = rows, *[self.margin.subcenters] * several, embeddings.shape[-1]
         init = nn.initializers.lecun_normal(-1, -2, batch_axis=range(len(shape) - 2))
         weights = self.param(self._named("weights"), init, shape, jnp.float32)
         statistics = self.margin.initial_statistics(self.num_classes)
@@ -207,7 +220,7 @@ class MarginHead(nn.Module):
         return margin, Classes(jnp.asarray(weights), bias, number), scale
 
     def _noise(self, count):
-        """A normal draw [B] for each row by its place in the whole batch, or 0."""
+        """Return a normal draw `[B]` by each row's place in the whole batch, or 0."""
         if not (self.margin.random and self.has_rng("margin")):
             return jnp.zeros(count)
         place = devices.places(count, self.axis_name)
@@ -215,7 +228,7 @@ class MarginHead(nn.Module):
         return jax.vmap(jax.random.normal)(keys)
 
     def _drawn(self, classes, labels):
-        """The classes that are summed over at this step: all, or a share of them."""
+        """Return the classes that this step sums over: all, or a random share."""
         if not (self.class_share < 1.0 and self.has_rng("classes")):
             return classes
         key = self.make_rng("classes")
@@ -229,27 +242,27 @@ class MarginHead(nn.Module):
         return over_devices(found, self._split_axis)
 
     def _penalty(self, margin, classes, labels, norm):
-        """What is added to the loss [B], or None: of the norms or of the centres."""
+        """Return a term `[B]` of the loss for norms or for centers, or None."""
         if not margin.repulsion:
             return margin.penalty(norm)
 
-        def scores(centres, weights, bias):
-            cosine = similarities(margin, centres, weights)
+        def scores(centers, weights, bias):
+            cosine = similarities(margin, centers, weights)
             return cosine, margin.log_nearness(cosine)
 
-        centres, _ = of_labels(classes, labels, self._split_axis)
-        centres = as_queries(margin, centres)
-        found = self._sum(centres, classes, labels, scores)
+        centers, _ = of_labels(classes, labels, self._split_axis)
+        centers = as_queries(margin, centers)
+        found = self._sum(centers, classes, labels, scores)
         return margin.repulsion * jnp.exp(found.others) / (self.num_classes - 1)
 
     def _follow(self, margin, rows):
-        """Move the margin's statistics on, where they may change."""
+        """Update the margin's statistics, if their collection is mutable."""
         names = margin.initial_statistics(self.num_classes)
         changing = names and self.is_mutable_collection(STATISTICS)
         if not changing or self.is_initializing():
             return
         rows = jax.lax.stop_gradient(rows)
-        if self._split_axis is None:  # else they are all devices' already
+        if self._split_axis is None:  # split classes have gathered the rows already
             gather = functools.partial(devices.gather, axis_name=self.axis_name)
             rows = jax.tree.map(gather, rows)
         for name, value in margin.moved(rows).items():
@@ -257,9 +270,9 @@ class MarginHead(nn.Module):
             self.put_variable(STATISTICS, name, value)
 
     def _scale(self, margin):
-        """The scale, or None where embeddings keep their norm."""
+        """Return the scale, or None if embeddings keep their norm."""
         if not isinstance(self.scale, str):
             return fixed_scale(self.scale, margin, self.num_classes)
-        own = np.log(margin.own_scale(self.num_classes))
-        init = nn.initializers.constant(own)
+        initial = np.log(margin.own_scale(self.num_classes))
+        init = nn.initializers.constant(initial)
         return jnp.exp(self.param("log_scale", init, (), jnp.float32))

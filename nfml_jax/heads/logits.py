@@ -1,21 +1,47 @@
-"""Logits of any block of classes, and of the right one with its margin."""
+"""Logits of any block of classes, and of the target with its margin."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from nfml_jax.heads.margins.margin import Margin
 from nfml_jax.ops import angles, devices
 from nfml_jax.ops.embeddings import at_least_float32
 
 
-class Own(NamedTuple):
-    """What is known of each example's right class, all [B].
+@struct.dataclass
+class HeadOutput:
+    """The output of a head for a batch.
 
-    `cosine` is before the margin and `phi` after it, both in float32, `free` and
-    `logit` are these with scale and bias, `norm` is the embedding's, `weight_norm` the
-    class's (the mean of its sub-centres'), and `centre` the nearest of these.
+    Attributes:
+      loss: `[B]`, float32.
+      cosine: `[B]`, the target cosine before the margin.
+      correct: `[B]`, 1 where the largest margin-free logit is the target's.
+      logged: scalars to monitor, all of them means over the batch: `scale`, `strength`,
+        `target_angle` (degrees), `embedding_norm`, `weight_norm`, `ignored` (the share
+        of labels out of range), `penalty` (what is added to the cross entropy), and the
+        margin's scalar statistics.
+
+    >>> out = HeadOutput(jnp.ones(2), jnp.zeros(2), jnp.ones(2), logged={})
+    >>> float(out.loss.mean())
+    1.0
+
+    """
+
+    loss: jax.Array
+    cosine: jax.Array
+    correct: jax.Array
+    logged: dict[str, jax.Array]
+
+
+class Target(NamedTuple):
+    """The target class of each example, all `[B]`.
+
+    `cosine` is before the margin and `phi` after it, both in float32; `free` and
+    `logit` are these with scale and bias. `norm` is the embedding's, `weight_norm` the
+    class's (the mean over its sub-centers), and `center` the nearest sub-center.
     """
 
     cosine: jax.Array
@@ -24,14 +50,15 @@ class Own(NamedTuple):
     logit: jax.Array
     norm: jax.Array
     weight_norm: jax.Array
-    centre: jax.Array
+    center: jax.Array
 
 
 class Logits(NamedTuple):
-    """How similarities become logits: a margin, its scale and its strength.
+    """The map from similarities to logits: a margin, its scale and its strength.
 
-    `scale` is None where embeddings keep their norm; `strength` is the share of the
-    margin that applies; examples of all devices of `axis_name` are compared.
+    `scale` is None if embeddings keep their norm. `strength` is the share of the margin
+    that applies. A margin that compares examples sees those of all devices of
+    `axis_name`.
     """
 
     margin: Margin
@@ -40,45 +67,63 @@ class Logits(NamedTuple):
     axis_name: str | None = None
 
     def free(self, queries, weights, bias) -> jax.Array:
-        """Margin-free logits [B, C] of any block of classes."""
+        """Return the margin-free logits `[B, C]` of any block of classes."""
         return self._scaled(similarities(self.margin, queries, weights), bias)
 
     def scores(self, queries, weights, bias, phi):
-        """Margin-free logits [B, C] of a block, and its terms as wrong classes.
+        """Return a block's margin-free logits `[B, C]`, and its terms as negatives.
 
-        `queries` are `as_queries` of the embeddings, `phi` [B] is of the right classes.
+        `queries` are `as_queries` of the embeddings, and `phi` `[B]` is the targets'.
         """
         similarity = similarities(self.margin, queries, weights)
         changed = self.margin.negatives(similarity, phi[:, None])
-        wrong = self._scaled(self._blended(similarity, changed), bias)
-        return self._scaled(similarity, bias), self.margin.log_terms(wrong)
+        negative = self._scaled(self._blended(similarity, changed), bias)
+        return self._scaled(similarity, bias), self.margin.log_terms(negative)
 
-    def target(self, embeddings, weights, bias, noise) -> Own:
-        """The right classes, from their own weights [B, D] or [B, K, D] and bias [B].
+    def target(self, embeddings, weights, bias, noise) -> Target:
+        """Return the targets, from their weights `[B, (K,) D]` and bias `[B]`.
 
-        `noise` [B] are standard normal draws, for margins that are random.
+        `noise` `[B]` are standard normal draws, for random margins.
         """
         x, x_norm = angles.direction_and_norm(at_least_float32(embeddings))
         w, w_norm = angles.direction_and_norm(weights)
         if weights.ndim == 2:
-            cosine, centre = jnp.sum(x * w, axis=-1), jnp.zeros(len(x), jnp.int32)
+            cosine, center = jnp.sum(x * w, axis=-1), jnp.zeros(len(x), jnp.int32)
         else:
             cosines = jnp.clip(jnp.sum(x[:, None] * w, axis=-1), -1.0, 1.0)
-            cosine, centre = self.margin.pool(cosines), jnp.argmax(cosines, axis=-1)
+            cosine, center = self.margin.pool(cosines), jnp.argmax(cosines, axis=-1)
         cosine = jnp.clip(cosine, -1.0, 1.0)
         held = jax.lax.stop_gradient(cosine)
         if self.margin.plus:
-            noise, farness = (devices.gather(v, self.axis_name) for v in (noise, held))
-            noise = self.margin.farthest_first(noise, farness)
+            everyone = devices.gather(held, self.axis_name)
+            noise = devices.gather(noise, self.axis_name)
+            noise = self.margin.assigned(noise, everyone)
             noise = devices.mine(noise, len(x), self.axis_name)
         margin = self.margin.for_examples(held, x_norm, noise)
         phi = self._blended(cosine, margin.target(cosine))
         weight_norm = w_norm if weights.ndim == 2 else jnp.mean(w_norm, axis=-1)
-        length = jnp.ones_like(x_norm) if margin.normalise_embeddings else x_norm
-        if not margin.normalise_weights:
+        length = jnp.ones_like(x_norm) if margin.normalize_embeddings else x_norm
+        if not margin.normalize_weights:
             length = length * w_norm
         free, logit = (self._scaled(c * length, bias) for c in (cosine, phi))
-        return Own(cosine, phi, free, logit, x_norm, weight_norm, centre)
+        return Target(cosine, phi, free, logit, x_norm, weight_norm, center)
+
+    def logged(self, target: Target, valid, penalty, num_classes: int):
+        """Return `HeadOutput.logged`, from the rows `[B]` and a mask of valid ones."""
+        cosine = jnp.where(valid, target.cosine, 0.0)
+        logged = {
+            "scale": self.scale,
+            "strength": self.strength,
+            "target_angle": jnp.degrees(angles.angle(cosine)),
+            "embedding_norm": target.norm,
+            "weight_norm": target.weight_norm,
+            "ignored": 1.0 - valid,
+            "penalty": None if penalty is None else jnp.where(valid, penalty, 0.0),
+        }
+        for name in self.margin.initial_statistics(num_classes):
+            if jnp.ndim(value := getattr(self.margin, name)) == 0:
+                logged.setdefault(name, value)
+        return {name: jnp.mean(v) for name, v in logged.items() if v is not None}
 
     def _blended(self, cosine, changed):
         if changed is cosine:  # plain cosines stay as they are, at no cost
@@ -91,21 +136,24 @@ class Logits(NamedTuple):
 
 
 def as_queries(margin: Margin, embeddings) -> jax.Array:
-    """What of embeddings [B, D] is multiplied by weights, in their own precision."""
-    if not margin.normalise_embeddings:
+    """Return embeddings `[B, D]`, or their directions if the margin normalizes them.
+
+    Their precision stays.
+    """
+    if not margin.normalize_embeddings:
         return embeddings
     directions, _ = angles.direction_and_norm(at_least_float32(embeddings))
     return directions.astype(embeddings.dtype)
 
 
 def similarities(margin: Margin, queries, weights) -> jax.Array:
-    """Cosines [B, C] of `as_queries` [B, D] and weights [C, D] or [C, K, D].
+    """Return cosines `[B, C]` of `as_queries` `[B, D]` and weights `[C, (K,) D]`.
 
-    Times the norms that the margin keeps. The product is in the queries' precision,
-    summed in float32.
+    They are multiplied by the norms that the margin keeps. The product is in the
+    queries' precision, summed in float32.
     """
     w = weights
-    if margin.normalise_weights:
+    if margin.normalize_weights:
         w, _ = angles.direction_and_norm(w)
     product = jnp.matmul(
         queries,

@@ -1,6 +1,6 @@
-"""Outliers of a training set, told by sub-centres: Deng et al. 2020 (ECCV), sec. 3.3.
+"""Outliers of a training set, by sub-centers: Deng et al. 2020 (ECCV), sec. 3.3.
 
-Train with `SubCenterArcFace`, drop the outliers, and train again with one centre:
+Train with `SubCenterArcFace`, drop the outliers, and train again with one center:
 `python -m nfml_jax outliers RUN` lists those of a run.
 """
 
@@ -10,15 +10,24 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.distances import unit
 from nfml_jax.ops.labels import check_labels
 
-# Rows at a time: their cosines with all the sub-centres of their classes are held.
+# Rows at a time: their cosines with all the sub-centers of their classes are held.
 CHUNK = 4096
 
 
-def dominant_centres(embeddings, labels, weights) -> np.ndarray:
-    """Each class's sub-centre [C] that is the nearest to most of its examples.
+def dominant_centers(embeddings, labels, weights) -> np.ndarray:
+    """Return the sub-center `[C]` of each class that is nearest to most examples.
 
-    `embeddings` [N, D], `labels` [N] in [0, C), `weights` [C, K, D]; none need be
-    normalised. A class without examples gets its first.
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: `[N]`, in [0, C).
+      weights: sub-centers `[C, K, D]`, of any length.
+
+    A class without examples gets its first sub-center.
+
+    >>> weights = [[[1.0, 0.0], [0.0, 1.0]]]
+    >>> dominant_centers([[0.1, 1.0], [0.0, 2.0], [1.0, 0.0]], [0, 0, 0], weights)
+    array([1])
+
     """
     embeddings, labels, weights = _checked(embeddings, labels, weights)
     wins = np.zeros(weights.shape[:2], int)
@@ -29,10 +38,17 @@ def dominant_centres(embeddings, labels, weights) -> np.ndarray:
 
 
 def outliers(embeddings, labels, weights, degrees: float = 75.0) -> np.ndarray:
-    """Which examples [N] lie farther than `degrees` from their dominant sub-centre.
+    """Return a mask `[N]` of examples far from their class's dominant sub-center.
 
-    The arguments are those of `dominant_centres`; weights may be [C, D], one centre
-    for each class. A zero vector counts as 90° away.
+    Args:
+      embeddings: `[N, D]`, of any length; a zero vector counts as 90° away.
+      labels: `[N]`, in [0, C).
+      weights: sub-centers `[C, K, D]`, or one center of each class `[C, D]`.
+      degrees: the angle beyond which an example is an outlier.
+
+    >>> outliers([[0.1, 1.0], [0.0, 2.0], [1.0, 0.0]], [0, 0, 0], [[0.0, 1.0]])
+    array([False, False,  True])
+
     """
     if not 0.0 <= degrees <= 180.0:
         raise UserError(
@@ -40,11 +56,11 @@ def outliers(embeddings, labels, weights, degrees: float = 75.0) -> np.ndarray:
             "as the paper's 75."
         )
     embeddings, labels, weights = _checked(embeddings, labels, weights)
-    dominant = dominant_centres(embeddings, labels, weights)
-    centres = weights[np.arange(len(weights)), dominant][:, None]
+    dominant = dominant_centers(embeddings, labels, weights)
+    centers = weights[np.arange(len(weights)), dominant][:, None]
     far = np.zeros(len(labels), bool)
     for rows in _chunks(len(labels)):
-        cosines = _cosines(embeddings[rows], centres[labels[rows]])[:, 0]
+        cosines = _cosines(embeddings[rows], centers[labels[rows]])[:, 0]
         far[rows] = cosines < np.cos(np.radians(degrees))
     return far
 
@@ -64,9 +80,9 @@ def _checked(embeddings, labels, weights):
     return unit(embeddings).astype(np.float32), labels, unit(weights).astype(np.float32)
 
 
-def _cosines(embeddings, centres):
-    """Return cosines [n, K] of unit embeddings [n, D] with unit centres [n, K, D]."""
-    return np.einsum("nd,nkd->nk", embeddings, centres)
+def _cosines(embeddings, centers):
+    """Return cosines [n, K] of unit embeddings [n, D] with unit centers [n, K, D]."""
+    return np.einsum("nd,nkd->nk", embeddings, centers)
 
 
 def _chunks(count):

@@ -1,4 +1,4 @@
-"""The scale of normalised logits: its checks, and one from a probability to reach.
+"""The scale of normalized logits: its checks, and its value for a target probability.
 
 CosFace (Wang et al. 2018), eq. 6, with the margin taken into account.
 """
@@ -15,13 +15,19 @@ from nfml_jax.ops import angles
 
 @dataclasses.dataclass(frozen=True)
 class TargetProbability:
-    """The least scale at which a perfectly placed class reaches `probability`.
+    """The smallest scale at which a perfectly placed example has `probability`.
 
-    With an embedding on its own centre, and all the C centres as far apart as they can
-    be (a simplex, cosine -1 / (C - 1); needs C ≤ D + 1), this is
+    With an embedding on its class center, and all C centers as far apart as possible
+    (a simplex, cosine -1 / (C - 1); needs C ≤ D + 1), this is
     s = ln((C - 1) P / (1 - P)) / (φ(0) + 1 / (C - 1)). Without a margin it is CosFace's
-    eq. 6; with CosFace's margin the divisor is C / (C - 1) - m. Where wrong classes
-    count for something other than their cosine, so it is here.
+    eq. 6; with CosFace's margin the divisor is C / (C - 1) - m. A margin that replaces
+    the cosines of other classes is taken into account.
+
+    >>> from nfml_jax.heads import CosFace, NormFace
+    >>> round(float(TargetProbability(0.99).scale(NormFace(), num_classes=10)), 2)
+    6.11
+    >>> round(float(TargetProbability(0.99).scale(CosFace(0.35), num_classes=10)), 2)
+    8.92
     """
 
     probability: float
@@ -34,7 +40,7 @@ class TargetProbability:
             )
 
     def scale(self, margin, num_classes: int) -> jax.Array:
-        """The scale, a scalar, for a margin and a number of classes."""
+        """Return the scale `[]` for a margin and a number of classes."""
         odds = (num_classes - 1) * self.probability / (1.0 - self.probability)
         with jax.ensure_compile_time_eval():
             best = margin.target(jnp.ones(()))
@@ -43,16 +49,16 @@ class TargetProbability:
         if unreachable:
             raise UserError(
                 f"No scale gives probability {self.probability:g} with "
-                f"{margin.formula()} and {num_classes} classes: take a smaller margin "
+                f"{margin.formula()} and {num_classes} classes: use a smaller margin "
                 "or a larger probability."
             )
         return jnp.log(odds) / gap
 
 
 def check_scale(scale, margin, num_classes: int) -> None:
-    """Raises UserError for a head's scale that cannot be, or not with this margin."""
+    """Raise UserError for a scale that is invalid, or invalid with this margin."""
     name = type(margin).__name__
-    if not margin.normalise_embeddings and scale is not None:
+    if not margin.normalize_embeddings and scale is not None:
         raise UserError(
             f"{name} keeps the embeddings' norm and has no scale, but got "
             f"scale={scale!r}; leave the scale out (None)."
@@ -60,7 +66,7 @@ def check_scale(scale, margin, num_classes: int) -> None:
     if margin.finds_scale and scale is not None:
         raise UserError(
             f"{name} finds its own scale, but got scale={scale!r}; leave the scale out "
-            "(None), or take 'normface'."
+            "(None), or use 'normface'."
         )
     if isinstance(scale, str) and scale != "learned":
         raise UserError(
@@ -76,9 +82,10 @@ def check_scale(scale, margin, num_classes: int) -> None:
 
 
 def fixed_scale(scale, margin, num_classes: int) -> float | jax.Array | None:
-    """The scale of a head that doesn't learn it; None where embeddings keep their norm.
+    """Return the scale of a head that doesn't learn it.
 
-    A number, of a `TargetProbability` its own, of None the margin's.
+    It is the number, the value of a `TargetProbability`, or for None the margin's
+    default, which is None if embeddings keep their norm.
     """
     if isinstance(scale, TargetProbability):
         return scale.scale(margin, num_classes)

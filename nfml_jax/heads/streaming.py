@@ -1,8 +1,8 @@
-"""The sum over the classes a block at a time: [batch, classes] is never held beside.
+"""The sum over the classes in blocks, which never holds logits `[B, C]`.
 
-The gradient is in closed form: a wrong class's is its share of the sum. The logits that
-it takes are made again; or, where a row of the weights is as long as the batch, they
-wait where the weights' gradient will lie, which takes their place block by block.
+The gradient is in closed form: a class's gradient is its share of the sum. Its logits
+are computed again. If a row of the weights is as long as the batch, the logits are
+stored in the array of the weights' gradient, which replaces them block by block.
 """
 
 import functools
@@ -13,26 +13,26 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nfml_jax.heads.classes import NO_CLASS, Classes, Sums, sums, wrong_classes
+from nfml_jax.heads.classes import NO_CLASS, Classes, Sums, other_classes, sums
 from nfml_jax.ops import loops
 from nfml_jax.ops.broadcasting import broadcasting
 
 
 def streamed(queries, classes: Classes, labels, scores, chunk: int) -> Sums:
-    """Holds the logits of at most `chunk` classes at once, [B, chunk].
+    """Return the sums from the logits of at most `chunk` classes at once, `[B, chunk]`.
 
-    Logits can wait for the gradient if the classes are divisible into blocks of between
-    `chunk` / 2 and `chunk`; three products of matrices then do, instead of four.
+    Logits can be stored for the gradient if the classes are divisible into blocks of
+    between `chunk` / 2 and `chunk`; this saves one of four matrix products.
     """
-    # Devices' gradients of what they share are added up once, behind this.
+    # Devices' gradients of shared values are added up once, after this.
     queries, classes = loops.vary_as((queries, classes), (queries, classes))
     example = _Blocks(classes, chunk)[0]
-    # Traced numbers that `scores` holds become arguments, which have gradients.
+    # Traced numbers in the closure of `scores` become arguments, which have gradients.
     scores, numbers = jax.closure_convert(
         scores, queries, example.weights, example.bias
     )
     given = queries, classes.weights, classes.bias, numbers
-    # A `custom_vjp` that is made with options has lost the type of what it returns.
+    # A `custom_vjp` with options has lost the type of its result.
     found: Any = _streamed(scores, chunk, given, (classes.number, labels))
     return Sums(*found)
 
@@ -48,7 +48,7 @@ def _forward(scores, chunk, given, whole):
 
 
 def _summed(scores, chunk, given, whole, keep):
-    """The sums, and the logarithms of the terms in their waiting place, or None."""
+    """Return the sums, and the stored logarithms of the terms or None."""
     queries, weights, bias, numbers = given
     number, labels = whole
     blocks = _Blocks(Classes(weights, bias, number), chunk)
@@ -65,7 +65,7 @@ def _summed(scores, chunk, given, whole, keep):
     start = jnp.zeros(blocks.flat, weights.dtype) if keep else None
     waiting, parts = loops.scan(step, start, jnp.arange(blocks.count))
     others = jax.nn.logsumexp(parts.others, axis=0)
-    return (others, jnp.max(parts.rival, axis=0)), waiting
+    return (others, jnp.max(parts.hardest, axis=0)), waiting
 
 
 def _backward(scores, chunk, kept, slopes):
@@ -76,7 +76,7 @@ def _backward(scores, chunk, kept, slopes):
 
     def step(place, grads):
         grad_shared, grad_weights, grad_bias = grads
-        # From the last on: what it has in common with the one before is overwritten.
+        # Backward, so that the overlap of the last two blocks is overwritten.
         place = blocks.count - 1 - place
         block = blocks[place]
         terms, pull_back = jax.vjp(
@@ -88,8 +88,8 @@ def _backward(scores, chunk, kept, slopes):
             row = lax.dynamic_slice(grad_weights, (place, 0), (1, terms.size))
             terms = row.reshape(terms.shape)
         share = jnp.exp(terms - others[:, None]) * slope[:, None]
-        wrong = wrong_classes(block.number, labels)
-        shared, (of_weights, of_bias) = pull_back(jnp.where(wrong, share, 0.0))
+        negative = other_classes(block.number, labels)
+        shared, (of_weights, of_bias) = pull_back(jnp.where(negative, share, 0.0))
         if waiting is not None:
             of_weights = of_weights.reshape(1, -1)
             grad_weights = lax.dynamic_update_slice(
@@ -106,7 +106,7 @@ def _backward(scores, chunk, kept, slopes):
         0, blocks.count, step, (shared, grad_weights, grad_bias)
     )
     grad_weights = grad_weights.reshape(weights.shape)
-    # Of numbers that devices share, the steps have added them up.
+    # The steps have added up the gradients of numbers that devices share.
     grad_numbers = loops.shared_as(grad_numbers, numbers)
     return (grad_queries, grad_weights, grad_bias, grad_numbers), None
 
@@ -115,9 +115,9 @@ _streamed.defvjp(_forward, broadcasting(_backward))
 
 
 class _Blocks:
-    """Blocks of one size; the last may begin before the one before it ends.
+    """Blocks of one size, of which the last may overlap the one before it.
 
-    Classes that it has already seen are none in it.
+    Classes in the overlap count in the earlier block only.
     """
 
     def __init__(self, classes: Classes, chunk: int):
@@ -131,7 +131,7 @@ class _Blocks:
         self.flat = self.count, self._size * math.prod(classes.weights.shape[1:])
 
     def have_room_for(self, queries) -> bool:
-        """Whether a block's logits fit where its weights' gradient will lie."""
+        """Return whether a block's logits fit in the array of its weights' gradient."""
         precise = jnp.promote_types(queries.dtype, jnp.float32)
         fits = len(queries) * self._size <= self.flat[1]
         return self._even and fits and precise == self._classes.weights.dtype
@@ -145,7 +145,7 @@ class _Blocks:
         return block._replace(number=jnp.where(new, block.number, NO_CLASS))
 
     def written(self, everything, place, block):
-        """`everything` [C, ...] (or None) with a block's part of it in its place."""
+        """Return `everything` `[C, ...]` (or None) with one block replaced."""
         return jax.tree.map(
             lambda x, new: lax.dynamic_update_slice_in_dim(
                 x, new, self._start(place), 0

@@ -1,8 +1,8 @@
-"""How strongly a margin applies as training goes on.
+"""Schedules of a margin's strength during training.
 
 The target cosine becomes cos θ + strength · (φ - cos θ). Margin warm-up and the λ
 annealing of L-Softmax and SphereFace are schedules of this one number in [0, 1]:
-`schedule(step) -> strength`, with `words()` for a run's header.
+`schedule(step) -> strength`.
 """
 
 import dataclasses
@@ -11,11 +11,17 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.fields import traced
 
 
 @dataclasses.dataclass(frozen=True)
 class Warmup:
-    """Strength step / steps until `steps` > 0 steps are taken, then 1."""
+    """Strength that grows linearly from 0 to 1 over the first `steps` steps.
+
+    >>> warmup = Warmup(100)
+    >>> [float(warmup(step)) for step in (0, 25, 100, 1000)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
 
     steps: int
 
@@ -30,6 +36,7 @@ class Warmup:
         return jnp.clip(step / self.steps, 0.0, 1.0)
 
     def words(self) -> str:
+        """Return the schedule in words, for a run's header."""
         return f"margin grows over {self.steps:,} steps"
 
 
@@ -40,12 +47,16 @@ class Annealing:
     The target logit is (λ cos θ + ψ) / (1 + λ): L-Softmax (Liu et al. 2016), sec. 4.2.
     The defaults are those of SphereFace's released training (Liu et al. 2017), which
     never goes below λ = 5.
+
+    >>> annealing = Annealing(base=1000.0, gamma=0.12, power=1.0, minimum=5.0)
+    >>> [round(float(annealing(step)), 3) for step in (0, 1000, 100_000)]
+    [0.001, 0.108, 0.167]
     """
 
-    base: float = 1000.0
-    gamma: float = 0.12
-    power: float = 1.0
-    minimum: float = 5.0
+    base: float = traced(1000.0)
+    gamma: float = traced(0.12)
+    power: float = traced(1.0)
+    minimum: float = traced(5.0)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -61,6 +72,7 @@ class Annealing:
         return 1.0 / (1.0 + jnp.maximum(self.minimum, annealed))
 
     def words(self) -> str:
+        """Return the schedule in words, for a run's header."""
         return (
             "margin's share 1/(1 + λ) grows as λ falls from "
             f"{max(self.base, self.minimum):g} to {self.minimum:g}"

@@ -1,9 +1,10 @@
 """Ways to sum the softmax over the classes, with equal values and gradients.
 
 A block sum is `(queries [B, D], classes, labels [B], scores, chunk) -> Sums`, where
-`scores(queries, weights, bias)` gives two [B, c] of any c classes: the margin-free
-logits, and the logarithms of what wrong classes add to the sum. It may hold traced
-numbers, which get their gradients too. A new way is a function and a line in the table.
+`scores(queries, weights, bias)` returns two arrays `[B, c]` for any c classes: the
+margin-free logits, and the logarithms of the terms that non-target classes add to the
+sum. It may close over traced numbers, which get gradients too. A new way is a function
+and a line in `SUMMATIONS`.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,13 @@ from nfml_jax.ops.names import look_up
 
 
 class Summation(NamedTuple):
-    """How a device sums its classes, and whether it has but a share of them.
+    """A way for a device to sum its classes, which are a share of all if `split`.
 
-    With `split` classes lie on the devices of the head's axis, in equal shares.
+    The classes of a split sum are distributed in equal shares over the devices of the
+    head's axis.
+
+    >>> SUMMATIONS["sharded"].split
+    True
     """
 
     block: Callable[..., Sums]
@@ -26,7 +31,7 @@ class Summation(NamedTuple):
 
 
 def dense(queries, classes: Classes, labels, scores, chunk=None) -> Sums:
-    """Holds all logits [B, C] at once."""
+    """Return the sums from all logits `[B, C]` at once."""
     free, terms = scores(queries, classes.weights, classes.bias)
     return sums(free, terms, classes.number, labels)
 
@@ -40,11 +45,11 @@ SUMMATIONS = {
 
 
 def check_summation(name: str, chunk: int, share: float, margin) -> None:
-    """Raises UserError for a way to sum that cannot be, or not with this margin."""
+    """Raise UserError for a summation that is invalid, or invalid with this margin."""
     look_up(SUMMATIONS, name, "Summation")
     if not chunk >= 1:
         raise UserError(
-            f"MarginHead got class_chunk={chunk!r}; expected a whole number from 1 up, "
+            f"MarginHead got class_chunk={chunk!r}; expected an integer of at least 1, "
             "such as 2048."
         )
     if not 0.0 < share <= 1.0:
@@ -55,5 +60,5 @@ def check_summation(name: str, chunk: int, share: float, margin) -> None:
     if share < 1.0 and margin.repulsion:
         raise UserError(
             f"{type(margin).__name__} needs all classes, but got class_share={share!r};"
-            " leave it at 1, or take 'cosface'."
+            " leave it at 1, or use 'cosface'."
         )

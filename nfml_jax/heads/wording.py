@@ -6,48 +6,50 @@
 import jax.numpy as jnp
 
 from nfml_jax.heads.scale import fixed_scale
+from nfml_jax.heads.strength import Annealing, Warmup
 
 
-def right_logit(head) -> str:
-    """The logit of the right class."""
+def target_logit(head) -> str:
+    """Return the formula of the target's logit."""
     return _logit(head, head.margin.formula())
 
 
 def loss(head) -> str:
-    """The loss with its logits."""
+    """Return the loss with the formulae of its logits."""
     margin = head.margin
-    right, others = right_logit(head), _logit(head, margin.others_formula())
+    target, others = target_logit(head), _logit(head, margin.others_formula())
     words = f"{margin.loss_words()} over {head.num_classes:,} classes"
     options = f" ({options})" if (options := margin.options()) else ""
-    if right == others:
+    if target == others:
         return f"{words}; logits {others}{options}"
-    return f"{words}; right class {right}{options}, others {others}"
+    return f"{words}; target {target}{options}, others {others}"
 
 
 def changes(head) -> list[str]:
-    """What else there is to say: what is learned, drawn or varies."""
+    """Return clauses for what is learned, drawn at random, or varies with the step."""
     words = []
     if isinstance(head.scale, str):
         words.append("s is learned")
     if head.class_share < 1.0:
         words.append(f"over {head.class_share:.3g} of them, drawn at each step")
-    if head.strength is not None:
-        default = "margin of varying strength"
-        words.append(getattr(head.strength, "words", lambda: default)())
+    if isinstance(head.strength, Annealing | Warmup):
+        words.append(head.strength.words())
+    elif head.strength is not None:
+        words.append("margin of varying strength")
     return words
 
 
 def _logit(head, phi: str) -> str:
-    """A logit, from what stands in it for the cosine."""
+    """Return the formula of a logit, from the one that replaces its cosine."""
     margin = head.margin
-    length = "" if margin.normalise_weights else "‖w‖·"
-    size = f"{_scale(head)}·" if margin.normalise_embeddings else "‖x‖·"
+    length = "" if margin.normalize_weights else "‖w‖·"
+    size = f"{_scale(head)}·" if margin.normalize_embeddings else "‖x‖·"
     plain = phi == "cos θ" or (phi.startswith("cos(") and phi.find(")") == len(phi) - 1)
     return f"{length}{size}{phi if plain else f'({phi})'}{' + b' * margin.bias}"
 
 
 def _scale(head) -> str:
-    """The scale as formulae show it, "s" where it isn't a known number."""
+    """Return the scale as formulae show it, "s" if it isn't a known number."""
     if isinstance(head.scale, str) or head.margin.finds_scale:
         return "s"
     scale = fixed_scale(head.scale, head.margin, head.num_classes)

@@ -11,6 +11,7 @@ from nfml_jax.data import load as load_data
 from nfml_jax.errors import UserError
 from nfml_jax.loading.embedders import TrainedEmbedder
 from nfml_jax.loading.loaders import find_loader
+from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.run_files import read_config, read_result
 from nfml_jax.training.checkpoints import Checkpoints
 
@@ -85,7 +86,7 @@ def config_of(run_dir: Path | str) -> dict:
             f"{run_dir} holds no run: there is no config.json; give the run directory "
             "that launch.py named at its end."
         )
-    return config
+    return up_to_date(config)
 
 
 def data_of(run_dir: Path | str) -> ImageData:

@@ -1,7 +1,7 @@
-"""Losses of an anchor's average precision over the rest of the batch, made smooth.
+"""Smooth losses of an anchor's average precision over the rest of the batch.
 
-FastAP (Cakir et al. 2019, "Deep Metric Learning to Rank") by histograms of distances;
-Smooth-AP (Brown et al. 2020) by sigmoids in the place of comparisons.
+FastAP (Cakir et al. 2019, "Deep Metric Learning to Rank") uses histograms of distances,
+and Smooth-AP (Brown et al. 2020) replaces comparisons by sigmoids.
 """
 
 import dataclasses
@@ -10,18 +10,27 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.losses.bounded_memory import at_column, sum_over_positives
+from nfml_jax.losses.histogram import soft_histogram
 from nfml_jax.losses.pair_loss import PairLoss, Row
-from nfml_jax.losses.positives import at_column, sum_over_positives
-from nfml_jax.losses.soft_histogram import soft_histogram
 from nfml_jax.ops.checks import check_integer, check_number
+from nfml_jax.ops.fields import traced
 
 
 @dataclasses.dataclass(frozen=True)
 class FastAP(PairLoss):
     """1 - Σ_l h₊(l) H₊(l) / H(l) / n₊, with histograms h of d² and their sums H.
 
-    Cakir et al. 2019, section 3: d² between unit vectors lies in [0, 4], which `bins`
-    divide; greater ones count as 4. Anchors without positives don't count.
+    Cakir et al. 2019, section 3: d² between unit vectors lies in [0, 4], which is
+    divided into `bins`; larger values count as 4. Anchors without positives have weight
+    0.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 1, 1])
+    >>> objective = PairObjective(FastAP(bins=10), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.25
     """
 
     bins: int = 10
@@ -54,12 +63,19 @@ class FastAP(PairLoss):
 class SmoothAP(PairLoss):
     """1 - mean over positives i of (1 + Σ₊ σ(s_j - s_i)) / (1 + Σ σ(s_j - s_i)).
 
-    Brown et al. 2020 (2007.12163): σ is the sigmoid with temperature T, and sums
-    are over the other examples, without the anchor itself. Memory is that of the pairs
+    Brown et al. 2020 (2007.12163): σ is the sigmoid with temperature T, and sums are
+    over the other examples, without the anchor. Memory is that of the pairs
     (`sum_over_positives`). Anchors without positives don't count.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(SmoothAP(temperature=0.1), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.053
     """
 
-    temperature: Any = 0.01
+    temperature: Any = traced(0.01)
     paper: ClassVar[str] = "Brown et al. 2020"
 
     def __post_init__(self):
@@ -81,7 +97,7 @@ class SmoothAP(PairLoss):
 
 
 def _precision(logits, masks, column, number):
-    """The smooth precision [A] at each anchor's positive of that column."""
+    """Return the smooth precision `[A]` at each anchor's positive in a column."""
     positive, negative = masks
     at = at_column(logits, column)[:, None]
     before = jax.nn.sigmoid(logits - at)

@@ -1,4 +1,4 @@
-"""Losses of one pair at a time: positives within a distance, negatives beyond one."""
+"""Losses of single pairs: positives within a distance, negatives beyond another."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -8,19 +8,27 @@ import jax.numpy as jnp
 
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.ops.checks import check_choice, check_number
+from nfml_jax.ops.fields import traced
 from nfml_jax.ops.masked import masked_mean
 
 
 @dataclasses.dataclass(frozen=True)
 class Contrastive(PairLoss):
-    """[d - m₊]₊ʳ of positives and [m - d]₊ʳ of negatives, each averaged by itself.
+    """[d - m₊]₊ʳ of positives and [m - d]₊ʳ of negatives, averaged separately.
 
-    Siamese networks: Hadsell et al. 2006, eq. 4, with power 2 and m₊ = 0; with `metric`
-    "cosine", d is 1 - cos θ. Averages are over the pairs that still lose something.
+    Siamese networks: Hadsell et al. 2006, eq. 4, with power 2 and m₊ = 0. With `metric`
+    "cosine", d is 1 - cos θ. Averages are over the pairs with a loss above 0.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(Contrastive(margin=1.0), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.411
     """
 
-    positive_margin: Any = 0.0
-    margin: Any = 1.0
+    positive_margin: Any = traced(0.0)
+    margin: Any = traced(1.0)
     power: int = 2
     metric: str = "euclidean"
     paper: ClassVar[str] = "Hadsell et al. 2006"
@@ -35,7 +43,7 @@ class Contrastive(PairLoss):
         d = self.distance(values)
         near = jax.nn.relu(d - self.positive_margin) ** self.power
         far = jax.nn.relu(self.margin - d) ** self.power
-        # What is NaN counts, and is not passed over.
+        # A NaN counts as a loss, so that it isn't ignored.
         pulled, pushed = positive & ~(near <= 0.0), negative & ~(far <= 0.0)
         loss = jnp.stack([masked_mean(near, pulled), masked_mean(far, pushed)])
         weight = jnp.stack([pulled.sum(-1), pushed.sum(-1)]).astype(d.dtype)
@@ -52,12 +60,19 @@ class Contrastive(PairLoss):
 class SNRContrastive(Contrastive):
     """The contrastive loss of noise-to-signal ratios, with coordinates of mean zero.
 
-    Yuan et al. 2019 (CVPR), eqs. 6 and 8: d = var(x₂ - x₁) / var(x₁), x₁ being the
-    anchor, and `zero_mean` weighs |Σ of an embedding's coordinates|.
+    Yuan et al. 2019 (CVPR), eqs. 6 and 8: d = var(x₂ - x₁) / var(x₁), where x₁ is the
+    anchor. `zero_mean` is the weight of |Σ of an embedding's coordinates|.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(SNRContrastive(margin=1.0), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    8.433
     """
 
     power: int = 1
-    zero_mean: Any = 0.1
+    zero_mean: Any = traced(0.1)
     metric: ClassVar[str] = "snr"
     paper: ClassVar[str] = "Yuan et al. 2019"
 
@@ -85,16 +100,24 @@ class SNRContrastive(Contrastive):
 class MarginLoss(PairLoss):
     """[α ± (d - β)]₊ of pairs, + for positives, - for negatives, with a learned β.
 
-    Wu et al. 2017 (1706.07567), eqs. 4 and 5; `beta` is where β starts, and
-    `by_class` gives every class its own, which the paper regularises by ν·β. It is
-    averaged over the pairs that still lose something, and meant for the miner
+    Wu et al. 2017 (1706.07567), eqs. 4 and 5. `beta` is the initial β, and `by_class`
+    gives each class a β of its own, which the paper regularizes by ν·β. The loss is the
+    mean over the pairs with a loss above 0. It was published with the miner
     "distance_weighted".
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(MarginLoss(beta=0.7), num_classes=2)
+    >>> variables = {"params": {"beta": jnp.full(2, 0.7)}}
+    >>> round(float(jax.jit(objective.apply)(variables, x, labels).loss), 3)
+    0.069
     """
 
-    margin: Any = 0.2
-    beta: Any = 1.2
+    margin: Any = traced(0.2)
+    beta: Any = traced(1.2)
     by_class: bool = True
-    nu: Any = 0.0
+    nu: Any = traced(0.0)
     metric: str = "euclidean"
     miner: ClassVar[str] = "distance_weighted"
     paper: ClassVar[str] = "Wu et al. 2017"
@@ -115,11 +138,11 @@ class MarginLoss(PairLoss):
         sign = jnp.where(positive, 1.0, -1.0)
         lost = jax.nn.relu(self.margin + sign * (d - beta[:, None]))
         pairs = positive | negative
-        active = pairs & ~(lost <= 0.0)  # also what is NaN
+        active = pairs & ~(lost <= 0.0)  # a NaN counts as a loss
         weight = jnp.sum(active, axis=-1).astype(d.dtype)
         loss = masked_mean(lost, active) + jnp.where(weight > 0.0, self.nu * beta, 0.0)
         return Row(loss, weight, weight / jnp.maximum(jnp.sum(pairs, axis=-1), 1))
 
     def formula(self):
-        regularised = f" + {self.nu:g}·β" if self.nu else ""
-        return f"mean [{self.margin:g} ± (d - β)]₊{regularised}"
+        regularized = f" + {self.nu:g}·β" if self.nu else ""
+        return f"mean [{self.margin:g} ± (d - β)]₊{regularized}"

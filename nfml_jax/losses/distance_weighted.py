@@ -8,18 +8,25 @@ import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
 from nfml_jax.losses.metrics import METRICS
-from nfml_jax.losses.miner import Miner
+from nfml_jax.losses.miners import Miner
 from nfml_jax.ops.checks import check_number
 
 
 @dataclasses.dataclass(frozen=True)
 class DistanceWeighted(Miner):
-    """For each positive one negative, drawn so that all distances are equally likely.
+    """One random negative for each positive, with all distances equally likely.
 
-    Wu et al. 2017 (1706.07567), section 4.1: negatives weigh the inverse of the density
-    d^(n-2) (1 - d²/4)^((n-3)/2) of distances on the sphere in n dimensions, which
-    is taken at `cutoff` below it. As in the authors' code none is drawn from beyond
-    `limit`, where no negative loses anything, unless all are.
+    Wu et al. 2017 (1706.07567), section 4.1: a negative's weight is the inverse of the
+    density d^(n-2) (1 - d²/4)^((n-3)/2) of distances on the sphere in n dimensions.
+    Distances below `cutoff` are replaced by it. As in the authors' code, negatives
+    beyond `limit` have weight 0 because their loss is 0, unless all lie there.
+
+    >>> miner = DistanceWeighted(embedding_size=3)
+    >>> distance = jnp.array([[0.0, 0.9, 1.2]])
+    >>> negative = jnp.array([[False, True, True]])
+    >>> key = jax.random.key(0)[None]
+    >>> int(miner.negatives(distance, None, negative, key).sum())
+    1
     """
 
     cutoff: float = 0.5
@@ -36,8 +43,8 @@ class DistanceWeighted(Miner):
     def fitted(self, loss, embedding_size):
         if METRICS[loss.metric].chord is None:
             raise UserError(
-                f"Miner DistanceWeighted got metric={loss.metric!r}; expected one that "
-                "is a distance of unit vectors, such as 'euclidean' or 'cosine'."
+                f"Miner DistanceWeighted got metric={loss.metric!r}; expected a "
+                "distance of unit vectors, such as 'euclidean' or 'cosine'."
             )
         return dataclasses.replace(
             self, metric=loss.metric, embedding_size=embedding_size
@@ -55,7 +62,7 @@ class DistanceWeighted(Miner):
 
     def _weights(self, distance, negative):
         chord = METRICS[self.metric].chord
-        assert chord is not None  # or `fitted` has refused the metric
+        assert chord is not None  # `fitted` refuses other metrics
         d = chord(distance)
         near = negative & (d < self.limit)
         near = jnp.where(jnp.any(near, axis=1, keepdims=True), near, negative)

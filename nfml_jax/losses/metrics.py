@@ -1,4 +1,4 @@
-"""How near two embeddings are: matrices of anchors against references."""
+"""Similarities and distances: matrices of anchors against references."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,11 +16,19 @@ from nfml_jax.ops.distances import (
 
 
 class Metric(NamedTuple):
-    """`values(anchors [A, D], references [R, D], among) -> [A, R]`, and as distances.
+    """A similarity or a distance of embeddings.
 
-    `among` [A, R], or None for all, says which pairs matter: values of the others may
-    be inexact. `distance` makes distances of values. `chord` gives the Euclidean
-    distance of unit vectors from the metric's distance, where there is one.
+    Attributes:
+      values: a function `(anchors [A, D], references [R, D], among) -> [A, R]`. `among`
+        `[A, R]`, or None for all, marks the pairs whose values must be exact.
+      distance: a function from values to distances.
+      chord: a function from distances to Euclidean distances of unit vectors, or None.
+
+    >>> cosines = METRICS["cosine"]
+    >>> values = cosines.values(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 1.0]]))
+    >>> float(cosines.distance(values)[0, 0])
+    1.0
+
     """
 
     values: Callable[..., jax.Array]
@@ -29,20 +37,31 @@ class Metric(NamedTuple):
 
 
 def inner(anchors, references, among=None):
-    """Return the inner products [A, R]."""
+    """Return the inner products `[A, R]`.
+
+    >>> inner(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 4.0]])).tolist()
+    [[11.0]]
+    """
     return jnp.matmul(anchors, references.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def cosine(anchors, references, among=None):
-    """Return the cosines [A, R], 0 with the zero vector."""
+    """Return the cosines `[A, R]`, which are 0 for the zero vector.
+
+    >>> cosine(jnp.array([[3.0, 4.0]]), jnp.array([[2.0, 0.0]])).tolist()
+    [[0.6...]]
+    """
     return inner(direction_and_norm(anchors)[0], direction_and_norm(references)[0])
 
 
 def snr(anchors, references, among=None):
-    """Return the noise-to-signal ratios var(r - a) / var(a) [A, R].
+    """Return the noise-to-signal ratios var(r - a) / var(a) `[A, R]`.
 
     Yuan et al. 2019, eq. 6. The variance is over the coordinates of a vector. The ratio
     is not symmetric.
+
+    >>> snr(jnp.array([[1.0, -1.0]]), jnp.array([[3.0, -3.0]])).tolist()
+    [[4.0]]
     """
     a = anchors - jnp.mean(anchors, axis=-1, keepdims=True)
     r = references - jnp.mean(references, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The objective of any pair loss: anchors of this device against all references."""
+"""The objective of a pair loss: this device's anchors against all references."""
 
 import chex
 import flax.linen as nn
@@ -6,14 +6,17 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.losses.chunks import by_chunks
-from nfml_jax.losses.inputs import check_batch, pair_masks
-from nfml_jax.losses.memory import Memory
+from nfml_jax.losses.bounded_memory import by_chunks
 from nfml_jax.losses.metrics import METRICS
-from nfml_jax.losses.miner import Miner
-from nfml_jax.losses.output import LossOutput, output
+from nfml_jax.losses.miners import Miner
+from nfml_jax.losses.objective import (
+    LossOutput,
+    check_batch,
+    monitored,
+    output,
+    pair_masks,
+)
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
-from nfml_jax.losses.watched import watched
 from nfml_jax.ops import devices
 from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
@@ -24,22 +27,37 @@ from nfml_jax.ops.masked import masked_mean
 class PairObjective(nn.Module):
     """A pair loss over a batch: `objective.apply(vars, embeddings, labels, step)`.
 
-    `miner` narrows the pairs. `normalise` puts embeddings on the unit sphere first;
-    None is as the loss was published.
-    `memory` adds that many embeddings of past batches to the references, from step
-    `memory_start` on. `chunk` anchors are taken at a time, so that memory is
-    O(chunk · references) in both directions; None takes all at once. With
-    `axis_name` each device's anchors meet the references of all devices, and the
-    loss is that of the whole batch.
+    Attributes:
+      loss: the pair loss.
+      num_classes: the number of classes, for losses with a number for each.
+      miner: the selection of pairs and triplets.
+      normalize: whether embeddings are projected onto the unit sphere; None is as the
+        loss was published.
+      memory: the number of past embeddings that are further references.
+      memory_start: the first step that uses them.
+      chunk: the number of anchors that are compared at a time, for memory of
+        O(chunk · references) in both directions; None is all at once.
+      axis_name: the device axis. Each device's anchors are compared with the references
+        of all devices, and the loss is that of the whole batch.
 
-    Parameters are the loss's own (see `PairLoss.parameters`); the collection "memory"
-    is `Memory`'s; random miners draw from the stream "mining".
+    Parameters are the loss's (see `PairLoss.parameters`), and the collection "memory"
+    is `Memory`'s. Random miners draw from the stream "mining".
+
+    >>> from nfml_jax.losses import Triplet
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(Triplet(0.2), num_classes=2)
+    >>> out = jax.jit(objective.apply)({}, x, labels)
+    >>> {name: round(float(value), 3) for name, value in out.logged.items()}
+    {'active': 0.0, 'embedding_norm': 1.0, 'negative_distance': 1.154,
+     'positive_distance': 0.632, 'spread': 0.596}
+
     """
 
     loss: PairLoss
     num_classes: int
     miner: Miner = Miner()
-    normalise: bool | None = None
+    normalize: bool | None = None
     memory: int = 0
     memory_start: int = 0
     chunk: int | None = None
@@ -49,9 +67,9 @@ class PairObjective(nn.Module):
         check_integer(self, 1, num_classes=self.num_classes)
         check_integer(self, 0, memory=self.memory, memory_start=self.memory_start)
         check_integer(self, 1, optional=True, chunk=self.chunk)
-        if self.normalise is not None:
-            check_flag(self, normalise=self.normalise)
-        # Raises where the two don't go together.
+        if self.normalize is not None:
+            check_flag(self, normalize=self.normalize)
+        # It raises an error if miner and loss don't fit.
         self.miner.fitted(self.loss, embedding_size=2)
         super().__post_init__()
 
@@ -60,28 +78,28 @@ class PairObjective(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """Return the loss of embeddings [B, D] with integer labels [B].
+        """Return the loss of embeddings `[B, D]` with integer labels `[B]`.
 
-        Examples with a negative label take no part. Where a loss has a parameter for
-        each class, a label of `num_classes` or more is refused; under jit, where it
-        can't be seen, it takes no part either. Without a step the memory is used from
-        the start. Logged are `active`, the share of pairs or triplets that still move;
-        `positive_distance` and `negative_distance`, the means over pairs; and what is
-        `watched`. They are of this device's anchors.
+        A negative label is padding. If a loss has a parameter for each class, a label
+        of `num_classes` or more raises an error; under jit, where its value is unknown,
+        it counts as padding. Without a step the memory is used from the start. The loss
+        logs `active` (the share of pairs or triplets with a loss above 0),
+        `positive_distance` and `negative_distance` (means over pairs), and `monitored`
+        of this device's anchors.
         """
         starts = self.loss.parameters(self.num_classes)
         by_class = any(start.ndim for start in starts.values())
         embeddings, labels = check_batch(
             embeddings, labels, self.num_classes if by_class else None
         )
-        normalise = self.loss.normalise if self.normalise is None else self.normalise
-        points = direction_and_norm(embeddings)[0] if normalise else embeddings
+        normalize = self.loss.normalize if self.normalize is None else self.normalize
+        points = direction_and_norm(embeddings)[0] if normalize else embeddings
         parameters = {
             name: self.param(name, lambda _, start=start: jnp.asarray(start))
             for name, start in starts.items()
         }
         if by_class:
-            # Nothing is learned of a class that has no parameter.
+            # A class without a parameter is padding.
             labels = jnp.where(labels < self.num_classes, labels, -1)
         references, reference_labels = self._references(points, labels, step)
         place = devices.places(len(labels), self.axis_name)
@@ -105,14 +123,14 @@ class PairObjective(nn.Module):
 
         row, seen = by_chunks(block, (points, labels, place, keys), self.chunk)
         terms = devices.weighted_mean(row.loss, row.weight, self.axis_name)
-        logged = watched(embeddings, labels >= 0)
+        logged = monitored(embeddings, labels >= 0)
         logged |= {
             name: masked_mean(value, some) for name, (value, some) in seen.items()
         }
         return output(jnp.sum(terms), logged)
 
     def _references(self, points, labels, step):
-        """All embeddings that anchors meet, this batch's first, and their labels."""
+        """Return the references, this batch's first, and their labels."""
         references = devices.gather(points, self.axis_name)
         reference_labels = devices.gather(labels, self.axis_name)
         if not self.memory:
@@ -129,19 +147,19 @@ class PairObjective(nn.Module):
         )
 
     def _keys(self, place):
-        """A random key [B] for each row, by its place in the whole batch."""
-        # While Flax initialises, any stream may stand for it.
+        """Return a random key `[B]` for each row, by its place in the whole batch."""
+        # During initialization, Flax takes the stream "params" instead.
         if not (self.has_rng("mining") or self.has_rng("params")):
             raise UserError(
-                f"Miner {type(self.miner).__name__} draws at random, but has nothing "
-                "to draw from; call apply with rngs={'mining': key}, another key at "
-                "each step, or take another miner, such as 'semi_hard'."
+                f"Miner {type(self.miner).__name__} draws at random, but got no random "
+                "key; call apply with rngs={'mining': key}, another key at each step, "
+                "or use another miner, such as 'semi_hard'."
             )
         key = self.make_rng("mining")
         return jax.vmap(jax.random.fold_in, (None, 0))(key, place)
 
     def _lost(self, pairs, parameters):
-        """The `Row` of a block, and [A] values to log with where they are any."""
+        """Return a block's `Row`, and values `[A]` to log with masks of valid ones."""
         label = jnp.maximum(pairs.anchor_labels, 0)
         of_anchors = {
             name: value[label] if value.ndim else value
@@ -149,7 +167,7 @@ class PairObjective(nn.Module):
         }
         miner = self.miner.fitted(self.loss, pairs.anchors.shape[-1])
         row = Row(*self.loss.of(pairs, miner, **of_anchors))
-        # A loss for each anchor: any other shape would broadcast in silence.
+        # There is one loss for each anchor: other shapes would broadcast silently.
         chex.assert_axis_dimension(row.loss, -1, len(label))
         chex.assert_axis_dimension(row.weight, -1, len(label))
         active = row.loss > 0.0 if row.active is None else row.active
@@ -161,3 +179,53 @@ class PairObjective(nn.Module):
             mean = masked_mean(distance, mask)
             seen[f"{sign}_distance"] = mean, jnp.any(mask, axis=-1)
         return Row(row.loss, row.weight), seen
+
+
+class Memory(nn.Module):
+    """The last `rows` embeddings and labels, in the collection "memory".
+
+    Cross-batch memory (Wang et al. 2020, 1912.06798): embeddings drift slowly once
+    training is under way, so that those of the last steps are as good as new ones, and
+    cost only their distances. It is a ring of `embeddings` `[M, D]`, `labels` `[M]`
+    (-1 in empty rows) and the `next` row to write, equal on all devices.
+
+    >>> memory, x, labels = Memory(rows=3), jnp.ones((2, 4)), jnp.array([5, 6])
+    >>> variables = memory.init(jax.random.key(0), x, labels)
+    >>> _, after = memory.apply(variables, x, labels, mutable=["memory"])
+    >>> after["memory"]["labels"].tolist()
+    [5, 6, -1]
+    """
+
+    rows: int
+
+    @nn.compact
+    def __call__(self, embeddings: jax.Array, labels: jax.Array):
+        """Return the stored embeddings `[M, D]` and labels `[M]`, then add this batch.
+
+        `embeddings` `[B, D]` and `labels` `[B]` are the whole batch's, without
+        gradient. Nothing is added if the collection is not mutable.
+        """
+        shape = (self.rows, embeddings.shape[-1])
+        stored = self.variable(
+            "memory", "embeddings", jnp.zeros, shape, embeddings.dtype
+        )
+        stored_labels = self.variable(
+            "memory", "labels", jnp.full, (self.rows,), -1, labels.dtype
+        )
+        if not jnp.can_cast(labels.dtype, stored_labels.value.dtype):
+            raise UserError(
+                f"The memory holds labels of type {stored_labels.value.dtype}, but got "
+                f"labels of type {labels.dtype}; give it the type that it began with."
+            )
+        place = self.variable("memory", "next", jnp.zeros, (), jnp.int32)
+        before = stored.value, stored_labels.value
+        if self.is_mutable_collection("memory") and not self.is_initializing():
+            # The last rows of a batch that is larger than the memory.
+            embeddings, labels = embeddings[-self.rows :], labels[-self.rows :]
+            rows = (place.value + jnp.arange(len(labels))) % self.rows
+            stored.value = stored.value.at[rows].set(
+                embeddings.astype(stored.value.dtype)
+            )
+            stored_labels.value = stored_labels.value.at[rows].set(labels)
+            place.value = (place.value + len(labels)) % self.rows
+        return before

@@ -1,7 +1,7 @@
 """Losses of an anchor's softmax over the rest of the batch.
 
 NCA (Goldberger et al. 2004), supervised contrastive (Khosla et al. 2020), and NT-Xent
-(Sohn 2016, Chen et al. 2020) with the batch of two views that it is for.
+(Sohn 2016, Chen et al. 2020).
 """
 
 import dataclasses
@@ -12,21 +12,29 @@ import jax.numpy as jnp
 
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.ops.checks import check_choice, check_number
+from nfml_jax.ops.fields import traced
 from nfml_jax.ops.masked import masked_logsumexp, masked_mean
 
 
 @dataclasses.dataclass(frozen=True)
 class NCA(PairLoss):
-    """-log of the probability that an anchor's random neighbour is of its class.
+    """-log of the probability that an anchor's random neighbor is of its class.
 
-    Neighbourhood components analysis, Goldberger et al. 2004: of their two objectives
-    the sum of log p, whose gradient doesn't vanish where p does. T is 1 there, and the
-    embeddings' own length takes its part.
+    Neighborhood components analysis, Goldberger et al. 2004. Of their two objectives it
+    is the sum of log p, whose gradient doesn't vanish where p does. Their T is 1, and
+    the embeddings keep their length, which acts as a temperature.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(NCA(), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.348
     """
 
-    temperature: Any = 1.0
+    temperature: Any = traced(1.0)
     metric: ClassVar[str] = "squared"
-    normalise: ClassVar[bool] = False
+    normalize: ClassVar[bool] = False
     paper: ClassVar[str] = "Goldberger et al. 2004"
 
     def __post_init__(self):
@@ -49,11 +57,18 @@ class SupCon(PairLoss):
     """-log of the softmax of the positives, their mean outside or inside the log.
 
     Supervised contrastive, Khosla et al. 2020 (2004.11362): `mean` "out" is L_out, eq.
-    2, which they found the better one, and "in" is L_in, eq. 3. With one positive
-    for each anchor both are NT-Xent. Anchors without positives don't count.
+    2, which they found to be better, and "in" is L_in, eq. 3. With one positive for
+    each anchor both are NT-Xent. Anchors without positives don't count.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(SupCon(temperature=0.5), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.348
     """
 
-    temperature: Any = 0.1
+    temperature: Any = traced(0.1)
     mean: str = "out"
     paper: ClassVar[str] = "Khosla et al. 2020"
 
@@ -68,10 +83,11 @@ class SupCon(PairLoss):
         some = count > 0
         everyone = masked_logsumexp(logits, positive | negative)
         if self.mean == "out":
-            own = masked_mean(logits, positive)
+            pulled = masked_mean(logits, positive)
         else:
-            own = masked_logsumexp(logits, positive) - jnp.log(jnp.maximum(count, 1))
-        return Row(jnp.where(some, everyone - own, 0.0), some.astype(logits.dtype))
+            pulled = masked_logsumexp(logits, positive)
+            pulled = pulled - jnp.log(jnp.maximum(count, 1))
+        return Row(jnp.where(some, everyone - pulled, 0.0), some.astype(logits.dtype))
 
     def formula(self):
         of = "mean₊ -log" if self.mean == "out" else "-log mean₊"
@@ -82,12 +98,19 @@ class SupCon(PairLoss):
 class NTXent(PairLoss):
     """-log(exp(s₊/T) / (exp(s₊/T) + Σ₋ exp(s₋/T))), averaged over all positive pairs.
 
-    NT-Xent, Chen et al. 2020 (2002.05709), eq. 1, of a batch of `two_views`; also known
-    as InfoNCE and N-pairs with temperature. Where an anchor has further positives, they
-    are not in the denominator.
+    NT-Xent, Chen et al. 2020 (2002.05709), eq. 1, of a batch of `two_views`. It is also
+    known as InfoNCE, and as N-pairs with temperature. An anchor's further positives are
+    not in the denominator.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(NTXent(temperature=0.5), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.348
     """
 
-    temperature: Any = 0.1
+    temperature: Any = traced(0.1)
     paper: ClassVar[str] = "Chen et al. 2020"
     needs: ClassVar[str] = "two views"
 

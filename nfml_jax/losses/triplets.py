@@ -1,4 +1,4 @@
-"""Losses of triplets: a negative has to be farther from the anchor than a positive."""
+"""Losses of triplets, in which the negative must be farther than the positive."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.losses.bounded_memory import at_column, sum_over_positives
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.losses.pair_loss import PairLoss, Row
-from nfml_jax.losses.positives import at_column, sum_over_positives
 from nfml_jax.ops.checks import check_choice, check_number
+from nfml_jax.ops.fields import traced
 
 AVERAGES = ("active", "all")
 
@@ -18,12 +19,19 @@ AVERAGES = ("active", "all")
 class Triplet(PairLoss):
     """[d₊ - d₋ + m]₊, or log(1 + exp(d₊ - d₋)) with `margin` "soft".
 
-    FaceNet (Schroff et al. 2015, 1503.03832), eq. 3, with `metric` "squared"; the soft
-    margin and `average` "active", over the triplets that still lose something, are
-    Hermans et al.'s (2017, 1703.07737). "cosine" takes d = 1 - cos θ.
+    FaceNet (Schroff et al. 2015, 1503.03832), eq. 3, with `metric` "squared". The soft
+    margin, and `average` "active" over the triplets with a loss above 0, are Hermans et
+    al.'s (2017, 1703.07737). "cosine" takes d = 1 - cos θ.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(Triplet(0.5), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.238
     """
 
-    margin: Any = 0.2
+    margin: Any = traced(0.2)
     average: str = "active"
     metric: str = "euclidean"
     miner: ClassVar[str] = "semi_hard"
@@ -63,11 +71,14 @@ class Triplet(PairLoss):
         return Row(lost / jnp.maximum(weight, 1.0), weight, share)
 
     def distances(self, pairs) -> list[jax.Array]:
-        """Distances [A, R] to both, and further ones that `lost` wants of negatives."""
+        """Return the distances `[A, R]` that `lost` takes, the pairs' first."""
         return [self.distance(pairs.values)]
 
     def lost(self, near, far) -> list[jax.Array]:
-        """What triplets lose [A, R] in each term, by distance to positive [A, 1]."""
+        """Return the terms of the triplets' losses `[A, R]`.
+
+        `near` `[A, 1]` is the distance to the positive, and `far` holds `distances`.
+        """
         if self._soft:
             return [jax.nn.softplus(near - far[0])]
         return [jax.nn.relu(near - far[0] + self.margin)]
@@ -82,14 +93,20 @@ class Triplet(PairLoss):
 class Quadruplet(Triplet):
     """[d₊ - d₋ + m]₊ and [d₊ - d* + m₂]₊, d* between two examples of other classes.
 
-    Chen et al. 2017 (1704.01719), eq. 6: the second term asks distances within a class
-    to be below those between any two others. Of the pairs that the triplet's negative
-    is one of, the nearest is taken, as in the paper's mining. Holds the R² distances
-    of references, also where anchors come in chunks.
+    Chen et al. 2017 (1704.01719), eq. 6: the second term is 0 if distances within a
+    class are below those between any two other classes. d* is the distance of the
+    triplet's negative to the nearest example of a third class, as in the paper's
+    mining. The R² distances of references are stored, also if anchors come in chunks.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-1.0, 0.0]])
+    >>> objective = PairObjective(Quadruplet(), num_classes=3)
+    >>> round(float(jax.jit(objective.apply)({}, x, jnp.array([0, 0, 1, 2])).loss), 3)
+    0.6
     """
 
-    margin: Any = 1.0
-    margin_of_others: Any = 0.5
+    margin: Any = traced(1.0)
+    margin_of_others: Any = traced(0.5)
     metric: str = "squared"
     miner: ClassVar[str] = "all"
     paper: ClassVar[str] = "Chen et al. 2017"
@@ -110,8 +127,8 @@ class Quadruplet(Triplet):
         nearest = jnp.argmin(distance, axis=1)
         third = distance + jnp.where(labels == labels[nearest][:, None], jnp.inf, 0.0)
         first, second = jnp.min(distance, axis=1), jnp.min(third, axis=1)
-        own = pairs.anchor_labels[:, None] == labels[nearest]
-        between = jnp.where(own, second, first)
+        of_anchor = pairs.anchor_labels[:, None] == labels[nearest]
+        between = jnp.where(of_anchor, second, first)
         return [self.distance(pairs.values), between]
 
     def lost(self, near, far):

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.losses.bounded_memory import at_column, sum_over_positives
 from nfml_jax.losses.metrics import inner
 from nfml_jax.losses.pair_loss import PairLoss, Row
-from nfml_jax.losses.positives import at_column, sum_over_positives
 from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.fields import traced
 from nfml_jax.ops.masked import masked_logsumexp, masked_mean
 
 
@@ -19,13 +20,20 @@ from nfml_jax.ops.masked import masked_logsumexp, masked_mean
 class NPair(PairLoss):
     """log(1 + Σ₋ exp(x·x₋ - x·x₊)) and the embeddings' squared norm times λ/2.
 
-    Sohn 2016 (NIPS), eq. 6, of every positive, and all negatives rather than one of
-    each class; embeddings keep their length, which λ holds back (section 3.2.2).
+    Sohn 2016 (NIPS), eq. 6, for every positive, and for all negatives instead of one of
+    each class. Embeddings keep their length, which λ regularizes (section 3.2.2).
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(NPair(), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.486
     """
 
-    penalty: Any = 0.002
+    penalty: Any = traced(0.002)
     metric: ClassVar[str] = "inner"
-    normalise: ClassVar[bool] = False
+    normalize: ClassVar[bool] = False
     paper: ClassVar[str] = "Sohn 2016"
 
     def __post_init__(self):
@@ -49,12 +57,19 @@ class NPair(PairLoss):
 class TupletMargin(PairLoss):
     """log(1 + Σ₋ exp(s (cos θ₋ - cos(θ₊ - β)))), β in radians.
 
-    Yu and Tao 2019 (ICCV), eq. 6. β eases the positive, so that hard ones, which may
-    be mislabelled, don't take over; the paper's is 0.1.
+    Yu and Tao 2019 (ICCV), eq. 6. β lowers the weight of hard positives, which may be
+    mislabeled; the paper's is 0.1.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(TupletMargin(scale=4.0), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.17
     """
 
-    scale: Any = 64.0
-    margin: Any = 0.1
+    scale: Any = traced(64.0)
+    margin: Any = traced(0.1)
     paper: ClassVar[str] = "Yu and Tao 2019"
 
     def __post_init__(self):
@@ -80,9 +95,16 @@ class Angular(PairLoss):
 
     Wang et al. 2017 (1708.01682), eqs. 6 and 7: α bounds the angle at the negative in
     the triangle of the three.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(Angular(angle=40.0), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.304
     """
 
-    angle: Any = 40.0
+    angle: Any = traced(40.0)
     paper: ClassVar[str] = "Wang et al. 2017"
 
     def __post_init__(self):
@@ -122,6 +144,6 @@ class Angular(PairLoss):
 
 
 def _mean_of_positives(lost, positive, negative):
-    """The row of losses [A, R] that anchors with negatives have with each positive."""
+    """Return the mean loss of anchors with negatives over their positives `[A, R]`."""
     counted = positive & jnp.any(negative, axis=1, keepdims=True)
     return Row(masked_mean(lost, counted), jnp.sum(counted, 1).astype(lost.dtype))

@@ -1,7 +1,7 @@
-"""Losses of two views of each example, whose coordinates are to be alike and unalike.
+"""Losses of two views of each example.
 
-Barlow Twins (Zbontar et al. 2021) and VICReg (Bardes et al. 2022). They take no
-negatives: what keeps the embeddings from falling together are statistics of the batch.
+Barlow Twins (Zbontar et al. 2021) and VICReg (Bardes et al. 2022). They have no
+negatives; statistics of the batch prevent a collapse of the embeddings.
 """
 
 from typing import Any, ClassVar
@@ -10,33 +10,40 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.losses.inputs import check_batch
-from nfml_jax.losses.output import LossOutput, output
-from nfml_jax.losses.watched import watched
+from nfml_jax.losses.objective import LossOutput, check_batch, monitored, output
 from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 from nfml_jax.ops.distances import largest, power_of_two
+from nfml_jax.ops.fields import traced
 from nfml_jax.ops.masked import masked_mean
 
 
 def two_views(
     first: jax.Array, second: jax.Array, axis_name: str | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Two views [N, ...] of the same N examples as rows [2N, ...] with labels [2N].
+    """Return two views `[N, ...]` of N examples as rows `[2N, ...]` with labels `[2N]`.
 
-    A label is its pair's number in the batch of all devices: the labels for losses that
-    need two views.
+    A label is its pair's number in the batch of all devices, as losses of two views
+    need it.
+
+    >>> rows, labels = two_views(jnp.array([[1.0], [2.0]]), jnp.array([[1.1], [2.1]]))
+    >>> rows.shape, labels.tolist()
+    ((4, 1), [0, 1, 0, 1])
     """
     pair = devices.places(len(first), axis_name)
     return jnp.concatenate([first, second]), jnp.concatenate([pair, pair])
 
 
 def pair_up(labels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Rows first [B // 2] and second [B // 2] of labels [B], and where they are pairs.
+    """Return the rows of labels `[B]` in pairs: two of `[B // 2]`, and a mask of pairs.
 
-    Of each label's rows, in their order, the first goes with the second, the third with
-    the fourth and so on; one that is left over and negative labels have no partner.
+    The first row of a label is paired with the second, the third with the fourth, and
+    so on. A last odd row and rows with negative labels have no partner.
+
+    >>> first, second, paired = pair_up(jnp.array([7, 3, 7, -1]))
+    >>> first[paired].tolist(), second[paired].tolist()
+    ([0], [2])
     """
     count = len(labels)
     order = jnp.argsort(labels, stable=True)
@@ -49,11 +56,11 @@ def pair_up(labels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 class TwoViews(nn.Module):
-    """What these losses share: rows of the same label are views of the same thing.
+    """The base class of losses of two views, which are rows of the same label.
 
-    So any batch with two rows of a label will do, whatever their order (`pair_up`), and
-    `two_views` makes one of two arrays. Statistics are those of the whole batch, with
-    `axis_name` of all devices. Without a pair there is no loss.
+    `two_views` makes such a batch from two arrays. The order of rows is free (see
+    `pair_up`). Statistics are those of the whole batch, with `axis_name` over all
+    devices. The loss is 0 without a pair.
     """
 
     axis_name: str | None = None
@@ -64,13 +71,13 @@ class TwoViews(nn.Module):
     def __call__(
         self, embeddings: jax.Array, labels: jax.Array, step: jax.Array | None = None
     ) -> LossOutput:
-        """Return the loss of embeddings [B, D] with integer labels [B].
+        """Return the loss of embeddings `[B, D]` with integer labels `[B]`.
 
-        Logged are the loss's terms before their weights; `paired`, the share of rows
-        that have a partner; and of this device's rows what is `watched`.
+        It logs the loss's terms before their weights, `paired` (the share of rows that
+        have a partner), and `monitored` of this device's rows.
         """
         embeddings, labels = check_batch(embeddings, labels)
-        seen = watched(embeddings, labels >= 0)
+        seen = monitored(embeddings, labels >= 0)
         embeddings = devices.gather(embeddings, self.axis_name)
         labels = devices.gather(labels, self.axis_name)
         first, second, paired = pair_up(labels)
@@ -84,26 +91,30 @@ class TwoViews(nn.Module):
     def terms(
         self, first: jax.Array, second: jax.Array, paired: jax.Array
     ) -> dict[str, jax.Array]:
-        """The terms of the loss by name, of views [N, D] where paired [N] is 1."""
+        """Return the terms of the loss by name, of views `[N, D]` with a mask `[N]`."""
         raise NotImplementedError
 
     def weights(self) -> dict[str, Any]:
-        """What each term counts."""
+        """Return the weight of each term."""
         raise NotImplementedError
 
     def formula(self) -> str:
-        """The batch's loss as a person writes it, with its numbers in it."""
+        """Return the formula of the batch's loss, with this loss's numbers in it."""
         raise NotImplementedError
 
 
 class BarlowTwins(TwoViews):
     """Σ_i (1 - C_ii)² + λ Σ_{i≠j} C_ij², C the correlations of the views' coordinates.
 
-    Zbontar et al. 2021 (2103.03230), eqs. 1 and 2. As in their code, a variance has
-    1e-5 added to it.
+    Zbontar et al. 2021 (2103.03230), eqs. 1 and 2. As in their code, 1e-5 is added to
+    variances.
+
+    >>> views = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[0.9, 0.2], [0.1, 1.0]])
+    >>> round(float(jax.jit(BarlowTwins().apply)({}, *two_views(*views)).loss), 3)
+    0.01
     """
 
-    off_diagonal: Any = 0.005
+    off_diagonal: Any = traced(0.005)
     paper: ClassVar[str] = "Zbontar et al. 2021"
 
     def __post_init__(self):
@@ -111,9 +122,12 @@ class BarlowTwins(TwoViews):
         super().__post_init__()
 
     def terms(self, first, second, paired):
-        (first, _), (second, count) = _centred(first, paired), _centred(second, paired)
+        (first, _), (second, count) = (
+            _centered(first, paired),
+            _centered(second, paired),
+        )
         correlations = _products(
-            _standardised(first, count), _standardised(second, count)
+            _standardized(first, count), _standardized(second, count)
         )
         correlations = correlations / count
         return {
@@ -131,14 +145,18 @@ class BarlowTwins(TwoViews):
 class VICReg(TwoViews):
     """Variance, invariance and covariance: Bardes et al. 2022 (2105.04906), eq. 6.
 
-    As in their code, to which the weights belong, the invariance is a mean over
-    coordinates too, where eq. 5 sums over them, and the variance is a mean over the two
+    As in their code, for which the weights are meant, the invariance is a mean over
+    coordinates, where eq. 5 sums over them, and the variance is a mean over the two
     views, where eq. 6 sums.
+
+    >>> views = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[0.9, 0.2], [0.1, 1.0]])
+    >>> round(float(jax.jit(VICReg().apply)({}, *two_views(*views)).loss), 3)
+    9.816
     """
 
-    invariance: Any = 25.0
-    variance: Any = 25.0
-    covariance: Any = 1.0
+    invariance: Any = traced(25.0)
+    variance: Any = traced(25.0)
+    covariance: Any = traced(1.0)
     paper: ClassVar[str] = "Bardes et al. 2022"
 
     def __post_init__(self):
@@ -150,8 +168,8 @@ class VICReg(TwoViews):
         apart = jnp.mean((first - second) ** 2, axis=-1)
         hinge = covariance = 0.0
         for view in (first, second):
-            centred, count = _centred(view, paired)
-            covariances = _products(centred, centred) / jnp.maximum(count - 1.0, 1.0)
+            centered, count = _centered(view, paired)
+            covariances = _products(centered, centered) / jnp.maximum(count - 1.0, 1.0)
             deviations = jnp.sqrt(jnp.diagonal(covariances) + 1e-4)
             hinge += jnp.mean(jax.nn.relu(1.0 - deviations)) / 2.0
             covariance += _off_diagonal(covariances) / size
@@ -176,19 +194,20 @@ class VICReg(TwoViews):
         )
 
 
-def _centred(view, paired):
-    """A view [N, D] less its mean, 0 where there is no pair; and the pairs' number."""
+def _centered(view, paired):
+    """Return a view `[N, D]` less its mean, 0 in unpaired rows, and the pair count."""
     count = jnp.maximum(jnp.sum(paired), 1.0)
     mean = jnp.sum(paired[:, None] * view, axis=0) / count
     return (view - mean) * paired[:, None], count
 
 
-def _standardised(centred, count):
-    # Only large values are divided first: 1e-5 is no share of their size.
-    scale = jnp.maximum(power_of_two(largest(centred, axis=0)), 1.0)
-    centred = centred / scale
-    square = jnp.sum(centred**2, axis=0) / count
-    return centred * jax.lax.rsqrt(square + 1e-5 / scale**2)
+def _standardized(centered, count):
+    """Return centered coordinates divided by their standard deviations."""
+    # Only large values are scaled first, because 1e-5 is an absolute number.
+    scale = jnp.maximum(power_of_two(largest(centered, axis=0)), 1.0)
+    centered = centered / scale
+    square = jnp.sum(centered**2, axis=0) / count
+    return centered * jax.lax.rsqrt(square + 1e-5 / scale**2)
 
 
 def _products(a, b):
@@ -196,5 +215,5 @@ def _products(a, b):
 
 
 def _off_diagonal(square):
-    """The sum of a matrix's squared entries off its diagonal."""
+    """Return the sum of a matrix's squared entries off its diagonal."""
     return jnp.sum(jnp.where(jnp.eye(len(square), dtype=bool), 0.0, square) ** 2)

@@ -1,6 +1,6 @@
-"""Losses of all of an anchor's pairs together, each as heavy as it is hard.
+"""Losses of all pairs of an anchor at once, with larger weights of harder pairs.
 
-Log-sum-exp over positives and over negatives: its gradient is a softmax.
+They are log-sum-exp over positives and over negatives, whose gradient is a softmax.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.fields import traced
 from nfml_jax.ops.masked import masked_logsumexp
 
 
@@ -18,11 +19,18 @@ from nfml_jax.ops.masked import masked_logsumexp
 class LiftedStructure(PairLoss):
     """[log Σ₊ exp(d₊) + log Σ₋ exp(m - d₋)]₊.
 
-    Hermans et al. 2017 (1703.07737), eq. 9, the generalisation of Song et al. 2016 to
+    Hermans et al. 2017 (1703.07737), eq. 9, the generalization of Song et al. 2016 to
     any number of positives.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(LiftedStructure(margin=1.0), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.478
     """
 
-    margin: Any = 1.0
+    margin: Any = traced(1.0)
     metric: str = "euclidean"
     paper: ClassVar[str] = "Hermans et al. 2017"
 
@@ -45,13 +53,20 @@ class LiftedStructure(PairLoss):
 class MultiSimilarity(PairLoss):
     """log(1 + Σ₊ exp(-α (s - λ)))/α + log(1 + Σ₋ exp(β (s - λ)))/β.
 
-    Wang et al. 2019 (1904.06627), eq. 15, with the paper's numbers; it goes with the
-    miner "multi_similarity".
+    Wang et al. 2019 (1904.06627), eq. 15, with the paper's numbers. It was published
+    with the miner "multi_similarity".
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(MultiSimilarity(), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    0.304
     """
 
-    alpha: Any = 2.0
-    beta: Any = 50.0
-    base: Any = 1.0
+    alpha: Any = traced(2.0)
+    beta: Any = traced(50.0)
+    base: Any = traced(1.0)
     miner: ClassVar[str] = "multi_similarity"
     paper: ClassVar[str] = "Wang et al. 2019"
 
@@ -62,7 +77,7 @@ class MultiSimilarity(PairLoss):
         check_number(self, -1.0, 2.0, base=self.base)
 
     def of(self, pairs, miner):
-        # The mean is over all anchors, also those of which the miner leaves nothing.
+        # The mean is over all anchors, also those without any selected pair.
         counted = jnp.any(pairs.positive | pairs.negative, axis=1)
         row = super().of(pairs, miner)
         return Row(row.loss, counted.astype(row.loss.dtype))
@@ -85,12 +100,19 @@ class MultiSimilarity(PairLoss):
 class Circle(PairLoss):
     """log(1 + Σ₋ exp(γ [s + m]₊ (s - m)) Σ₊ exp(-γ [1 + m - s]₊ (s - 1 + m))).
 
-    Sun et al. 2020 (2002.10857), eq. 6 with the margins of eq. 7; the brackets are
-    weights and have no gradient.
+    Sun et al. 2020 (2002.10857), eq. 6 with the margins of eq. 7. The brackets are
+    weights without gradient.
+
+    >>> from nfml_jax.losses import PairObjective
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> labels = jnp.array([0, 0, 1])
+    >>> objective = PairObjective(Circle(margin=0.25, scale=8.0), num_classes=2)
+    >>> round(float(jax.jit(objective.apply)({}, x, labels).loss), 3)
+    1.357
     """
 
-    margin: Any = 0.25
-    scale: Any = 256.0
+    margin: Any = traced(0.25)
+    scale: Any = traced(256.0)
     paper: ClassVar[str] = "Sun et al. 2020"
 
     def __post_init__(self):

@@ -12,6 +12,7 @@
 | `loops` | loops inside and outside a mapped step |
 | `devices` | gathering and averaging over a device axis |
 | `batches` | a function over many rows in bounded memory |
+| `fields` | fields of settings that a program may trace |
 | `names` | looking names up, with "did you mean" |
 | `units` | numbers in words |
 | `lazy` | packages whose names are imported on first use |
@@ -31,6 +32,7 @@ __getattr__, __all__ = lazy_exports(
             "distances",
             "embeddings",
             "events",
+            "fields",
             "labels",
             "lazy",
             "loops",

@@ -45,6 +45,21 @@ class Removed:
             del values[name]
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """A field that has another name in the same section since then."""
+
+    field: str
+    name: str
+
+    def __call__(self, config: dict) -> None:
+        """Move the value of the field in `config` to its new name, if it is there."""
+        section, old = self.field.split(".")
+        values = config.get(section)
+        if isinstance(values, dict) and old in values:
+            values[self.name] = values.pop(old)
+
+
 def _has_images(config: Mapping) -> bool:
     return config.get("experiment") in ("margin", "pairs")
 
@@ -57,6 +72,10 @@ MIGRATIONS = (
     Added("train.patience", ""),
     Added("data.without", "", where=_has_images),
     *(Removed(f"data.{name}", where=_is_uci) for name in ("columns", "path")),
+    Renamed("loss.normalise", "normalize"),
+    Renamed("objective.normalise", "normalize"),
+    Renamed("objective.centres", "centers"),
+    Renamed("head.subcentres", "subcenters"),
 )
 
 

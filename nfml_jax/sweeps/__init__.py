@@ -22,7 +22,7 @@ __getattr__, __all__ = lazy_exports(
             "product",
             "zip_",
         ],
-        "programs": ["grouped", "is_traced"],
+        "programs": ["grouped", "traced_fields"],
         "trials": ["listing", "plan", "run_trials"],
         "vmapped": ["run_group"],
     },

@@ -1,48 +1,25 @@
-"""The grouping of a sweep's trials into programs: a group differs only in numbers.
+"""Groups of trials that run as one program, because they differ in numbers alone.
 
 A field is traced if a step can take it as an array: it changes no shape, no branch and
-no data. Everything else in a config decides what is compiled.
+no data. Margins, heads and losses declare their traced fields themselves, by
+`nfml_jax.ops.fields.traced`. Everything else in a config decides what is compiled.
 """
 
 import json
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.overrides import Trial
 
-# Patterns of dotted fields, as in file names; their numeric values are traced.
+# Traced fields that aren't declared where they are defined.
 TRACED = (
     "seed",
     "optimizer.learning_rate",
     "optimizer.momentum",
     "optimizer.weight_decay",
     "optimizer.clip_norm",
-    "head.margin",
-    "head.scale",
-    "head.t",
-    "head.gamma",
-    "head.deviation",
-    "head.annealing.*",  # λ of L-Softmax and SphereFace
-    "objective.margin",
-    "objective.margin_of_others",
-    "objective.positive_margin",
-    "objective.temperature",
-    "objective.scale",
-    "objective.alpha",
-    "objective.beta",
-    "objective.base",
-    "objective.gamma",
-    "objective.tau",
-    "objective.nu",
-    "objective.angle",
-    "objective.penalty",
-    "objective.weight",
-    "objective.invariance",
-    "objective.variance",
-    "objective.covariance",
-    "objective.off_diagonal",
+    "objective.alpha",  # of an alpha divergence
 )
 # At 0 the program lacks a part, and so is another.
 OFF_AT_ZERO = ("optimizer.weight_decay", "optimizer.clip_norm")
@@ -64,7 +41,11 @@ def grouped(trials: Sequence[Trial], mode: str = "auto") -> list[list[Trial]]:
         return [[trial] for trial in trials]
     alike: dict[str, list[Trial]] = {}
     for trial in trials:
-        key = trial.id if _is_split(trial.config) else _program(trial.config)
+        config, alone = (
+            trial.config,
+            mode == "auto" and trial.config.get("platform") == "cpu",
+        )
+        key = trial.id if alone or _is_split(config) else _program(config)
         alike.setdefault(key, []).append(trial)
     groups = []
     for members in alike.values():
@@ -82,10 +63,22 @@ def pays(trials: Sequence[Trial]) -> bool:
     return jax.default_backend() != "cpu"
 
 
-def is_traced(field: str, value) -> bool:
-    """Return whether a config's field, with such a value, may differ within a group."""
-    if not any(fnmatchcase(field, pattern) for pattern in TRACED):
-        return False
+def traced_fields(config: Mapping) -> frozenset[str]:
+    """Return the dotted fields of a config that a program may take as inputs."""
+    # Imported here, because most mistakes are answered without JAX.
+    from nfml_jax import heads, losses
+
+    rooms = {"head": heads.traced_options, "objective": losses.traced_options}
+    declared = {
+        f"{section}.{option}"
+        for section, options in rooms.items()
+        for option in options(config.get(section) or {})
+    }
+    return declared.union(TRACED)
+
+
+def is_number(field: str, value) -> bool:
+    """Return whether the value of a traced field may differ within a group."""
     try:
         number = float(value)  # a head's scale is written "30"
     except (TypeError, ValueError):
@@ -104,7 +97,10 @@ def _is_split(config: dict) -> bool:
 
 
 def _program(config: dict) -> str:
-    """Return what decides the program: the config without its traced values."""
-    fields = flatten(config).items()
-    left = {name: "traced" if is_traced(name, v) else [v] for name, v in fields}
+    """Return a text that is equal for configs that differ in traced values alone."""
+    traced = traced_fields(config)
+    left = {
+        name: "traced" if name in traced and is_number(name, value) else [value]
+        for name, value in flatten(config).items()
+    }
     return json.dumps(left, sort_keys=True)

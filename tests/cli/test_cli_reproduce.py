@@ -76,4 +76,6 @@ def test_every_kept_config_has_the_fields_of_today():
             "data.without",
             "data.columns",
             "data.path",
+            "loss.normalise",
+            "loss.normalize",
         }

@@ -15,7 +15,7 @@ from nfml_jax.training.loop import train_and_evaluate
 def smoke(**changes):
     config = metric_vectors.get_config("smoke")
     config.data.name = "iris"
-    config.loss = {"name": "contrastive", "normalise": False, "margin": 2.0}
+    config.loss = {"name": "contrastive", "normalize": False, "margin": 2.0}
     config.report.learners = ("euclidean", "covariance")
     config.update_from_flattened_dict(changes)
     return config.to_dict()

@@ -1,6 +1,6 @@
-"""Laws of the ways to sum over the classes, run where there are eight fake devices.
+"""Laws of the summations over the classes, run with eight fake devices.
 
-Every way gives the values and gradients of `dense`, on any number of devices.
+Every summation has the values and gradients of `dense`, on any number of devices.
 """
 
 import functools
@@ -27,7 +27,7 @@ from nfml_jax.training import sharding
 from nfml_jax.training.sharding import AXIS, BY_NAME
 from tests.heads.heads_reference import statistics_of
 
-# More classes than one filling up, and divisible by neither devices nor chunks.
+# More classes than one block of padding, divisible by neither devices nor chunks.
 B, C, D, CHUNK = 8, 141, 9, 10
 ROWS = 2 * SHARES
 MARGINS = {
@@ -35,12 +35,12 @@ MARGINS = {
     "cosface": CosFace(),
     "curricularface": CurricularFace(),
     "mv_arcface": MVArcFace(),
-    "subcenter_arcface": SubCenterArcFace(subcentres=2),
+    "subcenter_arcface": SubCenterArcFace(subcenters=2),
     "uniformface": UniformFace(),
     "elastic_arcface": ElasticArcFace(plus=True),
 }
 ALL = tuple(MARGINS)
-# Compiling is what takes the time, so not every margin goes every way.
+# Compilation takes the time, so that not every margin is tested with every summation.
 WAYS = {
     ("dense", 2): ("curricularface", "elastic_arcface"),
     ("streamed", 1): ALL,
@@ -66,19 +66,19 @@ def example():
 
 
 def variables_of(margin):
-    """Of a dense head in double precision, its statistics in mid-training."""
+    """Return variables of a dense head in float64, with statistics of mid-training."""
     rng = np.random.default_rng(1)
     head, given = head_of(margin), map(jnp.asarray, example()[:2])
     shapes = jax.eval_shape(head.init, jax.random.key(0), *given)
     params = {name: rng.normal(size=x.shape) for name, x in shapes["params"].items()}
     statistics = statistics_of(margin, np.float64)
     if "wins" in statistics:
-        statistics = {"wins": np.ones((C, margin.subcentres))}
+        statistics = {"wins": np.ones((C, margin.subcenters))}
     return {"params": params} | ({"statistics": statistics} if statistics else {})
 
 
 def filled_up(params, summation):
-    """Of other names, with rows that aren't classes, where they are to be split."""
+    """Return parameters with the names and padding rows of a split summation."""
     if not summation.startswith("sharded"):
         return params
     rng = np.random.default_rng(2)
@@ -94,7 +94,7 @@ def filled_up(params, summation):
 
 @functools.cache
 def run(summation, devices):
-    """By margin: gradients of parameters, and then values and those of embeddings."""
+    """Return gradients of parameters, values and gradients of embeddings by margin."""
 
     margins = {name: MARGINS[name] for name in WAYS.get((summation, devices), ALL)}
 
@@ -151,7 +151,7 @@ def run(summation, devices):
     ("summation", "devices", "margin"),
     [(*way, margin) for way, margins in WAYS.items() for margin in margins],
 )
-def test_every_way_is_dense(summation, devices, margin):
+def test_every_summation_equals_the_dense_one(summation, devices, margin):
     expected, found = (
         run(*way)[margin] for way in (("dense", 1), (summation, devices))
     )

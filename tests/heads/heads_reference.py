@@ -1,12 +1,13 @@
 """Margins to test, and the papers' losses written naively in float64 with acos.
 
-Everything runs over the table of margins: a new margin needs one line in `PHI`, and one
-more where it is unlike softmax with a margin on the right class alone.
+The tests run over `MARGINS`. A new margin needs its formula in `PHI`, and a further
+line in another table if it differs from softmax with a margin on the target alone.
 """
 
 import dataclasses
 
 import numpy as np
+import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
@@ -17,9 +18,10 @@ from nfml_jax.heads import (
     SphereFaceR,
     SubCenterArcFace,
 )
-from nfml_jax.heads.margins.centres import POOLINGS
+from nfml_jax.heads.margins.centers import POOLINGS
+from nfml_jax.heads.margins.description import CONTINUATIONS
 from nfml_jax.heads.margins.hard_negatives import REWEIGHTINGS
-from nfml_jax.heads.margins.options import CONTINUATIONS, GRADIENTS
+from nfml_jax.heads.margins.margin import GRADIENTS
 
 NAMES = {kind: name for name, kind in MARGINS.items()}
 CHOICES = {
@@ -34,9 +36,9 @@ CHOICES = {
 
 
 def _variants():
-    """Each margin as it is, and with each of its options at each other choice.
+    """Yield each margin with its defaults, and with each other choice of an option.
 
-    A margin with another's φ is left at that.
+    A margin with another margin's φ is yielded with its defaults only.
     """
     for kind in MARGINS.values():
         yield kind()
@@ -57,7 +59,7 @@ VARIANTS = [
     CombinedMargin(2, 0.3, 0.1),
     CombinedMargin(3.0, 0.5, 0.0, beyond_pi="clamp"),
 ]
-# Of each margin one that shows, on embeddings of norm about 4, all that it does.
+# One example of each margin that has all its effects on embeddings of norm about 4.
 EXAMPLES = {name: kind() for name, kind in MARGINS.items()}
 EXAMPLES |= {"magface": MagFace(low_norm=3.0, high_norm=5.0)}
 SOFT = SubCenterArcFace(pooling="soft")
@@ -68,7 +70,7 @@ STATISTICS = {
     "scale": 3.0,
     "wins": np.ones((5, 3)),
 }
-# Whose loss depends on the embedding's norm although the cosine doesn't.
+# Margins whose loss depends on the embedding's norm although the cosine doesn't.
 BY_NORM = ("adaface", "magface")
 
 
@@ -77,18 +79,18 @@ def name_of(margin) -> str:
 
 
 def numbers_of(margin) -> dict:
-    """The margin's numbers, without its options."""
+    """Return the margin's numbers, without its options."""
     return {name: getattr(margin, name) for name in margin.numbers()}
 
 
 def statistics_of(margin, dtype) -> dict:
-    """Statistics in the middle of a training, where the margin has any."""
+    """Return the margin's statistics in mid-training, if it has any."""
     names = margin.initial_statistics(5)
     return {name: np.asarray(STATISTICS[name], dtype) for name in names}
 
 
 def neutral(kind):
-    """The margin of this kind that leaves the cosine: 1 where it multiplies, or 0."""
+    """Return the margin of a class that leaves the cosine, or None."""
     if NAMES[kind] in ("circle", "sphereface2"):
         return None
     if kind is CombinedMargin:
@@ -144,38 +146,52 @@ def _circle_held(theta, margin, at):
     return weight * (np.cos(theta) - (1 - margin.margin))
 
 
-PHI = {
-    "softmax": _cosine,
-    "focal": _cosine,
-    "l2_softmax": _cosine,
-    "normface": _cosine,
-    "coco": _cosine,
-    "adacos": _cosine,
-    "l_softmax": _multiple_angle,
-    "sphereface": _multiple_angle,
-    "sphereface_r": _multiple_angle,
-    "sphereface2": _sphereface2,
-    "cosface": _cosface,
-    "arcface": _arcface,
-    "combined": lambda theta, margin: _shifted(
-        theta, margin.m1, margin.m2, margin.m3, margin
-    ),
-    "circle": _circle,
-    "subcenter_arcface": _arcface,
-    "uniformface": _cosface,
-    "curricularface": _arcface,
-    "mv_arcface": _arcface,
-    "mv_cosface": _cosface,
-    "arcnegface": _arcface,
-    "adaface": _cosface,  # of an embedding of mean norm
-    "magface": lambda theta, margin: _shifted(theta, 1.0, margin.lower, 0.0, margin),
-    "elastic_arcface": _arcface,
-    "elastic_cosface": _cosface,
-}
+class Formulae(dict):
+    """Formulae of margins by name, which say where a missing one is to be added."""
+
+    def __missing__(self, name):
+        pytest.fail(
+            f"The margin {name!r} has no reference formula: add a function "
+            "`(theta, margin) -> φ` in numpy to PHI in tests/heads/heads_reference.py."
+        )
+
+
+PHI = Formulae(
+    {
+        "softmax": _cosine,
+        "focal": _cosine,
+        "l2_softmax": _cosine,
+        "normface": _cosine,
+        "coco": _cosine,
+        "adacos": _cosine,
+        "l_softmax": _multiple_angle,
+        "sphereface": _multiple_angle,
+        "sphereface_r": _multiple_angle,
+        "sphereface2": _sphereface2,
+        "cosface": _cosface,
+        "arcface": _arcface,
+        "combined": lambda theta, margin: _shifted(
+            theta, margin.m1, margin.m2, margin.m3, margin
+        ),
+        "circle": _circle,
+        "subcenter_arcface": _arcface,
+        "uniformface": _cosface,
+        "curricularface": _arcface,
+        "mv_arcface": _arcface,
+        "mv_cosface": _cosface,
+        "arcnegface": _arcface,
+        "adaface": _cosface,  # of an embedding of mean norm
+        "magface": lambda theta, margin: _shifted(
+            theta, 1.0, margin.lower, 0.0, margin
+        ),
+        "elastic_arcface": _arcface,
+        "elastic_cosface": _cosface,
+    }
+)
 
 
 def phi_of(margin, theta):
-    """φ(θ) in float64, from the angle."""
+    """Return φ(θ) in float64, from the angle."""
     return PHI[NAMES[type(margin)]](np.asarray(theta, np.float64), margin)
 
 
@@ -196,7 +212,7 @@ def _magface(theta, norm, margin):
     )
 
 
-# φ(θ [B], norm [B], margin) where it depends on the example.
+# φ(θ [B], norm [B], margin) of margins that differ between examples.
 BY_EXAMPLE = {"adaface": _adaface, "magface": _magface}
 
 
@@ -221,8 +237,8 @@ def _sphereface2_others(cosine, phi, margin, at):
     return cosine + value - at
 
 
-# What replaces wrong classes' cosines [B, C], with phi [B, 1]; `at` are the cosines at
-# which weights without gradient are held.
+# Replacements of other classes' cosines [B, C], with phi [B, 1]; `at` are the cosines
+# at which weights without gradient are held.
 NEGATIVES = {
     "curricularface": lambda cosine, phi, *_: np.where(
         cosine > phi, cosine * (STATISTICS["t"] + cosine), cosine
@@ -278,7 +294,7 @@ def _pooled(cosines, margin):
 
 
 def loss_of(margin, x, weights, bias, labels, scale, strength=1.0, at=None):
-    """The loss [B] in float64, with the whole one-hot [B, C] and acos.
+    """Return the loss [B] in float64, from a one-hot array [B, C] and acos.
 
     At `strength` 0 every class counts by its cosine. What the margin takes no gradient
     of is held as it is for the x and weights `at`, so that differences are gradients.
@@ -302,9 +318,9 @@ def loss_of(margin, x, weights, bias, labels, scale, strength=1.0, at=None):
     one_hot = np.eye(len(weights))[labels]
     similarity = one_hot * phi[:, None] + (1 - one_hot) * others
     similarity = strength * similarity + (1 - strength) * cosines
-    logits = similarity * (scale if margin.normalise_embeddings else norm[:, None])
+    logits = similarity * (scale if margin.normalize_embeddings else norm[:, None])
     w_norm = np.linalg.norm(weights, axis=-1)
-    logits = logits * (1.0 if margin.normalise_weights else w_norm)
+    logits = logits * (1.0 if margin.normalize_weights else w_norm)
     logits = logits + (0.0 if bias is None else np.asarray(bias, np.float64))
     loss = LOSSES.get(name, _cross_entropy)(logits, one_hot, margin)
     if name in PENALTIES:
@@ -314,7 +330,7 @@ def loss_of(margin, x, weights, bias, labels, scale, strength=1.0, at=None):
 
 
 def _angles(margin, x, weights, labels):
-    """Norms [B], angles with the right class [B], cosines with all [B, C]."""
+    """Return norms [B], angles with the target [B], cosines with all classes [B, C]."""
     norm = np.linalg.norm(x, axis=1)
     units = weights / np.linalg.norm(weights, axis=-1)[..., None]
     cosines = np.clip(np.tensordot(x / norm[:, None], units, (1, -1)), -1, 1)

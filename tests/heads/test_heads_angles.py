@@ -18,7 +18,7 @@ def test_sine_and_angle_in_double_precision():
 
 
 @pytest.mark.parametrize("function", [angles.sine, angles.angle])
-def test_ends_are_exact_and_have_finite_slopes(function):
+def test_values_at_the_ends_are_exact_with_finite_slopes(function):
     ends = jnp.array([1.0, -1.0])
     value, slope = jax.vmap(jax.value_and_grad(function))(ends)
     expected = np.sin([0.0, 0.0]) if function is angles.sine else [0.0, np.pi]
@@ -49,7 +49,7 @@ def test_direction_and_norm_make_up_the_vector():
     np.testing.assert_allclose(direction[:2], [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6)
 
 
-def test_a_negative_shift_stops_at_0_or_goes_on_falling():
+def test_a_negative_shift_is_clamped_at_zero_or_continued():
     shift = np.array([-0.4, -0.1, 0.0, 0.3])[:, None]
     with jax.enable_x64(True):
         cosine = jnp.cos(THETA)

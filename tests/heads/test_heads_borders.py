@@ -1,4 +1,4 @@
-"""What users bring to a head: labels and embeddings of every kind, over all heads."""
+"""Labels and embeddings of every kind as inputs of all heads."""
 
 import functools
 
@@ -18,7 +18,7 @@ every_head = pytest.mark.parametrize("name", MARGINS)
 
 @functools.cache
 def head_of(name):
-    """The head, and the shapes of its variables."""
+    """Return the head, and the shapes of its variables."""
     head = make_head(CLASSES, SIZE, name=name)
     return head, jax.eval_shape(head.init, jax.random.key(0), X, LABELS)
 
@@ -40,7 +40,7 @@ REFUSED = {
 
 
 @every_head
-def test_what_is_no_label_is_refused_by_a_sentence(name):
+def test_invalid_labels_raise_an_error(name):
     for sentence, labels in REFUSED.items():
         with pytest.raises(UserError, match=sentence):
             traced(name, labels)
@@ -58,7 +58,7 @@ def test_a_batch_may_be_empty(name):
     ("name", "summation"), [("arcface", "dense"), ("softmax", "streamed")]
 )
 def test_labels_of_every_width_and_shape_give_the_same_loss(name, summation):
-    """With more classes than 8 bits count, traced and known."""
+    """Labels are traced and known, with more classes than 8 bits count."""
     head = make_head(300, SIZE, name=name, summation=summation, class_chunk=64)
 
     @jax.jit
@@ -73,7 +73,7 @@ def test_labels_of_every_width_and_shape_give_the_same_loss(name, summation):
 
 
 @pytest.mark.parametrize("name", ["adaface", "magface", "elastic_arcface"])
-def test_margins_of_each_example_s_own_are_taken_outside_jit(name):
+def test_margins_that_differ_between_examples_work_outside_jit(name):
     head, shapes = head_of(name)
     variables = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), shapes)
     assert head.apply(variables, X, LABELS).loss.shape == LABELS.shape

@@ -35,8 +35,8 @@ from tests.heads.heads_reference import (
     statistics_of,
 )
 
-# A head sees no more of a margin's options than φ and its slope, which have laws of
-# their own in test_heads_margins.py.
+# A head depends on a margin's options by φ and its slope only, which are tested in
+# test_heads_margins.py.
 PLAIN = [*EXAMPLES.values(), SOFT]
 DETACHED = [kind(grad="detach") for kind in (ArcFace, LSoftmax, SphereFace2)]
 every_margin = pytest.mark.parametrize("margin", PLAIN, ids=name_of)
@@ -46,7 +46,7 @@ FULL = 10  # steps until the margin applies in full
 
 @functools.cache
 def example():
-    """Embeddings of both sides of every margin's bends, weights, bias and labels."""
+    """Return embeddings on both sides of each margin's bends, weights, bias, labels."""
     rng = np.random.default_rng(1)
     x, weights = 2 * rng.normal(size=(B, D)), rng.normal(size=(C, D))
     labels = np.array([0, 1, 2, 3, 4, 0], np.int32)
@@ -57,8 +57,8 @@ def example():
 
 def variables_of(margin, dtype=np.float32):
     _, weights, bias, _ = example()
-    if margin.subcentres > 1:
-        others = np.random.default_rng(4).normal(size=(C, margin.subcentres - 1, D))
+    if margin.subcenters > 1:
+        others = np.random.default_rng(4).normal(size=(C, margin.subcenters - 1, D))
         weights = np.concatenate([weights[:, None], others], axis=1)
     params = {"weights": weights.astype(dtype)}
     if margin.bias:
@@ -70,7 +70,7 @@ def variables_of(margin, dtype=np.float32):
 def scale_of(margin):
     if margin.finds_scale:
         return 3.0
-    return 8.0 if margin.normalise_embeddings else None
+    return 8.0 if margin.normalize_embeddings else None
 
 
 def head_of(margin, **fields):
@@ -84,7 +84,7 @@ def cross_entropy(logits, labels):
 
 @functools.cache
 def program(dtype):
-    """Output, logits and gradients of every head, compiled as one for all laws."""
+    """Return the program of all heads' outputs, logits and gradients."""
 
     def of_one(margin, variables, x, labels, weight, step):
         head = head_of(margin, strength=Warmup(FULL))
@@ -104,7 +104,7 @@ def program(dtype):
 
 
 def run(dtype=np.float32, *, change=lambda v: v, x=None, labels=None, **fields):
-    """`(output, logits, gradients)` by margin; `change` is made to its parameters."""
+    """Return `(output, logits, gradients)` by margin, for changed parameters."""
     fields = {"weight": np.ones(B), "step": FULL} | fields
     x = example()[0] if x is None else x
     labels = example()[3] if labels is None else labels
@@ -129,7 +129,7 @@ def expected_loss(margin, strength=1.0):
 
 
 @every_margin
-def test_loss_is_the_papers_loss(margin):
+def test_the_loss_equals_the_paper(margin):
     expected = expected_loss(margin)
     for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-12)):
         loss = run_once(dtype)[name_of(margin)][0].loss
@@ -139,7 +139,7 @@ def test_loss_is_the_papers_loss(margin):
 
 @functools.cache
 def at_the_edges(factor):
-    """With embeddings along class 0's weight, which is whole, or 0."""
+    """Return results for embeddings along class 0's weight times `factor`."""
     factors = np.array([3.0, -3.0, 0.0, 1e-9, 1 / 3, 1e4])
 
     def change(params):
@@ -154,12 +154,12 @@ def at_the_edges(factor):
 @every_margin
 @pytest.mark.parametrize("factor", [1.0, 0.0])
 def test_loss_and_gradients_are_finite_at_the_edges(margin, factor):
-    """cos = ±1 to within rounding, zero embeddings, a zero weight, tiny and large."""
+    """Edges are cosines ±1, zero, tiny and large embeddings, and a zero weight."""
     for leaf in jax.tree.leaves(at_the_edges(factor)[name_of(margin)]):
         assert np.isfinite(leaf).all()
 
 
-def test_centres_in_one_place_repel_each_other_finitely():
+def test_equal_centers_repel_each_other_finitely():
     x, _, _, labels = example()
     head = head_of(UniformFace())
     variables = {"params": {"weights": jnp.ones((C, D))}}
@@ -169,8 +169,8 @@ def test_centres_in_one_place_repel_each_other_finitely():
 
 
 @pytest.mark.parametrize("margin", PLAIN + DETACHED, ids=name_of)
-def test_gradients_are_central_differences_in_double_precision(margin):
-    """Of the loss in which what the margin takes no gradient of doesn't move."""
+def test_gradients_equal_central_differences(margin):
+    """The differences hold constant what the margin takes no gradient of."""
     x, _, _, labels = example()
     params = variables_of(margin, np.float64)["params"]
     at = x, params["weights"]
@@ -197,7 +197,7 @@ ORDER = np.array([3, 0, 5, 1, 4, 2])
 
 
 @every_margin
-def test_the_order_of_the_batch_is_of_no_matter(margin):
+def test_batch_order_does_not_matter(margin):
     out = run_once()[name_of(margin)][0]
     shuffled = permuted()[name_of(margin)][0]
     for name in ("loss", "cosine", "correct"):
@@ -217,8 +217,8 @@ def permuted():
 
 
 @every_margin
-def test_without_strength_all_classes_count_by_their_cosine(margin):
-    """The loss's logits without margin are those of `logits`."""
+def test_at_strength_zero_the_loss_is_margin_free(margin):
+    """The margin-free logits of the loss are those of `logits`."""
     labels = example()[3]
     out, logits, _ = run_once(step=0)[name_of(margin)]
     np.testing.assert_array_equal(out.correct, logits.argmax(1) == labels)
@@ -230,7 +230,7 @@ def test_without_strength_all_classes_count_by_their_cosine(margin):
 
 
 def test_strength_blends_the_cosine_and_phi():
-    """At half strength the target is half-way, whatever the margin."""
+    """At half strength φ is the mean of cosine and full margin."""
     x, _, _, labels = example()
     x, variables = x.astype(np.float32), variables_of(CosFace(0.4))
     head = head_of(CosFace(0.4), strength=Warmup(10))
@@ -251,13 +251,13 @@ def longer(which):
 
 
 @every_margin
-def test_what_is_normalised_may_have_any_norm(margin):
+def test_norms_of_normalized_vectors_do_not_matter(margin):
     loss = run_once()[name_of(margin)][0].loss
     changed = longer("embeddings")[name_of(margin)][0].loss
-    indifferent = margin.normalise_embeddings and NAMES[type(margin)] not in BY_NORM
+    indifferent = margin.normalize_embeddings and NAMES[type(margin)] not in BY_NORM
     assert np.allclose(loss, changed, rtol=1e-4, atol=1e-5) == indifferent
     changed = longer("weights")[name_of(margin)][0].loss
-    indifferent = margin.normalise_weights
+    indifferent = margin.normalize_weights
     assert np.allclose(loss, changed, rtol=1e-4, atol=1e-5) == indifferent
 
 
@@ -272,16 +272,16 @@ def of_size(size, which):
 
 @every_margin
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_normalised_may_have_any_size(margin, size):
+def test_normalized_vectors_may_be_tiny_or_huge(margin, size):
     name = name_of(margin)
     expected, _, (params, rows) = run_once()[name]
-    if margin.normalise_embeddings:
+    if margin.normalize_embeddings:
         out, _, grads = of_size(size, "embeddings")[name]
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((out, grads)))
         if NAMES[type(margin)] not in BY_NORM:
             np.testing.assert_allclose(out.loss, expected.loss, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(size * grads[1], rows, rtol=1e-2, atol=1e-3)
-    if margin.normalise_weights:
+    if margin.normalize_weights:
         out, _, grads = of_size(size, "weights")[name]
         np.testing.assert_allclose(out.loss, expected.loss, rtol=1e-4, atol=1e-5)
         sized = size * grads[0]["weights"]
@@ -289,7 +289,7 @@ def test_what_is_normalised_may_have_any_size(margin, size):
 
 
 @every_margin
-def test_parameters_and_output(margin):
+def test_parameters_and_output_have_their_shapes(margin):
     head = head_of(margin)
     x, labels = jnp.ones((B, D)), jnp.zeros(B, int)
     init = functools.partial(head.init, jax.random.key(0), x)
@@ -301,14 +301,14 @@ def test_parameters_and_output(margin):
     out = jax.eval_shape(head.apply, variables, x, labels)
     assert out.loss.shape == out.cosine.shape == out.correct.shape == (B,)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(out))
-    assert ("scale" in out.logged) == margin.normalise_embeddings
+    assert ("scale" in out.logged) == margin.normalize_embeddings
 
 
 FEW = [Softmax(), ArcFace(), SubCenterArcFace()]
 
 
 @pytest.mark.parametrize("margin", FEW, ids=name_of)
-def test_jit_is_eager(margin):
+def test_jit_equals_eager(margin):
     x, _, _, labels = example()
     x, head, variables = x.astype(np.float32), head_of(margin), variables_of(margin)
     eager = head.apply(variables, x, labels)
@@ -333,13 +333,13 @@ VALID = np.array([True, False, False, True, False, False])
 
 @functools.cache
 def with_odd_labels():
-    """With odd labels; and with the valid ones' weights alone."""
+    """Return results with invalid labels, and with their weights set to 0."""
     labels = np.where(VALID, example()[3], [0, -1, C, 0, 2**31 - 1, -(2**31)])
     return run(labels=labels), run(weight=VALID)
 
 
 @every_margin
-def test_labels_out_of_range_cost_nothing_and_teach_nothing(margin):
+def test_labels_out_of_range_have_loss_and_gradient_zero(margin):
     (out, _, grads), (_, _, expected) = (o[name_of(margin)] for o in with_odd_labels())
     jax.tree.map(
         functools.partial(np.testing.assert_allclose, atol=1e-6), grads, expected
@@ -349,7 +349,7 @@ def test_labels_out_of_range_cost_nothing_and_teach_nothing(margin):
     np.testing.assert_allclose(out.logged["ignored"], 4 / B, rtol=1e-6)
 
 
-def test_a_learned_scale_starts_at_the_margins_own_and_learns():
+def test_a_learned_scale_starts_at_the_default_and_has_a_gradient():
     x, _, _, labels = example()
     x, head = x.astype(np.float32), head_of(ArcFace(0.5), scale="learned")
     variables = jax.jit(head.init)(jax.random.key(0), x, labels)
@@ -361,7 +361,7 @@ def test_a_learned_scale_starts_at_the_margins_own_and_learns():
     assert grads["params"]["log_scale"] != 0.0
 
 
-def test_margins_can_be_mapped_over():
+def test_margins_can_be_vmapped():
     x, _, _, labels = example()
     x, variables = x.astype(np.float32), variables_of(ArcFace())
 
@@ -401,7 +401,7 @@ def test_margins_can_be_mapped_over():
         (MarginHead(10, SphereFaceR(), strength=jnp.tanh), "of varying strength"),
     ],
 )
-def test_the_words_say_what_is_trained(head, words):
+def test_words_describe_the_loss(head, words):
     assert words in head.words()
 
 
@@ -416,6 +416,6 @@ def test_the_words_say_what_is_trained(head, words):
         ({"summation": "sparse"}, "known are: .*dense"),
     ],
 )
-def test_a_head_that_cannot_be_is_named(fields, sentence):
+def test_an_invalid_head_raises_an_error(fields, sentence):
     with pytest.raises(UserError, match=sentence):
         MarginHead(**{"num_classes": C, "margin": ArcFace(0.5), **fields})

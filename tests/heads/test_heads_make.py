@@ -11,6 +11,7 @@ from nfml_jax.heads import (
     Annealing,
     ArcFace,
     CombinedMargin,
+    CosFace,
     SphereFace,
     TargetProbability,
     Warmup,
@@ -40,8 +41,22 @@ def config_in_the_plane(name):
     return module.get_config("" if own else f"{name},smoke")
 
 
+# Heads with options for the plane: a new head may do without.
+TUNED = [name for name in MARGINS if len(config_in_the_plane(name).head) > 1]
+
+
 @pytest.mark.parametrize("name", MARGINS)
-def test_every_head_has_a_config_that_ten_classes_can_satisfy_on_a_circle(name):
+def test_every_head_has_a_config_in_the_plane(name):
+    assert config_in_the_plane(name).head.name == name
+
+
+def test_a_new_head_has_a_config_in_the_plane(monkeypatch):
+    monkeypatch.setitem(MARGINS, "mine", CosFace)
+    assert config_in_the_plane("mine").head.to_dict() == {"name": "mine"}
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_ten_classes_on_a_circle_can_satisfy_the_configs_in_the_plane(name):
     config = config_in_the_plane(name)
     assert config.head.name == name and f"mnist_2d_{name}" in config.name
     head = make_head(10, 2, **config.head.to_dict())
@@ -50,7 +65,7 @@ def test_every_head_has_a_config_that_ten_classes_can_satisfy_on_a_circle(name):
 
 
 @pytest.mark.parametrize(("name", "kind"), MARGINS.items(), ids=MARGINS)
-def test_a_margin_is_given_by_its_numbers(name, kind):
+def test_the_margin_option_sets_the_numbers(name, kind):
     numbers = {name: 1.5 * value for name, value in numbers_of(kind()).items()}
     values = list(numbers.values())
     if numbers:
@@ -113,7 +128,7 @@ def test_strength_is_a_warmup_an_annealing_or_none():
         ({"name": "arcface", "summation": "dens"}, r"did you mean 'dense'\?"),
     ],
 )
-def test_what_does_not_exist_or_fit_is_named(given, sentence):
+def test_unknown_names_and_invalid_values_raise_an_error(given, sentence):
     size = given.pop("embedding_size", 64)
     with pytest.raises(UserError, match=sentence):
         make_head(10, size, **given)

@@ -32,7 +32,7 @@ from tests.variants import check_variants, every_variant
 every_margin = pytest.mark.parametrize("margin", VARIANTS, ids=name_of)
 EDGES = [1.0, 1 - 6e-8, 1 - 1e-7, 1 + 1e-7, 1 + 1e-6, 0.0, math.cos(math.pi - 0.5)]
 EDGES = np.array([*EDGES, *(-edge for edge in EDGES)])
-# The cosine's own flat ends are left out of strict laws: cos θ is 1 up to θ = 1e-8.
+# Strict laws leave out the flat ends of the cosine: cos θ is 1 up to θ = 1e-8.
 THETA = np.linspace(1e-3, math.pi - 1e-3, 4001)
 
 
@@ -50,7 +50,7 @@ COSINES = {
 
 @functools.cache
 def curves(where):
-    """φ and its slope at `COSINES[where]` for every margin, from one program."""
+    """Return φ and its slope at `COSINES[where]` for every margin, from one program."""
     cosine = COSINES[where]
 
     def curve(margin, cosine):
@@ -74,22 +74,22 @@ def test_value_and_slope_are_finite_at_the_edges(margin):
 
 
 @every_margin
-def test_phi_is_the_papers_formula(margin):
+def test_phi_equals_the_formula_of_the_paper(margin):
     phi = phi_at("double", margin)
     np.testing.assert_allclose(phi, phi_of(margin, THETA), atol=1e-10)
     single = phi_at("single", margin)
     near = np.abs(single - phi_of(margin, THETA)) < 1e-5
-    # The rest are next to a jump, or so near π that float32's cosine can't tell.
+    # The others are at a jump, or too near π for the cosine in float32.
     assert near.mean() > 0.995
 
 
 @every_margin
-def test_phi_falls_all_the_way_to_pi(margin):
+def test_phi_decreases_up_to_pi(margin):
     if getattr(margin, "beyond_pi", "") == "none":
         pytest.skip("documented to rise again past π - m")
     phi = phi_at("double", margin)
     if isinstance(margin, SphereFace2):
-        phi = phi[THETA < 3]  # so flat beyond that float64 sees no fall
+        phi = phi[THETA < 3]  # beyond, it is constant in float64
     fall = -np.diff(phi)
     if getattr(margin, "easy", False):
         # The published easy margin jumps up where the margin ends, at π/2.
@@ -109,7 +109,7 @@ def test_without_a_continuation_phi_rises_past_pi_minus_m(kind):
 
 
 @every_margin
-def test_phi_never_helps_the_right_class(margin):
+def test_phi_never_exceeds_the_cosine(margin):
     helped = phi_at("double", margin) > COSINES["double"] + 1e-12
     if getattr(margin, "beyond_pi", "") == "none":
         helped = helped[math.pi - 0.5 > THETA]
@@ -126,7 +126,7 @@ def test_a_neutral_margin_leaves_the_cosine(kind):
 
 
 @every_margin
-def test_slope_is_the_finite_difference_or_the_plain_cosines(margin):
+def test_the_slope_is_exact_or_that_of_the_plain_cosine(margin):
     phi, slope = curves("inside")[name_of(margin)]
     if getattr(margin, "grad", "exact") == "detach":
         np.testing.assert_array_equal(slope, 1.0)
@@ -142,7 +142,7 @@ def test_slope_is_the_finite_difference_or_the_plain_cosines(margin):
 
 @functools.cache
 def traced():
-    """φ of every margin whose numbers are arrays, mapped over, from one program."""
+    """Return φ of every margin with vmapped numbers, from one program."""
 
     def phi(margin, numbers):
         target = dataclasses.replace(margin, **numbers).target
@@ -162,29 +162,29 @@ def traced():
 
 
 @every_margin
-def test_a_traced_margin_is_the_plain_one(margin):
-    """Sweeps map over margins, so that their numbers arrive as arrays."""
+def test_a_traced_margin_equals_the_plain_one(margin):
+    """Sweeps vmap over margins, so that their numbers are arrays."""
     (mapped,) = traced()[name_of(margin)]
     np.testing.assert_allclose(mapped, phi_at("double", margin), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [k for k in MARGINS.values() if numbers_of(k())])
 @pytest.mark.parametrize("wrong", [-0.1, math.nan, math.inf, "0.5", None, 1j])
-def test_a_number_outside_its_domain_is_named(kind, wrong):
+def test_a_number_outside_its_domain_raises_an_error(kind, wrong):
     name = next(iter(numbers_of(kind())))
     with pytest.raises(UserError, match=rf"{kind.__name__} got {name}=.*expected"):
         kind(**{name: wrong})
 
 
 @pytest.mark.parametrize("kind", MARGINS.values(), ids=MARGINS)
-def test_an_unknown_choice_is_named(kind):
+def test_an_unknown_choice_raises_an_error(kind):
     for name in {field.name for field in dataclasses.fields(kind)} & set(CHOICES):
         if not isinstance(CHOICES[name], tuple) or False not in CHOICES[name]:
             with pytest.raises(UserError, match=f"{kind.__name__} got {name}='new'"):
                 kind(**{name: "new"})
 
 
-def test_domains_have_their_own_remedies():
+def test_errors_suggest_a_remedy():
     with pytest.raises(UserError, match=r"radians \(if 28.6 is in degrees, give 0.499"):
         ArcFace(28.6)
     with pytest.raises(UserError, match="an integer"):
@@ -194,18 +194,18 @@ def test_domains_have_their_own_remedies():
 
 
 def placed(num_classes, embedding_size):
-    """Class centres as far apart as they can be, and their largest cosine."""
+    """Return the largest cosine of class centers that are as far apart as possible."""
     if embedding_size == 2:
         turn = 2 * np.pi * np.arange(num_classes) / num_classes
-        centres = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        centers = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     else:
-        centres = np.eye(num_classes) - 1.0 / num_classes
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    return (centres @ centres.T)[~np.eye(num_classes, dtype=bool)].max()
+        centers = np.eye(num_classes) - 1.0 / num_classes
+        centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    return (centers @ centers.T)[~np.eye(num_classes, dtype=bool)].max()
 
 
 @pytest.mark.parametrize(("classes", "size"), [(3, 2), (10, 2), (100, 2), (10, 9)])
-def test_feasibility_is_what_the_best_placed_centres_allow(classes, size):
+def test_feasibility_equals_the_limit_of_optimal_centers(classes, size):
     nearest = placed(classes, size)
     at = 1.0 - nearest
     assert CosFace(at - 1e-3).feasibility(classes, size) is None

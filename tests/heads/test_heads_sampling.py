@@ -1,4 +1,4 @@
-"""Laws of a sample of the classes."""
+"""Laws of random samples of the classes."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,7 @@ import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads import CosFace, MarginHead, UniformFace
-from nfml_jax.heads.classes import NO_CLASS, Classes
-from nfml_jax.heads.sampling import sampled
+from nfml_jax.heads.classes import NO_CLASS, Classes, sampled
 
 C, FIRST = 40, 100
 
@@ -23,7 +22,7 @@ def drawn(labels, share, seed=0, real=C):
     return np.asarray(found.number)
 
 
-def test_a_sample_holds_the_batchs_own_classes_and_no_class_twice():
+def test_a_sample_has_the_classes_of_the_batch_and_no_class_twice():
     labels = [103, 139, 103, 7, 400]  # two of them are others' classes
     found = drawn(labels, 0.25)
     assert len(found) == len(set(found)) == 10 and {103, 139} <= set(found)
@@ -36,11 +35,11 @@ def test_a_small_share_has_room_for_every_label():
     assert len(drawn(np.arange(C + 5), 0.01)) == C
 
 
-def test_what_fills_up_is_not_drawn():
+def test_padding_classes_are_not_drawn():
     assert NO_CLASS not in drawn([101], 0.5, real=20)
 
 
-def test_a_head_sums_over_the_sample_alone():
+def test_a_head_sums_over_the_sampled_classes_only():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, 5)).astype(np.float32)
     labels = np.array([1, 5, 5, 30])
@@ -49,7 +48,7 @@ def test_a_head_sums_over_the_sample_alone():
 
     @jax.jit
     def losses(weights):
-        """Over a sample and over all, and the gradient of the first."""
+        """Return losses over a sample and over all, and the gradient of the first."""
 
         def loss(weights, **rngs):
             variables = {"params": {"weights": weights}}
@@ -65,6 +64,6 @@ def test_a_head_sums_over_the_sample_alone():
     assert of_sample < of_all
 
 
-def test_repelling_centres_need_all_classes():
+def test_repelling_centers_need_all_classes():
     with pytest.raises(UserError, match="UniformFace needs all classes"):
         MarginHead(C, UniformFace(), class_share=0.5)

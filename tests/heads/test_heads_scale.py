@@ -1,4 +1,4 @@
-"""The scale that reaches a probability, against the probability itself."""
+"""The scale for a target probability, against the probability itself."""
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +8,13 @@ import pytest
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS, ArcFace, CosFace, MarginHead, TargetProbability
 
-NORMALISED = [kind() for kind in MARGINS.values() if kind.normalise_embeddings]
+NORMALIZED = [kind() for kind in MARGINS.values() if kind.normalize_embeddings]
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize("classes", [2, 10, 1000])
-@pytest.mark.parametrize("margin", NORMALISED, ids=lambda m: type(m).__name__)
-def test_a_simplex_of_centres_reaches_the_probability(margin, classes, probability):
+@pytest.mark.parametrize("margin", NORMALIZED, ids=lambda m: type(m).__name__)
+def test_a_simplex_of_centers_reaches_the_probability(margin, classes, probability):
     if classes == 2 and probability == 0.5:
         pytest.skip("two classes have probability 1/2 at scale 0")
     scale = float(TargetProbability(probability).scale(margin, classes))
@@ -34,12 +34,12 @@ def test_cosface_equation_6():
     np.testing.assert_allclose(found, 11.46, atol=0.01)
 
 
-def test_cosfaces_margin_is_taken_off_the_divisor():
+def test_the_margin_of_cosface_reduces_the_divisor():
     found = TargetProbability(0.9).scale(CosFace(0.35), 10)
     np.testing.assert_allclose(found, np.log(9 * 9) / (10 / 9 - 0.35), rtol=1e-6)
 
 
-def test_what_no_scale_can_reach_is_said_when_the_head_is_made():
+def test_a_probability_that_no_scale_reaches_raises_an_error():
     with pytest.raises(UserError, match=r"No scale gives probability 0.9"):
         MarginHead(10, CosFace(1.5), TargetProbability(0.9))
     with pytest.raises(UserError, match=r"No scale gives probability 0.05"):

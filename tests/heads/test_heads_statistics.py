@@ -1,4 +1,4 @@
-"""What heads follow while training, and draw: against numpy, and over devices."""
+"""Statistics and random numbers of margins, against numpy and over devices."""
 
 import dataclasses
 import functools
@@ -51,21 +51,21 @@ def moved(margin, **fields):
     return jax.device_get(informed(margin).moved(rows(**fields)))
 
 
-def test_curricularfaces_t_is_the_moving_average_of_the_target_cosine():
+def test_t_of_curricularface_is_the_moving_average_of_the_target_cosine():
     mean = np.mean(rows().cosine[VALID])
     np.testing.assert_allclose(
         moved(CurricularFace())["t"], 0.99 * 0.3 + 0.01 * mean, rtol=1e-6
     )
 
 
-def test_adaface_follows_mean_and_deviation_of_norms():
+def test_adaface_tracks_mean_and_deviation_of_norms():
     norms, found = np.asarray(rows().norm)[VALID], moved(AdaFace(momentum=0.9))
     mean, deviation = 0.9 * 4.0 + 0.1 * norms.mean(), norms.std(ddof=1)
     np.testing.assert_allclose(found["norm_mean"], mean, rtol=1e-6)
     np.testing.assert_allclose(found["norm_deviation"], 0.45 + 0.1 * deviation, 1e-6)
 
 
-def test_adacos_takes_the_median_angle_and_the_mean_sum():
+def test_adacos_uses_the_median_angle_and_the_mean_sum():
     got = rows()
     b = np.exp(np.asarray(got.others)[VALID]).mean()
     angle = np.median(np.arccos(np.asarray(got.cosine)[VALID]))
@@ -79,7 +79,7 @@ def test_adacos_takes_the_median_angle_and_the_mean_sum():
     assert MarginHead(C, AdaCos(dynamic=False)).formula() == "s·cos θ"
 
 
-def test_wins_are_counted_and_fade_with_the_class():
+def test_counts_of_subcenters_decay_with_examples_of_the_class():
     wins = moved(SubCenterArcFace(momentum=0.5))["wins"]
     np.testing.assert_allclose(wins[0], [1 / 8 + 1] * 3)
     np.testing.assert_allclose(wins[1], [1.5, 0.5, 0.5])
@@ -97,7 +97,7 @@ def test_a_batch_of_padding_changes_nothing(margin):
 
 @functools.cache
 def on_devices():
-    """Statistics and losses of a batch, whole and as two devices' shares."""
+    """Return statistics and losses of a batch, on one device and shared by two."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(B, D)).astype(np.float32)
     labels = np.where(VALID, rng.integers(0, C, B), -1)
@@ -121,7 +121,7 @@ def on_devices():
 
 
 @every_following
-def test_all_devices_follow_the_global_batch(margin):
+def test_all_devices_have_the_statistics_of_the_global_batch(margin):
     start, (loss, whole), (losses, shares) = on_devices()[type(margin)]
     np.testing.assert_allclose(losses.reshape(-1), loss, rtol=1e-5, atol=1e-5)
     for name, value in whole.items():
@@ -131,14 +131,14 @@ def test_all_devices_follow_the_global_batch(margin):
 
 
 @every_following
-def test_statistics_start_as_given_and_change_only_where_they_may(margin):
+def test_statistics_have_their_initial_values_after_init(margin):
     start, _, _ = on_devices()[type(margin)]
     jax.tree.map(
         np.testing.assert_allclose, start, jax.device_get(margin.initial_statistics(C))
     )
 
 
-def test_without_leave_the_statistics_stay():
+def test_statistics_stay_while_their_collection_is_not_mutable():
     head, x, labels = MarginHead(C, CurricularFace()), np.ones((B, D)), np.zeros(B, int)
     variables = jax.eval_shape(head.init, jax.random.key(0), x, labels)
     out = jax.eval_shape(head.apply, variables, x, labels)
@@ -158,11 +158,11 @@ def test_elastic_margins_are_drawn_around_their_mean(kind):
     cosine = np.array([0.9, -0.2, 0.5, 0.1])
     drawn = kind(0.3, deviation=0.1).for_examples(cosine, None, noise).margin
     np.testing.assert_allclose(drawn, [0.0, 0.3, 0.5, 0.2], rtol=1e-6)
-    farthest_first = kind(plus=True).farthest_first(noise, cosine)
+    farthest_first = kind(plus=True).assigned(noise, cosine)
     np.testing.assert_allclose(farthest_first, [-9.0, 2.0, -1.0, 0.0])
 
 
-def test_a_stream_of_randomness_moves_the_margins_and_none_leaves_the_mean():
+def test_elastic_margins_are_random_only_with_a_random_stream():
     x, labels = np.random.default_rng(0).normal(size=(B, D)), np.arange(B) % C
     head = MarginHead(C, ElasticCosFace(0.3, deviation=0.1), 4.0)
     variables = head.init(jax.random.key(0), x, labels)
@@ -179,7 +179,7 @@ def test_a_stream_of_randomness_moves_the_margins_and_none_leaves_the_mean():
 
 @pytest.mark.parametrize("classes", [2, 4, 10, 1000])
 @pytest.mark.parametrize("scale", [8.0, 64.0])
-def test_sphereface2s_bias_starts_where_right_angles_give_it_no_gradient(
+def test_the_initial_bias_of_sphereface2_has_gradient_zero_at_right_angles(
     classes, scale
 ):
     margin = SphereFace2()

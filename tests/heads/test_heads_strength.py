@@ -12,7 +12,7 @@ def test_warmup_is_linear_and_then_full():
     np.testing.assert_allclose(Warmup(100)(steps), [0.0, 0.25, 1.0, 1.0])
 
 
-def test_annealing_is_that_of_spherefaces_released_training():
+def test_annealing_equals_the_released_training_of_sphereface():
     """base 1000, gamma 0.12, power 1, lambda_min 5, in its prototxt."""
     steps = np.array([0, 100, 1658, 1659, 28_000])
     lambdas = np.maximum(5.0, 1000.0 / (1.0 + 0.12 * steps))
@@ -30,6 +30,6 @@ def test_strength_grows_within_zero_and_one(schedule):
 @pytest.mark.parametrize(
     "make", [lambda: Warmup(0), lambda: Annealing(base=-1), lambda: Annealing(gamma=-1)]
 )
-def test_a_schedule_that_cannot_be_is_named(make):
+def test_an_invalid_schedule_raises_an_error(make):
     with pytest.raises(UserError, match="expected a number"):
         make()

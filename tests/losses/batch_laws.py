@@ -9,7 +9,7 @@ import numpy as np
 from nfml_jax.losses import make_loss
 
 CLASSES, SIZE = 5, 4
-# Of the last class there is nothing; two rows are padding.
+# The last class has no example, and two rows are padding.
 LABELS = np.array([0, 1, 0, -1, 2, 3, 1, 0, 3, 2, 0, 1, 3, -1])
 EMBEDDINGS = np.random.default_rng(0).normal(size=(len(LABELS), SIZE))
 AXIS = "devices"
@@ -24,7 +24,7 @@ def objective(name, **options):
 
 @functools.cache
 def variables(name, **options):
-    """Float32 variables of an objective, none of them zero."""
+    """Return float32 variables of an objective, none of them zero."""
     rows = jnp.zeros((2, SIZE)), jnp.zeros(2, int)
     init = objective(name, **options).init
     start = jax.eval_shape(lambda: init(jax.random.key(0), *rows))
@@ -33,7 +33,7 @@ def variables(name, **options):
 
 
 def split(variables):
-    """The parameters, and the other collections."""
+    """Return the parameters, and the other collections."""
     collections = dict(variables)
     return collections.pop("params", {}), collections
 
@@ -81,14 +81,14 @@ def program(name, devices=1, **options):
 
 
 def run(name, embeddings=EMBEDDINGS, labels=LABELS, given=None, devices=1, **options):
-    """`program` of numpy arrays, by default of the one batch."""
+    """Return results of `program` as numpy arrays, by default for the shared batch."""
     given = variables(name, **options) if given is None else given
     result = program(name, devices, **options)(embeddings, np.asarray(labels), given)
     return jax.device_get(result)
 
 
 def check_against(name, reference, **options):
-    """Values as the reference's, gradients as its differences."""
+    """Check values against a reference, and gradients against its differences."""
     known = LABELS >= 0
     params, collections = split(variables(name, **options))
     params = jax.tree.map(np.float64, params)
@@ -117,21 +117,21 @@ def check_against(name, reference, **options):
 
 
 def check_devices(name, **options):
-    """Two devices give the loss, gradients and collections of one."""
+    """Check that two devices have the loss, gradients and collections of one."""
     one, two = run(name, **options), run(name, devices=2, **options)
     for a, b in zip(jax.tree.leaves(one[:3]), jax.tree.leaves(two[:3]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def check_chunks(name, **options):
-    """Rows three at a time give what they give at once."""
+    """Check that rows in chunks of three give the results of all rows at once."""
     at_once, in_chunks = run(name, **options), run(name, chunk=3, **options)
     for a, b in zip(*map(jax.tree.leaves, (at_once, in_chunks)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def check_permutation(name, order, **options):
-    """The order of the rows is nothing to the loss."""
+    """Check that the loss doesn't depend on the order of the rows."""
     value, (rows, _), _, _ = run(name, **options)
     permuted = run(name, EMBEDDINGS[order], LABELS[order], **options)
     np.testing.assert_allclose(permuted[0], value, rtol=1e-5)
@@ -139,9 +139,10 @@ def check_permutation(name, order, **options):
 
 
 def check_sizes(name, **options):
-    """Directions have no length: any length gives the loss, and the gradient over it.
+    """Check that the loss doesn't depend on the length of embeddings.
 
-    Losses of lengths are finite where float32 holds their squares.
+    The gradient is divided by the length. Losses that depend on it are checked to be
+    finite if float32 holds its square.
     """
     value, (rows, _), _, _ = run(name, **options)
     for size in (1e-30, 1e-20, 1e-8, 1e8, 1e18, 1e20):
@@ -156,14 +157,14 @@ def check_sizes(name, **options):
 
 
 def check_nan(name, **options):
-    """An embedding that isn't finite makes the loss NaN, unless it is padding."""
+    """Check that an embedding that isn't finite makes the loss NaN."""
     rows = np.arange(len(LABELS))[:, None]
     for bad in (np.nan, np.inf):
         assert np.isnan(run(name, np.where(rows == 0, bad, EMBEDDINGS), **options)[0])
 
 
 def check_edges(name, **options):
-    """Finite values and gradients where formulae divide by zero; padding is nothing."""
+    """Check that values and gradients are finite if formulae divide by zero."""
     same = np.broadcast_to(EMBEDDINGS[0], EMBEDDINGS.shape)
     mixed = np.where((np.arange(len(LABELS)) < 7)[:, None], 0.0, EMBEDDINGS)
     one_class, singles = np.zeros_like(LABELS), np.arange(len(LABELS))

@@ -1,4 +1,4 @@
-"""The papers' formulae written out in loops, in float64, for tests of the objectives.
+"""The papers' formulae as loops in float64, for tests of the objectives.
 
 Each takes embeddings [B, D], labels [B] and, for proxies, the parameters.
 """
@@ -39,12 +39,12 @@ def proxy_anchor(x, labels, params, margin=0.1, scale=32.0):
 
 
 def soft_triple(x, labels, params, scale=20.0, gamma=0.1, margin=0.01, tau=0.2):
-    x, centres = unit(x), unit(params["proxies"])
-    classes, count, _ = centres.shape
+    x, centers = unit(x), unit(params["proxies"])
+    classes, count, _ = centers.shape
     losses = []
     for point, label in zip(x, labels, strict=True):
         relaxed = []
-        for of_class in centres:
+        for of_class in centers:
             cosines = of_class @ point
             share = np.exp(cosines / gamma)
             relaxed.append(np.sum(share / share.sum() * cosines))
@@ -52,7 +52,7 @@ def soft_triple(x, labels, params, scale=20.0, gamma=0.1, margin=0.01, tau=0.2):
         e = np.exp(scale * np.array(relaxed))
         losses.append(-math.log(e[label] / e.sum()))
     apart = 0.0
-    for of_class in centres:
+    for of_class in centers:
         for t in range(count):
             for s in range(t + 1, count):
                 apart += math.sqrt(2 - 2 * of_class[s] @ of_class[t])
@@ -69,16 +69,16 @@ def center(x, labels, params, weight=0.003):
     return np.mean(losses)
 
 
-def moved_centres(x, labels, centres, rate=0.5):
-    moved = centres.copy()
-    for c, centre in enumerate(centres):
+def moved_centers(x, labels, centers, rate=0.5):
+    moved = centers.copy()
+    for c, center in enumerate(centers):
         own = x[labels == c]
-        moved[c] = centre - rate * sum(centre - point for point in own) / (1 + len(own))
+        moved[c] = center - rate * sum(center - point for point in own) / (1 + len(own))
     return moved
 
 
-def _neighbours(labels, i):
-    """The other rows of i's class, and those of other classes."""
+def _neighbors(labels, i):
+    """Return the other rows of i's class, and the rows of other classes."""
     rows = [j for j in range(len(labels)) if j != i]
     own = [j for j in rows if labels[j] == labels[i]]
     return own, [j for j in rows if labels[j] != labels[i]]
@@ -87,7 +87,7 @@ def _neighbours(labels, i):
 def nca(x, labels, params=None, temperature=1.0):
     losses = []
     for i in range(len(x)):
-        own, others = _neighbours(labels, i)
+        own, others = _neighbors(labels, i)
         e = np.exp(-np.sum((x - x[i]) ** 2, axis=1) / temperature)
         if own:
             losses.append(-math.log(e[own].sum() / e[own + others].sum()))
@@ -97,7 +97,7 @@ def nca(x, labels, params=None, temperature=1.0):
 def sup_con(x, labels, params=None, temperature=0.1, mean="out"):
     losses = []
     for i in range(len(x)):
-        own, others = _neighbours(labels, i)
+        own, others = _neighbors(labels, i)
         e = np.exp(unit(x) @ unit(x)[i] / temperature)
         shares = e[own] / e[own + others].sum()
         if own:
@@ -113,14 +113,14 @@ def sup_con_in(x, labels, params=None):
 def nt_xent(x, labels, params=None, temperature=0.1):
     losses = []
     for i in range(len(x)):
-        own, others = _neighbours(labels, i)
+        own, others = _neighbors(labels, i)
         e = np.exp(unit(x) @ unit(x)[i] / temperature)
         losses += [-math.log(e[j] / (e[j] + e[others].sum())) for j in own]
     return np.mean(losses)
 
 
 def _shares(value, low, high, bins):
-    """What a value counts for each node: linearly for the two around it."""
+    """Return the shares of a value at the nodes, linear in the two around it."""
     nodes = np.linspace(low, high, bins + 1)
     return np.maximum(1 - np.abs(value - nodes) / (nodes[1] - nodes[0]), 0)
 
@@ -128,7 +128,7 @@ def _shares(value, low, high, bins):
 def fast_ap(x, labels, params=None, bins=10):
     losses = []
     for i in range(len(x)):
-        own, others = _neighbours(labels, i)
+        own, others = _neighbors(labels, i)
         squared = np.sum((unit(x) - unit(x)[i]) ** 2, axis=1)
         h_own = sum((_shares(squared[j], 0, 4, bins) for j in own), np.zeros(bins + 1))
         h_all = sum((_shares(squared[j], 0, 4, bins) for j in others), h_own)
@@ -143,7 +143,7 @@ def fast_ap(x, labels, params=None, bins=10):
 def smooth_ap(x, labels, params=None, temperature=0.01):
     losses = []
     for i in range(len(x)):
-        own, others = _neighbours(labels, i)
+        own, others = _neighbors(labels, i)
         s = unit(x) @ unit(x)[i]
         precisions = []
         for j in own:
@@ -165,7 +165,7 @@ def histogram(x, labels, params=None, bins=100):
 
 
 def _views(x, labels):
-    """The first and second row, third and fourth ... of each label."""
+    """Return the first and second row, third and fourth and so on, of each label."""
     pairs = []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

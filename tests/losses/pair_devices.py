@@ -8,7 +8,7 @@ from nfml_jax.losses import make_loss
 from nfml_jax.training import sharding
 from nfml_jax.training.sharding import AXIS
 
-# What looks at more than the matrix of values, or has parameters, memory, a miner.
+# Losses of more than the matrix of values, with parameters, a memory or a miner.
 LOSSES = {
     "quadruplet": {"memory": 10, "memory_start": 1},
     "angular": {},
@@ -21,13 +21,13 @@ LABELS = RNG.integers(-1, CLASSES, (STEPS, 8))
 
 
 def ones(objective):
-    """Variables of the right shape, which is all that two runs have to agree on."""
+    """Return variables of ones, so that two runs start equal."""
     shapes = jax.eval_shape(objective.init, jax.random.key(0), X[0], LABELS[0])
     return jax.tree.map(lambda of: np.ones(of.shape, of.dtype), shapes)
 
 
 def trained(devices, **options):
-    """Three steps of all losses at once: parameters, collections and losses."""
+    """Return parameters, collections and losses of three steps of all losses."""
     mesh = sharding.make_mesh(jax.devices()[:devices])
     made = {
         name: make_loss(CLASSES, SIZE, name=name, axis_name=AXIS, **own, **options)
@@ -71,7 +71,7 @@ def trained(devices, **options):
     return jax.device_get((state, history))
 
 
-def test_two_devices_in_chunks_are_one_at_once():
+def test_two_devices_in_chunks_equal_one_device():
     one, two = trained(1), trained(2, chunk=3)
     assert all(loss > 0 for losses in one[1] for loss in losses.values())
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), one, two)

@@ -1,4 +1,4 @@
-"""Losses of pairs and triplets in loops over examples, in float64, for their tests.
+"""Losses of pairs and triplets as loops over examples in float64, for their tests.
 
 Each takes embeddings [B, D], labels [B] and the parameters; miners are lists.
 """
@@ -23,7 +23,7 @@ def squared(x):
 
 
 def others(labels, a):
-    """The positives and the negatives of an anchor."""
+    """Return the positives and the negatives of an anchor."""
     everyone = [i for i in range(len(labels)) if i != a]
     positives = [i for i in everyone if labels[i] == labels[a]]
     return positives, [i for i in everyone if labels[i] != labels[a]]

@@ -10,6 +10,8 @@ from nfml_jax.losses import LOSSES, make_loss
 from nfml_jax.losses.two_views import TwoViews, pair_up, two_views
 from tests.losses import batch_laws as laws
 from tests.losses import batch_reference as reference
+from tests.losses.test_losses_pairs import PAIRS
+from tests.losses.test_losses_proxies import PROXIES
 
 BATCH = {
     "nca": reference.nca,
@@ -24,26 +26,26 @@ BATCH = {
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_values_and_gradients_are_the_paper_s(name):
+def test_values_and_gradients_equal_the_paper(name):
     laws.check_against(name, BATCH[name])
 
 
-def test_the_mean_of_sup_con_inside_the_logarithm():
+def test_sup_con_with_the_mean_inside_the_logarithm():
     laws.check_against("sup_con", reference.sup_con_in, mean="in")
 
 
 @pytest.mark.parametrize("name", ["histogram", "barlow_twins"])
-def test_several_devices_are_one(name):
+def test_two_devices_equal_one(name):
     laws.check_devices(name)
 
 
 @pytest.mark.parametrize("name", ["smooth_ap", "histogram"])
-def test_rows_in_chunks_are_rows_at_once(name):
+def test_chunks_do_not_change_the_result(name):
     laws.check_chunks(name)
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_the_order_of_rows_is_nothing(name):
+def test_batch_order_does_not_matter(name):
     rng = np.random.default_rng(3)
     order = rng.permutation(len(laws.LABELS))
     if isinstance(laws.objective(name), TwoViews):
@@ -55,7 +57,7 @@ def test_the_order_of_rows_is_nothing(name):
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_finite_everywhere(name):
+def test_values_and_gradients_are_finite_at_the_edges(name):
     laws.check_edges(name)
 
 
@@ -65,18 +67,18 @@ def test_embeddings_may_have_any_length(name):
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_what_is_not_finite_is_not_passed_over(name):
+def test_a_nan_in_the_embeddings_makes_the_loss_nan(name):
     laws.check_nan(name)
 
 
-def test_with_two_views_nt_xent_is_sup_con():
+def test_nt_xent_equals_sup_con_for_two_views():
     x, labels = two_views(laws.EMBEDDINGS[:7], laws.EMBEDDINGS[7:])
     a, b = laws.run("nt_xent", x, labels), laws.run("sup_con", x, labels)
     np.testing.assert_allclose(a[0], b[0], rtol=1e-5)
     np.testing.assert_allclose(a[1][0], b[1][0], rtol=1e-3, atol=1e-6)
 
 
-def test_two_views_are_paired_wherever_they_lie():
+def test_two_views_are_paired_in_any_order():
     x, labels = jax.device_get(two_views(np.arange(4), np.arange(4) + 10))
     order = np.array([5, 0, 3, 7, 4, 2, 1, 6])
     a, b, paired = jax.device_get(jax.jit(pair_up)(labels[order]))
@@ -84,18 +86,28 @@ def test_two_views_are_paired_wherever_they_lie():
     np.testing.assert_array_equal(abs(x[order][a] - x[order][b]), 10)
 
 
-def test_rows_without_a_partner_are_left_out():
+def test_rows_without_a_partner_are_not_paired():
     labels = np.array([7, -1, 3, 7, -1, 7, 2, -1])
     a, b, paired = jax.device_get(jax.jit(pair_up)(labels))
     assert (a[paired], b[paired]) == (0, 3)
 
 
-def test_histograms_are_summed_in_the_memory_of_the_pairs():
+def test_histograms_take_the_memory_of_pairs():
     rows, bins = 128, 100
     x = jax.ShapeDtypeStruct((rows, 4), np.float32)
     labels = jax.ShapeDtypeStruct((rows,), np.int32)
     compiled = laws.program("fast_ap", bins=bins).lower(x, labels, {}).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * rows**2 * bins / 3
+
+
+def test_each_loss_has_a_reference():
+    known = {*BATCH, *PAIRS, *PROXIES}
+    for name in LOSSES:
+        assert name in known, (
+            f"The loss {name!r} has no reference: add its formula in numpy to "
+            "pair_reference.py or batch_reference.py in tests/losses, and a line to "
+            "PAIRS, BATCH or PROXIES in the tests."
+        )
 
 
 def test_the_table_has_a_row_for_each_loss():
@@ -116,6 +128,6 @@ def test_the_table_has_a_row_for_each_loss():
         ({"name": "vicreg", "varience": 1}, "did you mean 'variance'"),
     ],
 )
-def test_what_does_not_fit_is_named(given, sentence):
+def test_invalid_values_raise_an_error(given, sentence):
     with pytest.raises(UserError, match=sentence):
         make_loss(laws.CLASSES, laws.SIZE, **given)

@@ -1,4 +1,4 @@
-"""What users bring to a loss: labels and embeddings of every kind, over all losses."""
+"""Labels and embeddings of every kind as inputs of all losses."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def traced(name, labels, x=laws.EMBEDDINGS, **options):
 
 
 @every_loss
-def test_what_is_no_label_is_refused_by_a_sentence(name):
+def test_invalid_labels_raise_an_error(name):
     for sentence, labels in {
         r"type float64; .*astype\(int\)": LABELS * 1.0,
         "numpy.unique": LABELS.astype(str),
@@ -46,7 +46,7 @@ def test_what_is_no_label_is_refused_by_a_sentence(name):
 
 
 @every_loss
-def test_classes_that_a_loss_does_not_know_are_refused(name):
+def test_unknown_classes_raise_an_error(name):
     if name in OF_CLASSES:
         with pytest.raises(UserError, match="range from 0 to 7; expected 0 to 4"):
             traced(name, LABELS + 4 * (LABELS == 3))
@@ -54,7 +54,7 @@ def test_classes_that_a_loss_does_not_know_are_refused(name):
         assert traced(name, LABELS + 4 * (LABELS == 3)).shape == ()
 
 
-def test_an_unknown_class_under_jit_takes_no_part():
+def test_an_unknown_class_under_jit_is_padding():
     labels = np.where(laws.LABELS == 3, laws.CLASSES, laws.LABELS)
     padded = np.where(laws.LABELS == 3, -1, laws.LABELS)
     found, expected = (
@@ -69,7 +69,7 @@ def test_a_batch_may_be_empty(name):
 
 
 @pytest.mark.parametrize("miner", MINERS)
-def test_a_miner_may_find_an_empty_batch(miner):
+def test_a_batch_with_a_miner_may_be_empty(miner):
     assert traced("triplet", [], laws.EMBEDDINGS[:0], miner=miner).shape == ()
 
 

@@ -1,4 +1,4 @@
-"""Runs the laws of pair_devices.py where there are two (fake) devices."""
+"""The laws of pair_devices.py, run with two fake devices."""
 
 
 def test_pair_losses_on_two_devices(on_two_devices):

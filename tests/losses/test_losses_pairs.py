@@ -10,8 +10,8 @@ import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.losses import LOSSES, MINERS, make_loss
+from nfml_jax.losses.bounded_memory import over_positives
 from nfml_jax.losses.metrics import METRICS
-from nfml_jax.losses.positives import over_positives
 from tests.losses import batch_laws as laws
 from tests.losses import pair_reference as reference
 from tests.variants import check_variants, every_variant
@@ -36,7 +36,7 @@ named = pytest.mark.parametrize("name", PAIRS)
 
 
 @named
-def test_values_and_gradients_are_the_paper_s(name):
+def test_values_and_gradients_equal_the_paper(name):
     options, expected = PAIRS[name]
     laws.check_against(name, expected, **options)
 
@@ -46,7 +46,7 @@ def test_a_soft_margin_of_cosines():
     laws.check_against("triplet", reference.soft_triplet, **options)
 
 
-def test_what_is_logged_is_of_the_pairs_and_of_what_still_moves():
+def test_the_loss_logs_distances_and_the_active_share():
     known, x = laws.LABELS[KNOWN], laws.EMBEDDINGS[KNOWN]
     d = reference.euclidean(reference.unit(x))
     positive, negative = masks(known)
@@ -67,20 +67,20 @@ def test_what_is_logged_is_of_the_pairs_and_of_what_still_moves():
     np.testing.assert_allclose(active, np.mean(of_triplets), rtol=1e-5)
 
 
-def test_a_miner_that_draws_says_where_it_has_nothing_to_draw_from():
+def test_a_random_miner_without_a_key_raises_an_error():
     objective, given = laws.objective("margin"), laws.variables("margin")
     with pytest.raises(UserError, match=r"DistanceWeighted draws at random.*'mining'"):
         objective.apply(given, laws.EMBEDDINGS, laws.LABELS)
 
 
 @named
-def test_the_order_of_rows_is_nothing(name):
+def test_batch_order_does_not_matter(name):
     order = np.random.default_rng(3).permutation(len(laws.LABELS))
     laws.check_permutation(name, order, **PAIRS[name][0])
 
 
 @named
-def test_finite_everywhere(name):
+def test_values_and_gradients_are_finite_at_the_edges(name):
     laws.check_edges(name, **PAIRS[name][0])
 
 
@@ -90,11 +90,11 @@ def test_embeddings_may_have_any_length(name):
 
 
 @named
-def test_what_is_not_finite_is_not_passed_over(name):
+def test_a_nan_in_the_embeddings_makes_the_loss_nan(name):
     laws.check_nan(name, **PAIRS[name][0])
 
 
-def test_memory_is_that_of_pairs_not_of_triplets():
+def test_triplets_take_the_memory_of_pairs():
     rows = 128
     x = jax.ShapeDtypeStruct((rows, 4), np.float32)
     labels = jax.ShapeDtypeStruct((rows,), np.int32)
@@ -107,7 +107,7 @@ def masks(labels):
     return same & ~np.eye(len(labels), dtype=bool), ~same
 
 
-def test_miners_take_the_triplets_of_a_brute_force_search():
+def test_miners_select_the_triplets_of_a_brute_force_search():
     assert {*MINERS} == {*reference.MINES, "distance_weighted"}
     labels = laws.LABELS[KNOWN]
     d = reference.euclidean(reference.unit(laws.EMBEDDINGS[KNOWN])).astype(np.float32)
@@ -169,14 +169,14 @@ def test_distance_weighted_draws_by_the_inverse_density():
     assert (anywhere.sum(1) == 1).all() and not anywhere[:, 0].any()
 
 
-def test_near_points_are_at_their_distance_and_equal_points_at_none():
+def test_distances_of_near_and_equal_points_are_exact():
     x = np.float32([[1.0, 0.0], [1.0, 1e-5], [0.8, 0.6], [0.0, 0.0]])
     apart = METRICS["euclidean"].values(x, x)
     np.testing.assert_allclose(apart, reference.euclidean(x), rtol=1e-5)
     assert (np.diag(apart) == 0).all()
 
 
-def test_memory_holds_the_last_rows_as_further_references():
+def test_memory_holds_the_last_rows_as_references():
     rng = np.random.default_rng(5)
     batches = rng.normal(size=(3, 4, 3)).astype(np.float32)
     labels = np.array([[0, 1, 0, 1], [1, 0, 1, -1], [0, 0, 1, 1]])
@@ -208,7 +208,7 @@ def test_memory_holds_the_last_rows_as_further_references():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_table_says_what_a_loss_is(name):
+def test_the_table_describes_each_loss(name):
     objective = make_loss(laws.CLASSES, laws.SIZE, name=name)
     loss = getattr(objective, "loss", objective)
     assert loss.formula() and loss.needs and loss.paper[-4:].isdigit()
@@ -236,13 +236,13 @@ def test_the_table_says_what_a_loss_is(name):
         ({"name": "angular", "angle": 0.7}, "angle=0.7; expected a number in"),
     ],
 )
-def test_what_does_not_fit_is_named(given, sentence):
+def test_invalid_values_raise_an_error(given, sentence):
     given = {"num_classes": laws.CLASSES} | given
     with pytest.raises(UserError, match=sentence):
         make_loss(embedding_size=laws.SIZE, **given)
 
 
-def test_labels_and_embeddings_have_to_fit():
+def test_labels_and_embeddings_must_fit():
     objective = make_loss(5, 4, name="triplet")
     with pytest.raises(UserError, match=r"labels have shape \[13\].*14 rows"):
         objective.apply({}, laws.EMBEDDINGS, laws.LABELS[1:])
@@ -250,7 +250,7 @@ def test_labels_and_embeddings_have_to_fit():
         objective.apply({}, laws.EMBEDDINGS, laws.LABELS * 1.0)
 
 
-def test_rows_of_classes_without_a_parameter_take_no_part():
+def test_rows_of_unknown_classes_are_padding():
     x = jax.random.normal(jax.random.key(0), (6, 3))
     loss = make_loss(2, 3, name="margin", miner="all")
     known = jnp.array([0, 0, 1, 1, -1, -1])

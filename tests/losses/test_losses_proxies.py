@@ -1,4 +1,4 @@
-"""Proxies and centres: their papers' formulae, and the laws of all objectives."""
+"""Proxies and centers: their papers' formulae, and the laws of all objectives."""
 
 from functools import partial
 
@@ -21,22 +21,22 @@ PROXIES = {
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_values_and_gradients_are_the_paper_s(name):
+def test_values_and_gradients_equal_the_paper(name):
     laws.check_against(name, PROXIES[name])
 
 
 @pytest.mark.parametrize("name", ["proxy_anchor", "center"])
-def test_several_devices_are_one(name):
+def test_two_devices_equal_one(name):
     laws.check_devices(name)
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_the_order_of_rows_is_nothing(name):
+def test_batch_order_does_not_matter(name):
     laws.check_permutation(name, np.random.default_rng(3).permutation(len(laws.LABELS)))
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_finite_everywhere(name):
+def test_values_and_gradients_are_finite_at_the_edges(name):
     laws.check_edges(name)
 
 
@@ -46,12 +46,12 @@ def test_embeddings_may_have_any_length(name):
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_what_is_not_finite_is_not_passed_over(name):
+def test_a_nan_in_the_embeddings_makes_the_loss_nan(name):
     laws.check_nan(name)
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_proxies_equal_to_each_other_or_to_nothing(name):
+def test_equal_and_zero_proxies_give_finite_values(name):
     for factor in (0.0, 1.0):
         given = jax.tree.map(
             lambda x, factor=factor: np.full_like(x, factor), laws.variables(name)
@@ -61,7 +61,7 @@ def test_proxies_equal_to_each_other_or_to_nothing(name):
 
 
 @pytest.mark.parametrize("name", sorted(PROXIES.keys() - {"center"}))
-def test_a_proxy_s_largest_logit_is_its_class(name):
+def test_a_proxy_is_classified_as_its_class(name):
     given = laws.variables(name)
     proxies = given["params"]["proxies"]
     of_class = proxies[:, 0] if proxies.ndim == 3 else proxies
@@ -71,12 +71,12 @@ def test_a_proxy_s_largest_logit_is_its_class(name):
     np.testing.assert_array_equal(logits.argmax(-1), np.arange(laws.CLASSES))
 
 
-def test_centres_follow_the_paper_s_rule_where_they_may_move():
+def test_centers_move_by_the_rule_of_the_paper():
     known = laws.LABELS >= 0
     (before,) = jax.tree.leaves(laws.variables("center")["centres"])
     (after,) = jax.tree.leaves(laws.run("center")[2])
     x, labels = laws.EMBEDDINGS[known], laws.LABELS[known]
-    expected = reference.moved_centres(x, labels, before)
+    expected = reference.moved_centers(x, labels, before)
     np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(after[-1], before[-1])
 
@@ -86,16 +86,16 @@ def test_centres_follow_the_paper_s_rule_where_they_may_move():
     [
         ({"name": "proxy_nca", "temperature": 0.0}, "temperature=0.0"),
         ({"name": "proxy_anchor", "scale": "much"}, "scale='much'; expected a number"),
-        ({"name": "soft_triple", "centres": 2.5}, "centres=2.5; expected an integer"),
-        ({"name": "soft_triple", "centers": 2}, "did you mean 'centres'"),
+        ({"name": "soft_triple", "centers": 2.5}, "centers=2.5; expected an integer"),
+        ({"name": "soft_triple", "centres": 2}, "did you mean 'centers'"),
         ({"name": "center", "rate": 2.0}, r"rate=2\.0"),
     ],
 )
-def test_what_does_not_fit_is_named(given, sentence):
+def test_invalid_values_raise_an_error(given, sentence):
     with pytest.raises(UserError, match=sentence):
         make_loss(laws.CLASSES, laws.SIZE, **given)
 
 
-def test_one_class_has_no_proxies_to_tell_apart():
+def test_proxies_need_two_classes():
     with pytest.raises(UserError, match="num_classes=1"):
         make_loss(1, laws.SIZE, name="proxy_nca")

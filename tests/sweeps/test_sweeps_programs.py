@@ -12,7 +12,7 @@ CONFIG = {
     "seed": 0,
     "platform": "auto",
     "optimizer": {"learning_rate": 0.1, "weight_decay": 0.0},
-    "head": {"margin": 0.5, "scale": "30", "easy": False},
+    "head": {"name": "arcface", "margin": 0.5, "scale": "30", "easy": False},
 }
 
 

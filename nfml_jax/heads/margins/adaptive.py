@@ -1,4 +1,4 @@
-"""Margins whose size depends on the example: its norm, or a random draw."""
+"""Margins that differ between examples, by the norm or by a random draw."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -7,38 +7,46 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
+from nfml_jax.heads.margins.description import shown
 from nfml_jax.heads.margins.fixed import ArcFace, CombinedMargin, CosFace
-from nfml_jax.heads.margins.margin import NUMBER, STATISTIC, Margin
-from nfml_jax.heads.margins.options import check_choices, shown
+from nfml_jax.heads.margins.margin import Margin, number, statistic
 from nfml_jax.ops.checks import check_number, check_radians
 from nfml_jax.ops.distances import largest, power_of_two
+from nfml_jax.ops.fields import traced
 
 
 @dataclasses.dataclass(frozen=True)
 class AdaFace(Margin):
     """φ = cos(θ - mẑ) - mẑ - m: Kim et al. 2022 (2204.00964), eqs. 13-17.
 
-    ẑ in [-1, 1] is `concentration` standard deviations' worth of the embedding's norm,
-    which stands for the image's quality, without gradient: an ArcFace for a low norm,
-    CosFace's m for the mean, and more for a high one. Where θ - mẑ leaves [0, π] the
-    default is constant, as in the released code; see `angles.shifted_cosine`.
+    ẑ in [-1, 1] is `concentration` times the norm in standard deviations from the mean
+    norm, without gradient. The norm stands for the image's quality: a low one gives
+    ArcFace, the mean gives CosFace, and a high one a larger margin. Where θ - mẑ leaves
+    [0, π], the default is constant, as in the released code; see
+    `angles.shifted_cosine`.
+
+    >>> adaface = AdaFace(0.4, norm_mean=20.0, norm_deviation=5.0)
+    >>> norms = jnp.array([5.0, 20.0, 35.0])
+    >>> of_each = adaface.for_examples(jnp.full(3, 0.5), norms, noise=None)
+    >>> [round(float(phi), 3) for phi in of_each.target(jnp.full(3, 0.5))]
+    [0.123, 0.1, -0.002]
     """
 
-    margin: Any = dataclasses.field(default=0.4, metadata=NUMBER)
+    margin: Any = number(0.4)
     concentration: float = 0.333
     momentum: float = 0.99
     beyond_pi: str = "clamp"
-    norm_mean: Any = dataclasses.field(default=20.0, metadata=STATISTIC)
-    norm_deviation: Any = dataclasses.field(default=100.0, metadata=STATISTIC)
+    norm_mean: Any = statistic(20.0)
+    norm_deviation: Any = statistic(100.0)
     paper: ClassVar[str] = "Kim et al. 2022"
 
     def __post_init__(self):
+        super().__post_init__()
         check_radians(self, margin=self.margin)
         check_number(self, 0.0, concentration=self.concentration)
         check_number(self, 0.0, 1.0, momentum=self.momentum)
         check_number(self, 0.0, norm_mean=self.norm_mean)
         check_number(self, 0.0, norm_deviation=self.norm_deviation)
-        check_choices(self)
 
     def phi(self, cosine):
         return cosine - self.margin
@@ -76,10 +84,15 @@ class MagFace(Margin):
     m grows from `lower` to `upper`, radians, as the norm a grows from `low_norm` to
     `high_norm`, and `pull` · (a / high_norm² + 1 / a) is added to the loss, which makes
     norms large. Beyond these norms neither changes. Without a norm, m is `lower`.
+
+    >>> magface = MagFace(lower=0.2, upper=0.6, low_norm=10.0, high_norm=110.0)
+    >>> of_each = magface.for_examples(None, jnp.array([10.0, 60.0, 110.0]), noise=None)
+    >>> [round(float(m), 2) for m in of_each.margin]
+    [0.2, 0.4, 0.6]
     """
 
-    lower: Any = dataclasses.field(default=0.45, metadata=NUMBER)
-    upper: Any = dataclasses.field(default=0.8, metadata=NUMBER)
+    lower: Any = number(0.45)
+    upper: Any = number(0.8)
     low_norm: float = 10.0
     high_norm: float = 110.0
     pull: float = 35.0
@@ -89,12 +102,12 @@ class MagFace(Margin):
     paper: ClassVar[str] = "Meng et al. 2021"
 
     def __post_init__(self):
+        super().__post_init__()
         check_radians(self, lower=self.lower)
         check_radians(self, upper=self.upper)
         check_number(self, 1e-6, low_norm=self.low_norm)
         check_number(self, 1e-6, high_norm=self.high_norm)
         check_number(self, 0.0, pull=self.pull)
-        check_choices(self)
         if not self.is_array and self.high_norm <= self.low_norm:
             raise UserError(
                 f"MagFace got low_norm={self.low_norm!r} and high_norm="
@@ -131,8 +144,8 @@ class MagFace(Margin):
 class _Elastic(Margin):
     """A margin drawn for each example and step from N(m, `deviation`²), at least 0.
 
-    Without random numbers it is m itself. With `plus` the largest draws go to the
-    examples farthest from their classes, among all of the batch.
+    Without random numbers it is m itself. With `plus`, the largest draws of the batch
+    go to the examples that are farthest from their classes.
     """
 
     random: ClassVar[bool] = True
@@ -143,8 +156,8 @@ class _Elastic(Margin):
         super().__post_init__()
         check_number(self, 0.0, deviation=self.deviation)
 
-    def farthest_first(self, noise, cosine):
-        """Draws [N] handed out anew: the largest where the target cosine is least."""
+    def assigned(self, noise, cosine):
+        """Return draws `[N]` permuted: the largest where the cosine is smallest."""
         farness = jnp.argsort(jnp.argsort(-cosine))
         return jnp.sort(noise)[farness]
 
@@ -160,17 +173,29 @@ class _Elastic(Margin):
 
 @dataclasses.dataclass(frozen=True)
 class ElasticArcFace(_Elastic, ArcFace):
-    """φ = cos(θ + m), m ~ N: Boutros et al. 2022 (2109.09416), eq. 6; `plus`, eq. 8."""
+    """φ = cos(θ + m), m ~ N: Boutros et al. 2022 (2109.09416), eq. 6; `plus`, eq. 8.
 
-    deviation: float = 0.05
+    >>> noise = jnp.array([-1.0, 0.0, 1.0])
+    >>> drawn = ElasticArcFace(0.5, deviation=0.1).for_examples(None, None, noise)
+    >>> [round(float(m), 2) for m in drawn.margin]
+    [0.4, 0.5, 0.6]
+    """
+
+    deviation: float = traced(0.05)
     plus: bool = False
     paper: ClassVar[str] = "Boutros et al. 2022"
 
 
 @dataclasses.dataclass(frozen=True)
 class ElasticCosFace(_Elastic, CosFace):
-    """φ = cos θ - m, m ~ N: Boutros et al. 2022 (2109.09416), eq. 7; `plus`, eq. 8."""
+    """φ = cos θ - m, m ~ N: Boutros et al. 2022 (2109.09416), eq. 7; `plus`, eq. 8.
 
-    deviation: float = 0.05
+    >>> margin = ElasticCosFace(0.35, deviation=0.1, plus=True)
+    >>> noise, cosine = jnp.array([-1.0, 0.0, 1.0]), jnp.array([0.1, 0.9, 0.5])
+    >>> margin.assigned(noise, cosine).tolist()
+    [1.0, -1.0, 0.0]
+    """
+
+    deviation: float = traced(0.05)
     plus: bool = False
     paper: ClassVar[str] = "Boutros et al. 2022"

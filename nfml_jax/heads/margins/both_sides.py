@@ -1,4 +1,4 @@
-"""Losses that put a margin on the right class and on every wrong one."""
+"""Margins on the target class and on every other class."""
 
 import dataclasses
 import math
@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.margins.margin import NUMBER, Margin
-from nfml_jax.heads.margins.options import check_choices, shown
+from nfml_jax.heads.margins.description import shown
+from nfml_jax.heads.margins.margin import Margin, number
 from nfml_jax.ops.checks import check_number
 
 
@@ -16,17 +16,22 @@ from nfml_jax.ops.checks import check_number
 class CircleLoss(Margin):
     """φ = (1 + m - c)(c - 1 + m) for c = cos θ: Sun et al. 2020 (2002.10857), eq. 8.
 
-    Wrong classes count as [c + m]₊ (c - m). The first factors are weights without
-    gradient: an entry far from its optimum pulls harder. The margin *relaxes*: the
-    larger, the sooner a class is good enough. The default scale is the paper's for
-    faces.
+    Other classes count as [c + m]₊ (c - m). The first factors are weights without
+    gradient: an entry far from its optimum pulls harder. The margin *relaxes* the loss:
+    the larger it is, the sooner a class is good enough. The default scale is the
+    paper's for faces.
+
+    >>> margin = CircleLoss(0.25)
+    >>> float(margin.target(0.5)), float(margin.negatives(jnp.array(0.5), None))
+    (-0.1875, 0.1875)
     """
 
-    margin: Any = dataclasses.field(default=0.25, metadata=NUMBER)
+    margin: Any = number(0.25)
     default_scale: ClassVar[float | None] = 256.0
     paper: ClassVar[str] = "Sun et al. 2020"
 
     def __post_init__(self):
+        super().__post_init__()
         check_number(self, 0.0, 2.0, margin=self.margin)
 
     def phi(self, cosine):
@@ -44,8 +49,8 @@ class CircleLoss(Margin):
         m = shown(self.margin)
         return f"[cos θ + {m}]₊(cos θ - {m})"
 
-    def _smaller(self, neighbour):
-        return f"a margin above {neighbour / math.sqrt(2.0):.3f}"
+    def remedy(self, neighbor):
+        return f"a margin above {neighbor / math.sqrt(2.0):.3f}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +58,18 @@ class SphereFace2(Margin):
     """One binary classifier for each class: Wen et al. 2022 (2108.01513), eq. 5.
 
     With g(c) = 2((c + 1) / 2)^`sharpness` - 1, the loss is `balance` times
-    softplus(-s(g - m) - b) of the right class, plus 1 - `balance` times
-    softplus(s(g + m) + b) of each wrong one; b is shared, and starts where it has no
-    gradient at right angles. The paper divides by s. The released code takes
-    `grad="detach"`.
+    softplus(-s(g - m) - b) of the target class, plus 1 - `balance` times
+    softplus(s(g + m) + b) of each other class. The bias b is shared; it starts where
+    its gradient is zero if all angles are right angles. The paper divides by s. The
+    released code uses `grad="detach"`.
+
+    >>> margin = SphereFace2(0.4, sharpness=3)
+    >>> target, other = margin.target(0.0), margin.negatives(jnp.array(0.0), None)
+    >>> round(float(target), 3), round(float(other), 3)
+    (-1.15, -0.35)
     """
 
-    margin: Any = dataclasses.field(default=0.4, metadata=NUMBER)
+    margin: Any = number(0.4)
     sharpness: float = 3
     balance: float = 0.7
     grad: str = "exact"
@@ -69,10 +79,10 @@ class SphereFace2(Margin):
     paper: ClassVar[str] = "Wen et al. 2022"
 
     def __post_init__(self):
+        super().__post_init__()
         check_number(self, 0.0, 2.0, margin=self.margin)
         check_number(self, 1.0, sharpness=self.sharpness)
         check_number(self, 1e-6, 1.0 - 1e-6, balance=self.balance)
-        check_choices(self)
 
     def phi(self, cosine):
         return self._sharpened(cosine) - self.margin
@@ -86,11 +96,11 @@ class SphereFace2(Margin):
         return jnp.where(logits < -37.0, logits, jnp.log(jax.nn.softplus(above)))
 
     def loss(self, target, others):
-        own = self.balance * jax.nn.softplus(-target)
-        return own + (1.0 - self.balance) * jnp.exp(others)
+        positive = self.balance * jax.nn.softplus(-target)
+        return positive + (1.0 - self.balance) * jnp.exp(others)
 
     def initial_bias(self, num_classes, scale):
-        """Where the loss of cosines that are all 0 has no gradient in the bias."""
+        """Return the bias at which the loss of cosines 0 has gradient zero in it."""
         odds = self.balance / ((1.0 - self.balance) * (num_classes - 1.0))
         other = scale * (2.0 * 0.5**self.sharpness - 1.0 + self.margin)
         log_gap = -2.0 * scale * self.margin
@@ -108,7 +118,7 @@ class SphereFace2(Margin):
 
     def loss_words(self):
         return (
-            f"binary cross entropies (right class {self.balance:g}, wrong classes "
+            f"binary cross entropies (target class {self.balance:g}, other classes "
             f"{1.0 - self.balance:g})"
         )
 
@@ -119,6 +129,6 @@ class SphereFace2(Margin):
     def _sharpened_shown(self):
         return f"2((cos θ + 1)/2)^{self.sharpness:g} - 1"
 
-    def _smaller(self, neighbour):
-        room = (1.0 - float(self._sharpened(jnp.asarray(neighbour)))) / 2.0
+    def remedy(self, neighbor):
+        room = (1.0 - float(self._sharpened(jnp.asarray(neighbor)))) / 2.0
         return f"a margin below {room:.3f}"

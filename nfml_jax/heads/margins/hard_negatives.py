@@ -1,7 +1,7 @@
-"""Margins that count a wrong class for more (or less) by how it compares with φ.
+"""Margins that raise or lower the weight of other classes by comparison with φ.
 
-Each is a fixed margin for the right class, and a function of cos θ_j and φ for the
-wrong ones. Which classes are hard has no gradient.
+Each is a fixed margin on the target class, and a function of cos θ_j and φ for the
+other classes. The choice of hard classes has no gradient.
 """
 
 import dataclasses
@@ -11,21 +11,26 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.heads.margins.fixed import ArcFace, CosFace
-from nfml_jax.heads.margins.margin import STATISTIC, Margin
-from nfml_jax.heads.margins.options import check_choices
-from nfml_jax.ops.checks import check_number
+from nfml_jax.heads.margins.margin import Margin, statistic
+from nfml_jax.ops.checks import check_choice, check_number
+from nfml_jax.ops.fields import traced
 
 
 @dataclasses.dataclass(frozen=True)
 class CurricularFace(ArcFace):
     """ArcFace, with cos θ_j (t + cos θ_j) where cos θ_j > φ: Huang et al. 2020.
 
-    t, the moving average of the target cosine, lets hard classes count for less at
-    first and more later on (2004.00288, eqs. 5-7 and 9).
+    t is the moving average of the target cosine. Hard classes therefore count for less
+    early in training and for more later (2004.00288, eqs. 5-7 and 9).
+
+    >>> margin = CurricularFace(0.5, t=0.3)
+    >>> cosines, phi = jnp.array([0.2, 0.8]), jnp.array(0.5)
+    >>> [round(float(c), 2) for c in margin.negatives(cosines, phi)]  # 0.8 (0.3 + 0.8)
+    [0.2, 0.88]
     """
 
     momentum: float = 0.99
-    t: Any = dataclasses.field(default=0.0, metadata=STATISTIC)
+    t: Any = statistic(0.0, traced=True)
     paper: ClassVar[str] = "Huang et al. 2020"
 
     def __post_init__(self):
@@ -47,9 +52,10 @@ REWEIGHTINGS = ("adaptive", "fixed")
 
 
 class _MisclassifiedVectors(Margin):
-    """Wrong classes with cos θ_j > φ count as cos θ_j + t (cos θ_j + 1).
+    """A margin for which other classes with cos θ_j > φ count for more.
 
-    That is "adaptive" reweighting, or cos θ_j + t for "fixed".
+    They count as cos θ_j + t (cos θ_j + 1) with "adaptive" reweighting, and as
+    cos θ_j + t with "fixed".
     """
 
     t: float
@@ -58,7 +64,7 @@ class _MisclassifiedVectors(Margin):
     def __post_init__(self):
         super().__post_init__()
         check_number(self, 0.0, t=self.t)
-        check_choices(self, reweighting=REWEIGHTINGS)
+        check_choice(self, REWEIGHTINGS, reweighting=self.reweighting)
 
     def negatives(self, cosine, target):
         more = self.t * (cosine + 1.0) if self.reweighting == "adaptive" else self.t
@@ -71,18 +77,29 @@ class _MisclassifiedVectors(Margin):
 
 @dataclasses.dataclass(frozen=True)
 class MVArcFace(_MisclassifiedVectors, ArcFace):
-    """MV-Arc-Softmax, ArcFace's margin: Wang et al. 2020 (1912.00833), eqs. 5-8."""
+    """MV-Arc-Softmax, ArcFace's margin: Wang et al. 2020 (1912.00833), eqs. 5-8.
 
-    t: float = 0.12
+    >>> cosines, phi = jnp.array([0.2, 0.8]), jnp.array(0.5)
+    >>> [round(float(c), 2) for c in MVArcFace(0.5, t=0.1).negatives(cosines, phi)]
+    [0.2, 0.98]
+    """
+
+    t: float = traced(0.12)
     reweighting: str = "adaptive"
     paper: ClassVar[str] = "Wang et al. 2020"
 
 
 @dataclasses.dataclass(frozen=True)
 class MVCosFace(_MisclassifiedVectors, CosFace):
-    """MV-AM-Softmax, CosFace's margin: Wang et al. 2020 (1912.00833), eqs. 5-8."""
+    """MV-AM-Softmax, CosFace's margin: Wang et al. 2020 (1912.00833), eqs. 5-8.
 
-    t: float = 0.12
+    >>> cosines, phi = jnp.array([0.2, 0.8]), jnp.array(0.5)
+    >>> margin = MVCosFace(0.35, t=0.1, reweighting="fixed")
+    >>> [round(float(c), 2) for c in margin.negatives(cosines, phi)]
+    [0.2, 0.9]
+    """
+
+    t: float = traced(0.12)
     reweighting: str = "adaptive"
     paper: ClassVar[str] = "Wang et al. 2020"
 
@@ -92,8 +109,12 @@ class ArcNegFace(ArcFace):
     """ArcFace, with w cos θ_j + w - 1: Liu et al. 2019 (1909.00632), eq. 4.
 
     w = `peak` · exp(-(cos θ_j - φ)² / `width`) is largest for classes about as near as
-    the right one, so that mislabelled examples, far from theirs, count for less. φ has
-    no gradient in it.
+    the target class, so that mislabeled examples, which are far from theirs, count for
+    less. φ has no gradient in it.
+
+    >>> cosines, phi = jnp.array([0.0, 0.5]), jnp.array(0.5)
+    >>> [round(float(c), 3) for c in ArcNegFace(0.5).negatives(cosines, phi)]
+    [0.059, 0.8]
     """
 
     peak: float = 1.2
@@ -113,5 +134,5 @@ class ArcNegFace(ArcFace):
     def others_formula(self):
         return f"w (cos θ + 1) - 1, w = {self.peak:g} exp(-(cos θ - φ)²/{self.width:g})"
 
-    def _smaller(self, neighbour):
+    def remedy(self, neighbor):
         return "a smaller margin or peak"

@@ -1,35 +1,48 @@
-"""What all margins share: the contract of `Margin`.
+"""The contract of all margins.
 
-Every margin is a frozen dataclass around one function φ of the target cosine, and says
-which of embeddings and weights it normalises. The logit of class j is
+A margin is a frozen dataclass around one function φ of the target cosine. It also says
+whether embeddings and weights are normalized. The logit of class j is
 
     (1 or ‖w_j‖) · (scale or ‖x‖) · cos θ_j (+ b_j),
 
-with cos θ replaced by φ(θ) for the right class; a few margins also replace it for the
-wrong ones.
+with cos θ replaced by φ(θ) for the target class. A few margins also replace it for the
+other classes.
 """
 
 import dataclasses
-import math
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.heads.margins.options import CONTINUATIONS
+from nfml_jax.heads.margins.description import (
+    CONTINUATIONS,
+    Described,
+    infeasibility,
+)
 from nfml_jax.heads.strength import Annealing
+from nfml_jax.ops.checks import check_choice, check_flag
+from nfml_jax.ops.fields import traced
 
-# Marks a field that is one of the margin's numbers, as opposed to its options.
-NUMBER = {"number": True}
-# Marks a field that follows the training; what it is given is where it starts.
-STATISTIC = {"statistic": True}
+GRADIENTS = ("exact", "detach")
+
+
+def number(default: Any) -> Any:
+    """Return a field for one of the margin's numbers, as opposed to its options."""
+    return traced(default, number=True)
+
+
+def statistic(default: Any, *, traced: bool = False) -> Any:
+    """Return a field that changes during training; its value is the initial one."""
+    metadata = {"statistic": True, "traced": traced}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Rows(NamedTuple):
-    """What statistics are made of: all examples of the global batch, each [N].
+    """The inputs of statistics: all examples of the global batch, each `[N]`.
 
-    `cosine` is that of the right class, `norm` the embedding's, `others` the logarithm
-    of the wrong classes' sum, `centre` the nearest of the class's sub-centres; rows
+    `cosine` is that of the target class, `norm` the embedding's, `others` the logarithm
+    of the other classes' sum, `center` the nearest of the class's sub-centers. Rows
     that aren't `valid` are padding.
     """
 
@@ -37,66 +50,76 @@ class Rows(NamedTuple):
     norm: jax.Array
     others: jax.Array
     label: jax.Array
-    centre: jax.Array
+    center: jax.Array
     valid: jax.Array
 
     def mean(self, values: jax.Array) -> jax.Array:
-        """The mean of values [N] over the valid rows; 0 without any."""
+        """Return the mean of values `[N]` over the valid rows, or 0 if there are none.
+
+        >>> values, valid = jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])
+        >>> float(Rows(*[values] * 5, valid).mean(values))
+        2.0
+        """
         total = jnp.sum(jnp.where(self.valid, values, 0.0))
         return total / jnp.maximum(jnp.sum(self.valid), 1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Margin:
-    """What all margins share; on its own it leaves the cosine as it is.
+class Margin(Described):
+    """The base class of all margins, which on its own leaves the cosine as it is.
 
-    `default_scale` is a usual scale, None where embeddings keep their norm;
-    `default_strength` is the schedule of the margin's strength that it was published
-    with, None for full strength from the start. A class has `subcentres` weights, and
-    its `bias`, if any, is one number for all classes if `shared_bias`. A margin that
-    is `random` draws a normal number for each example; one with a `repulsion` pushes
-    the class centres apart; one that `finds_scale` is given none. `paper` is for the
-    table of heads.
+    A subclass overrides `phi`, and any other method or class attribute in which it
+    differs from softmax with a margin on the target class alone:
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Squared(Margin):
+    ...     margin: Any = number(0.1)
+    ...
+    ...     def phi(self, cosine):
+    ...         return cosine - self.margin * (1.0 + cosine) ** 2
+    >>> round(float(Squared(0.2).target(0.5)), 4)
+    0.05
     """
 
-    normalise_embeddings: ClassVar[bool] = True
-    normalise_weights: ClassVar[bool] = True
+    # Whether embeddings, and weights, are divided by their norms.
+    normalize_embeddings: ClassVar[bool] = True
+    normalize_weights: ClassVar[bool] = True
+    # Whether logits have a bias, and whether it is one number for all classes.
     bias: ClassVar[bool] = False
     shared_bias: ClassVar[bool] = False
+    # The scale if none is given; None if embeddings keep their norm.
     default_scale: ClassVar[float | None] = 64.0
+    # The published schedule of the margin's strength; None is full strength throughout.
     default_strength: ClassVar[Annealing | None] = None
+    # Whether a normal number is drawn for each example.
     random: ClassVar[bool] = False
+    # Whether the margin computes its scale, so that none may be given.
     finds_scale: ClassVar[bool] = False
+    # The source, for the table of heads.
     paper: ClassVar[str] = "–"
-    # Fields of some margins, here with what holds for the others. An annotation, even
-    # ClassVar, would give them a place before every margin's own fields.
-    subcentres = 1
-    repulsion = 0.0
-    grad = "exact"
-    easy = False
-    beyond_pi = ""
-    plus = False
-    momentum = 0.0
+    # Fields of some margins, without an annotation, as in `Described`.
+    subcenters = 1  # weights of each class
+    repulsion = 0.0  # the weight of a term that pushes class centers apart
+    plus = False  # whether `assigned` compares the examples of the batch
+    momentum = 0.0  # the share of the old value in a running mean
 
-    def __post_init__(self) -> None:
-        """Raise UserError for numbers and options that no such margin has."""
+    def __post_init__(self):
+        check_choice(self, GRADIENTS, grad=self.grad)
+        check_flag(self, easy=self.easy, plus=self.plus)
+        if "beyond_pi" in {field.name for field in dataclasses.fields(self)}:
+            check_choice(self, CONTINUATIONS, beyond_pi=self.beyond_pi)
 
     @classmethod
     def numbers(cls) -> list[str]:
-        """The names of the fields that are numbers, in order."""
+        """Return the names of the fields that are numbers, in order."""
         return _marked(cls, "number")
 
-    @property
-    def is_array(self) -> bool:
-        """Whether a field of this margin is an array, whose value may be unknown."""
-        return any(isinstance(value, jax.Array) for value in vars(self).values())
-
     def phi(self, cosine: jax.Array) -> jax.Array:
-        """φ [...] of target cosines [...] in [-1, 1]."""
+        """Return φ `[...]` of target cosines `[...]` in [-1, 1]."""
         return cosine
 
     def target(self, cosine: jax.Array) -> jax.Array:
-        """φ [...] of target cosines [...] clipped to [-1, 1], with the chosen gradient.
+        """Return φ `[...]` of target cosines `[...]`, which are clipped to [-1, 1].
 
         `grad="detach"` keeps φ's value and takes the plain cosine's gradient, as
         insightface and SphereFace-R (Liu et al. 2022) do.
@@ -104,122 +127,102 @@ class Margin:
         cosine = jnp.clip(cosine, -1.0, 1.0)
         return self._with_gradient(cosine, self.phi(cosine))
 
+    def assigned(self, noise: jax.Array, cosine: jax.Array) -> jax.Array:
+        """Return the draws `[N]` of examples with target cosines `[N]`, in their order.
+
+        It is called if `plus` is true, with all examples of the batch.
+        """
+        return noise
+
     def for_examples(self, cosine, norm, noise) -> "Margin":
-        """This margin with numbers of each example's own, from [B] arrays.
+        """Return this margin with one number for each example, from `[B]` arrays.
 
         `cosine` is the target's, without gradient, `norm` the embedding's, and `noise`
         a standard normal draw.
         """
         return self
 
-    def farthest_first(self, noise: jax.Array, cosine: jax.Array) -> jax.Array:
-        """Return normal draws [N] handed out by target cosines [N], where `plus`."""
-        return noise
-
     def negatives(self, cosine: jax.Array, target: jax.Array) -> jax.Array:
-        """What replaces cosines [B, C] of wrong classes; target [B, 1] is the φ."""
+        """Return what replaces cosines `[B, C]` of non-target classes.
+
+        `target` `[B, 1]` is φ.
+        """
         return cosine
 
     def pool(self, cosines: jax.Array) -> jax.Array:
-        """A class's cosine [...] from those of its sub-centres [..., K]."""
+        """Return a class's cosine `[...]` from those of its sub-centers `[..., K]`."""
         return jnp.max(cosines, axis=-1)
 
     def log_terms(self, logits: jax.Array) -> jax.Array:
-        """Logarithms of what wrong classes add to the sum that `loss` takes."""
+        """Return the logarithms of the terms that non-target logits add to the sum."""
         return logits
 
     def loss(self, target: jax.Array, others: jax.Array) -> jax.Array:
-        """The loss [B] from the target's logit and the logarithm of the others' sum."""
+        """Return the loss `[B]` from the target's logit and the log of the sum."""
         return jax.nn.softplus(others - target)
 
     def penalty(self, norm: jax.Array) -> jax.Array | None:
-        """What is added to the loss [B] for embeddings' norms [B], or None."""
+        """Return a term `[B]` of the loss for embeddings' norms `[B]`, or None."""
         return None
 
     def log_nearness(self, cosine: jax.Array) -> jax.Array:
-        """Return what two class centres at a cosine repel each other with, as a log.
+        """Return the logarithm of how strongly centers at a cosine repel each other.
 
-        It is asked for where there is a `repulsion`.
+        It is called if `repulsion` is not 0.
         """
         raise NotImplementedError
 
     def own_scale(self, num_classes: int) -> float | jax.Array | None:
-        """The scale where none is given; None where embeddings keep their norm."""
+        """Return the scale if none is given; None if embeddings keep their norm."""
         return self.default_scale
 
     def initial_bias(self, num_classes: int, scale) -> float | jax.Array:
-        """Where the bias starts."""
+        """Return the initial value of the bias."""
         return 0.0
 
     def initial_statistics(self, num_classes: int) -> dict[str, jax.Array]:
-        """Fields that follow the training, as they are at its start."""
+        """Return the initial values of the fields that change during training."""
         names = _marked(type(self), "statistic")
         return {name: jnp.asarray(getattr(self, name), jnp.float32) for name in names}
 
     def moved(self, rows: Rows) -> dict[str, jax.Array]:
-        """The statistics after a step on `rows`; as a mean, `momentum` of it old.
+        """Return the statistics after a step on `rows`.
 
-        They count from the next step on, so that no example's loss depends on others.
+        They apply from the next step on, so that no example's loss depends on others.
         """
         return {}
 
-    def formula(self) -> str:
-        """φ as a person writes it, with this margin's numbers in it."""
-        return "cos θ"
-
-    def others_formula(self) -> str:
-        """What stands for the cosine of a wrong class."""
-        return "cos θ"
-
-    def loss_words(self) -> str:
-        """The loss in words, without its logits."""
-        return "cross entropy of softmax"
-
-    def options(self) -> str:
-        """This margin's options in words, or ""."""
-        words = []
-        if self.easy:
-            words.append("below 90° only")
-        if self.beyond_pi:
-            words.append(CONTINUATIONS[self.beyond_pi])
-        if self.grad == "detach":
-            words.append("gradient of the plain cosine")
-        return ", ".join(words)
-
     def feasibility(self, num_classes: int, embedding_size: int) -> str | None:
-        """One sentence if no placing of the class centres can satisfy this margin.
+        """Return one sentence if no set of class centers can satisfy this margin.
 
-        Satisfied means that an embedding on its own centre has a larger φ than what
-        stands for the nearest other centre. In two dimensions that is CosFace's (Wang
-        et al. 2018) eq. 7, m < 1 - cos(2π/C), and for ArcFace m < 2π/C.
+        A margin is satisfied if an embedding on its own center has a larger φ than the
+        value that replaces the cosine of the nearest other center. In two dimensions
+        that is CosFace's (Wang et al. 2018) eq. 7, m < 1 - cos(2π/C), and for ArcFace
+        m < 2π/C.
+
+        >>> from nfml_jax.heads import CosFace
+        >>> CosFace(0.35).feasibility(num_classes=10, embedding_size=64)
+        >>> CosFace(0.35).feasibility(num_classes=10, embedding_size=2)
+        'cos θ - 0.35 cannot be satisfied by 10 classes at embedding size 2: ...
+        take a margin below 0.191 or a larger embedding.'
         """
         if self.is_array:
             return None
-        neighbour = _nearest_centre(num_classes, embedding_size)
-        best = self.target(jnp.ones(()))
-        rival = float(self.negatives(jnp.asarray(neighbour), best))
-        if (best := float(best)) > rival:
-            return None
-        return (
-            f"{self.formula()} cannot be satisfied by {num_classes} classes at "
-            f"embedding size {embedding_size}: the nearest centres are at most "
-            f"{math.degrees(math.acos(neighbour)):.1f}° apart, where the wrong class "
-            f"counts {rival:.3f} and the right one {best:.3f} at most; take "
-            f"{self._smaller(neighbour)} or a larger embedding."
-        )
+        return infeasibility(self, num_classes, embedding_size)
 
-    def _smaller(self, neighbour: float) -> str:
-        """The margins that do well with centres at cosine `neighbour`, in words."""
-        return "a smaller margin"
+    @property
+    def is_array(self) -> bool:
+        """Whether a field of this margin is an array, whose value may be unknown."""
+        return any(isinstance(value, jax.Array) for value in vars(self).values())
 
     def _with_gradient(self, cosine, value):
-        """The value that replaces a cosine, with the gradient that `grad` names."""
+        """Return the value that replaces a cosine, with the gradient `grad` names."""
         if self.grad == "exact":
             return value
         return cosine + jax.lax.stop_gradient(value - cosine)
 
     def _drifted(self, name: str, new: jax.Array, rows: Rows) -> jax.Array:
-        """The statistic `name` moved towards `new`, if there are rows at all."""
+        """Return the running mean `name` after `new`; it stays if no row is valid."""
         old = getattr(self, name)
         mean = self.momentum * old + (1.0 - self.momentum) * new
         return jnp.where(jnp.any(rows.valid), mean, old)
@@ -227,15 +230,3 @@ class Margin:
 
 def _marked(kind, mark) -> list[str]:
     return [f.name for f in dataclasses.fields(kind) if f.metadata.get(mark)]
-
-
-def _nearest_centre(num_classes: int, embedding_size: int) -> float:
-    """The least cosine that the closest two of C centres in D dimensions can have.
-
-    Exact on a circle and up to 2D centres; beyond, a lower bound (Rankin 1955).
-    """
-    if embedding_size == 2:
-        return math.cos(2.0 * math.pi / num_classes)
-    if num_classes <= embedding_size + 1:
-        return -1.0 / (num_classes - 1)
-    return 0.0

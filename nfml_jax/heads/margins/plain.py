@@ -1,4 +1,4 @@
-"""No margin, but another scale or another loss than softmax's."""
+"""Heads without a margin that change the scale or the loss."""
 
 import dataclasses
 import math
@@ -9,23 +9,30 @@ import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
 from nfml_jax.heads.margins.fixed import NormFace, Softmax
-from nfml_jax.heads.margins.margin import STATISTIC
+from nfml_jax.heads.margins.margin import statistic
 from nfml_jax.ops import angles
 from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.fields import traced
 
-# Bounds of AdaCos's scale, as shares of its fixed one. Where wrong classes are about as
-# near as the right one, as in two dimensions, it would grow without end.
+# Bounds of AdaCos's scale, as shares of its fixed one. If other classes are about as
+# near as the target class, as in two dimensions, it would grow without bound.
 LEAST, MOST = 0.1, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
 class FocalLoss(Softmax):
-    """(1 - p)^γ times softmax's cross entropy -log p: Lin et al. 2017 (1708.02002)."""
+    """(1 - p)^γ times softmax's cross entropy -log p: Lin et al. 2017 (1708.02002).
 
-    gamma: float = 2.0
+    >>> target, others = jnp.array(0.0), jnp.array(0.0)  # p = 1/2
+    >>> round(float(FocalLoss(2.0).loss(target, others)), 4)  # ln(2) / 4
+    0.1733
+    """
+
+    gamma: float = traced(2.0)
     paper: ClassVar[str] = "Lin et al. 2017"
 
     def __post_init__(self):
+        super().__post_init__()
         check_number(self, 0.0, gamma=self.gamma)
 
     def loss(self, target, others):
@@ -40,8 +47,11 @@ class FocalLoss(Softmax):
 class CocoLoss(NormFace):
     """Congenerous cosine: Liu et al. 2017 (1710.00870), eq. 5.
 
-    With the scale ln(C - 1) / 2 + 3 no loss is below 0.0025: that of an embedding on
-    its own centre and opposite to all others.
+    With the scale ln(C - 1) / 2 + 3 the least loss is 0.0025, of an embedding on its
+    own center and opposite to all others.
+
+    >>> round(CocoLoss().own_scale(num_classes=10), 3)
+    4.099
     """
 
     paper: ClassVar[str] = "Liu et al. 2017"
@@ -57,14 +67,17 @@ class CocoLoss(NormFace):
 class AdaCos(NormFace):
     """A scale without hyperparameters: Zhang et al. 2019 (1905.00292), eqs. 8, 12-15.
 
-    The fixed scale is √2 ln(C - 1). Unless `dynamic` is off it starts there and becomes
-    ln B / cos(min(π/4, θ)) after each step, B being the batch's mean of the wrong
-    classes' sum, and θ the median of its target angles; what is used stays between a
-    tenth of the fixed scale and twice it.
+    The fixed scale is √2 ln(C - 1). If `dynamic` is true, the scale starts there and
+    becomes ln B / cos(min(π/4, θ)) after each step. B is the batch's mean of the other
+    classes' sum, and θ the median of its target angles. The scale stays between a tenth
+    of the fixed scale and twice it.
+
+    >>> round(AdaCos(dynamic=False).own_scale(num_classes=10), 3)
+    3.107
     """
 
     dynamic: bool = True
-    scale: Any = dataclasses.field(default=None, metadata=STATISTIC)
+    scale: Any = statistic(None)
     finds_scale: ClassVar[bool] = True
     paper: ClassVar[str] = "Zhang et al. 2019"
 
@@ -72,7 +85,7 @@ class AdaCos(NormFace):
         if num_classes < 3:
             raise UserError(
                 f"AdaCos got {num_classes} classes, for which its scale √2 ln(C - 1) "
-                "is 0; expected at least 3, or take 'normface'."
+                "is 0; expected at least 3, or use 'normface'."
             )
         fixed = math.sqrt(2.0) * math.log(num_classes - 1)
         if self.scale is None:

@@ -62,7 +62,11 @@ class Autoregressive(Bijector):
             layers,
             y,
         )
-        return x, -forward(layers, x, x)[1].sum(-1)
+        log_det = -forward(layers, x, x)[1].sum(-1)
+        outside = self.transform.outside(self.transform.codomain, y)
+        if outside is not None:
+            log_det = jnp.where(outside.any(-1), -jnp.inf, log_det)
+        return x, log_det
 
     def _functions(self, x, context):
         """The map and its inverse as pure functions, and the numbers they depend on."""

@@ -28,6 +28,7 @@ class PhaseShift(ScalarTransform):
 
     domain: ClassVar = (-math.pi, math.pi)
     codomain: ClassVar = (-math.pi, math.pi)
+    goes_on: ClassVar[bool] = True
 
     @property
     def num_params(self) -> int:

@@ -3,6 +3,7 @@
 log p(x) = log q(f⁻¹(x)) + log |det ∂f⁻¹/∂x|.
 """
 
+import operator
 from typing import TYPE_CHECKING, ClassVar
 
 import flax.linen as nn
@@ -15,6 +16,7 @@ from nfml_jax.flows.compiled import Compiled, compiled
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, refuse
 from nfml_jax.ops.events import floating, together
+from nfml_jax.ops.precision import working
 
 if TYPE_CHECKING:
     from nfml_jax.flows.distributions import FlowDistribution
@@ -55,12 +57,19 @@ class Flow(Compiled):
     @compiled
     @broadcasting
     def log_prob(self, x: Array, context: Array | None = None) -> Array:
-        """log p(x | context) in nats, `[...]` for `x [..., event_dim]`."""
-        x = self._floating("events", x)
+        """Return log p(x | context) in nats, `[...]` for `x [..., event_dim]`.
+
+        It is minus infinity where no draw can be, with gradients of zero, and NaN for
+        an event that holds NaN.
+        """
+        x = working(floating("events", x))
         self._check("events", x, self.event_dim)
         x, context = together(x, self._context(context))
         z, log_det = self.bijector.inverse_and_log_det(x, context)
-        return self.base(context).log_prob(z) + log_det
+        log_prob = self.base(context).log_prob(z) + log_det
+        log_prob = jnp.where(log_det == -jnp.inf, -jnp.inf, log_prob)
+        missing = jnp.isnan(x).any(-1) | jnp.isnan(z).any(-1)
+        return jnp.where(missing, jnp.nan, log_prob)
 
     __call__ = log_prob
 
@@ -79,7 +88,7 @@ class Flow(Compiled):
     ) -> tuple[Array, Array]:
         """Draws as `sample` does, and their log-densities, for one pass forward."""
         context = self._context(context)
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = _as_shape(shape)
         base = self.base(context)
         if context is not None:
             # What the base already has of the context's batch is not drawn again.
@@ -118,14 +127,9 @@ class Flow(Compiled):
             )
         if context is None:
             return None
-        context = self._floating("contexts", context)
+        context = working(floating("contexts", context))
         self._check("the context", context, self.context_dim)
         return context
-
-    @staticmethod
-    def _floating(name, x):
-        x = floating(name, x)
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
     @staticmethod
     def _check(what, x, size):
@@ -134,3 +138,11 @@ class Flow(Compiled):
                 f"The flow was made for {what} of {size} coordinates but got an array "
                 f"of shape {list(x.shape)}; its last axis must be {size}."
             )
+
+
+def _as_shape(shape) -> tuple[int, ...]:
+    """A shape, or a number for a single axis, of any kind of integer."""
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        return tuple(operator.index(size) for size in shape)

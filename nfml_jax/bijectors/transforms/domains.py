@@ -10,10 +10,13 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.nn import sigmoid, softplus
 
-from nfml_jax.bijectors.transforms.transform import Interval, ScalarTransform
+from nfml_jax.bijectors.transforms.transform import (
+    Interval,
+    ScalarTransform,
+    kept_within,
+)
 from nfml_jax.ops.checks import check_interval, check_number
 
 POSITIVE: Interval = (0.0, math.inf)
@@ -43,14 +46,6 @@ class DomainMap(ScalarTransform):
 
 def _broadcast(raw, x):
     return jnp.broadcast_to(x, jnp.broadcast_shapes(raw.shape[:-1], x.shape))
-
-
-def _inside(x, low, high):
-    """`x` kept within the least and the greatest number between `low` and `high`."""
-    low, high = x.dtype.type(low), x.dtype.type(high)
-    tiny = np.finfo(x.dtype).tiny
-    least = np.nextafter(low, high) if low else tiny
-    return jnp.clip(x, least, np.nextafter(high, low) if high else -tiny)
 
 
 @dataclass(frozen=True)
@@ -99,11 +94,11 @@ class Sigmoid(DomainMap):
 
     def _forward(self, x):
         width = self.high - self.low
-        y = _inside(self.low + width * sigmoid(x), self.low, self.high)
+        y = kept_within(self.low + width * sigmoid(x), (self.low, self.high))
         return y, math.log(width) - softplus(x) - softplus(-x)
 
     def _inverse(self, y):
-        y = _inside(y, self.low, self.high)
+        y = kept_within(y, (self.low, self.high))
         up, down = jnp.log(y - self.low), jnp.log(self.high - y)
         return up - down, math.log(self.high - self.low) - up - down
 
@@ -136,10 +131,12 @@ class Tanh(DomainMap):
     codomain: ClassVar[Interval] = (-1.0, 1.0)
 
     def _forward(self, x):
-        return _inside(jnp.tanh(x), -1, 1), 2 * (math.log(2) - x - softplus(-2 * x))
+        return kept_within(jnp.tanh(x), self.codomain), 2 * (
+            math.log(2) - x - softplus(-2 * x)
+        )
 
     def _inverse(self, y):
-        y = _inside(y, -1, 1)
+        y = kept_within(y, self.codomain)
         up, down = jnp.log1p(y), jnp.log1p(-y)
         return (up - down) / 2, -up - down
 
@@ -150,6 +147,8 @@ class Rescale(DomainMap):
 
     source: Interval = (0.0, 1.0)
     target: Interval = (-1.0, 1.0)
+
+    closed: ClassVar[bool] = True
 
     def check_options(self):
         check_interval(self, source=self.source, target=self.target)

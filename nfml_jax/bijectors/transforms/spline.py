@@ -88,6 +88,7 @@ class Spline(ScalarTransform):
     bound: float = 3.0
     tails: str = "linear"
 
+    goes_on: ClassVar[bool] = True
     kinds_of_tails: ClassVar[tuple[str, ...]] = ("linear", "box")
     fewest_bins: ClassVar[int] = 1
     most_min_slope: ClassVar[float] = 1.0

@@ -72,8 +72,7 @@ def _bordered(method: Callable) -> Callable:
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         _, event, *context = signature.bind(self, *args, **kwargs).args
-        event, *given = together(event, *context)
-        context = given[0] if given else None
+        event, context = together(event, *context)
         x = working(event)
         context = None if context is None else working(context)
         if 0 in x.shape[:-1]:

@@ -36,6 +36,10 @@ class Continuous(Bijector):
     solver's steps, but not within shard_map; "backsolve", by a second equation
     backwards, in constant memory but inexact; "direct", which forward-mode
     differentiation needs as well.
+
+    An event with NaN or infinity gives NaN, and doesn't disturb the others of its
+    batch: the solver starts it from zeros, and chooses its steps without regard to
+    numbers that are not finite.
     """
 
     net: nn.Module
@@ -63,6 +67,8 @@ class Continuous(Bijector):
         return _velocity(self.net, t, x, context)
 
     def _solve(self, x, context, start, end):
+        finite = jnp.isfinite(x).all(-1)
+        x = jnp.where(finite[..., None], x, 0)
         nothing = jnp.zeros(x.shape[:-1], x.dtype)
         if self.is_initializing():
             return x + 0 * self.velocity(jnp.asarray(start), x, context), nothing
@@ -92,12 +98,23 @@ class Continuous(Bijector):
             dt0=None,
             y0=(x, nothing),
             args=(variables, context, direction),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            stepsize_controller=diffrax.PIDController(
+                rtol=self.rtol, atol=self.atol, norm=_norm_of_finite
+            ),
             adjoint=adjoint(),
             max_steps=self.max_steps,
         )
         y, log_det = solution.ys
-        return y[0], log_det[0]
+        y = jnp.where(finite[..., None], y[0], jnp.nan)
+        return y, jnp.where(finite, log_det[0], jnp.nan)
+
+
+def _norm_of_finite(tree) -> Array:
+    """Return the root mean square of a tree, with zeros for what is not finite."""
+    import optimistix
+
+    finite = jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, 0), tree)
+    return optimistix.rms_norm(finite)
 
 
 def has_equations(module) -> bool:

@@ -43,7 +43,9 @@ def annealed_importance_sampling(
     """Anneals `points [n, D]`, drawn from the normalised initial density.
 
     `betas [T + 1]` rise from 0, the initial density, to 1, the target; between them the
-    logarithms are mixed in proportion. `transition` leaves each mixture as it is.
+    logarithms are mixed in proportion. `transition` leaves each mixture as it is. Equal
+    neighbors among the betas move the points again at the same temperature. A point at
+    which the target is zero weighs nothing once its weight counts the target.
     """
 
     def step(carry, inputs):
@@ -51,10 +53,11 @@ def annealed_importance_sampling(
         before, after, key = inputs
 
         def log_mixture(x):
-            return (1 - after) * log_initial(x) + after * log_target(x)
+            return _share(1 - after, log_initial(x)) + _share(after, log_target(x))
 
-        gain = log_target(points) - log_initial(points)
-        log_weights += (after - before) * gain
+        target = log_target(points)
+        gain = jnp.where(target == -jnp.inf, target, target - log_initial(points))
+        log_weights += _share(after - before, gain)
         points, accepted = transition(key, log_mixture, points)
         return (points, log_weights), accepted.mean()
 
@@ -65,6 +68,11 @@ def annealed_importance_sampling(
         step, start, (betas[:-1], betas[1:], keys)
     )
     return Annealed(points, log_weights, accepted)
+
+
+def _share(weight, log_density):
+    """`weight` times a log-density, which may be infinite; no share of it is zero."""
+    return jnp.where(weight == 0, 0, weight * log_density)
 
 
 def random_walk(scale: float) -> Transition:

@@ -91,14 +91,15 @@ def forward_kl(
 
     Draws of q itself are weighted by p̃ / q. The estimate and its gradient have a bias
     of order 1 / n, which is large where q misses part of p. Takes the flow's inverse.
-    With `axis_name` the draws are those of all its devices, n on each.
+    With `axis_name` the draws are those of all its devices, n on each. If no draw has
+    any weight the loss is infinite, with gradients of zero.
     """
     x, log_q = lax.stop_gradient(q.sample_and_log_prob(variables, key, n))
     log_p = lax.stop_gradient(log_density(x))
-    weights, _ = _shares(log_p - log_q, axis_name)
+    weights, log_mean = _shares(log_p - log_q, axis_name)
     # A weight of 0 says that p has no mass there, whatever q has.
     gains = jnp.where(weights > 0, log_p - q.log_prob(variables, x), 0)
-    return jnp.mean(weights * gains)
+    return jnp.where(log_mean == -jnp.inf, jnp.inf, jnp.mean(weights * gains))
 
 
 def alpha_divergence(
@@ -115,14 +116,16 @@ def alpha_divergence(
 
     Li and Turner (NeurIPS 2016). As α nears 1 it is `reverse_kl`; α = 0 gives the
     importance-weighted bound, α = 2 goes with χ²(q ‖ p). UserError for α = 1. With
-    `axis_name` the draws are those of all its devices, n on each.
+    `axis_name` the draws are those of all its devices, n on each. The divergence is
+    infinite where no draw has any weight (α < 1), or where p̃ is zero at a draw (α > 1).
     """
     _check(alpha)
     x, log_q = q.sample_and_log_prob(variables, key, n)
     gains = log_density(x) - log_q
     shares, log_mean = _shares((1 - alpha) * gains, axis_name)
     # The logarithm's gradient is that of the gains' weighted mean.
-    weighted = jnp.mean(jnp.where(shares > 0, shares * gains, 0))
+    counts = (shares > 0) & jnp.isfinite(gains)
+    weighted = jnp.mean(jnp.where(counts, shares * gains, 0))
     return lax.stop_gradient(weighted - log_mean / (1 - alpha)) - weighted
 
 
@@ -136,11 +139,18 @@ def _shares(log_weights, axis_name):
     largest = log_weights.max()
     if axis_name is not None:
         largest = lax.pmax(largest, axis_name)
-    weights = jnp.exp(log_weights - largest)
+    weights = _relative(log_weights, largest)
     total = jnp.mean(weights)
     if axis_name is not None:
         total = lax.pmean(total, axis_name)
-    return weights / total, jnp.log(total) + largest
+    shares = jnp.where(total > 0, weights / total, 0)
+    return shares, jnp.log(total) + largest
+
+
+def _relative(log_weights, largest):
+    """Return exp(`log_weights` - `largest`), and 0 where no weight is above 0."""
+    below = jnp.where(log_weights == largest, 0, log_weights - largest)
+    return jnp.where(log_weights == -jnp.inf, 0, jnp.exp(below))
 
 
 def _check(alpha):
@@ -206,18 +216,22 @@ def estimates(weights: Array, log_z: float | None = None) -> dict[str, Array]:
     `…_error`; `ess`, the effective sample size (Σw)² / Σw² as a share of n. Where the
     true `log_z` is known, `kl` = KL(q ‖ p) with its error, too. An estimate of log Z
     with a small `ess`, or by a q that misses part of p, is too low, and its error
-    doesn't show it.
+    doesn't show it. Draws of no weight make `elbo` minus infinity and its error
+    infinite; if no draw has any weight, so is `log_z`, and `ess` is 0.
     """
-    n = weights.shape[0]
-    share = jnp.exp(weights - weights.max())
+    n, largest = weights.shape[0], weights.max()
+    some = largest != -jnp.inf
+    share = _relative(weights, largest)
     mean, square = share.mean(), (share**2).mean()
     elbo, elbo_error = weights.mean(), weights.std(ddof=1) / jnp.sqrt(n)
+    elbo_error = jnp.where(jnp.isinf(elbo), jnp.inf, elbo_error)
+    log_z_error = jnp.sqrt((square / mean**2 - 1) / (n - 1))
     found = {
         "elbo": elbo,
         "elbo_error": elbo_error,
-        "log_z": jnp.log(mean) + weights.max(),
-        "log_z_error": jnp.sqrt((square / mean**2 - 1) / (n - 1)),
-        "ess": mean**2 / square,
+        "log_z": jnp.log(mean) + largest,
+        "log_z_error": jnp.where(some, log_z_error, jnp.inf),
+        "ess": jnp.where(some, mean**2 / square, 0),
     }
     if log_z is not None:
         found |= {"kl": log_z - elbo, "kl_error": elbo_error}

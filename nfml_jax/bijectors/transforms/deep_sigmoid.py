@@ -9,8 +9,16 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.affine import Affine
-from nfml_jax.bijectors.transforms.mixtures import Logistic, mixture_curve, spread_out
-from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+from nfml_jax.bijectors.transforms.mixtures import (
+    LINEAR_FROM,
+    Logistic,
+    mixture_curve,
+    spread_out,
+)
+from nfml_jax.bijectors.transforms.numerical_inverse import (
+    NumericallyInverted,
+    with_linear_tails,
+)
 from nfml_jax.ops.checks import check_integer, check_number
 
 
@@ -41,11 +49,15 @@ class DeepSigmoid(NumericallyInverted):
 
     def curve(self, raw, x):
         raw = raw.reshape(*raw.shape[:-1], self.layers, 3, self.units)
-        slope = jnp.ones((), x.dtype)
-        for layer in range(self.layers):
-            x, layer_slope = self._layer(raw[..., layer, :, :], x)
-            slope = slope * layer_slope
-        return x, slope
+
+        def inside(x):
+            slope = jnp.ones((), x.dtype)
+            for layer in range(self.layers):
+                x, layer_slope = self._layer(raw[..., layer, :, :], x)
+                slope = slope * layer_slope
+            return x, slope
+
+        return with_linear_tails(inside, x, LINEAR_FROM)
 
     def _layer(self, raw, x):
         logits, log_scales, shifts = raw[..., 0, :], raw[..., 1, :], raw[..., 2, :]

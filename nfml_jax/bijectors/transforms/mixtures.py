@@ -2,8 +2,8 @@
 
 y = G⁻¹(Σᵢ πᵢ G(zᵢ)) is an increasing map of the line, with G the logistic CDF (Flow++,
 Ho et al. 2019) or the normal one (Gaussianization flows, Meng et al. 2020). All is
-computed from the smaller of the two tails, in the log domain, so it holds arbitrarily
-far out.
+computed from the smaller of the two tails, in the log domain, as far as ±`LINEAR_FROM`;
+beyond, the map goes on along its tangent, to which it has converged there.
 """
 
 import math
@@ -17,7 +17,10 @@ from jax.nn import log_softmax, softplus
 from jax.scipy.special import logsumexp
 
 from nfml_jax.bijectors.transforms.affine import Affine
-from nfml_jax.bijectors.transforms.numerical_inverse import NumericallyInverted
+from nfml_jax.bijectors.transforms.numerical_inverse import (
+    NumericallyInverted,
+    with_linear_tails,
+)
 from nfml_jax.ops import loops
 from nfml_jax.ops.checks import check_integer, check_number
 
@@ -27,6 +30,8 @@ LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 # From here on the normal's hazard is a continued fraction of so many terms, which is
 # exact to the last place in float32 and float64.
 FAR, TERMS = 6.0, {"float32": 8, "float64": 20}
+# Beyond, the logarithm of a normal's tail would overflow in float32.
+LINEAR_FROM = 1e12
 
 
 class Logistic:
@@ -186,10 +191,14 @@ class Mixture(NumericallyInverted):
         logits, log_scales, places = jnp.split(inner, 3, axis=-1)
         places += spread_out(self.components, self.spread, raw.dtype)
         affine = Affine(self.max_log_scale)
-        z, log_slopes = affine.inverse_and_log_det(
-            jnp.stack([log_scales, places], axis=-1), x[..., None]
-        )
-        y, slope = mixture_curve(self.base, logits, z, log_slopes)
+
+        def inside(x):
+            z, log_slopes = affine.inverse_and_log_det(
+                jnp.stack([log_scales, places], axis=-1), x[..., None]
+            )
+            return mixture_curve(self.base, logits, z, log_slopes)
+
+        y, slope = with_linear_tails(inside, x, LINEAR_FROM)
         y, log_scale = affine.forward_and_log_det(outer, y)
         return y, slope * jnp.exp(log_scale)
 

@@ -6,6 +6,7 @@ their tangents: a high power of an input far out is of no use to anyone.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -82,13 +83,52 @@ class Bernstein(NumericallyInverted):
         before = jnp.cumsum(steps, axis=-1) - steps
         after = jnp.flip(jnp.cumsum(jnp.flip(steps, -1), axis=-1), -1) - steps
         middle = (before - after) / 2
-        powers = np.arange(n)
-        choose = np.array([math.comb(n - 1, k) for k in powers], x.dtype)
 
         def inside(x):
             u, v = (bound + x) / (2 * bound), (bound - x) / (2 * bound)
-            basis = choose * u[..., None] ** powers * v[..., None] ** powers[::-1]
+            basis = _basis(n - 1, u, v)
             y = (basis * (middle + (u - v)[..., None] * steps / 2)).sum(-1)
             return y, n / (2 * bound) * (basis * steps).sum(-1)
 
         return with_linear_tails(inside, x, bound)
+
+
+def _basis(n, u, v):
+    """Bernstein's polynomials C(n, k) uᵏ vⁿ⁻ᵏ `[..., n + 1]`, where u + v = 1."""
+    powers = np.arange(n + 1)
+    choose = [math.comb(n, int(k)) for k in powers]
+    if max(choose) < float(jnp.finfo(u.dtype).max) ** 0.75:
+        choose = np.array(choose, u.dtype)
+        return choose * u[..., None] ** powers * v[..., None] ** powers[::-1]
+    return _basis_by_logarithms(n, u, v)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _basis_by_logarithms(n, u, v):
+    """The same where C(n, k) overflows: each polynomial's peak, times its share of it.
+
+    With p = k / n and q = 1 - p, it is C(n, k) pᵏ qⁿ⁻ᵏ exp(k log(u/p) + (n - k)
+    log(v/q)), where the exponents stay small around the peak.
+    """
+    k = np.arange(n + 1)
+    p, q = np.maximum(k, 1) / n, np.maximum(n - k, 1) / n
+    log_choose = math.lgamma(n + 1) - np.array(
+        [math.lgamma(i + 1) + math.lgamma(n - i + 1) for i in k]
+    )
+    peak = np.exp(log_choose + k * np.log(p) + (n - k) * np.log(q)).astype(u.dtype)
+    tiny = jnp.finfo(u.dtype).tiny
+    logs = [
+        (count * jnp.log(jnp.maximum(part[..., None], tiny) / share.astype(u.dtype)))
+        for count, part, share in ((k, u, p), (n - k, v, q))
+    ]
+    return peak * jnp.exp(sum(logs))
+
+
+@_basis_by_logarithms.defjvp
+def _(n, primals, tangents):
+    # Each derivative is n times a polynomial of one degree less.
+    lower = n * _basis(n - 1, *primals)
+    none = [(0, 0)] * (lower.ndim - 1)
+    in_u, in_v = (jnp.pad(lower, [*none, ends]) for ends in ((1, 0), (0, 1)))
+    d_u, d_v = (tangent[..., None] for tangent in tangents)
+    return _basis_by_logarithms(n, *primals), in_u * d_u + in_v * d_v

@@ -91,7 +91,7 @@ class GaussianMixture(Value):
 
     @nn.compact
     def __call__(self, context=None):
-        import distrax
+        from nfml_jax.flows import mixture
 
         shape = self.components, self.event_dim
         given = amortised(
@@ -103,10 +103,7 @@ class GaussianMixture(Value):
             log_scale=(ZEROS, shape),
         )
         scale = jnp.exp(bounded(given["log_scale"], 5.0))
-        return distrax.MixtureSameFamily(
-            distrax.Categorical(given["logits"]),
-            distrax.MultivariateNormalDiag(given["mean"], scale),
-        )
+        return mixture.GaussianMixture(given["logits"], given["mean"], scale)
 
 
 class VonMises(Value):

@@ -13,6 +13,10 @@ from nfml_jax.ops import loops
 Array = jax.Array
 
 
+# Beyond, Student's t is a power of the distance to all digits.
+FAR_OUT = 1e16
+
+
 class FlowDistribution(distrax.Distribution):
     """A flow with its variables, given its context, as a distrax distribution.
 
@@ -78,7 +82,13 @@ class StudentT(distrax.Distribution):
         return self._df.shape
 
     def log_prob(self, value):
-        return jax.scipy.stats.t.logpdf(value, self._df)
+        # Far out a square would overflow, and 1 + t² / df is t² / df.
+        far = jnp.abs(value) > FAR_OUT
+        near = jax.scipy.stats.t.logpdf(jnp.where(far, 1.0, value), self._df)
+        size = jnp.where(far, jnp.abs(value), 1.0)
+        start = jax.scipy.stats.t.logpdf(jnp.zeros_like(value), self._df)
+        log_ratio = 2 * jnp.log(size) - jnp.log(self._df)
+        return jnp.where(far, start - (self._df + 1) / 2 * log_ratio, near)
 
     def _sample_n(self, key, n):
         return jax.random.t(key, self._df, (n, *self._df.shape), self._df.dtype)

@@ -87,6 +87,18 @@ class Flow(Compiled):
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> tuple[Array, Array]:
         """Draws as `sample` does, and their log-densities, for one pass forward."""
+        return self.sample_with_score(key, shape, context)[:2]
+
+    @compiled
+    def sample_with_score(
+        self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Draws and log-densities as `sample_and_log_prob`, and what draws lack.
+
+        The third result has, as its gradient, the score of that part of the draws
+        through which no gradient goes: zero for most bases; of a resampled base, the
+        base's. The gradient of E[f(x)] is that of the mean of f(x), and f(x) times it.
+        """
         context = self._context(context)
         shape = _as_shape(shape)
         base = self.base(context)
@@ -96,7 +108,10 @@ class Flow(Compiled):
             shape += batch[: len(batch) - len(base.batch_shape)]
         z, log_prob = base.sample_and_log_prob(seed=key, sample_shape=shape)
         x, log_det = self.bijector.forward_and_log_det(z, context)
-        return x, log_prob - log_det
+        log_prob = log_prob - log_det
+        if getattr(self.base, "has_path", True):
+            return x, log_prob, jnp.zeros_like(log_prob)
+        return x, log_prob, base.log_prob(jax.lax.stop_gradient(z))
 
     @broadcasting
     def sample_path(self, key: Array, n: int) -> tuple[Array, Array]:

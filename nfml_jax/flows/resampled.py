@@ -3,7 +3,8 @@
 As a base of flows (Stimper et al. 2022) it has the modes and holes that a normal lacks.
 """
 
-from typing import cast
+from functools import partial
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -30,9 +31,12 @@ class Resampled(Value):
 
     Z is estimated while a "base" key is given (`rngs={"base": key}`) and the collection
     "acceptance" is mutable, as in training: from `samples` draws, through which its
-    gradient goes, into a running mean of the given `momentum`. Else it is that mean.
-    Samples carry no gradient.
+    gradient goes, into a running mean of the given `momentum`. Else it is that mean,
+    with the gradient of an estimate from as many draws, always the same ones. Samples
+    carry no gradient: `has_path` is false, and objectives take their score instead.
     """
+
+    has_path: ClassVar[bool] = False
 
     event_dim: int
     net: nn.Module = MLP()
@@ -62,12 +66,30 @@ class Resampled(Value):
         learning = self.has_rng("base") and self.is_mutable_collection(RATE)
         if learning and not self.is_initializing():
             key = self.make_rng("base")
-            z = proposal.sample(seed=key, sample_shape=(self.samples,))
-            logits = cast(jax.Array, net.apply(variables, z, None, 1))
-            logit = logits[..., 0]
-            now = jax.nn.sigmoid(logit).mean()
+            now = _rate_of_draws(net, self.samples, key, variables, proposal)
             change = (1 - self.momentum) * (jax.lax.stop_gradient(now) - value)
             rate.value = value + change
             # The mean's value, and the gradient of what was drawn now.
             value = rate.value + now - jax.lax.stop_gradient(now)
+        elif not self.is_initializing():
+            value = _with_gradient(net, self.samples, value, variables, proposal)
         return distributions.Resampled(proposal, net, variables, value, self.truncation)
+
+
+def _rate_of_draws(net, samples, key, variables, proposal):
+    """The mean probability that a draw of the proposal is retained."""
+    z = proposal.sample(seed=key, sample_shape=(samples,))
+    return jax.nn.sigmoid(net.apply(variables, z, None, 1)[..., 0]).mean()
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _with_gradient(net, samples, rate, variables, proposal):
+    """`rate`, as a function of the parameters whose rate it is."""
+    return rate
+
+
+@_with_gradient.defjvp
+def _(net, samples, primals, tangents):
+    estimate = partial(_rate_of_draws, net, samples, jax.random.key(0))
+    _, moved = jax.jvp(estimate, primals[1:], tangents[1:])
+    return primals[0], tangents[0] + moved

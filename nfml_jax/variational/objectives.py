@@ -29,30 +29,40 @@ class Approximation:
     `sample_and_log_prob(variables, key, n)` gives draws `[n, D]`, differentiable in the
     variables, and their log-densities `[n]`; `log_prob(variables, x)` those of any
     points. `key` may be n keys, one for each draw: then a draw doesn't depend on which
-    others are drawn with it, as in a batch that devices share.
+    others are drawn with it, as in a batch that devices share. Where draws are not
+    differentiable, `sample_with_score` gives their score too, as that method of `Flow`.
     """
 
     sample_and_log_prob: Callable[[Any, Array, int], tuple[Array, Array]] = (
         flax.struct.field(pytree_node=False)
     )
     log_prob: Callable[[Any, Array], Array] = flax.struct.field(pytree_node=False)
+    sample_with_score: (
+        Callable[[Any, Array, int], tuple[Array, Array, Array]] | None
+    ) = flax.struct.field(pytree_node=False, default=None)
 
 
 def approximation_of(flow) -> Approximation:
     """A `nfml_jax.flows.Flow` without context as an approximation."""
 
-    def one(variables, key):
-        return flow.apply(variables, key, method="sample_and_log_prob")
+    def drawing(method):
+        def draw(variables, key, n):
+            if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
+                one = partial(flow.apply, method=method)
+                return jax.vmap(one, (None, 0))(variables, key)
+            return flow.apply(variables, key, (n,), method=method)
 
-    def sample_and_log_prob(variables, key, n):
-        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
-            return jax.vmap(one, (None, 0))(variables, key)
-        return flow.apply(variables, key, (n,), method="sample_and_log_prob")
+        return draw
 
     def log_prob(variables, x):
         return flow.apply(variables, x, method="log_prob")
 
-    return Approximation(sample_and_log_prob, log_prob)
+    differentiable = getattr(flow.base, "has_path", True)
+    return Approximation(
+        drawing("sample_and_log_prob"),
+        log_prob,
+        None if differentiable else drawing("sample_with_score"),
+    )
 
 
 def reverse_kl(
@@ -60,10 +70,12 @@ def reverse_kl(
 ) -> Array:
     """E_q[log q - log p̃] = KL(q ‖ p) - log Z, the negative evidence lower bound.
 
-    Differentiated through the draws (Rezende and Mohamed 2015).
+    Differentiated through the draws (Rezende and Mohamed 2015); where they carry no
+    gradient, by their score, with the mean of the other draws as its baseline.
     """
-    x, log_q = q.sample_and_log_prob(variables, key, n)
-    return jnp.mean(log_q - log_density(x))
+    x, log_q, score = _draws(q, variables, key, n)
+    gains = log_q - log_density(x)
+    return jnp.mean(gains) + _by_score(gains, score)
 
 
 def path_gradient(
@@ -74,8 +86,9 @@ def path_gradient(
     Its expectation is the same, and it vanishes for every draw once q = p: "sticking
     the landing" (Roeder et al., NeurIPS 2017). Takes the flow's inverse too.
     """
-    x, _ = q.sample_and_log_prob(variables, key, n)
-    return jnp.mean(q.log_prob(lax.stop_gradient(variables), x) - log_density(x))
+    x, _, score = _draws(q, variables, key, n)
+    gains = q.log_prob(lax.stop_gradient(variables), x) - log_density(x)
+    return jnp.mean(gains) + _by_score(gains, score)
 
 
 def forward_kl(
@@ -120,13 +133,31 @@ def alpha_divergence(
     infinite where no draw has any weight (α < 1), or where p̃ is zero at a draw (α > 1).
     """
     _check(alpha)
-    x, log_q = q.sample_and_log_prob(variables, key, n)
+    x, log_q, score = _draws(q, variables, key, n)
     gains = log_density(x) - log_q
     shares, log_mean = _shares((1 - alpha) * gains, axis_name)
     # The logarithm's gradient is that of the gains' weighted mean.
     counts = (shares > 0) & jnp.isfinite(gains)
     weighted = jnp.mean(jnp.where(counts, shares * gains, 0))
+    if score is not None:
+        weighted += jnp.mean((shares - 1) * score) / (1 - alpha)
     return lax.stop_gradient(weighted - log_mean / (1 - alpha)) - weighted
+
+
+def _draws(q, variables, key, n):
+    """Draws, their log-densities, and their score, or None where they have a path."""
+    if q.sample_with_score is None:
+        return *q.sample_and_log_prob(variables, key, n), None
+    return q.sample_with_score(variables, key, n)
+
+
+def _by_score(gains, score):
+    """Zero, whose gradient is that of the mean gain by the choice of the draws."""
+    if score is None:
+        return 0.0
+    others = (gains.sum() - gains) / max(gains.size - 1, 1)
+    weights = lax.stop_gradient(gains - others) / gains.size
+    return (weights * (score - lax.stop_gradient(score))).sum()
 
 
 def _shares(log_weights, axis_name):

@@ -5,6 +5,7 @@ flow (Papamakarios et al. 2017) turned round.
 """
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import bounded, jacobi, triangular_inverse

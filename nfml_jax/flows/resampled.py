@@ -3,7 +3,6 @@
 As a base of flows (Stimper et al. 2022) it has the modes and holes that a normal lacks.
 """
 
-from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -72,7 +71,9 @@ class Resampled(Value):
             # The mean's value, and the gradient of what was drawn now.
             value = rate.value + now - jax.lax.stop_gradient(now)
         elif not self.is_initializing():
-            value = _with_gradient(net, self.samples, value, variables, proposal)
+            key = jax.random.key(0)
+            now = _rate_of_draws(net, self.samples, key, variables, proposal)
+            value = _with_gradient_of(now, value)
         return distributions.Resampled(proposal, net, variables, value, self.truncation)
 
 
@@ -82,14 +83,12 @@ def _rate_of_draws(net, samples, key, variables, proposal):
     return jax.nn.sigmoid(net.apply(variables, z, None, 1)[..., 0]).mean()
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _with_gradient(net, samples, rate, variables, proposal):
-    """`rate`, as a function of the parameters whose rate it is."""
+@jax.custom_jvp
+def _with_gradient_of(estimate, rate):
+    """`rate`, with the gradient of its estimate; nothing is computed for the value."""
     return rate
 
 
-@_with_gradient.defjvp
-def _(net, samples, primals, tangents):
-    estimate = partial(_rate_of_draws, net, samples, jax.random.key(0))
-    _, moved = jax.jvp(estimate, primals[1:], tangents[1:])
-    return primals[0], tangents[0] + moved
+@_with_gradient_of.defjvp
+def _(primals, tangents):
+    return primals[1], tangents[0] + tangents[1]

@@ -14,7 +14,7 @@ from jax.nn import log_softmax
 from jax.scipy.special import log_ndtr, logsumexp
 from jax.scipy.stats import norm
 
-from nfml_jax import loops
+from nfml_jax.ops import loops
 
 Array = jax.Array
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -157,7 +157,8 @@ def _sides(image_size) -> tuple[int, int]:
             f"image_size is {image_size}; expected pixels, or HEIGHTxWIDTH such as "
             "48x64."
         )
-    return int(sides[0]), int(sides[1])
+    height, width = cast("Sequence[float]", sides)
+    return int(height), int(width)
 
 
 def decode_all(

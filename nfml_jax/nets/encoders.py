@@ -42,6 +42,10 @@ class Encoder(nn.Module):
     standardize: str = "none"
     linear: int = 0
 
+    def __call__(self, images: Array, train: bool) -> Array:
+        """Return the embeddings [B, embedding_size] of images [B, H, W, C]."""
+        raise NotImplementedError
+
     def enter(self, images: Array) -> Array:
         """Return images [B, H, W, C] as the network takes them."""
         return standardize(images, self.standardize)

@@ -6,6 +6,7 @@ is finite there, in value and in gradient, in the precision of its argument.
 
 import math
 import numbers
+from typing import TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def angle(cosine: jax.Array) -> jax.Array:
     return jnp.arctan2(sine(cosine), cosine)
 
 
-def is_number(value) -> bool:
+def is_number(value) -> TypeGuard[float]:
     """Whether a margin is a plain number, known before any tracing."""
     return isinstance(value, numbers.Real)
 

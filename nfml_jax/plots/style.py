@@ -68,11 +68,11 @@ def class_names(names: Sequence[str] | None, n: int) -> list[str]:
     return [literal(name) for name in short]
 
 
-def spaced(figure: Figure, **pads: float) -> None:
+def spaced(figure: Figure, *, w_pad: float, h_pad: float | None = None) -> None:
     """Set the pads, in inches, between the parts of a figure of `new_figure`."""
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(**pads)
+    engine.set(w_pad=w_pad, h_pad=h_pad)
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:

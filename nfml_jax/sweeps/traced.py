@@ -3,6 +3,7 @@
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from nfml_jax.ops.names import flatten
 from nfml_jax.training.setup import Setup
 
-Numbers = Mapping[str, jax.typing.ArrayLike]
-"""Numbers of a config by their dotted names."""
+Numbers = Mapping[str, Any]
+"""Numbers of a config by their dotted names: traced arrays within a program."""
 
 
 def differing(configs: Sequence[dict]) -> list[str]:

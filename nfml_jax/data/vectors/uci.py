@@ -1,6 +1,7 @@
 """Small sets of the UCI repository, chosen as Uria et al. did (RNADE, NeurIPS 2013)."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -74,4 +75,5 @@ def load_uci(
     train, held_back = set_rows_aside(rest, validation, seed + 1, "validation")
     columns = tuple(names[i] for i in kept)
     source = f"UCI repository, {path.name}"
+    held_out = cast(np.ndarray, held_out)  # there is one unless `test` is 0
     return LoadedVectors(spec.name, source, columns, train, held_back, held_out)

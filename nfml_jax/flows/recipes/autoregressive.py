@@ -66,7 +66,7 @@ def maf(event_dim: int, *, layers: int = 5, max_log_scale=5.0, **options) -> Flo
 @passes_options_to(maf)
 def iaf(event_dim: int, *, layers: int = 5, max_log_scale=5.0, **options) -> Flow:
     """Inverse autoregressive flow (Kingma et al. 2016): a sample in one pass."""
-    options = {"fast": "sample"} | options
+    options.setdefault("fast", "sample")
     return maf(event_dim, layers=layers, max_log_scale=max_log_scale, **options)
 
 

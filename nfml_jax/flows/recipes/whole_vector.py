@@ -82,7 +82,7 @@ def ffjord(
     Both directions cost the same; matching takes one layer and `fast="sample"`.
     `adjoint` is that of `Continuous`, by default the paper's.
     """
-    options = {"fast": "sample"} | options
+    options.setdefault("fast", "sample")
     net = MLP(hidden=hidden, activation=nn.softplus)
     layer = [Continuous(net, rtol=rtol, atol=atol, adjoint=adjoint)]
     return stacked(event_dim, layer, layers=layers, **options)
@@ -91,7 +91,7 @@ def ffjord(
 @passes_options_to(stacked)
 def planar(event_dim: int, *, layers: int = 16, **options: Any) -> Flow:
     """Planar maps (Rezende & Mohamed 2015), for variational inference."""
-    options = {"fast": "sample"} | options
+    options.setdefault("fast", "sample")
     layer = [Planar(amortised_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)
 
@@ -110,6 +110,6 @@ def sylvester(
     `basis` is "orthogonal", "householder" or "triangular"; `rank` defaults to the
     event's size.
     """
-    options = {"fast": "sample"} | options
+    options.setdefault("fast", "sample")
     layer = [Sylvester(basis, rank, conditioner=amortised_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)

@@ -2,12 +2,15 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import pytest
 
 # The rooms whose docstrings are read: packages of `nfml_jax`.
 ROOMS = ("bijectors", "evaluation", "flows", "heads", "losses", "variational")
+# Rooms in which every public class and function has an example.
+WITH_EXAMPLES = ("heads", "losses")
 
 
 def modules():
@@ -29,3 +32,14 @@ def test_examples_give_what_they_say(name, pytestconfig):
     for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         runner.run(test, out=report.append)
     assert not runner.failures, "".join(report)
+
+
+@pytest.mark.parametrize("room", WITH_EXAMPLES)
+def test_every_public_class_and_function_has_an_example(room):
+    face = importlib.import_module(f"nfml_jax.{room}")
+    public = {name: getattr(face, name) for name in face.__all__}
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name, what in public.items():
+        if isinstance(what, type) or inspect.isfunction(what):
+            found = finder.find(what, name, globs={})
+            assert any(test.examples for test in found), f"{room}.{name} has none"

@@ -5,12 +5,12 @@ CosFace (Wang et al. 2018), eq. 6, with the margin taken into account.
 
 import dataclasses
 import math
+import numbers
 
 import jax
 import jax.numpy as jnp
 
 from nfml_jax.errors import UserError
-from nfml_jax.ops import angles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def check_scale(scale, margin, num_classes: int) -> None:
             f"MarginHead got scale={scale!r}; expected a number, 'learned' or "
             "a TargetProbability."
         )
-    if angles.is_number(scale) and not 0 < scale < math.inf:
+    if isinstance(scale, numbers.Real) and not 0 < float(scale) < math.inf:
         raise UserError(f"MarginHead got scale={scale!r}; expected a number above 0.")
     if isinstance(scale, TargetProbability):
         scale.scale(margin, num_classes)

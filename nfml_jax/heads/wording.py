@@ -53,5 +53,4 @@ def _scale(head) -> str:
     if isinstance(head.scale, str) or head.margin.finds_scale:
         return "s"
     scale = fixed_scale(head.scale, head.margin, head.num_classes)
-    known = scale is not None and jnp.ndim(scale) == 0
-    return f"{float(scale):g}" if known else "s"
+    return "s" if scale is None or jnp.ndim(scale) else f"{float(scale):g}"

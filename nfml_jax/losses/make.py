@@ -92,8 +92,13 @@ MINERS: dict[str, type[Miner]] = {
     "multi_similarity": MultiSimilarityMiner,
 }
 
-__all__ = ["LOSSES", "MINERS", "make_loss", "traced_options"]
-__all__ += [kind.__name__ for kind in (*LOSSES.values(), *MINERS.values())]
+__all__ = [
+    "LOSSES",
+    "MINERS",
+    "make_loss",
+    "traced_options",
+    *(kind.__name__ for kind in (*LOSSES.values(), *MINERS.values())),
+]
 
 
 def make_loss(

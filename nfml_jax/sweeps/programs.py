@@ -74,7 +74,7 @@ def traced_fields(config: Mapping) -> frozenset[str]:
         for section, options in rooms.items()
         for option in options(config.get(section) or {})
     }
-    return declared.union(TRACED)
+    return frozenset(declared.union(TRACED))
 
 
 def is_number(field: str, value) -> bool:

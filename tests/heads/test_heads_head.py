@@ -379,23 +379,23 @@ def test_margins_can_be_vmapped():
     [
         (
             MarginHead(10, ArcFace(0.5), 30.0, Warmup(800)),
-            "cross entropy of softmax over 10 classes; right class 30·cos(θ + 0.5) "
-            "(past π straight in cos θ), others 30·cos θ; margin grows over 800 steps",
+            "cross entropy of softmax over 10 classes; target 30·cos(θ + 0.5) "
+            "(past π linear in cos θ), others 30·cos θ; margin grows over 800 steps",
         ),
         (
             MarginHead(10, ArcFace(0.5, "detach", True, "none"), 64.0),
-            "right class 64·cos(θ + 0.5) (below 90° only, past π rising again, "
+            "target 64·cos(θ + 0.5) (below 90° only, past π rising again, "
             "gradient of the plain cosine), others 64·cos θ",
         ),
         (
             MarginHead(10, CosFace(0.35), "learned"),
-            "right class s·(cos θ - 0.35), others s·cos θ; s is learned",
+            "target s·(cos θ - 0.35), others s·cos θ; s is learned",
         ),
         (MarginHead(10, CosFace(0.0), TargetProbability(0.99)), "others 6.11311·cos θ"),
         (MarginHead(5, Softmax()), "over 5 classes; logits ‖w‖·‖x‖·cos θ + b"),
         (
             MarginHead(10, SphereFace(), strength=Annealing()),
-            "right class ‖x‖·((-1)^k cos(4θ) - 2k), others ‖x‖·cos θ; margin's share "
+            "target ‖x‖·((-1)^k cos(4θ) - 2k), others ‖x‖·cos θ; margin's share "
             "1/(1 + λ) grows as λ falls from 1000 to 5",
         ),
         (MarginHead(10, SphereFaceR(), strength=jnp.tanh), "of varying strength"),

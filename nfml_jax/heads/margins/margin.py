@@ -212,7 +212,7 @@ class Margin(Described):
 
     @property
     def is_array(self) -> bool:
-        """Whether a field of this margin is an array, whose value may be unknown."""
+        """Return whether a field is an array, whose value may be unknown."""
         return any(isinstance(value, jax.Array) for value in vars(self).values())
 
     def _with_gradient(self, cosine, value):

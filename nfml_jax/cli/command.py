@@ -23,14 +23,14 @@ STOPPED = 130
 def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
     """Call `function` and return the exit code of the command that it is.
 
-    A `UserError` is printed as one sentence and gives `MISTAKE`; Ctrl-C prints
-    `stopped` and gives `STOPPED`. The reader of the output may leave, as
-    `standard_streams` describes.
+    The code is the integer that `function` returns, or 0. A `UserError` is printed as
+    one sentence and gives `MISTAKE`; Ctrl-C prints `stopped` and gives `STOPPED`. The
+    reader of the output may leave, as `standard_streams` describes.
     """
     with standard_streams():
         try:
             try:
-                function()
+                code = function()
             finally:
                 sys.stdout.flush()
         except UserError as mistake:
@@ -39,10 +39,10 @@ def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
         except KeyboardInterrupt:
             print(stopped, file=sys.stderr)
             return STOPPED
-    return 0
+    return code if isinstance(code, int) else 0
 
 
-def command(main: Callable[..., None]) -> Callable[..., int]:
+def command(main: Callable[..., int | None]) -> Callable[..., int]:
     """Return `main` as a command, which returns the exit code that `answer` gives."""
 
     @functools.wraps(main)

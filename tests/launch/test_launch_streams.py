@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nfml_jax.cli import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 
 # A command that prints more than a pipe holds, then does what it was started for.
@@ -67,16 +69,17 @@ def test_an_output_without_greek_letters_loses_them_alone(tmp_path):
     assert said == "a warning of \\u03b8\n"
 
 
-def test_every_module_that_is_run_is_such_a_command():
-    """But for the program of a job, which nobody starts by hand."""
-    for folder in ("nfml_jax", "experiments"):
-        for path in (ROOT / folder).rglob("*.py"):
-            text = path.read_text(encoding="utf-8")
-            if '__name__ == "__main__"' not in text or path.stem == "jobs":
-                continue
-            (main,) = (
-                node
-                for node in ast.parse(text).body
-                if isinstance(node, ast.FunctionDef) and node.name == "main"
-            )
-            assert [ast.unparse(d) for d in main.decorator_list] == ["command"], path
+COMMAND_FILES = [
+    *(ROOT / "nfml_jax" / "cli" / f"{name}.py" for name in COMMANDS),
+    *(ROOT / "experiments" / f"{name}.py" for name in ("figures", "tables")),
+]
+
+
+@pytest.mark.parametrize("path", COMMAND_FILES, ids=lambda path: path.stem)
+def test_every_command_answers_in_this_way(path):
+    (main,) = (
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name == "main"
+    )
+    assert [ast.unparse(d) for d in main.decorator_list] == ["command"]

@@ -154,6 +154,7 @@ COMMANDS = {
         "::test_replay_names_the_first_module_that_is_not_finite"
     ),
     # What is done with a run.
+    "python -m nfml_jax": Run({}, prints="usage: nfml COMMAND"),
     "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),
     "python -m nfml_jax outliers RUN": Run(MAIN, prints="--config.data.without="),
     "python -m nfml_jax verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),

@@ -35,7 +35,13 @@ from nfml_jax.sweeps.overrides import make_trials
 from nfml_jax.sweeps.programs import MODES
 from nfml_jax.training.profiling import Span
 
-CONFIG = config_flags.DEFINE_config_file("config", help_string="The config file.")
+# `check_overrides` refuses new fields, but for those of sections that may have them.
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    help_string="The config file.",
+    lock_config=False,
+    accept_new_attributes=True,
+)
 WORKDIR = flags.DEFINE_string(
     "workdir",
     None,

@@ -6,7 +6,7 @@ from nfml_jax.errors import UserError
 
 
 def training(name: str, experiment: str) -> ConfigDict:
-    """What every run has: a seed, devices, an optimiser and a schedule."""
+    """What every run has: a seed, devices, an optimizer and a schedule."""
     return ConfigDict(
         {
             "name": name,
@@ -15,14 +15,20 @@ def training(name: str, experiment: str) -> ConfigDict:
             "platform": "auto",  # auto, cpu, gpu or tpu
             "num_devices": 0,  # 0: all there are
             "optimizer": {
-                "name": "adam",  # sgd, nesterov, adam, lamb, rmsprop or lion
+                # A name of optax, such as adamw, nadam, muon or schedule_free_adamw,
+                # or of nfml_jax.training.optimizers.OPTIMIZERS: adam, sgd, lamb, ...
+                "name": "adam",
+                # Its arguments: --config.optimizer.options.b2=0.99
+                "options": {},
                 "learning_rate": 1e-3,
                 "schedule": "cosine",  # constant, cosine, linear or staircase
                 "warmup": "100 steps",
-                "momentum": 0.9,
                 "weight_decay": 0.0,
+                # Patterns of the ends or beginnings of parameters' paths: what decays.
+                "decay": ("kernel*", "weights", "proxies", "triangles", "L"),
                 "clip_norm": 0.0,  # 0: off
-                "head_multiplier": 1.0,  # class weights' share of the learning rate
+                # Of the learning rate, by such patterns, "head" or "objective/proxies".
+                "multipliers": {"head": 1.0},
             },
             "train": {
                 "batch_size": 128,

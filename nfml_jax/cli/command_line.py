@@ -13,7 +13,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_text
 from nfml_jax.ops.names import did_you_mean, flatten
 from nfml_jax.sweeps.inline import fields_of, is_inline, parse_sweep
-from nfml_jax.sweeps.overrides import Sweep, no_field
+from nfml_jax.sweeps.overrides import Sweep, is_open, no_field
 
 OF_SEVERAL = ("coordinator", "num_processes", "process_id", "coordinator_timeout")
 # Flags that only a sweep has, and the executors that use them (no entry: all); "" is
@@ -99,11 +99,15 @@ def check_overrides(argv, config: ConfigDict) -> None:
     """Raise UserError for `--config.X=V` with an unknown X, or a V of another type."""
     fields = flatten(config.to_dict())
     for item in argv:
-        match = re.match(r"--?(no)?config\.([\w.]+)(?:=(.*))?$", item, re.DOTALL)
+        match = re.match(r"--?(no)?config\.([^=]+)(?:=(.*))?$", item, re.DOTALL)
         if not match:
             continue
-        name, text = match.group(2), match.group(3)
+        # A field whose name has a slash or a star in it stands in brackets.
+        name = re.sub(r"""\[(["'])(.*?)\1\]""", r".\2", match.group(2))
+        text = match.group(3)
         if name not in fields:
+            if is_open(name):
+                continue
             raise no_field(config.to_dict(), name)
         kind = type(fields[name])
         try:

@@ -1,7 +1,8 @@
 """Migrations of configs of earlier versions to the current fields.
 
 A field that was added later gets the value under which the run is unchanged; a field
-that was removed is deleted. Each change is one line in `MIGRATIONS`, the oldest first.
+that was removed is deleted, or becomes what replaced it. Each change is one line in
+`MIGRATIONS`, the oldest first.
 """
 
 import copy
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# What decayed when the field came, whatever decays by default now.
+DECAYED = ["kernel*", "weights", "proxies", "triangles", "L"]
 UCI_SETS = ("red_wine", "white_wine", "parkinsons")
 
 
@@ -27,7 +30,7 @@ class Added:
         """Add the field to `config`, unless it is there."""
         section, name = self.field.split(".")
         if isinstance(config.get(section), dict) and self.where(config):
-            config[section].setdefault(name, self.value)
+            config[section].setdefault(name, copy.copy(self.value))
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,21 @@ class Renamed:
             values[self.name] = values.pop(old)
 
 
+def _options(config: dict) -> None:
+    """Replace `momentum` and `head_multiplier` by options and multipliers.
+
+    A momentum of 0.9 is what every optimizer then known has without options.
+    """
+    optimizer = config.get("optimizer")
+    if not isinstance(optimizer, dict):
+        return
+    momentum = optimizer.pop("momentum", 0.9)
+    name = "b1" if optimizer.get("name") in ("adam", "lamb", "lion") else "momentum"
+    optimizer.setdefault("options", {} if momentum == 0.9 else {name: momentum})
+    multiplier = optimizer.pop("head_multiplier", 1.0)
+    optimizer.setdefault("multipliers", {"head": multiplier})
+
+
 def _has_images(config: Mapping) -> bool:
     return config.get("experiment") in ("margin", "pairs")
 
@@ -70,6 +88,8 @@ def _is_uci(config: Mapping) -> bool:
 
 MIGRATIONS = (
     Added("train.patience", ""),
+    _options,
+    Added("optimizer.decay", DECAYED),
     Added("data.without", "", where=_has_images),
     *(Removed(f"data.{name}", where=_is_uci) for name in ("columns", "path")),
     Renamed("loss.normalise", "normalize"),

@@ -16,12 +16,14 @@ from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.overrides import (
     Sweep,
     check_count,
+    is_open,
     kind_in_words,
     no_field,
     param,
     product,
 )
 
+NEW = object()  # stands for the value of a field that the config lacks so far
 RANGE = re.compile(r"(-?\d+):(-?\d+)")
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -50,9 +52,10 @@ def parse_sweep(text: str, config: Mapping) -> Sweep:
                 f"{part!r} in the sweep sets no field; write FIELD=VALUE,VALUE such as "
                 "seed=0:5, with quotes around a value that has a space in it."
             )
-        if name not in fields:
+        if name not in fields and not is_open(name):
             raise no_field(config, name)
-        parts.append(param(name, *_values(name, values, fields[name])))
+        there = fields.get(name, NEW)
+        parts.append(param(name, *_values(name, values, there)))
         check_count(math.prod(map(len, parts)), text)
     if not parts:
         raise UserError('the sweep is empty; write, for example, --sweep="seed=0:5".')
@@ -63,7 +66,7 @@ def _values(name: str, text: str, there: Any) -> list:
     values = []
     for word in _split(text, ",".__eq__):
         bounds = RANGE.fullmatch(word)
-        if bounds and not isinstance(there, str):
+        if bounds and not isinstance(there, str) and there is not NEW:
             numbers = range(int(bounds[1]), int(bounds[2]))
             check_count(len(values) + max(0, numbers.stop - numbers.start), name)
             values += [type(there)(number) for number in numbers]
@@ -79,6 +82,8 @@ def _values(name: str, text: str, there: Any) -> list:
 
 def _value(name: str, word: str, there: Any):
     """Return `word` as a value of the type of `there`."""
+    if there is NEW:
+        return as_literal(word)
     try:
         if isinstance(there, bool):
             return TRUTHS[word.lower()]
@@ -96,6 +101,18 @@ def _value(name: str, word: str, there: Any):
         f"{name} = {word!r} is not {kind_in_words(type(there))}; the config has "
         f"{there!r}."
     )
+
+
+def as_literal(text: str) -> Any:
+    """Return the number, truth, None or tuple that a text stands for, or the text.
+
+    >>> as_literal("0.99"), as_literal("true"), as_literal("bfloat16")
+    (0.99, True, 'bfloat16')
+    """
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _split(text: str, separates) -> list[str]:

@@ -24,6 +24,8 @@ Sweep = list[Override]
 
 LONGEST_ID = 60
 MOST_TRIALS = 100_000
+OPEN = ("optimizer.options", "optimizer.multipliers")
+"""Sections that a sweep or a command line may give further fields."""
 # Types that a person may write besides a field's own.
 ALSO = {float: (int,), tuple: (list,), list: (tuple,)}
 
@@ -136,6 +138,9 @@ def overlay(config: dict, override: Override) -> dict:
         section: Any = config
         for part in path:
             section = section.get(part) if isinstance(section, Mapping) else None
+        if isinstance(section, dict) and last not in section and is_open(name):
+            section[last] = value
+            continue
         if not (isinstance(section, Mapping) and last in section):
             raise no_field(config, name)
         there = section[last]
@@ -146,6 +151,16 @@ def overlay(config: dict, override: Override) -> dict:
             )
         cast(dict, section)[last] = type(there)(value)
     return config
+
+
+def is_open(name: str) -> bool:
+    """Return whether a dotted field may be new: what its section takes decides later.
+
+    >>> is_open("optimizer.options.b2"), is_open("optimizer.b2")
+    (True, False)
+    """
+    section, _, field = name.rpartition(".")
+    return section in OPEN and bool(field)
 
 
 def no_field(config: Mapping, name: str) -> UserError:
@@ -161,7 +176,9 @@ def no_field(config: Mapping, name: str) -> UserError:
     )
     if f"{section}.name" in near:
         part = config[section]["name"]
-        sentence += f", and what else {part!r} takes is set in the config's file"
+        options = f"{section}.options"
+        place = f"is in {options}" if options in OPEN else "is set in the config's file"
+        sentence += f", and what else {part!r} takes {place}"
     return UserError(f"{sentence}.")
 
 

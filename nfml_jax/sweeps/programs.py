@@ -16,7 +16,8 @@ from nfml_jax.sweeps.overrides import Trial
 TRACED = (
     "seed",
     "optimizer.learning_rate",
-    "optimizer.momentum",
+    "optimizer.options.b1",
+    "optimizer.options.momentum",
     "optimizer.weight_decay",
     "optimizer.clip_norm",
     "objective.alpha",  # of an alpha divergence

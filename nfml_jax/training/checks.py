@@ -16,6 +16,7 @@ from nfml_jax.ops.checks import (
     check_number,
     check_sizes,
     check_text,
+    check_texts,
 )
 from nfml_jax.ops.devices import Device
 from nfml_jax.ops.names import flatten
@@ -55,10 +56,9 @@ DURATIONS = ("total", "log_every", "evaluate_every", "checkpoint_every")
 FURTHER: dict[str, Callable] = {
     "experiment": NAME,
     "baselines": check_flag,
-    "optimizer.momentum": BELOW_1,
+    "optimizer.decay": check_texts,
     "optimizer.weight_decay": AT_LEAST_0,
     "optimizer.clip_norm": AT_LEAST_0,
-    "optimizer.head_multiplier": ABOVE_0,
     "data.name": NAME,
     "data.seed": SEED,
     "data.max_train": partial(COUNT, optional=True),

@@ -1,39 +1,115 @@
-"""Optimizers of optax and learning-rate schedules by name, from plain config values."""
+"""Optimizers and learning-rate schedules by name, from plain config values.
 
-from collections.abc import Callable
+An optimizer is a name of optax or of optax.contrib, or one of `OPTIMIZERS`, with its
+options. Weight decay and multipliers of the learning rate act on parameters whose paths
+match patterns. A pattern such as "kernel*" or "objective/proxies" consists of names as
+in `fnmatch`; it matches a path that begins or ends with such names:
+
+>>> matches(("encoder", "Dense_0", "kernel"), "kernel*")
+True
+>>> matches(("encoder", "Dense_0", "kernel"), "encoder")
+True
+>>> matches(("encoder", "Dense_0", "bias"), "kernel*")
+False
+"""
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
+from optax.contrib import MuonDimensionNumbers, ScheduleFreeState
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import (
+    check_flag,
+    check_kind,
+    check_number,
+    check_text,
+    check_texts,
+)
 from nfml_jax.ops.devices import SPLIT
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import did_you_mean, look_up
 from nfml_jax.training.sharding import norm
 
 PyTree = Any
+Transformation = optax.GradientTransformation
 
-OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "sgd": lambda momentum: optax.trace(momentum, nesterov=False),
+
+def _rmsprop(
+    momentum: float = 0.9,
+    decay: float = 0.9,
+    eps: float = 1e-8,
+    initial_scale: float = 0.0,
+    eps_in_sqrt: bool = True,
+    bias_correction: bool = False,
+) -> Transformation:
+    rms = optax.scale_by_rms(
+        decay, eps, initial_scale, eps_in_sqrt, bias_correction=bias_correction
+    )
+    return optax.chain(rms, optax.trace(momentum))
+
+
+def _lamb(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 0.0
+) -> Transformation:
+    adam = optax.scale_by_adam(b1, b2, eps, eps_root)
+    return optax.chain(adam, _scale_by_trust_ratio())
+
+
+def _sgd(momentum: float = 0.9, nesterov: bool = False) -> Transformation:
+    return optax.trace(momentum, nesterov=nesterov)
+
+
+# Each maps options to the direction of a step, which weight decay is added to and the
+# schedule then scales. They go before optax's of the same name: the momentum of sgd and
+# rmsprop is 0.9 unless it is set, lamb's norms are of parameters that devices share,
+# and the states of all keep the layout that checkpoints have.
+OPTIMIZERS: dict[str, Callable[..., Transformation]] = {
+    "sgd": _sgd,
     # Half the memory for what momentum remembers, which its noise doesn't show.
-    "sgd_bfloat16": lambda momentum: optax.trace(
+    "sgd_bfloat16": lambda momentum=0.9: optax.trace(
         momentum, accumulator_dtype=jnp.bfloat16
     ),
-    "nesterov": lambda momentum: optax.trace(momentum, nesterov=True),
-    "adam": lambda momentum: optax.scale_by_adam(b1=momentum),
-    "lamb": lambda momentum: optax.chain(
-        optax.scale_by_adam(b1=momentum), _scale_by_trust_ratio()
-    ),
-    "rmsprop": lambda momentum: optax.chain(
-        optax.scale_by_rms(), optax.trace(momentum)
-    ),
-    "lion": lambda momentum: optax.scale_by_lion(b1=momentum),
+    "nesterov": lambda momentum=0.9: optax.trace(momentum, nesterov=True),
+    "adam": optax.scale_by_adam,
+    "lamb": _lamb,
+    "rmsprop": _rmsprop,
+    "lion": optax.scale_by_lion,
 }
 
 DECAYED = ("kernel*", "weights", "proxies", "triangles", "L")
 """Patterns of the names of parameters that inputs are multiplied by."""
+
+# What optax's functions take, and the section's own fields say for all of them.
+ELSEWHERE = {
+    "learning_rate": "learning_rate",
+    "adam_learning_rate": "learning_rate",
+    "warmup_steps": "warmup",
+    **dict.fromkeys(
+        ("weight_decay", "weight_decay_rate", "adam_weight_decay"), "weight_decay"
+    ),
+    **dict.fromkeys(("mask", "weight_decay_mask"), "decay"),
+}
+# What has no plain value: trees of parameters, functions and other optimizers.
+NOT_PLAIN = (
+    "base_optimizer",
+    "clip_value_fn",
+    "hessian_diagonal_fn",
+    "linesearch",
+    "muon_weight_dimension_numbers",
+    "trust_ratio_mask",
+    "weight_dimension_numbers",
+)
+BELOW_1 = ("b1", "b2", "momentum")
+# Iterates that are averages of others; the updates lead from one average to the next.
+SCHEDULE_FREE = ("schedule_free_adamw", "schedule_free_sgd")
 
 # Each maps (peak rate, steps) to a schedule of the steps after the warm-up.
 SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
@@ -50,10 +126,10 @@ SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
 def make_schedule(
     name: str, learning_rate: float, *, steps: int, warmup_steps: int = 0
 ) -> optax.Schedule:
-    """Return the rate at each step: a linear warm-up, then the named decay to `steps`.
+    """Return the learning rate as a function of the step.
 
-    The rate may be a traced scalar, as may `make_optimizer`'s momentum, weight decay
-    and clipping norm.
+    It is a linear warm-up, then the named decay to `steps`. The rate may be a traced
+    scalar, as may `make_optimizer`'s b1, momentum, weight decay and clipping norm.
     """
     if is_known(learning_rate) and not learning_rate > 0:
         raise UserError(
@@ -78,37 +154,97 @@ def make_optimizer(
     schedule: optax.Schedule,
     *,
     name: str = "adam",
-    momentum: float = 0.9,
+    options: Mapping[str, Any] = types.MappingProxyType({}),
     weight_decay: float = 0.0,
+    decay: Sequence[str] = DECAYED,
     clip_norm: float = 0.0,
-    head_multiplier: float = 1.0,
-) -> optax.GradientTransformation:
-    """Return a named optimizer whose updates are `-schedule(step)` times its direction.
+    multipliers: Mapping[str, float] = types.MappingProxyType({}),
+) -> Transformation:
+    """Return a named optimizer.
 
     Weight decay is decoupled from the gradient's statistics (Loshchilov and Hutter
-    2019, algorithm 2) and acts on the parameters whose names match `DECAYED`: not on
-    biases, scales and shifts. 0 turns it, and clipping by the global norm, off.
-    `head_multiplier` multiplies the learning rate of the parameters under "head": class
-    weights often want ten times the encoder's rate.
+    2019, algorithm 2): it adds `-schedule(step) * weight_decay * parameter`.
+
+    Args:
+      schedule: the learning rate by step. One of `OPTIMIZERS` is scaled by it; one of
+        optax is made with it.
+      name: one of `optimizers()`.
+      options: the optimizer's arguments, such as b2 and eps of adam.
+      weight_decay: the rate of decay; 0 turns it off.
+      decay: patterns of the parameters that decay; see `matches`. By default biases,
+        scales and shifts do not.
+      clip_norm: the largest global norm of a gradient; 0 turns clipping off.
+      multipliers: patterns of parameters, and numbers that multiply their learning
+        rate. Class weights often want ten times the encoder's. A parameter that
+        several patterns match has the product.
+
+    Raises:
+      UserError: for an unknown name or option, for a value that does not fit, and for
+        an optimizer that needs more than gradients and parameters.
     """
-    parts = []
-    not_negative = [x for x in (clip_norm, weight_decay) if is_known(x)]
-    if min(not_negative, default=0) < 0 or head_multiplier <= 0:
+    _check_section(options, weight_decay, decay, clip_norm, multipliers)
+    factory = look_up(optimizers(), name, "optimizer")
+    _check_options(factory, name, options)
+    scaled = {pattern: m for pattern, m in multipliers.items() if m != 1.0}
+    if name in SCHEDULE_FREE and scaled:
         raise UserError(
-            f"optimizer.clip_norm = {clip_norm} and weight_decay = {weight_decay} must "
-            f"be at least 0 (0: off) and head_multiplier = {head_multiplier} positive."
+            f"optimizer.name = {name!r} has one learning rate for all parameters; take "
+            "out optimizer.multipliers, or take another optimizer."
         )
-    if is_known(momentum) and not 0 <= momentum < 1:
-        raise UserError(f"optimizer.momentum = {momentum} must lie in [0, 1).")
-    if _is_on(clip_norm):
-        parts.append(_clip_by_norm(clip_norm))
-    parts.append(look_up(OPTIMIZERS, name, "optimizer")(momentum))
-    if _is_on(weight_decay):
-        parts.append(optax.add_decayed_weights(weight_decay, mask=is_decayed))
-    parts.append(optax.scale_by_learning_rate(schedule))
-    if head_multiplier != 1.0:
-        parts.append(optax.masked(optax.scale(head_multiplier), _is_head))
-    return optax.chain(*parts)
+    parts = [_clip_by_norm(clip_norm)] if _is_on(clip_norm) else []
+    mask = functools.partial(matching, patterns=tuple(decay))
+    try:
+        if name in OPTIMIZERS:
+            parts.append(factory(**options))
+            if _is_on(weight_decay):
+                parts.append(optax.add_decayed_weights(weight_decay, mask=mask))
+            parts.append(optax.scale_by_learning_rate(schedule))
+        else:
+            parts += _of_optax(factory, name, schedule, options, weight_decay, mask)
+    except UserError:
+        raise
+    except (TypeError, ValueError) as problem:
+        raise _refusal(name, problem) from None
+    for pattern, multiplier in scaled.items():
+        scale = optax.scale(multiplier)
+        chosen = functools.partial(matching, patterns=(pattern,))
+        parts.append(optax.masked(scale, chosen))
+    optimizer = optax.chain(*parts)
+    _try(optimizer, name)
+    return optimizer
+
+
+@functools.cache
+def optimizers() -> Mapping[str, Callable[..., Transformation]]:
+    """Return every optimizer by its name: those of optax, and `OPTIMIZERS`.
+
+    Optax's are its functions of a learning rate whose other arguments have defaults.
+    """
+    found = {}
+    for module in (optax.contrib, optax):
+        for name, function in vars(module).items():
+            # A variant such as nadam is a partial function of the one that it varies.
+            if not isinstance(function, types.FunctionType | functools.partial):
+                continue
+            if name.startswith(("_", "scale_by")):
+                continue
+            arguments = inspect.signature(function).parameters
+            required = {n for n, p in arguments.items() if p.default is p.empty}
+            rate = {"learning_rate", "max_learning_rate"} & arguments.keys()
+            if rate and required <= rate:
+                found[name] = function
+    return types.MappingProxyType(found | OPTIMIZERS)
+
+
+def known_options(name: str) -> dict[str, Any]:
+    """Return the options of an optimizer and their defaults.
+
+    >>> known_options("sgd")
+    {'momentum': 0.9, 'nesterov': False}
+    """
+    arguments = inspect.signature(look_up(optimizers(), name, "optimizer")).parameters
+    hidden = {*ELSEWHERE, *NOT_PLAIN, "max_learning_rate"}
+    return {n: p.default for n, p in arguments.items() if n not in hidden}
 
 
 def is_known(number: float | jax.Array) -> bool:
@@ -121,9 +257,123 @@ def _is_on(number) -> bool:
     return not is_known(number) or number != 0
 
 
+def _check_section(options, weight_decay, decay, clip_norm, multipliers) -> None:
+    numbers = {"weight_decay": weight_decay, "clip_norm": clip_norm}
+    numbers = {f"optimizer.{n}": x for n, x in numbers.items()}
+    check_number(None, 0, **numbers, hint="; 0 is off")
+    check_texts(None, **{"optimizer.decay": decay})
+    mappings = {"options": options, "multipliers": multipliers}
+    check_kind(None, Mapping, **{f"optimizer.{n}": x for n, x in mappings.items()})
+    for pattern, multiplier in multipliers.items():
+        check_number(None, above=0, **{f"optimizer.multipliers.{pattern}": multiplier})
+
+
+def _check_options(factory, name, options) -> None:
+    known = known_options(name)
+    for option, value in options.items():
+        field = f"optimizer.options.{option}"
+        if option in ELSEWHERE:
+            raise UserError(
+                f"{field} is the same for every optimizer; set "
+                f"optimizer.{ELSEWHERE[option]}."
+            )
+        if option not in known:
+            words = ", ".join(known) or "none"
+            raise UserError(
+                f"optimizer {name!r} has no option {option!r}"
+                f"{did_you_mean(option, known)}; its options are: {words}."
+            )
+        _check_kind(field, value, known[option])
+        if option in BELOW_1:
+            low = {"above": 0} if name in SCHEDULE_FREE and option == "b1" else {}
+            check_number(None, 0, below=1, optional=True, **low, **{field: value})
+
+
+def _check_kind(field: str, value, default) -> None:
+    """Raise UserError for a value of another kind than the option's default."""
+    if isinstance(default, bool):
+        check_flag(None, **{field: value})
+    elif isinstance(default, int | float):
+        check_number(None, **{field: value})
+    elif isinstance(default, str):
+        check_text(None, **{field: value})
+
+
+def _of_optax(factory, name, schedule, options, weight_decay, mask) -> list:
+    """Return the parts of an optimizer that optax makes.
+
+    One with a weight decay of its own is given the section's, because the decay may
+    be part of its iterates, and its default may not be 0.
+    """
+    taken, parts = inspect.signature(factory).parameters, []
+    own = {n: mask for n in ("mask", "weight_decay_mask") if n in taken}
+    own = own | {"weight_decay": weight_decay} if "weight_decay" in taken else {}
+    if name == "muon":
+        # Its decay leaves out what is no matrix, and by default it takes a stack of
+        # biases for one.
+        own = {"muon_weight_dimension_numbers": _matrices}
+    everything = own.keys() & {"mask", "weight_decay_mask"} or "weight_decay" not in own
+    if not everything and _is_on(weight_decay) and "*" not in mask.keywords["patterns"]:
+        raise UserError(
+            f"optimizer.name = {name!r} decays all parameters or none; set "
+            "optimizer.decay = ('*',), or optimizer.weight_decay = 0."
+        )
+    parts.append(factory(schedule, **options, **own))
+    if _is_on(weight_decay) and "weight_decay" not in own:
+
+        def rate(step):
+            return -schedule(step) * weight_decay
+
+        parts.append(optax.add_decayed_weights(rate, mask=mask))
+    return parts
+
+
+def _matrices(params: PyTree) -> PyTree:
+    """Return the matrix axes of each parameter that inputs are multiplied by.
+
+    Layers that are scanned together have their matrices stacked as `[layers, inputs,
+    outputs]`; a kernel of four axes is that of a convolution in two dimensions.
+    """
+
+    def axes(path, leaf):
+        if leaf.ndim < 2 or not any(matches(_names(path), p) for p in DECAYED):
+            return None
+        inputs = (0, 1, 2) if leaf.ndim == 4 else (leaf.ndim - 2,)
+        return MuonDimensionNumbers(inputs, leaf.ndim - 1)
+
+    return jax.tree_util.tree_map_with_path(axes, params)
+
+
+def _try(optimizer: Transformation, name: str) -> None:
+    """Raise UserError for an optimizer that cannot make a step of gradients alone."""
+    shapes = {"kernel": (4, 2), "bias": (2,)}
+    params = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in shapes.items()}
+
+    def step(params):
+        return optimizer.update(params, optimizer.init(params), params)
+
+    try:
+        jax.eval_shape(step, params)
+    except (TypeError, ValueError) as problem:
+        raise _refusal(name, problem) from None
+
+
+def _refusal(name: str, problem: Exception) -> UserError:
+    reason = str(problem).strip().split("\n")[0].rstrip(".")
+    if "required keyword-only argument" in reason or "must be provided" in reason:
+        return UserError(
+            f"optimizer.name = {name!r} needs more than gradients and parameters "
+            f"({reason}); take an optimizer that doesn't, such as adam."
+        )
+    return UserError(
+        f"optimizer.name = {name!r} cannot be made with this schedule and these "
+        f"options ({reason}); change them, or take another optimizer."
+    )
+
+
 # These two are optax's with a norm that is of a whole parameter where devices have a
 # share each.
-def _clip_by_norm(most: float) -> optax.GradientTransformation:
+def _clip_by_norm(most: float) -> Transformation:
     def clip(grads, params=None):
         length = norm(grads)
         return jax.tree.map(
@@ -133,7 +383,7 @@ def _clip_by_norm(most: float) -> optax.GradientTransformation:
     return optax.stateless(clip)
 
 
-def _scale_by_trust_ratio() -> optax.GradientTransformation:
+def _scale_by_trust_ratio() -> Transformation:
     def scale(update, param):
         lengths = norm(param), norm(update)
         ratio = lengths[0] / jnp.where(lengths[1] == 0.0, 1.0, lengths[1])
@@ -142,22 +392,98 @@ def _scale_by_trust_ratio() -> optax.GradientTransformation:
     return optax.stateless(lambda updates, params: jax.tree.map(scale, updates, params))
 
 
-def is_decayed(params: PyTree) -> PyTree:
-    """Return for each parameter whether weight decay acts on it.
+def matches(path: Sequence[str], pattern: str) -> bool:
+    """Return whether a parameter's path begins or ends with a pattern's names."""
+    names = pattern.split("/")
+    count = len(names)
+    return any(
+        len(part) == count and all(map(fnmatchcase, part, names))
+        for part in (path[:count], path[-count:])
+    )
 
-    The name decides, and not the number of axes: layers that are scanned together
+
+def matching(params: PyTree, patterns: Sequence[str]) -> PyTree:
+    """Return for each parameter whether a pattern matches its path.
+
+    The names decide, and not the number of axes: layers that are scanned together
     have their biases stacked as `[layers, features]`.
     """
-
-    def matches(path, _):
-        name = path[-1].key.removeprefix(SPLIT)
-        return any(fnmatchcase(name, pattern) for pattern in DECAYED)
-
-    return jax.tree_util.tree_map_with_path(matches, params)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: any(matches(_names(path), p) for p in patterns), params
+    )
 
 
-def _is_head(params: PyTree) -> PyTree:
-    return {
-        name: jax.tree.map(lambda _, in_head=name == "head": in_head, subtree)
-        for name, subtree in params.items()
-    }
+def _names(path) -> tuple[str, ...]:
+    keys = jax.tree_util.keystr(path, simple=True, separator="\n").split("\n")
+    return tuple(key.removeprefix(SPLIT) for key in keys)
+
+
+def check_patterns(
+    params: PyTree, *, decay: Sequence[str], multipliers: Mapping[str, float], **_: Any
+) -> None:
+    """Raise UserError for a pattern of a config that matches none of its parameters.
+
+    The default patterns pass, and so does a multiplier of 1.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    paths = [_names(path) for path, _ in leaves]
+    given = {p: "decay" for p in decay if p not in DECAYED}
+    given |= {p: "multipliers" for p, m in multipliers.items() if m != 1.0}
+    for pattern, field in given.items():
+        if not any(matches(path, pattern) for path in paths):
+            beginnings = sorted({p for path in paths for p in path})
+            raise UserError(
+                f"optimizer.{field} has the pattern {pattern!r}, which matches no "
+                f"parameter{did_you_mean(pattern, beginnings)}; the first one's path "
+                f"is {'/'.join(paths[0])!r}, and a pattern is its beginning or its end."
+            )
+
+
+def check_shares(schedule: optax.Schedule, **section: Any) -> None:
+    """Raise UserError for an optimizer that must see the whole of a parameter.
+
+    Devices that have a share each of a parameter update it by themselves. The library's
+    own optimizers sum their norms over devices; one of optax has to update each number
+    by itself, which is tried on halves of a small parameter.
+    """
+    if section["name"] in OPTIMIZERS:
+        return
+    optimizer = make_optimizer(schedule, **section | {"clip_norm": 0.0})
+    whole = {"kernel": jnp.arange(1.0, 17.0).reshape(8, 2)}
+    first, second = ({"kernel": x} for x in jnp.split(whole["kernel"], 2))
+
+    @jax.jit
+    def last_update(params):
+        updates, state = params, optimizer.init(params)
+        grads = params
+        # An adaptive learning rate may be a constant at first.
+        for _ in range(8):
+            updates, state = optimizer.update(grads, state, params)
+            params = optax.apply_updates(params, updates)
+        return updates["kernel"]
+
+    halves = jnp.concatenate([last_update(first), last_update(second)])
+    if not jnp.allclose(last_update(whole), halves, rtol=1e-3, atol=0.0):
+        raise UserError(
+            f"optimizer.name = {section['name']!r} needs whole parameters, and devices "
+            "have a share each of the class weights; take adam, lamb or another "
+            "optimizer that updates each number by itself, or head.summation="
+            "'streamed'."
+        )
+
+
+def evaluation_params(state: PyTree, params: PyTree) -> PyTree | None:
+    """Return the parameters to evaluate of a schedule-free optimizer; else None.
+
+    Its gradients are those at an interpolation of two sequences, one of which is the
+    running average that is evaluated (Defazio et al. 2024).
+    """
+
+    def is_free(node):
+        return isinstance(node, ScheduleFreeState)
+
+    for node in jax.tree.leaves(state, is_leaf=is_free):
+        if is_free(node):
+            averages = optax.contrib.schedule_free_eval_params(node, params)
+            return jax.tree.map(lambda x, p: x.astype(p.dtype), averages, params)
+    return None

@@ -19,7 +19,13 @@ from nfml_jax.training.checks import check_accumulation, check_division
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed
-from nfml_jax.training.optimizers import make_optimizer, make_schedule
+from nfml_jax.training.optimizers import (
+    SCHEDULE_FREE,
+    check_patterns,
+    check_shares,
+    make_optimizer,
+    make_schedule,
+)
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
 from nfml_jax.training.step import (
@@ -77,6 +83,7 @@ class Setup:
             )
         self.schedule = dataclasses.replace(schedule, window=self.feed.window)
         self._make_optimizer()
+        self._check_optimizer()
 
     def with_config(self, config: dict, compiled: Callable = jax.jit) -> "Setup":
         """Return a setup of the same data and devices with other numbers in the config.
@@ -106,6 +113,20 @@ class Setup:
             warmup_steps=to_steps(warmup, field="optimizer.warmup", **self._size),
         )
         self.optimizer = make_optimizer(self.learning_rate, **optimizer)
+
+    def _check_optimizer(self):
+        """Raise UserError for an optimizer that the parameters don't suit."""
+        section = dict(self.config["optimizer"])
+        for name in ("warmup", "schedule", "learning_rate"):
+            del section[name]
+        check_patterns(self._shapes["params"], **section)
+        if self.is_split:
+            check_shares(self.learning_rate, **section)
+        if self.settings["average_decay"] and section["name"] in SCHEDULE_FREE:
+            raise UserError(
+                f"optimizer.name = {section['name']!r} averages the parameters by "
+                "itself; set train.average_decay = 0."
+            )
 
     def _feed(self) -> Feed:
         arrays, batch_size = self.experiment.train_arrays, self.settings["batch_size"]

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.training.experiment import Batch
+from nfml_jax.training.optimizers import evaluation_params
 from nfml_jax.training.randomness import row_keys
 from nfml_jax.training.sharding import (
     BY_NAME,
@@ -31,7 +32,8 @@ class TrainState:
 
     `collections` are Flax's mutable collections beside "params" (batch statistics, and
     constants). `average` is the exponential moving average of the Flax variables, of
-    both kinds, or None when it is off.
+    both kinds, or None when it is off. With a schedule-free optimizer it
+    holds the optimizer's own average of the parameters, and the newest collections.
     """
 
     step: jax.Array
@@ -53,11 +55,14 @@ def init_state(
     """Return the state at step 0 from a Flax module's `variables`."""
     collections = dict(variables)
     params = collections.pop("params")
+    # A state that begins with the parameters must not be them: both are donated.
+    state = optimizer.init(jax.tree.map(jnp.copy, params))
+    average = average or evaluation_params(state, params) is not None
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         collections=collections,
-        optimizer=optimizer.init(params),
+        optimizer=state,
         average=jax.tree.map(jnp.copy, dict(variables)) if average else None,
     )
 
@@ -91,7 +96,9 @@ def make_step(
         )
         params = optax.apply_updates(state.params, updates)
         average = state.average
-        if average is not None:
+        if (averaged := evaluation_params(optimizer_state, params)) is not None:
+            average = {"params": averaged, **collections}
+        elif average is not None:
             # The warm-up of the decay keeps the random initial weights out of the
             # average.
             t = state.step.astype(jnp.float32)

@@ -78,4 +78,8 @@ def test_every_kept_config_has_the_fields_of_today():
             "data.path",
             "loss.normalise",
             "loss.normalize",
+            "optimizer.decay",
+            "optimizer.head_multiplier",
+            "optimizer.momentum",
+            "optimizer.multipliers.head",
         }

@@ -93,6 +93,7 @@ def test_a_section_of_another_kind_is_one_sentence():
         ("encoder.features", ()),
         ("train.total", "6 stepps"),
         ("optimizer.name", "adm"),
+        ("optimizer.options", {"bb2": 0.9}),
         ("data.name", "mnits"),
         ("experiment", "margn"),
         ("augment.shift", -1.0),

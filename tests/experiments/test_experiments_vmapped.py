@@ -52,7 +52,7 @@ def test_margin_runs_of_a_group_are_lone_runs_and_load(
         "head.margin": (0.5, 0.3),
         "head.scale": ("24", "16"),
         "optimizer.weight_decay": (0.1, 0.01),
-        "optimizer.momentum": (0.9, 0.8),
+        "optimizer.options.b1": (0.9, 0.8),
     }
     trials = configs("arcface_mnist", changes, manual_dir, tmp_path)
     paths = [tmp_path / trial.id for trial in trials]

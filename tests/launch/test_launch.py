@@ -129,6 +129,8 @@ def test_a_trial_has_the_exit_code_of_how_it_ended(record, code):
         (["--config=configs/lfw.py:triplet,cosface"], "expected a name and smoke"),
         (["--config=configs/mnist_losses.py:2,tripplet"], "did you mean 'triplet'"),
         ([SMOKE, "--config.head.margn=1"], "did you mean 'head.margin'"),
+        ([SMOKE, "--config.optimizer.b2=0.9"], "takes is in optimizer.options"),
+        ([SMOKE, "--config.optimizer.optons.b2=0.9"], "no field 'optimizer.optons.b2'"),
         ([SMOKE, "--config.encoder.hidden=9"], "takes is set in the config's file"),
         ([SMOKE, "--config.train.batch_size=many"], "is not an integer"),
         ([SMOKE, "--config.head=1"], "no field 'head'"),

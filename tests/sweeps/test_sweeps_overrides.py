@@ -10,7 +10,7 @@ CONFIG = {
     "name": "base",
     "seed": 0,
     "flow": {"recipe": "maf", "layers": 5, "hidden": (8, 8)},
-    "optimizer": {"rate": 0.1, "clip": False},
+    "optimizer": {"rate": 0.1, "clip": False, "options": {}, "multipliers": {}},
     "data": {"name": "moons"},
 }
 A, B = param("a", 1, 2), param("b", 3, 4)
@@ -60,7 +60,7 @@ def test_mistakes_get_a_sentence(make, sentence):
 
 def test_an_override_changes_what_it_names_and_nothing_else():
     changed = overlay(CONFIG, {"optimizer.rate": 1, "flow.hidden": [4]})
-    assert changed["optimizer"] == {"rate": 1.0, "clip": False}
+    assert changed["optimizer"] == CONFIG["optimizer"] | {"rate": 1.0}
     assert changed["flow"]["hidden"] == (4,) and CONFIG["flow"]["hidden"] == (8, 8)
     section = {"recipe": "ffjord", "rtol": 1e-3}
     assert overlay(CONFIG, {"flow": section}) == {**CONFIG, "flow": section}
@@ -85,6 +85,14 @@ def test_a_trial_s_id_is_its_config_s():
         ("seed=-1:1,7", param("seed", -1, 0, 7)),
         ("optimizer.rate=1e-3,1", param("optimizer.rate", 1e-3, 1.0)),
         ("optimizer.clip=true,False", param("optimizer.clip", True, False)),
+        (
+            "optimizer.options.b1=0.8,0.9",
+            param("optimizer.options.b1", 0.8, 0.9),
+        ),
+        (
+            "optimizer.multipliers.objective/proxies=2.0",
+            param("optimizer.multipliers.objective/proxies", 2.0),
+        ),
         ("data.name=moons,'a, b'", param("data.name", "moons", "a, b")),
         ("data.name=1:3,7", param("data.name", "1:3", "7")),
         ("flow.hidden=(8, 8),(4,)", param("flow.hidden", (8, 8), (4,))),

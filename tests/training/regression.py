@@ -22,10 +22,11 @@ def config(**changes):
             "learning_rate": 0.05,
             "schedule": "cosine",
             "warmup": "3 steps",
-            "momentum": 0.9,
+            "options": {},
             "weight_decay": 0.0,
+            "decay": ["kernel*", "weights", "proxies", "triangles", "L"],
             "clip_norm": 0.0,
-            "head_multiplier": 1.0,
+            "multipliers": {"head": 1.0},
         },
         "train": {
             "batch_size": 8,

@@ -30,7 +30,7 @@ TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 def is_inline(text: str) -> bool:
     """Return whether a --sweep is an inline sweep, not the name of a file."""
-    return re.match(r"\s*[\w.]*\s*=", text) is not None or not text.strip()
+    return re.match(r"\s*[\w./*]*\s*=", text) is not None or not text.strip()
 
 
 def fields_of(text: str) -> list[str]:

@@ -14,16 +14,16 @@ The argument names a head of `nfml_jax.heads.MARGINS` or a loss of
 any order and each of them optional. All options of the three are on the command line.
 
 `train.total` is a budget of pictures to look at, so a run on 300 pictures takes as long
-as one on 4,000: about four minutes of CPU time. Twice the budget takes twice as long;
+as one on 4,000: about three minutes of CPU time. Twice the budget takes twice as long;
 so do twice as many pixels.
 
 Each picture is normalized by its surroundings (`encoder.standardize`), and pictures of
 other proportions are padded (`data.fit`). Half of the embedding is a linear map of the
 picture (`encoder.linear`). It starts from Fisher's axes, as large as they are worth on
 classes that they don't know: much for aligned faces, nothing for objects in any place.
-Training varies light, sharpness and place;
-set `augment.flip` to False where left and right differ, as in writing. A margin warms
-up, and a result has pixels, PCA and LDA beside the model.
+Training varies light, sharpness and place; set `augment.flip` to False where left and
+right differ, as in writing. A margin warms up, and a result has pixels, PCA and LDA
+beside the model.
 """
 
 from configs import defaults

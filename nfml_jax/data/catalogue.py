@@ -1,5 +1,7 @@
 """Any tfds data set that is already prepared and has an image and a label."""
 
+from typing import Any, cast
+
 import numpy as np
 
 from nfml_jax.data.arrays import Loaded, Split
@@ -32,7 +34,8 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
             f"tfds:{name} is not prepared in {data_dir or 'the folder of tfds'}; "
             "prepare it with tfds first, as array_record to do without TensorFlow."
         ) from error
-    features = builder.info.features
+    # The annotations of tfds are those of any feature.
+    features = cast(Any, builder.info.features)
     is_labeled = {"image", "label"} <= set(features or ())
     if not is_labeled or not hasattr(features["label"], "names"):
         raise UserError(

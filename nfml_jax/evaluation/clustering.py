@@ -4,6 +4,8 @@ All are functions of the contingency table, how many examples each cluster and c
 share. Clusters are numbered as they like; labels are any integers.
 """
 
+from typing import cast
+
 import numpy as np
 from scipy import sparse, special
 
@@ -88,7 +90,7 @@ MEASURES = {
 
 def compare(clusters, labels) -> dict[str, float]:
     """Every measure of `MEASURES` for clusters [N] beside labels [N]."""
-    table = contingency(clusters, labels)
+    table = cast(np.ndarray, contingency(clusters, labels))  # or a sparse one
     return {name: measure(table) for name, measure in MEASURES.items()}
 
 

@@ -61,7 +61,7 @@ class Mixture:
 
     def _log_prob(self, x):
         parts = np.split(x, range(_CHUNK, len(x), _CHUNK))
-        return np.concatenate([self._of_chunk(part) for part in parts])
+        return np.concatenate([np.asarray(self._of_chunk(part)) for part in parts])
 
     def _of_chunk(self, x):
         found = []

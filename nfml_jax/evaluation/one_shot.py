@@ -6,6 +6,7 @@ Tenenbaum, Science 2015, with 20 fixed trials within alphabets.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import scipy
@@ -56,7 +57,8 @@ def episodes(
         ("queries", queries, 1),
         ("count", count, 2),
     ):
-        check_integer(None, -1, **{name: value})
+        named: dict[str, Any] = {name: value}
+        check_integer(None, -1, **named)
         if value < least:
             raise UserError(f"{name} is {value}; expected {least} or more.")
     classes, sizes = np.unique(labels, return_counts=True)

@@ -211,6 +211,7 @@ class PairHistograms:
 
     def roc(self) -> Roc:
         """The Roc at the bins' lower edges: exact counts, quantised thresholds."""
+        assert self.edges is not None  # `__post_init__` sets them
         return _roc_from_counts(self.edges[:-1], self.genuine, self.impostor)
 
 

@@ -20,7 +20,7 @@ import math
 import numbers
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def check_sizes(
             fits
             and np.ndim(value) <= 1
             and least <= len(value) <= most
-            and all(is_integer(size) and low <= size <= high for size in value)
+            and all(_lies_in(size, low, high) for size in value)
         ):
             count = f"{least} or more " if least else ""
             if most < math.inf:
@@ -202,7 +202,7 @@ def check_radians(owner: Any, **values: Any) -> None:
         check_number(owner, 0.0, math.pi / 2, hint=hint, **{name: value})
 
 
-def is_number(value: Any) -> TypeGuard[float]:
+def is_number(value: Any) -> bool:
     """Return whether a value is a finite real number known now, and no bool."""
     value = _plain(value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -213,7 +213,7 @@ def is_number(value: Any) -> TypeGuard[float]:
         return False
 
 
-def is_integer(value: Any) -> TypeGuard[int]:
+def is_integer(value: Any) -> bool:
     """Return whether a value is an integer known now, and no bool."""
     value = _plain(value)
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
@@ -234,6 +234,10 @@ def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
         owner = owner if isinstance(owner, str) else type(owner).__name__
         name = f"{owner} got {name}"
     raise UserError(f"{name}={shown}; expected {wanted}.")
+
+
+def _lies_in(value: Any, low: int, high: int) -> bool:
+    return is_integer(value) and low <= value <= high
 
 
 def _is_text(value: Any) -> bool:

@@ -75,7 +75,8 @@ class SweepView:
             rows.sort(key=lambda row: order.index(row[1].status))
         table = Table.grid(padding=(0, 2), expand=True)
         columns: list[tuple[int | None, JustifyMethod]]
-        columns = [(1, "left"), (None, "left"), *[(None, "right")] * 3]
+        columns = [(1, "left"), (None, "left")]
+        columns += [(None, "right"), (None, "right"), (None, "right")]
         for ratio, justify in columns:
             table.add_column(
                 ratio=ratio, justify=justify, no_wrap=True, overflow="ellipsis"

@@ -26,6 +26,7 @@ class DomainMap(ScalarTransform):
     """A map without parameters: `raw` is `[..., 0]`, and only its shape is used."""
 
     has_identity: ClassVar[bool] = False
+    closed: ClassVar[bool] = False
 
     @property
     def num_params(self) -> int:

@@ -34,15 +34,16 @@ class ScalarTransform:
     Both directions of every subclass pass one border. Outside the domain (for the
     inverse: the codomain) the log-derivative is minus infinity, so that no density
     counts what no point is mapped to; the value is that of the nearest end, and
-    gradients are zero. The ends belong to the interval only if it is `closed`. NaN
-    stays NaN. A map that `goes_on` beyond its interval, as angles come round, has no
-    outside. Numbers of half precision, and integers, are computed in float32; the value
-    returns in the precision of a floating-point input, the log-derivative in float32.
+    gradients are zero. The ends belong to the interval unless `closed` is false.
+    NaN stays NaN. A map that `goes_on` beyond its interval, as angles come round, has
+    no outside. Numbers of half precision, and integers, are computed in float32: the
+    value returns in the precision of a floating-point input, the log-derivative in
+    float32.
     """
 
     domain: ClassVar[Interval] = LINE
     codomain: ClassVar[Interval] = LINE
-    closed: ClassVar[bool] = False
+    closed: ClassVar[bool] = True
     goes_on: ClassVar[bool] = False
     has_identity: ClassVar[bool] = True
 
@@ -115,6 +116,11 @@ def _bordered(direction: Callable, source: str, target: str) -> Callable:
             nearest = lax.stop_gradient(_nearest(x, *getattr(self, source)))
             y, log_det = direction(self, raw, jnp.where(outside, nearest, x))
             log_det = jnp.where(outside, -jnp.inf, log_det)
+        beyond = self.outside(getattr(self, target), y) if self.closed else None
+        if beyond is not None:
+            # By rounding; the gradient stays the map's.
+            kept = kept_within(y, getattr(self, target), closed=True)
+            y = y + lax.stop_gradient(jnp.where(beyond, kept - y, 0))
         if y.dtype == dtype:
             return y, log_det
         interval = LINE if self.goes_on else getattr(self, target)

@@ -68,7 +68,7 @@ def test_of_a_group_it_ends_by_itself(tmp_path):
     "changes, sentence",
     [
         ({"train__patience": "soon"}, "train.patience = 'soon' is not a duration"),
-        (SETTINGS | {"train__evaluate_every": "never"}, "needs validations to judge"),
+        (SETTINGS | {"train__evaluate_every": "never"}, "needs validations to compare"),
     ],
 )
 def test_mistakes_about_patience_get_a_sentence(changes, sentence, tmp_path):

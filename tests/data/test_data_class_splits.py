@@ -199,7 +199,7 @@ def test_classes_set_aside_go_with_their_unit():
             set_classes_aside(units, bad, 0, "alphabets")
 
 
-def test_classes_are_shrunk_whole():
+def test_shrinking_keeps_classes_complete():
     labels, classes = LOADED.train.labels, np.array([0, 1, 3, 5])
     sizes = np.bincount(labels)
     assert (shrink_classes(labels, classes, None, 0, "max_train") == classes).all()

@@ -42,7 +42,7 @@ def test_suffixes_are_those_of_formats_with_a_decoder():
 @pytest.mark.parametrize(
     "mode", ["L", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "LA", "I;16"]
 )
-def test_every_mode_keeps_its_greys(mode, channels):
+def test_every_mode_keeps_its_grays(mode, channels):
     grey = Image.fromarray(GREYS)
     if mode == "LAB":
         grey = grey.convert("RGB")
@@ -89,7 +89,7 @@ def test_numbers_of_no_usual_range_are_refused(values, tmp_path):
 
 @pytest.mark.parametrize("ink", [0, 255])
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_a_drawing_on_nothing_is_seen(ink, mode):
+def test_a_transparent_drawing_stays_visible(ink, mode):
     pixels = np.full((8, 8, 4), ink, np.uint8)
     pixels[..., 3] = 0
     pixels[2:6, 3:5, 3] = 255
@@ -128,7 +128,7 @@ def test_every_orientation_is_turned_once(kind, tmp_path):
 @pytest.mark.parametrize(
     "exif", [b"\x00\x08\x00\x02\x01\x12", b"II*\x00\x08\x00", b"x"]
 )
-def test_broken_exif_data_are_passed_over(kind, exif, tmp_path):
+def test_broken_exif_data_are_ignored(kind, exif, tmp_path):
     image = Image.fromarray(GREYS).convert("RGB")
     path = tmp_path / "a.img"
     path.write_bytes(encoded(image, kind, exif=exif))

@@ -45,7 +45,7 @@ def test_people_keep_their_names_however_deep_their_pictures_lie(
     assert set(names(root).values()) == {"alice", "bob"}
 
 
-def test_a_packed_folder_by_another_name_is_seen_through_or_asked_about(tmp_path):
+def test_a_packed_folder_of_another_name_is_skipped_or_refused(tmp_path):
     for inside in ("alice/1.png", "bob/1.png"):
         Image.new("L", (4, 4)).save(tmp_path / "x.png")
         with zipfile.ZipFile(tmp_path / "people (1).zip", "a") as file:

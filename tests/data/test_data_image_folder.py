@@ -113,7 +113,7 @@ def test_the_only_image_of_a_class_is_trained_on(tmp_path):
         load(alone)
 
 
-def test_colour_size_and_depth(tmp_path):
+def test_color_size_and_depth(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(5):

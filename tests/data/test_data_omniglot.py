@@ -147,7 +147,7 @@ def test_rotations_are_classes_of_their_own(zips):
                 np.testing.assert_array_equal(four.about[name][rows], facts)
 
 
-def test_shrinking_takes_whole_characters(zips):
+def test_shrinking_takes_complete_characters(zips):
     loaded = load(zips, max_train=13, max_test=1)
     assert (loaded.num_classes, len(loaded.unseen)) == (3, 2)
     for part in (loaded.train, loaded.test):

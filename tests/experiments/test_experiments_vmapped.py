@@ -44,7 +44,7 @@ def assert_close(ours, theirs):
     jax.tree.map(close, ours, theirs)
 
 
-def test_margin_runs_of_a_group_are_lone_runs_and_load(
+def test_margin_runs_of_a_group_equal_single_runs_and_load(
     manual_dir, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(MarginExperiment, "report", lambda *_: Report({"none": 0.0}))

@@ -49,7 +49,7 @@ PROCESSES = InTheSuite(
 MARGIN = InTheSuite("experiments/test_experiments_margin.py::test_every_config_runs")
 CONDITIONAL = InTheSuite(
     "experiments/test_experiments_conditional.py"
-    "::test_it_classifies_and_finds_strange_as_well_as_the_true_densities"
+    "::test_it_classifies_and_detects_outliers_like_the_true_densities"
 )
 VARIATIONAL = InTheSuite(
     "experiments/test_experiments_variational.py"
@@ -113,14 +113,14 @@ COMMANDS = {
         f"{PAIRS}::test_triplets_gather_classes"
     ),
     "python launch.py --config=configs/omniglot.py": InTheSuite(
-        f"{PAIRS}::test_characters_are_learnt_from_one_drawing"
+        f"{PAIRS}::test_characters_are_learned_from_one_drawing"
     ),
     "python launch.py --config=configs/lfw.py:arcface": InTheSuite(
         f"{PAIRS}::test_faces_are_verified_by_the_pairs_of_the_protocol"
     ),
     "python launch.py --config=configs/bridge.py --config.data.run=RUN": InTheSuite(
         "experiments/test_experiments_bridge.py"
-        "::test_strangers_names_and_pairs_are_judged_by_every_method"
+        "::test_unknown_identities_names_and_pairs_are_evaluated_by_every_method"
     ),
     # Sweeps.
     'python launch.py --config=CONFIG --sweep="head.margin=0.1,0.3,0.5 seed=0:5" '
@@ -129,8 +129,7 @@ COMMANDS = {
         SMOKE | {"FILE": "sweep.py"}, "--dry_run", prints="6 trials"
     ),
     "python launch.py --config=CONFIG --sweep=FILE --jobs=4": InTheSuite(
-        "sweeps/test_sweeps_executors.py"
-        "::test_a_process_that_dies_takes_its_own_trial_only"
+        "sweeps/test_sweeps_executors.py::test_a_process_that_dies_stops_no_other_trial"
     ),
     "python -m nfml_jax results runs/SWEEP --plots=figures": Run(
         {"runs/SWEEP": "SWEEP:spline_circles"}, prints="optimizer.learning_rate"

@@ -225,7 +225,7 @@ def kept():
 
 
 @pytest.mark.parametrize("file, records", kept().items())
-def test_kept_results_are_whole_and_of_real_data(file, records):
+def test_kept_results_are_complete_and_of_real_data(file, records):
     for record in records:
         if record["status"] != "done":
             continue

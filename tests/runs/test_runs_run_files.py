@@ -61,7 +61,7 @@ def test_files_of_a_run_are_read_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_is_no_such_file_is_refused_by_its_path(tmp_path, name):
+def test_a_wrong_file_is_refused_by_its_path(tmp_path, name):
     texts = [*NO_JSON, *(text.encode() for text in NO_OBJECTS)]
     changed = [
         {**GOOD[name], field: value}

@@ -29,7 +29,7 @@ def test_welch_by_hand(a, b, p):
     assert welch(b, a) == pytest.approx(p)
 
 
-def test_what_cannot_be_tested():
+def test_samples_without_a_test_have_none():
     for a in ([], [1.0], [1.0, math.nan], [1.0, math.inf]):
         assert welch(a, [1.0, 2.0]) is None
 

@@ -65,7 +65,7 @@ def test_the_interval_is_student_s():
     assert half_width([1.0]) is None
 
 
-def test_a_row_alone_and_a_metric_of_no_direction_have_no_best():
+def test_a_single_row_and_an_undirected_metric_have_no_best():
     made = results.table([*SWEEP, record(0.1, name="b")], ["test/accuracy", "count"])
     best = [[cell.best for cell in cells] for _, cells in made.rows]
     assert best == [[False, False], [True, False], [False, False], [False, False]]

@@ -109,7 +109,7 @@ def test_a_resumed_run_reads_like_an_uninterrupted_one(tmp_path, first_step):
 
 
 @pytest.mark.parametrize("torn", [b'{"step": 3, "ti', b"\0\0\0\0", b"{", b"\xff\xfe"])
-def test_a_torn_last_line_is_left_out_and_mended_on_resume(tmp_path, torn):
+def test_an_incomplete_last_line_is_dropped_and_repaired_on_resume(tmp_path, torn):
     path = tmp_path / "metrics.jsonl"
     with RunWriter(tmp_path) as writer:
         for step in (1, 2):
@@ -123,7 +123,7 @@ def test_a_torn_last_line_is_left_out_and_mended_on_resume(tmp_path, torn):
     assert path.read_bytes().endswith(b"\n")
 
 
-def test_a_whole_last_line_without_its_newline_counts(tmp_path):
+def test_a_complete_last_line_without_newline_counts(tmp_path):
     path = tmp_path / "metrics.jsonl"
     with RunWriter(tmp_path) as writer:
         writer.scalars(1, loss(1))
@@ -142,6 +142,6 @@ def test_a_bad_line_amid_good_ones_is_named(tmp_path, line):
         read_metrics(path)
 
 
-def test_missing_metrics_are_the_users_to_mend(tmp_path):
+def test_missing_metrics_are_a_user_error(tmp_path):
     with pytest.raises(UserError, match=r"metrics\.jsonl"):
         read_metrics(tmp_path / "metrics.jsonl")

@@ -61,7 +61,7 @@ def children(make_experiment, seeds, folder, name="regression"):
     return jobs
 
 
-def test_a_process_that_dies_takes_its_own_trial_only(tmp_path):
+def test_a_process_that_dies_stops_no_other_trial(tmp_path):
     jobs = children(wrong, (0, 1), tmp_path)
     processes = make_executor("local", Options(jobs=2))
     ended = list(processes.run(jobs, GO_ON))
@@ -71,7 +71,7 @@ def test_a_process_that_dies_takes_its_own_trial_only(tmp_path):
     assert "SIGKILL" in said[0]["error"] and said[1]["error"] == "seed 1 is wrong"
 
 
-def test_a_process_that_is_killed_at_work_leaves_its_trial_half_done(tmp_path):
+def test_a_killed_process_leaves_its_trial_interrupted(tmp_path):
     (job,) = children(dying, (0,), tmp_path)
     list(make_executor("local", Options()).run([job], GO_ON))
     said = read_json(job.paths[0] / "status.json")
@@ -79,7 +79,7 @@ def test_a_process_that_is_killed_at_work_leaves_its_trial_half_done(tmp_path):
     assert said["error"] == "its process ended with signal SIGKILL"
 
 
-def test_a_wish_to_stop_ends_what_runs_and_begins_nothing_more(tmp_path):
+def test_a_stop_request_ends_running_trials_and_starts_no_more(tmp_path):
     jobs = children(endless, (0, 1), tmp_path)
     interrupts = SimpleNamespace(requested=None)
     processes = make_executor("local", Options(jobs=1))
@@ -88,7 +88,7 @@ def test_a_wish_to_stop_ends_what_runs_and_begins_nothing_more(tmp_path):
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 
-def test_a_wish_to_stop_holds_for_a_trial_that_is_not_training_yet(tmp_path):
+def test_a_stop_request_reaches_a_starting_trial(tmp_path):
     jobs = children(interrupted, (0, 1), tmp_path)
     here = make_executor("here", Options())
     with Interrupts() as interrupts:
@@ -200,7 +200,7 @@ def test_a_signal_to_a_sweep_on_ray_saves_what_runs(sweep, number):
     assert all(s["status"] == "interrupted" and s["step"] > 0 for s in said[:2])
 
 
-def test_ray_lets_a_job_go_that_is_to_stop(cluster, tmp_path):
+def test_ray_releases_a_job_that_is_to_stop(cluster, tmp_path):
     jobs = children(endless, (0, 1), tmp_path)
     interrupts = SimpleNamespace(requested=None)
     ray = make_executor("ray", Options(ray_address=cluster, jobs=1))
@@ -214,7 +214,7 @@ def test_ray_lets_a_job_go_that_is_to_stop(cluster, tmp_path):
     assert [job.statuses() for job in jobs] == [["interrupted"], ["pending"]]
 
 
-def test_a_port_where_no_ray_listens_is_told_at_once():
+def test_a_port_without_ray_is_reported_at_once():
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not answers(f"127.0.0.1:{server.getsockname()[1]}")
     assert not answers("127.0.0.1:1") and not answers("somewhere")
@@ -238,7 +238,7 @@ def test_submitit_runs_an_array(tmp_path):
         ({"slurm": {"cluster": "lsf"}}, "--slurm holds a wrong"),
     ],
 )
-def test_a_wrong_word_about_slurm_gets_a_sentence(options, sentence, monkeypatch):
+def test_a_wrong_slurm_parameter_gets_a_sentence(options, sentence, monkeypatch):
     pytest.importorskip("submitit", reason="pip install -r requirements-cluster.txt")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UserError, match=sentence):

@@ -66,7 +66,7 @@ def test_an_override_changes_what_it_names_and_nothing_else():
     assert overlay(CONFIG, {"flow": section}) == {**CONFIG, "flow": section}
 
 
-def test_a_trial_s_id_is_its_config_s():
+def test_the_id_of_a_trial_depends_on_its_config_only():
     sweep = [{"data.name": "a b/c"}, {"seed": 1}]
     first, second = make_trials(CONFIG, sweep)
     assert first.config["data"]["name"] == "a b/c" and second.config["seed"] == 1
@@ -102,7 +102,7 @@ def test_a_trial_s_id_is_its_config_s():
         ),
     ],
 )
-def test_a_sweep_written_out_is_a_product_of_typed_values(text, sweep):
+def test_an_inline_sweep_is_a_product_of_typed_values(text, sweep):
     parsed = parse_sweep(text, CONFIG)
     assert parsed == sweep and is_inline(text)
     assert [*map(repr, parsed)] == [*map(repr, sweep)]  # 1 is not 1.0
@@ -127,11 +127,11 @@ def test_a_sweep_written_out_is_a_product_of_typed_values(text, sweep):
         ("  ", "the sweep is empty"),
     ],
 )
-def test_a_mistake_in_a_sweep_written_out_gets_a_sentence(text, sentence):
+def test_a_mistake_in_an_inline_sweep_gets_a_sentence(text, sentence):
     with pytest.raises(UserError, match=r"^[^\n]*$") as mistake:
         parse_sweep(text, CONFIG)
     assert sentence in str(mistake.value)
 
 
-def test_a_file_is_no_sweep_written_out():
+def test_a_file_is_not_an_inline_sweep():
     assert not is_inline("configs/sweeps/plane_zoo.py:rates")

@@ -100,7 +100,7 @@ def test_one_bad_trial_stops_no_other_and_what_ended_is_not_run_again(sweep, tmp
     assert sweep(0.4, 0.5) == {"done": 2}
 
 
-def test_what_failed_is_retried_when_told(sweep, tmp_path):
+def test_failed_trials_are_retried_on_request(sweep, tmp_path):
     sweep(0.2, 0.3, 0.1)
     checkpoint = next(tmp_path.glob("0.2-*")) / "checkpoints" / "7"
     checkpoint.mkdir(parents=True)
@@ -137,7 +137,7 @@ def test_a_trial_that_another_process_runs_is_left_alone(sweep, tmp_path):
     assert sweep(0.1) == {"done": 1}
 
 
-def test_what_died_at_work_is_half_done_and_goes_on(sweep, tmp_path):
+def test_a_trial_that_died_is_interrupted_and_resumes(sweep, tmp_path):
     (trial,) = make_trials(CONFIG, param("optimizer.rate", 0.1))
     with RunDirectory(tmp_path / trial.id, trial.config) as directory:
         directory.begin()

@@ -69,7 +69,7 @@ def finished(tmp_path_factory):
     return run(tmp_path_factory.mktemp("group"), trials(), side_by_side=True)
 
 
-def test_each_is_the_run_it_would_be_alone(finished, tmp_path):
+def test_a_run_of_a_group_equals_the_single_run(finished, tmp_path):
     paths, records = finished
     (trial, path, record) = trials()[1], paths[1], records[1]
     alone = train_and_evaluate(Regression, trial.config, tmp_path / "alone").result
@@ -104,7 +104,7 @@ def test_a_group_shares_its_time_and_says_so(finished):
 
 
 @pytest.mark.parametrize("side_by_side", [True, False])
-def test_one_that_diverges_stops_alone(tmp_path, side_by_side):
+def test_a_diverging_run_stops_no_other(tmp_path, side_by_side):
     changes = {"optimizer__name": "sgd", "optimizer__warmup": "never"}
     changes["train__total"] = "7 steps"
     group = trials((0.05, 3e38), **changes)

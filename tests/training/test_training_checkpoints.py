@@ -66,7 +66,7 @@ def test_the_best_outlives_the_process_and_no_other_does(tmp_path):
         assert checkpoints.restore_model("best")[1]["step"] == 12
 
 
-def test_none_is_not_an_error(tmp_path):
+def test_no_checkpoint_is_not_an_error(tmp_path):
     assert restore(tmp_path / "checkpoints") is None
 
 
@@ -79,7 +79,7 @@ def test_a_damaged_one_is_set_aside_for_the_one_before_it(folder):
     assert {p.name for p in folder.glob("[0-9]*")} == {"12"}
 
 
-def test_if_none_is_whole_nothing_is_moved_and_nothing_begun(folder):
+def test_if_none_is_intact_nothing_is_moved_or_started(folder):
     damage(folder, 12)
     damage(folder, 18)
     for _ in range(2):
@@ -125,7 +125,7 @@ def test_any_file_of_it_may_be_damaged_in_any_way(folder, way):
         assert restore(folder)[1]["step"] == 12
 
 
-def test_a_checkpoint_that_says_another_thing_of_itself_is_damaged(folder):
+def test_a_checkpoint_with_wrong_meta_is_damaged(folder):
     place = folder / "18" / "meta" / "metadata"
     meta = json.loads(place.read_text())
     for name, value in (
@@ -200,7 +200,7 @@ def test_reading_changes_nothing_and_writing_clears_what_killed_saves_left(folde
     assert logging.getLogger("absl").level == level
 
 
-def test_a_damaged_one_is_passed_over_in_reading(folder):
+def test_reading_skips_a_damaged_checkpoint(folder):
     damage(folder, 18)
     with (
         Checkpoints(folder) as checkpoints,

@@ -31,7 +31,7 @@ def counted(step):
     return Counted(mapped, mesh, W, np.int32(1))
 
 
-def test_all_rounds_of_a_loop_count():
+def test_all_iterations_of_a_loop_count():
     def layers(rounds):
         def body(x, _):
             inner = lax.scan(lambda y, _: (y @ y, None), x, None, length=3)[0]

@@ -41,7 +41,7 @@ class Stopped(Replaceable):
     stopped = True
 
 
-def test_it_ends_where_patience_does_though_it_is_stopped_there(tmp_path, capsys):
+def test_patience_ends_a_run_that_is_interrupted_there(tmp_path, capsys):
     settings = config(**SETTINGS)
     assert train_and_evaluate(Stopped, settings, tmp_path).status == "interrupted"
     said = "ends at step 18 of 30: validation was best at step 6."
@@ -54,7 +54,7 @@ def test_it_ends_where_patience_does_though_it_is_stopped_there(tmp_path, capsys
     assert (tmp_path / "checkpoints" / "18").is_dir()
 
 
-def test_of_a_group_it_ends_by_itself(tmp_path):
+def test_a_run_of_a_group_stops_early_by_itself(tmp_path):
     sweep = param("optimizer.learning_rate", STILL, LEARNING)
     trials = make_trials(config(train__patience="2 epochs"), sweep)
     paths = [tmp_path / trial.id for trial in trials]

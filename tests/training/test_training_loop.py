@@ -156,9 +156,7 @@ def test_killed_then_resumed_is_uninterrupted(tmp_path):
     assert_same_run(killed, whole)
 
 
-def test_killed_in_its_last_moment_a_run_is_still_logged_once(
-    finished, tmp_path, monkeypatch
-):
+def test_a_run_killed_at_its_end_is_logged_once(finished, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 
@@ -199,7 +197,7 @@ def test_a_run_is_not_resumed_on_other_data(tmp_path):
     assert sorted(tmp_path.rglob("checkpoints/*")) == before
 
 
-def test_checkpoints_of_before_are_told_apart_by_what_they_say(tmp_path):
+def test_earlier_checkpoints_are_compared_by_their_fields(tmp_path):
     def experiment(names=None, **data):
         model = {} if names is None else {"class_names": names}
         return SimpleNamespace(data=lambda: data, model=lambda: model)
@@ -295,7 +293,7 @@ def test_a_directory_of_another_config(finished):
         run(finished[0], seed=7)
 
 
-def test_a_refused_run_leaves_nothing_and_is_mended_by_the_right_command(tmp_path):
+def test_a_refused_run_leaves_nothing_and_can_be_corrected(tmp_path):
     mistake = {"optimizer__name": "adm", "train__total": "4 steps"}
     new, made = tmp_path / "runs" / "new", tmp_path / "made"
     made.mkdir()
@@ -374,7 +372,7 @@ def test_a_device_that_the_environment_hides(tmp_path, monkeypatch, platform):
         run(tmp_path, platform=platform)
 
 
-def test_a_loss_of_the_whole_batch_is_not_taken_in_parts(tmp_path):
+def test_a_loss_of_the_whole_batch_is_not_accumulated(tmp_path):
     class Compared(Regression):
         whole_batch = True
 

@@ -62,7 +62,7 @@ def test_bad_durations_name_the_field(bad):
         to_steps(bad, batch_size=64, examples=1000, field="train.total")
 
 
-def test_there_are_no_epochs_of_what_is_drawn():
+def test_drawn_data_has_no_epochs():
     with pytest.raises(UserError, match="counts epochs, but this experiment draws"):
         to_steps("2 epochs", batch_size=64, examples=0, field="train.total")
     assert to_steps("2 steps", batch_size=64, examples=0, field="train.total") == 2
@@ -169,7 +169,7 @@ def test_keys_differ_by_purpose_step_and_row_and_by_nothing_else():
     assert (jax.random.key_data(again)[0] == jax.random.key_data(keys[0])[2]).all()
 
 
-def test_the_average_of_constant_parameters_is_they_and_one_program_serves_all():
+def test_the_average_of_constant_parameters_is_constant():
     optimizer = make_optimizer(make_schedule("constant", 0.1, steps=100), name="sgd")
     traces = []
 

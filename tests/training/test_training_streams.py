@@ -52,7 +52,7 @@ def test_stored_images_are_the_images(root):
     assert stored.fingerprint == again.fingerprint != held.fingerprint
 
 
-def test_files_that_were_exchanged_are_other_data_where_their_sizes_agree(tmp_path):
+def test_replaced_files_of_equal_size_are_other_data(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         for number in range(3):

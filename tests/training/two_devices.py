@@ -95,7 +95,7 @@ def test_checked_equals_unchecked():
     assert_close(run(2), run(2, checked=False))
 
 
-def test_accumulated_equals_whole():
+def test_accumulated_equals_full_batch():
     # The collection sees one part after the other, so only the rest is compared.
     (whole, _), metrics = run(2)
     (parts, _), part_metrics = run(2, functools.partial(step, accumulate=2))

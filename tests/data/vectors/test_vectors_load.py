@@ -54,7 +54,7 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path):
     assert len(digests) == 1
 
 
-def test_rows_are_standardised_by_the_training_rows_and_the_density_can_be_undone():
+def test_rows_are_standardized_by_the_training_rows_and_the_density_can_be_undone():
     loaded = LoadedVectors(
         "n", "s", tuple("abc"), ROWS[:100], ROWS[100:150], ROWS[150:]
     )
@@ -152,7 +152,7 @@ def test_doubtful_columns_are_named(kind, tmp_path):
         load_vectors("vectors", path=path, columns=[0, 1, 2])
 
 
-def test_a_constant_column_cannot_be_standardised(tmp_path):
+def test_a_constant_column_cannot_be_standardized(tmp_path):
     path = write_csv(tmp_path / "set.csv", DOUBTFUL["constant"], "a,b,c,d")
     with pytest.raises(UserError, match=r"constant columns \(d\)"):
         load_vectors("vectors", path=path)

@@ -18,8 +18,13 @@ def check_shared(**options: Any) -> None:
 
 
 def check_part(owner: Any = None, **parts: Any) -> None:
-    """Raise UserError for the size of a part that is neither a count nor a fraction."""
+    """Raise UserError for the size of a part that is neither a count nor a fraction.
+
+    A count may be written as 2.0: a config whose default is a fraction makes it one.
+    """
     for name, value in parts.items():
+        if isinstance(value, float) and value >= 1 and value.is_integer():
+            value = int(value)
         if is_integer(value):
             check_integer(owner, 0, **{name: value})
         else:

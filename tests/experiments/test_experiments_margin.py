@@ -258,7 +258,8 @@ def test_a_gallery_has_a_panel_for_each_run_of_the_runs_own_data(
     assert first[1].shape == (200, 2) and first[3].shape == (10, 2)
     assert gallery.main([run, "--output", str(tmp_path / "no" / "x.png")]) == 2
     assert "give another --output" in capsys.readouterr().err
-    other = outcome.result | {"data": outcome.result["data"] | {"digest": "sha256:0"}}
+    changed = dict.fromkeys(("digest", "fingerprint"), "sha256:0")
+    other = outcome.result | {"data": outcome.result["data"] | changed}
     monkeypatch.setattr(loading_run, "read_result", lambda run: other)
     assert gallery.main([run]) == 2
     assert "was evaluated on mnist_custom" in capsys.readouterr().err

@@ -83,18 +83,18 @@ def test_classes_of_one_row_get_a_sentence_before_anything_is_trained(tmp_path):
 
 MISTAKES = {
     "circles has no classes to learn a metric from": {
-        "name": "circles",
-        "validation": 100,
-        "test": 100,
+        "data": {"name": "circles", "validation": 100, "test": 100},
     },
-    "metric learner 'nea' is not known .did you mean 'nca'": {},
+    "metric learner 'nea' is not known .did you mean 'nca'": {
+        "report": {"learners": ("nea",)},
+    },
 }
 
 
 @pytest.mark.parametrize("sentence", MISTAKES)
 def test_mistakes_get_a_sentence(sentence):
     config = smoke()
-    config["data"] |= MISTAKES[sentence]
-    config["report"]["learners"] = ("nea",)
+    for section, values in MISTAKES[sentence].items():
+        config[section] |= values
     with pytest.raises(UserError, match=sentence):
         make_experiment(config)

@@ -37,7 +37,7 @@ def count_fine(
     directions = unit(check_digits(embeddings).astype(np.float64))
     zero = ~directions.any(axis=1)
     around = directions - np.median(directions, axis=0)
-    columns = np.asarray(around, np.float32), zero.astype(np.float32), labels
+    columns = np.asarray(around, np.float32), np.asarray(zero, np.float32), labels
     ends = [_extent(*two) for two in pair_tiles(*columns, size=chunk)]
     low = int(min(least for least, _ in ends))
     high = max(int(max(most for _, most in ends)), low)

@@ -74,9 +74,9 @@ class SweepView:
             order = list(STYLES)
             rows.sort(key=lambda row: order.index(row[1].status))
         table = Table.grid(padding=(0, 2), expand=True)
+        right: tuple[None, JustifyMethod] = (None, "right")
         columns: list[tuple[int | None, JustifyMethod]]
-        columns = [(1, "left"), (None, "left")]
-        columns += [(None, "right"), (None, "right"), (None, "right")]
+        columns = [(1, "left"), (None, "left"), right, right, right]
         for ratio, justify in columns:
             table.add_column(
                 ratio=ratio, justify=justify, no_wrap=True, overflow="ellipsis"

@@ -18,7 +18,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -448,7 +448,8 @@ def check_shares(schedule: optax.Schedule, **section: Any) -> None:
     """
     if section["name"] in OPTIMIZERS:
         return
-    optimizer = make_optimizer(schedule, **section | {"clip_norm": 0.0})
+    options: dict[str, Any] = {**section, "clip_norm": 0.0}
+    optimizer = make_optimizer(schedule, **options)
     whole = {"kernel": jnp.arange(1.0, 17.0).reshape(8, 2)}
     first, second = ({"kernel": x} for x in jnp.split(whole["kernel"], 2))
 
@@ -460,7 +461,7 @@ def check_shares(schedule: optax.Schedule, **section: Any) -> None:
         for _ in range(8):
             updates, state = optimizer.update(grads, state, params)
             params = optax.apply_updates(params, updates)
-        return updates["kernel"]
+        return cast(dict, updates)["kernel"]
 
     halves = jnp.concatenate([last_update(first), last_update(second)])
     if not jnp.allclose(last_update(whole), halves, rtol=1e-3, atol=0.0):

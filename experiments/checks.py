@@ -90,6 +90,11 @@ def _objective(config):
 
 def _flow(config):
     dimensions = 2
+    if "event_dim" in config["flow"]:
+        raise UserError(
+            f"flow.event_dim = {config['flow']['event_dim']} cannot be set: a flow has "
+            "the coordinates of its data or of its energy; leave it out."
+        )
     make_flow(event_dim=dimensions, **config["flow"])
 
 

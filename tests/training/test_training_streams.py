@@ -108,5 +108,5 @@ def test_mistakes(root, tmp_path):
         (broken / name).mkdir(parents=True)
         (broken / name / "1.png").write_bytes(b"no picture")
         (broken / name / "2.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match="cannot be read as an image"):
+    with pytest.raises(UserError, match="3 files that cannot be read as images"):
         np.asarray(loaded(broken, stream=True).train.images)

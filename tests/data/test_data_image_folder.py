@@ -312,7 +312,7 @@ def test_folders_that_are_no_data_set(tmp_path):
         ({"test_fraction": float("nan")}, "test_fraction is nan"),
         ({"root": ""}, "give data.root=FOLDER or ZIP"),
         ({"channels": 0}, "channels is 0"),
-        ({"seed": -1}, "seed is -1"),
+        ({"seed": -1}, "seed=-1; expected"),
         ({"test_size": 1}, "option of data set 'image_folder': 'test_size'"),
     ],
 )

@@ -222,7 +222,7 @@ def test_what_is_wrong_is_said(folder, tmp_path):
             r"pairsDevTrain\.txt is neither|does not exist",
         ),
         ({"held_out": ["Bo"]}, "classes of its own already"),
-        ({"max_test": -1}, "max_test is -1"),
+        ({"max_test": -1}, "max_test=-1; expected"),
     ):
         with pytest.raises(UserError, match=sentence):
             load(folder, **options)

@@ -132,6 +132,7 @@ def test_the_feed_gives_rows_by_the_step_alone_on_any_number_of_devices():
 def test_a_run_takes_the_sampler_of_its_experiment():
     experiment = SimpleNamespace(
         best=None,
+        whole_batch=False,
         train_arrays={"row": np.arange(30)},
         sampler=make_sampler(labels_of([9, 10, 11]), per_class=2),
         init=lambda key: {"params": {"w": np.zeros(2)}},

@@ -25,8 +25,9 @@ def check_part(owner: Any = None, **parts: Any) -> None:
     for name, value in parts.items():
         if isinstance(value, float) and value >= 1 and value.is_integer():
             value = int(value)
+        named: dict[str, Any] = {name: value}
         if is_integer(value):
-            check_integer(owner, 0, **{name: value})
+            check_integer(owner, 0, **named)
         else:
             hint = ", or a count of examples"
-            check_number(owner, 0, below=1, hint=hint, **{name: value})
+            check_number(owner, 0, below=1, hint=hint, **named)

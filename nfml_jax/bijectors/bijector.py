@@ -12,6 +12,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.events import together
 from nfml_jax.ops.precision import working
 from nfml_jax.ops.values import Value
@@ -69,6 +70,7 @@ def _bordered(method: Callable) -> Callable:
     """Return `method`, a direction of a bijector, with what holds of all of them."""
     signature = inspect.signature(method)
 
+    @broadcasting
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         _, event, *context = signature.bind(self, *args, **kwargs).args

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.errors import UserError
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
 
 Array = jax.Array
@@ -82,6 +83,7 @@ class Continuous(Bijector):
             key = self.make_rng("log_det")
             direction = jax.random.rademacher(key, x.shape, x.dtype)
 
+        @broadcasting
         def rates(t, state, given):
             variables, context, direction = given
 

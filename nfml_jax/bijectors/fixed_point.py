@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
 
@@ -61,6 +62,7 @@ def triangular_inverse(forward, inverse, solve, weights, y):
 
 
 @triangular_inverse.defjvp
+@broadcasting
 def _implicit(forward, inverse, solve, primals, tangents):
     weights, y = primals
     x = triangular_inverse(forward, inverse, solve, weights, y)

@@ -15,6 +15,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi
 from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
 Array = jax.Array
@@ -144,6 +145,7 @@ def residual_inverse(layers, y: Array) -> Array:
 
 
 @residual_inverse.defjvp
+@broadcasting
 def _implicit(primals, tangents):
     layers, y = primals
     x = residual_inverse(layers, y)

@@ -23,6 +23,7 @@ from nfml_jax.evaluation.arrays import (
     unit,
 )
 from nfml_jax.evaluation.neighbours import top_k
+from nfml_jax.ops.broadcasting import broadcasting
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -140,12 +141,14 @@ def alignment(embeddings, labels) -> float:
 
 
 @functools.partial(jax.jit, static_argnames="t")
+@broadcasting
 def _potential_tile(rows, columns, t):
     (a, i), (b, j) = rows, columns
     # The full float32 product also where the hardware's default is coarser.
     products = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
-    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1) - 2 * products
-    counted = (i[:, None] >= 0) & (i[:, None] < j)
+    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None]
+    squares -= 2 * products
+    counted = (i[:, None] >= 0) & (i[:, None] < j[None])
     return jnp.sum(jnp.where(counted, jnp.exp(-t * squares), 0))
 
 

@@ -32,6 +32,7 @@ from nfml_jax.evaluation.arrays import (
 )
 from nfml_jax.evaluation.geometry import class_means
 from nfml_jax.evaluation.neighbours import METRICS, are_close
+from nfml_jax.ops.broadcasting import broadcasting
 
 SCORES = 2**21
 """Scores of probes and gallery rows held at a time (8 MiB)."""
@@ -86,6 +87,7 @@ class Templates:
 
 
 @jax.jit
+@broadcasting
 def _cosines(probes, rows):
     # The full float32 product also where the hardware's default is coarser.
     return jnp.matmul(probes, rows.T, precision=lax.Precision.HIGHEST)

@@ -15,6 +15,7 @@ from jax import lax
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.arrays import blocks, check_digits, without_common_part
 from nfml_jax.evaluation.neighbours import from_differences, have_cancelled
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 
 SCORES = 2**20
@@ -109,6 +110,7 @@ def _sums(x, clusters, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.partial(jax.jit, static_argnames="k")
+@broadcasting
 def _plus_plus(x, k, key):
     """k rows [k, D]: each the best of some drawn by their distance² to those before."""
     trials = min(2 + int(np.log(k)), len(x))
@@ -118,8 +120,9 @@ def _plus_plus(x, k, key):
     def distances(rows):
         """Squared, of x to `rows` [T, D]: [N, T]."""
         products = jnp.matmul(x, rows.T, precision=lax.Precision.HIGHEST)
-        total = squares[:, None] + _squares(rows)
-        found = jnp.maximum(squares[:, None] - 2 * products + _squares(rows), 0)
+        others = _squares(rows)[None]
+        total = squares[:, None] + others
+        found = jnp.maximum(squares[:, None] - 2 * products + others, 0)
         # Nearer than that they are rounding, which matters if several are.
         near = found <= 16 * float(jnp.finfo(x.dtype).eps) * total
         near &= jnp.sum(near, axis=0) > 1
@@ -140,13 +143,14 @@ def _plus_plus(x, k, key):
 
 
 @jax.jit
+@broadcasting
 def _nearest(tiles, centres):
     """The nearest centre [T, S] of rows in tiles [T, S, D]."""
     half_squares = _squares(centres) / 2
 
     def nearest(tile):
         products = jnp.matmul(tile, centres.T, precision=lax.Precision.HIGHEST)
-        scores = products - half_squares
+        scores = products - half_squares[None]
         own_squares = _squares(tile)
         apart = 2 * scores - own_squares[:, None]
         near = have_cancelled(apart, own_squares, 2 * half_squares)
@@ -161,6 +165,7 @@ def _nearest(tiles, centres):
 
 
 @jax.jit
+@broadcasting
 def _distances(tiles, centres, clusters):
     """The squared distance [T, S] of each row to the centre of its cluster [T, S]."""
     return lax.map(lambda part: _squares(part[0] - centres[part[1]]), (tiles, clusters))

@@ -21,6 +21,7 @@ from nfml_jax.evaluation.arrays import (
     unit,
     without_common_part,
 )
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.distances import CANCELLED, pair_lengths
 
@@ -109,7 +110,7 @@ def have_cancelled(scores, query_squares, gallery_squares):
     They are small beside the squares ‖q‖² [Q] and ‖g‖² [N] that they are made of.
     """
     unit = float(jnp.finfo(scores.dtype).eps)
-    total = query_squares[:, None] + gallery_squares
+    total = query_squares[:, None] + gallery_squares[None]
     return -scores <= CANCELLED * unit * total
 
 
@@ -129,6 +130,7 @@ VOTES = 2**24
 
 
 @functools.partial(jax.jit, static_argnames=("k", "squared"))
+@broadcasting
 def _merge(best, queries, gallery, ids, k, squared=False):
     """The k best of `best` (scores and ids [Q, k]) and a block of the gallery.
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.evaluation.arrays import check_digits, pair_tiles, unit
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.distances import squared_distances
 
 ROUNDING = 4
@@ -67,12 +68,13 @@ def _bits(rows, columns):
     """
     (a, a_zero, _, i), (b, b_zero, _, j) = rows, columns
     # A zero vector has the cosine 0 to any other.
-    apart = (squared_distances(a, b) + (a_zero[:, None] + b_zero)) / 2
-    counted = (i[:, None] >= 0) & (i[:, None] < j)
+    apart = (squared_distances(a, b) + (a_zero[:, None] + b_zero[None])) / 2
+    counted = (i[:, None] >= 0) & (i[:, None] < j[None])
     return lax.bitcast_convert_type(apart, jnp.int32), counted
 
 
 @jax.jit
+@broadcasting
 def _extent(rows, columns):
     """Return the least and the largest bits of the pairs to count."""
     bits, counted = _bits(rows, columns)
@@ -81,10 +83,11 @@ def _extent(rows, columns):
 
 
 @functools.partial(jax.jit, static_argnames="bins")
+@broadcasting
 def _count(rows, columns, first, shift, bins):
     """Return the histogram [2 bins] of bits: impostor pairs, then genuine ones."""
     bits, counted = _bits(rows, columns)
     place = jnp.right_shift(bits + jnp.left_shift(1, shift) // 2, shift) - first
-    place += bins * (rows[2][:, None] == columns[2]).astype(jnp.int32)
+    place += bins * (rows[2][:, None] == columns[2][None]).astype(jnp.int32)
     place = jnp.where(counted, place, 2 * bins)
     return jnp.zeros(2 * bins, jnp.int32).at[place].add(1, mode="drop")

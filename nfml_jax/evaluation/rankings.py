@@ -16,6 +16,7 @@ from jax import lax
 
 from nfml_jax.evaluation.arrays import blocks, first_of_equal
 from nfml_jax.evaluation.neighbours import METRICS, from_differences, have_cancelled
+from nfml_jax.ops.broadcasting import broadcasting
 
 THREADS = min(8, os.cpu_count() or 1)
 """How many rankings are worth making at a time."""
@@ -51,6 +52,7 @@ def make_ranking(
 
 
 @functools.partial(jax.jit, static_argnames="squared")
+@broadcasting
 def _dissimilarities(opposite, columns, own, equal, squared):
     """Return minus the scores [Q, N], and infinity in column `own` [Q].
 

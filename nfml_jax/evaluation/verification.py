@@ -27,6 +27,7 @@ from nfml_jax.evaluation.arrays import (
     unit,
 )
 from nfml_jax.evaluation.pairs import count_fine, share_tied
+from nfml_jax.ops.broadcasting import broadcasting
 
 FARS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """The false accept rates at which `metrics` reports the true accept rate."""
@@ -216,6 +217,7 @@ class PairHistograms:
 
 
 @functools.partial(jax.jit, static_argnames="bins")
+@broadcasting
 def _count_tile(rows, columns, bins):
     """Histogram [2 bins]: impostor then genuine pairs, of each row with later columns.
 
@@ -227,8 +229,8 @@ def _count_tile(rows, columns, bins):
     # Scaling by a power of two is exact: bin ≥ n exactly if cosine ≥ the edge n.
     bin_ = jnp.floor(cosines * (bins // 2)).astype(jnp.int32) + bins // 2
     bin_ = jnp.clip(bin_, 0, bins - 1)
-    bin_ += bins * (a_labels[:, None] == b_labels).astype(jnp.int32)
-    counted = (i[:, None] >= 0) & (i[:, None] < j)
+    bin_ += bins * (a_labels[:, None] == b_labels[None]).astype(jnp.int32)
+    counted = (i[:, None] >= 0) & (i[:, None] < j[None])
     # Pairs not counted fall out of range, which mode="drop" passes over.
     bin_ = jnp.where(counted, bin_, 2 * bins)
     return jnp.zeros(2 * bins, jnp.int32).at[bin_].add(1, mode="drop")

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
 
@@ -81,6 +82,7 @@ class StudentT(distrax.Distribution):
     def batch_shape(self):
         return self._df.shape
 
+    @broadcasting
     def log_prob(self, value):
         # Far out a square would overflow, and 1 + t² / df is t² / df.
         far = jnp.abs(value) > FAR_OUT
@@ -90,6 +92,7 @@ class StudentT(distrax.Distribution):
         log_ratio = 2 * jnp.log(size) - jnp.log(self._df)
         return jnp.where(far, start - (self._df + 1) / 2 * log_ratio, near)
 
+    @broadcasting
     def _sample_n(self, key, n):
         return jax.random.t(key, self._df, (n, *self._df.shape), self._df.dtype)
 

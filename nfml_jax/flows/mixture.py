@@ -15,6 +15,7 @@ from jax.scipy.special import log_ndtr, logsumexp
 from jax.scipy.stats import norm
 
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
 
@@ -40,6 +41,7 @@ def with_implicit_gradient(z: Array, logits: Array, mean: Array, scale: Array) -
 
 
 @with_implicit_gradient.defjvp
+@broadcasting
 def _(primals, tangents):
     z, logits, mean, scale = primals
     d_z, d_logits, d_mean, d_scale = tangents

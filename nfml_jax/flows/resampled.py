@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from nfml_jax.flows.bases import Normal
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, check_number
 from nfml_jax.ops.values import Value
 
@@ -90,5 +91,6 @@ def _with_gradient_of(estimate, rate):
 
 
 @_with_gradient_of.defjvp
+@broadcasting
 def _(primals, tangents):
     return primals[1], tangents[0] + tangents[1]

@@ -19,6 +19,7 @@ from nfml_jax.evaluation.arrays import (
     check_labels,
     without_common_part,
 )
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 
 CHUNK = 256
@@ -43,7 +44,7 @@ def learner(fit: Callable) -> Callable:
         x, _ = without_common_part(x, x)
         labels = check_labels(labels, len(x))
         with jax.enable_x64(True):
-            matrix = np.asarray(fit(x, labels, **options))
+            matrix = np.asarray(broadcasting(fit)(x, labels, **options))
         if not np.isfinite(matrix).all():
             raise UserError(
                 f"{fit.__name__} gave a metric that is not finite; standardise the "

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.ops.broadcasting import broadcasting_methods
 from nfml_jax.ops.checks import (
     DEEPEST,
     WIDEST,
@@ -32,6 +33,10 @@ class Conditioner(Value):
     activation: Callable[[Array], Array] = nn.relu
     dropout: float = 0.0
     dtype: Any = None
+
+    def __init_subclass__(cls, **options):
+        broadcasting_methods(cls, "__call__", "network")
+        super().__init_subclass__(**options)
 
     def check_options(self):
         check_function(self, activation=self.activation)

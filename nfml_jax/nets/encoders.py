@@ -20,6 +20,7 @@ from nfml_jax.nets.layers import (
     max_pool,
     standardize,
 )
+from nfml_jax.ops.broadcasting import broadcasting_methods
 
 Array = jax.Array
 
@@ -45,6 +46,10 @@ class Encoder(nn.Module):
     def __call__(self, images: Array, train: bool) -> Array:
         """Return the embeddings [B, embedding_size] of images [B, H, W, C]."""
         raise NotImplementedError
+
+    def __init_subclass__(cls, **options):
+        broadcasting_methods(cls, "__call__")
+        super().__init_subclass__(**options)
 
     def enter(self, images: Array) -> Array:
         """Return images [B, H, W, C] as the network takes them."""

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.names import look_up
 
 Array = jax.Array
@@ -181,6 +182,7 @@ class Conv(nn.Module):
     dtype: Any = jnp.float32
     kernel_init: Callable = he_normal
 
+    @broadcasting
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
@@ -195,6 +197,7 @@ class Conv(nn.Module):
 class PReLU(nn.Module):
     """max(x, 0) + a·min(x, 0) with one learned slope a per channel (He et al. 2015)."""
 
+    @broadcasting
     @nn.compact
     def __call__(self, x: Array) -> Array:
         slope = self.param(
@@ -210,6 +213,7 @@ class BatchNorm(nn.Module):
     use_scale: bool = True
     scale_init: Callable = nn.initializers.ones
 
+    @broadcasting
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         norm = nn.BatchNorm(
@@ -235,6 +239,7 @@ class Embedding(nn.Module):
     dtype: Any = jnp.float32
     axis_name: str | None = None
 
+    @broadcasting
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         x = x.reshape(x.shape[0], -1)

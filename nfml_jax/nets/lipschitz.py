@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number, check_sizes
 from nfml_jax.ops.values import Value
 
@@ -34,6 +35,7 @@ class LipschitzMLP(Value):
         check_number(self, above=0.0, below=1.0, lipschitz=self.lipschitz)
         check_number(self, above=0.0, tolerance=self.tolerance)
 
+    @broadcasting
     @nn.compact
     def __call__(self, features: int, context: Array | None, dtype) -> list[dict]:
         """The layers of a map of `features`: "kernel", "bias", and "slope" between."""
@@ -100,6 +102,7 @@ def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 2
     return loops.while_loop(unfinished, step, state)[1:3]
 
 
+@broadcasting
 def evaluate(layers: list[dict], x: Array) -> Array:
     """The map that a `LipschitzMLP` gives, at `x [..., features]`."""
     for layer in layers:

@@ -16,6 +16,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
 
@@ -52,6 +53,7 @@ class MaskedNetwork:
         """How many levels there are: D, unless a graph leaves dependencies out."""
         return int(self.levels.max()) + 1
 
+    @broadcasting
     def __call__(self, layers: Sequence[Layer], x: Array) -> Array:
         """The parameters of all coordinates, `[..., D, num_params]`, from all of x."""
 
@@ -61,6 +63,7 @@ class MaskedNetwork:
         raw = self.body(dense, len(layers), x.astype(self.dtype))
         return raw.reshape(*raw.shape[:-1], *self.levels.shape, self.num_params)
 
+    @broadcasting
     def draw(
         self,
         layers: Sequence[Layer],

@@ -19,3 +19,13 @@ def broadcasting(function: Callable) -> Callable:
             return function(*arguments, **options)
 
     return allowed
+
+
+def broadcasting_methods(kind: type, *names: str) -> None:
+    """Make the methods of these names `broadcasting` that a class defines itself.
+
+    A base class calls it in `__init_subclass__`, for all that derive from it.
+    """
+    for name in names:
+        if name in vars(kind):
+            setattr(kind, name, broadcasting(vars(kind)[name]))

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nfml_jax.ops.broadcasting import broadcasting
+
 # A squared distance below this many units in the last place of ‖a‖² + ‖b‖² has
 # cancelled; above it the product of matrices is right to about 1 %, and cheaper.
 CANCELLED = 256.0
@@ -35,6 +37,7 @@ def largest(x: jax.Array, axis=None, keepdims: bool = False) -> jax.Array:
     return jnp.max(size, axis=axis, keepdims=keepdims, initial=0.0)
 
 
+@broadcasting
 def distances(a: jax.Array, b: jax.Array, among: jax.Array | None = None) -> jax.Array:
     """Return the Euclidean distances `[A, B]` of points `[A, D]` and `[B, D]`.
 
@@ -47,6 +50,7 @@ def distances(a: jax.Array, b: jax.Array, among: jax.Array | None = None) -> jax
     return jnp.where(near, apart, root * scale)
 
 
+@broadcasting
 def squared_distances(
     a: jax.Array, b: jax.Array, among: jax.Array | None = None
 ) -> jax.Array:
@@ -72,6 +76,7 @@ def _squares(a, b, among):
     return square, near, apart, scale
 
 
+@broadcasting
 def pair_lengths(a, b):
     """Return the lengths `[A, B]` of the differences of points, without a product.
 

@@ -13,6 +13,7 @@ from nfml_jax.bijectors.transforms.numerical_inverse import (
     NumericallyInverted,
     with_linear_tails,
 )
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
@@ -57,6 +58,7 @@ def _integral(transform, raw, x):
 
 
 @_integral.defjvp
+@broadcasting
 def _(transform, primals, tangents):
     (raw, x), (d_raw, d_x) = primals, tangents
     y, d_y = jax.jvp(lambda raw: _quadrature(transform, raw, x), (raw,), (d_raw,))

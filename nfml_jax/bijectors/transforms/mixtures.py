@@ -22,6 +22,7 @@ from nfml_jax.bijectors.transforms.numerical_inverse import (
     with_linear_tails,
 )
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_number
 
 Array = jax.Array
@@ -93,6 +94,7 @@ def _normal_tail(t):
 
 
 @_normal_tail.defjvp
+@broadcasting
 def _(primals, tangents):
     (t,), (d_t,) = primals, tangents
     log_survival, log_hazard = _normal_tail(t)
@@ -132,6 +134,7 @@ def _normal_survival_quantile(log_s):
 
 
 @_normal_survival_quantile.defjvp
+@broadcasting
 def _(primals, tangents):
     t = _normal_survival_quantile(*primals)
     return t, -tangents[0] * jnp.exp(-Normal.log_hazard(t))

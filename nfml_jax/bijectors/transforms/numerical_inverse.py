@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
 from nfml_jax.ops import loops
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
@@ -77,6 +78,7 @@ def increasing_inverse(
 
 
 @increasing_inverse.defjvp
+@broadcasting
 def _implicit_function_theorem(function, domain, primals, tangents):
     (parameters, y), (d_parameters, d_y) = primals, tangents
     x = increasing_inverse(function, parameters, y, domain)

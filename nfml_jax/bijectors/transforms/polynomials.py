@@ -17,6 +17,7 @@ from nfml_jax.bijectors.transforms.numerical_inverse import (
     NumericallyInverted,
     with_linear_tails,
 )
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_number
 
 
@@ -125,6 +126,7 @@ def _basis_by_logarithms(n, u, v):
 
 
 @_basis_by_logarithms.defjvp
+@broadcasting
 def _(n, primals, tangents):
     # Each derivative is n times a polynomial of one degree less.
     lower = n * _basis(n - 1, *primals)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.spline import Bins, Spline
 from nfml_jax.bijectors.transforms.spline_bins import exponentials, recomputed
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 
 
@@ -115,6 +116,7 @@ def _curve(segment, x):
 
 
 @_curve.defjvp
+@broadcasting
 def _(primals, tangents):
     y, slope = _curve(*primals)
     return (y, slope), _curve_tangent(primals, slope, tangents)
@@ -160,6 +162,7 @@ def _softplus(x):
 
 
 @_softplus.defjvp
+@broadcasting
 def _(primals, tangents):
     # Divided last, for the reason given in `spline_bins`.
     return _softplus(*primals), tangents[0] / (1 + jnp.exp(-primals[0]))

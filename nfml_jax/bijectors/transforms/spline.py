@@ -18,6 +18,7 @@ from nfml_jax.bijectors.transforms.spline_bins import (
     pick_ends,
 )
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_choice, check_integer, check_number
 
 Array = jax.Array
@@ -182,6 +183,7 @@ def _solve(spline: Spline, segment: Segment, y: Array) -> Array:
 
 
 @_solve.defjvp
+@broadcasting
 def _(spline, primals, tangents):
     # The implicit function theorem: ∂x = (∂y - ∂f) / f'(x).
     (segment, y), (d_segment, d_y) = primals, tangents

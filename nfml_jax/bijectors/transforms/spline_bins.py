@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 
+from nfml_jax.ops.broadcasting import broadcasting
+
 Array = jax.Array
 
 # Of a tangent the gradient keeps the arguments alone, and computes the rest anew. What
@@ -56,6 +58,7 @@ def _with_gradient_in_memory(raw: Array) -> Array:
 
 
 @_with_gradient_in_memory.defjvp
+@broadcasting
 def _(primals, tangents):
     return primals[0], _written(tangents[0])
 
@@ -117,6 +120,7 @@ def bin_edges(
 
 
 @find_bin.defjvp
+@broadcasting
 def _(bound, least, primals, tangents):
     index, *edges = find_bin(*primals, bound, least)
     moves = _edges_tangent(bound, least, primals[0], tangents[0], index, *edges)
@@ -124,6 +128,7 @@ def _(bound, least, primals, tangents):
 
 
 @bin_edges.defjvp
+@broadcasting
 def _(bound, least, primals, tangents):
     edges = bin_edges(*primals, bound, least)
     return edges, _edges_tangent(
@@ -139,6 +144,7 @@ def pick_ends(values: Array, index: Array) -> tuple[Array, Array]:
 
 
 @pick_ends.defjvp
+@broadcasting
 def _(primals, tangents):
     return pick_ends(*primals), _ends_tangent(tangents[0], primals[1])
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.precision import as_events, working
 from nfml_jax.ops.values import freeze
 
@@ -105,6 +106,7 @@ DIRECTIONS = {
 def _bordered(direction: Callable, source: str, target: str) -> Callable:
     """`direction`, a method of a transform, with what holds of all of them."""
 
+    @broadcasting
     @functools.wraps(direction)
     def bordered(self, raw, x):
         x, dtype = as_events(x)

@@ -101,10 +101,21 @@ class AdaCos(NormFace):
             return {}
         count = jnp.maximum(jnp.sum(rows.valid), 1)
         others = jnp.where(rows.valid, rows.others, -jnp.inf)
-        angle = jnp.where(rows.valid, angles.angle(rows.cosine), jnp.nan)
-        widest = jnp.minimum(jnp.nanmedian(angle), math.pi / 4)
+        angle = angles.angle(rows.cosine)
+        widest = jnp.minimum(_median(angle, rows.valid), math.pi / 4)
         scale = (jax.nn.logsumexp(others) - jnp.log(count)) / jnp.cos(widest)
         return {"scale": jnp.where(jnp.any(rows.valid), scale, self.scale)}
 
     def options(self):
         return "s follows the batch's angles" if self.dynamic else "s = √2 ln(C - 1)"
+
+
+def _median(values, valid):
+    """Return the median of the `valid` values [B] that are no NaN; infinite if none.
+
+    No NaN stands for what is left out, as `jax.debug_nans` would stop there.
+    """
+    some = valid & ~jnp.isnan(values)
+    ordered = jnp.sort(jnp.where(some, values, jnp.inf))
+    last = jnp.maximum(jnp.sum(some) - 1, 0)
+    return (ordered[last // 2] + ordered[(last + 1) // 2]) * 0.5

@@ -1,5 +1,6 @@
 """The end of a run: its figures, its last log entries, and the result."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def make_result(
     config, experiment, (wall, cpu) = setup.config, setup.experiment, spent
     result = {
         "name": config["name"],
-        "config": config,
+        "config": json.loads(json.dumps(config)),  # as the file holds it
         "metrics": report.metrics,
         "data": experiment.data(),
         "model": experiment.model(),

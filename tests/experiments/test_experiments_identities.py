@@ -54,8 +54,8 @@ def test_an_identity_has_the_same_traits_whenever_it_is_seen():
     ("changes", "sentence"),
     [
         ({"report.identities": 151}, "report.identities is 151"),
-        ({"identities.traits": 0}, "traits is 0"),
-        ({"identities.noise": -1.0}, "noise = -1.0"),
+        ({"identities.traits": 0}, "traits=0; expected"),
+        ({"identities.noise": -1.0}, "noise=-1.0; expected"),
         ({"head.class_share": 0.0}, "class_share=0.0"),
         ({"head.class_chunk": 0}, "class_chunk=0"),
     ],

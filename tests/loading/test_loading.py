@@ -123,7 +123,7 @@ def test_a_loader_of_ones_own_is_a_line_in_the_table(run, monkeypatch):
     ids=str,
 )
 def test_what_describes_no_model_gets_a_sentence(run, file, fields):
-    with pytest.raises(UserError, match=r"load|flow|whole") as caught:
+    with pytest.raises(UserError, match=r"load|flow|intact") as caught:
         nfml_jax.load(run(file, **fields))
     assert "\n" not in str(caught.value)
 

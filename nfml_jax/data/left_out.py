@@ -24,7 +24,7 @@ def leave_out(data: ImageData, path: Path | str) -> ImageData:
     """
     path = Path(path).expanduser()
     try:
-        listed = json.loads(path.read_text())
+        listed = json.loads(path.read_text(encoding="utf-8-sig"))
         digest, rows = listed["data"], np.array(listed["train"], int)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

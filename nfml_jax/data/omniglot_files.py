@@ -120,7 +120,7 @@ def _of_arrays(path: Path) -> Drawings:
     try:
         with np.load(path) as file:
             paper = file["images"]
-        with names.open(newline="", encoding="utf-8") as file:
+        with names.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.DictReader(file) if row["set"] == of_set]
         table = {
             int(r["row_in_npz"]): f"{r['alphabet']}/{r['character']}" for r in rows

@@ -119,7 +119,7 @@ def read_pairs(path: Path) -> PairsFile:
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     """Yield the words of each non-empty line of a text, and its number from 1."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     return [(i, s.split()) for i, s in enumerate(text.splitlines(), 1) if s.strip()]

@@ -96,6 +96,14 @@ def test_view_1_trains_on_some_people_and_verifies_others(folder):
     assert loaded.summary()["pairs"] == 4
 
 
+def test_a_byte_order_mark_is_no_part_of_a_list_of_pairs(tmp_path):
+    plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
+    for text in ("1\nAnn 1 2\nAnn 1 Bo 1\n", "Ann 1 2\nAnn 1 Bo 1\n"):
+        plain.write_text(text, encoding="utf-8")
+        marked.write_text(text, encoding="utf-8-sig")
+        assert str(read_pairs(marked)) == str(read_pairs(plain))
+
+
 def test_view_2_trains_on_the_people_of_the_other_folds(folder):
     everyone = set()
     for fold, tested in (

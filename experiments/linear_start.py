@@ -1,8 +1,9 @@
-"""What the linear part of an embedding starts from: Fisher's axes of the pictures.
+"""The start of the linear part of an embedding: Fisher's axes of the pictures.
 
-They are fit on training pictures, and their mirror images where training mirrors. How
-much they are worth on classes that they are not fit on decides their size: nothing
-where pictures show things in any place, as much as the network where faces are aligned.
+The axes are fit on training pictures, and on their mirror images where training
+mirrors. Their size follows from how well they separate classes that they were not fit
+on: near zero where objects lie anywhere in the picture, and that of the network's part
+where faces are aligned.
 """
 
 import jax
@@ -51,22 +52,22 @@ def start(images: ImageData, config: dict) -> dict[str, jax.Array]:
 
 
 def worth(copies, labels) -> float:
-    """Return between 0 and 1 how well the axes tell classes that they don't know.
+    """Return a score from 0 to 1 of the axes on classes that they were not fit on.
 
-    They are fit on every other class, and the pairs of the rest are ranked: 0 if the
-    area under their ROC is 1/2, 1 from 3/4 on. It is 1 where classes are too few to
-    tell.
+    Axes are fit on every other class, and pairs of the remaining classes are ranked.
+    The score is 0 for an area under the ROC of 1/2, and 1 from 3/4 on. With too few
+    classes to measure it is 1.
     """
     found = []
     odd = np.unique(labels, return_inverse=True)[1] % 2 == 1
     for known in (odd, ~odd):
-        strangers = labels[~known]
+        unknown = labels[~known]
         enough = len(np.unique(labels[known])) > 1
-        if enough and verification.has_pairs(strangers):
+        if enough and verification.has_pairs(unknown):
             mean, axes = _fit([rows[known] for rows in copies], labels[known])
             rows = (copies[0][~known] - mean) @ axes
             if axes.shape[1]:
-                found.append(verification.all_pairs(rows, strangers).roc().auc)
+                found.append(verification.all_pairs(rows, unknown).roc().auc)
     return float(np.clip(4 * np.mean(found) - 2, 0, 1)) if found else 1.0
 
 

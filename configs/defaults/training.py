@@ -6,7 +6,7 @@ from nfml_jax.errors import UserError
 
 
 def training(name: str, experiment: str) -> ConfigDict:
-    """What every run has: a seed, devices, an optimizer and a schedule."""
+    """Return the sections of every run: seed, devices, optimizer and schedule."""
     return ConfigDict(
         {
             "name": name,

@@ -15,7 +15,10 @@ from nfml_jax.evaluation.neighbours import top_k
 from nfml_jax.evaluation.verification import roc
 
 RIDGE = 1e-4
-"""Of the mean variance, added to each: covariances of few rows are singular."""
+"""The share of the mean variance that is added to each variance.
+
+Covariances of few rows are singular without it.
+"""
 
 
 def out_of_distribution(inside_scores, outside_scores) -> dict[str, float]:

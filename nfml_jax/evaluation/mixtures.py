@@ -16,7 +16,10 @@ FULL = 64
 MOST_COLUMNS = 1024
 """Columns up to which a normal density has a full covariance."""
 RIDGE = 1e-6
-"""Of the mean variance, added to each: covariances of few rows are singular."""
+"""The share of the mean variance that is added to each variance.
+
+Covariances of few rows are singular without it.
+"""
 _CHUNK = 50_000
 
 

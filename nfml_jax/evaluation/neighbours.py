@@ -49,7 +49,7 @@ class Compared:
 
 
 CLOSE = 1e-3
-"""Where 1 − cosine is less on average, float32 doesn't keep the order of cosines."""
+"""The mean of 1 − cosine below which float32 loses the order of cosines."""
 
 
 def are_close(directions: np.ndarray) -> bool:

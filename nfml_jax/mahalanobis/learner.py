@@ -26,7 +26,7 @@ CHUNK = 256
 """Rows whose distances to all others are held at a time."""
 
 UNMOVED = 1e-6
-"""Of the largest entry of L: a smaller change is no learning."""
+"""The change of L, in units of its largest entry, below which nothing was learned."""
 
 
 def learner(fit: Callable) -> Callable:

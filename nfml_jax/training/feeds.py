@@ -42,7 +42,7 @@ class Feed(ABC):
     """The steps of a chunk, which no dispatch may cross; 0: every chunk is enough."""
 
     joins: bool = True
-    """Whether `together` feeds several runs."""
+    """True if `together` feeds several runs."""
 
     @abstractmethod
     def chunk(self, step: int) -> PyTree:

@@ -1,4 +1,4 @@
-"""What users bring passes one border: mapped exactly, or refused in a sentence."""
+"""Labels and rows of any kind are mapped exactly, or refused in a sentence."""
 
 import jax.numpy as jnp
 import numpy as np

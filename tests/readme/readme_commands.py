@@ -47,7 +47,7 @@ def scripts() -> list[str]:
 
 @dataclass(frozen=True)
 class InTheSuite:
-    """How a command is run: by another test, `FILE::NAME` under tests/.
+    """An entry of a command that another test runs, `FILE::NAME` under tests/.
 
     Here `launch.py` reads its flags alone.
     """
@@ -66,7 +66,7 @@ class InTheSuite:
 
 @dataclass(frozen=True)
 class ByHand:
-    """Why no test runs a command."""
+    """An entry of a command that no test runs, with the reason."""
 
     reason: str
 
@@ -76,7 +76,7 @@ class ByHand:
 
 @dataclass(frozen=True)
 class Run:
-    """How a command is run: as it stands, but for what `words` replaces in it.
+    """An entry of a command that runs as it stands, with `words` replaced in it.
 
     `more` are words after it, and `prints` are some that it must print.
     """
@@ -95,7 +95,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Smoke:
-    """How a run is run: on the smoke form of its config, with `more` overrides."""
+    """An entry of a run that uses its config's smoke form, with `more` overrides."""
 
     more: str = ""
 

@@ -134,6 +134,9 @@ COMMANDS = {
     "python -m nfml_jax results runs/SWEEP --plots=figures": Run(
         {"runs/SWEEP": "SWEEP:spline_circles"}, prints="optimizer.learning_rate"
     ),
+    "python -m nfml_jax reproduce results/spline_circles": InTheSuite(
+        "cli/test_cli_reproduce.py::test_an_earlier_run_is_the_run_of_today"
+    ),
     "python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py": (
         Run({"plane.py ": "plane.py:smoke "}, "--dry_run")
     ),

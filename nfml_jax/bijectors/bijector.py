@@ -1,7 +1,7 @@
-"""What a bijector is: an invertible map of vectors with its log-determinant.
+"""The bijector: an invertible map of vectors, with its log-determinant.
 
-Forward goes from the base to the data, as in distrax. A bijector is a Flax module; its
-parameters are made from the shapes it first sees, so it is told no sizes.
+Forward goes from the base to the data, as in distrax. A bijector is a Flax module. Its
+parameters take their shapes from the first event, so no sizes are given.
 """
 
 import functools
@@ -23,51 +23,64 @@ Array = jax.Array
 class Bijector(Value):
     """An invertible map of events `[..., D]`; all leading axes are batch.
 
-    A subclass gives `forward_and_log_det` and `inverse_and_log_det`, both from the same
-    parameters; the rest is derived. `context [..., C]` conditions the map; its leading
-    axes broadcast against the event's, and results have the batch of both.
+    A subclass implements `forward_and_log_det` and `inverse_and_log_det` with the same
+    parameters. The other methods follow from these two. A `context` `[..., C]`
+    conditions the map. Its leading axes broadcast against the event's, and results have
+    the batch shape of both.
 
-    Both directions of every subclass pass one border, so that within the two methods
-    events have all batch axes already. Events of half precision, and integers, are
-    computed in float32: the event returns in the precision of a floating-point input,
-    the log-determinant in float32. An empty batch gives an empty result. Where an event
-    is no image of the map, the log-determinant of the inverse is minus infinity; in an
-    event with NaN, some coordinate of the result is NaN.
+    Both methods of every subclass are wrapped, so that the following holds for all:
+
+    - Within the two methods events have all batch axes already.
+    - Half precision and integers are computed in float32. The event is returned in the
+      precision of a floating-point input, the log-determinant in float32.
+    - An empty batch gives an empty result.
+    - Where an event is not in the image of the map, the log-determinant of the inverse
+      is minus infinity.
+    - For an event with NaN, some coordinate of the result is NaN.
+
+    >>> class Double(Bijector):
+    ...     def forward_and_log_det(self, x, context=None):
+    ...         return 2 * x, jnp.full(x.shape[:-1], x.shape[-1] * jnp.log(2.0))
+    ...
+    ...     def inverse_and_log_det(self, y, context=None):
+    ...         return y / 2, jnp.full(y.shape[:-1], -y.shape[-1] * jnp.log(2.0))
+    >>> Double().apply({}, jnp.array([[1.0, 2.0, 3.0]]), method="forward").tolist()
+    [[2.0, 4.0, 6.0]]
     """
 
     def __init_subclass__(cls, **options):
         # Before Flax sees the methods.
         for name in ("forward_and_log_det", "inverse_and_log_det"):
             if name in vars(cls):
-                setattr(cls, name, _bordered(vars(cls)[name]))
+                setattr(cls, name, _with_contract(vars(cls)[name]))
         super().__init_subclass__(**options)
 
     def forward_and_log_det(
         self, x: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
-        """y = f(x) `[..., D]`, and log |det ∂y/∂x| `[...]`."""
+        """Return y = f(x) `[..., D]` and log |det ∂y/∂x| `[...]`."""
         raise NotImplementedError
 
     def inverse_and_log_det(
         self, y: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
-        """x = f⁻¹(y) `[..., D]`, and log |det ∂x/∂y| `[...]`."""
+        """Return x = f⁻¹(y) `[..., D]` and log |det ∂x/∂y| `[...]`."""
         raise NotImplementedError
 
     def forward(self, x: Array, context: Array | None = None) -> Array:
-        """y = f(x), `[..., D]`."""
+        """Return y = f(x), `[..., D]`."""
         return self.forward_and_log_det(x, context)[0]
 
     def inverse(self, y: Array, context: Array | None = None) -> Array:
-        """x = f⁻¹(y), `[..., D]`."""
+        """Return x = f⁻¹(y), `[..., D]`."""
         return self.inverse_and_log_det(y, context)[0]
 
     def __call__(self, x: Array, context: Array | None = None):
         return self.forward_and_log_det(x, context)
 
 
-def _bordered(method: Callable) -> Callable:
-    """Return `method`, a direction of a bijector, with what holds of all of them."""
+def _with_contract(method: Callable) -> Callable:
+    """Return `method`, a direction of a bijector, with the contract of all of them."""
     signature = inspect.signature(method)
 
     @broadcasting
@@ -78,7 +91,7 @@ def _bordered(method: Callable) -> Callable:
         x = working(event)
         context = None if context is None else working(context)
         if 0 in x.shape[:-1]:
-            return _of_no_events(method, self, x, context, event.dtype)
+            return _empty_result(method, self, x, context, event.dtype)
         y, log_det = method(self, x, context)
         # The contract of a bijector; one that broke it would add up to wrong densities.
         chex.assert_shape(log_det, x.shape[:-1])
@@ -88,8 +101,8 @@ def _bordered(method: Callable) -> Callable:
     return call
 
 
-def _of_no_events(method, bijector, x, context, dtype):
-    """Return an empty batch's empty result; parameters are made of a single event."""
+def _empty_result(method, bijector, x, context, dtype):
+    """Return the result of an empty batch; parameters follow from an event of ones."""
     if bijector.is_initializing():
         given = None if context is None else jnp.ones((1, context.shape[-1]))
         method(bijector, jnp.ones((1, x.shape[-1]), x.dtype), given)
@@ -97,5 +110,5 @@ def _of_no_events(method, bijector, x, context, dtype):
 
 
 def zero_log_det(x: Array) -> Array:
-    """The log-determinant of a map that keeps volume: zeros of the batch's shape."""
+    """Return the log-determinant of a map that preserves volume, zeros `[...]`."""
     return jnp.zeros(x.shape[:-1], x.dtype)

@@ -1,4 +1,4 @@
-"""Scalar transforms of single coordinates, and the parameters that drive them."""
+"""Scalar transforms of single coordinates, and the source of their parameters."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,7 +10,13 @@ from nfml_jax.ops.checks import check_kind
 
 
 class Transformed(Bijector):
-    """What bijectors have in common that drive a scalar transform."""
+    """The base class of bijectors that apply a scalar transform to coordinates.
+
+    Attributes:
+      transform: The scalar transform.
+      conditioner: A module that computes the transform's parameters, such as `MLP`. It
+        is called as `conditioner(inputs, context, features)`.
+    """
 
     transform: ScalarTransform
     conditioner: nn.Module | None = None
@@ -21,11 +27,11 @@ class Transformed(Bijector):
 
     @nn.compact
     def raw(self, inputs, context, coordinates, dtype):
-        """Parameters for so many coordinates, `[..., coordinates, num_params]`.
+        """Return the parameters of all coordinates, `[..., coordinates, num_params]`.
 
-        The conditioner's function of `inputs` and `context` where there is either, and
-        learned numbers where there is neither; in the event's precision in any case.
-        A transform without parameters asks neither.
+        They are the conditioner's output where there are `inputs` or a `context`, and
+        learned numbers where there is neither. They have the precision `dtype`. For a
+        transform without parameters the conditioner is not called.
         """
         shape = coordinates, self.transform.num_params
         if not self.transform.num_params:
@@ -41,9 +47,16 @@ class Transformed(Bijector):
 
 
 class Elementwise(Transformed):
-    """`transform` on each coordinate, with parameters of its own.
+    """A scalar transform of each coordinate, with parameters for each.
 
-    They are learned numbers, or with a `conditioner` functions of the context.
+    The parameters are learned numbers, or functions of the context if there is a
+    `conditioner`. A conditioner without a context raises UserError.
+
+    >>> from nfml_jax.bijectors import Tanh
+    >>> x = jnp.array([[0.0, 0.5, 1.0]])
+    >>> y, log_det = Elementwise(Tanh()).apply({}, x)
+    >>> [round(float(value), 3) for value in y[0]], round(float(log_det[0]), 3)
+    ([0.0, 0.462, 0.762], -1.108)
     """
 
     def forward_and_log_det(self, x, context=None):

@@ -4,11 +4,13 @@ Forward goes from the base to the data, as in distrax. A bijector is a Flax modu
 parameters take their shapes from the first event, so no sizes are given.
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -74,6 +76,19 @@ class Bijector(Value):
     def inverse(self, y: Array, context: Array | None = None) -> Array:
         """Return x = f⁻¹(y), `[..., D]`."""
         return self.inverse_and_log_det(y, context)[0]
+
+    @property
+    def covers_line(self) -> bool:
+        """True if every event of finite numbers is an image of this map.
+
+        It is so unless a transform within the map has a bounded domain or codomain.
+        """
+        fields = {field.name for field in dataclasses.fields(self)} - {"parent"}
+        parts = jax.tree.leaves(
+            [getattr(self, name) for name in sorted(fields)],
+            is_leaf=lambda part: isinstance(part, nn.Module),
+        )
+        return all(getattr(part, "covers_line", True) for part in parts)
 
     def __call__(self, x: Array, context: Array | None = None):
         return self.forward_and_log_det(x, context)

@@ -4,6 +4,8 @@ A base may have parameters of its own, and with a `conditioner` they follow the 
 distrax takes seconds to import, so it is imported where a distribution is made.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,8 @@ ZEROS = nn.initializers.zeros
 
 class Normal(Value):
     """Independent standard normals."""
+
+    propagates_nan: ClassVar[bool] = True
 
     event_dim: int
 

@@ -67,6 +67,9 @@ class Flow(Compiled):
         x, context = together(x, self._context(context))
         z, log_det = self.bijector.inverse_and_log_det(x, context)
         log_prob = self.base(context).log_prob(z) + log_det
+        if self.bijector.covers_line and getattr(self.base, "propagates_nan", False):
+            # Nothing lies outside, and the sum is NaN already where an event is.
+            return log_prob
         log_prob = jnp.where(log_det == -jnp.inf, -jnp.inf, log_prob)
         missing = jnp.isnan(x).any(-1) | jnp.isnan(z).any(-1)
         return jnp.where(missing, jnp.nan, log_prob)

@@ -83,6 +83,11 @@ class ScalarTransform:
         """x = f⁻¹(y) and log (f⁻¹)'(y)."""
         raise NotImplementedError
 
+    @property
+    def covers_line(self) -> bool:
+        """True if the map leads from the whole line to the whole line."""
+        return self.goes_on or self.domain == self.codomain == LINE
+
     def outside(self, interval: Interval, x: Array) -> Array | None:
         """Return where `x` lies outside the map's domain or codomain, `interval`.
 

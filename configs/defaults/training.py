@@ -38,7 +38,7 @@ def training(name: str, experiment: str) -> ConfigDict:
                 "evaluate_every": "1 epoch, at least 192 steps",
                 "checkpoint_every": "1 epoch, at least 192 steps",
                 "steps_per_dispatch": 32,  # in one program, see benchmarks/README.md
-                "accumulate": 1,  # parts a device's batch is taken in
+                "accumulate": 1,  # parts of a device's share; 0: as suits its cache
                 "average_decay": 0.0,  # of the parameters' moving average; 0: off
                 "report": "last",  # evaluate the last or the best checkpoint
                 "patience": "",  # stop if validation is no better for "30 epochs"

@@ -113,7 +113,7 @@ def run_group(
     `CannotShareProgram`. `side_by_side` is `Group`'s; None chooses by the devices.
     """
     paths = [Path(path) for path in paths]
-    devices = find_devices(*(trials[0].config[k] for k in ("platform", "num_devices")))
+    devices = find_devices(trials[0].config)
     if side_by_side is None:
         side_by_side = devices[0].platform != "cpu"
     with jax.default_device(devices[0]):

@@ -84,7 +84,7 @@ def train_and_evaluate(
             terminal.summary("Result", finished["metrics"])
             terminal.results({"run directory": directory.path})
             return Outcome("done", finished["steps"], finished)
-        devices = find_devices(config["platform"], config["num_devices"])
+        devices = find_devices(config)
         # What isn't mapped over the mesh (init, parts of the evaluation) must run on
         # one of the chosen devices, too.
         with jax.default_device(local_devices(devices)[0]):

@@ -111,7 +111,7 @@ def replay(
             f"{workdir} holds no run to replay; give --workdir=FOLDER of a run that "
             "was started with this config."
         )
-    device = find_devices(config["platform"], config["num_devices"])[:1]
+    device = find_devices(config)[:1]
     with jax.default_device(device[0]), RunDirectory(workdir, config):
         setup = Setup(make_experiment, config, device)
         total = setup.schedule.total

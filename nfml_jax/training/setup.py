@@ -15,7 +15,7 @@ from nfml_jax.distributed.processes import is_single_process, local_devices
 from nfml_jax.errors import UserError
 from nfml_jax.ops.devices import Device
 from nfml_jax.runs.provenance import device_description
-from nfml_jax.training.checks import check_accumulation, check_division
+from nfml_jax.training.checks import check_accumulation, check_division, parts_of_share
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed
@@ -144,6 +144,12 @@ class Setup:
             return StreamedFeed(*parts, ahead=ahead, sampler=sampler, workers=workers)
         return ResidentFeed(*parts, ahead=ahead, sampler=sampler)
 
+    @property
+    def parts(self) -> int:
+        """The number of parts that a device processes its share of a batch in."""
+        whole = self.experiment.whole_batch
+        return 1 if whole else parts_of_share(self.settings, self.mesh)
+
     def order_key(self) -> jax.Array:
         """The key of the order of the examples."""
         return self._purpose("order")
@@ -169,7 +175,7 @@ class Setup:
             self.optimizer,
             key=self.loss_key(),
             average_decay=self.settings["average_decay"],
-            accumulate=self.settings["accumulate"],
+            accumulate=self.parts,
         )
         return make_steps(step, self.feed.take, self.settings["steps_per_dispatch"])
 
@@ -219,5 +225,11 @@ class Setup:
             "training": f"{total:,} steps of {self.feed.batch_size}{epochs}, "
             f"{optimizer['name']}, "
             f"rate {optimizer['learning_rate']:g}, {optimizer['schedule']}",
-            "devices": self.devices(),
+            "devices": self.devices() + self._parts_in_words(),
         }
+
+    def _parts_in_words(self):
+        if self.parts == 1:
+            return ""
+        rows = self.feed.batch_size // (self.mesh.size * self.parts)
+        return f", {self.parts} parts of {rows} rows on each"

@@ -1,5 +1,8 @@
 """The small parts of the training room: durations, schedules, meter, randomness."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import jax
@@ -9,6 +12,7 @@ import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.training import pace
+from nfml_jax.training.checks import parts_of_share
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.optimizers import (
@@ -207,3 +211,25 @@ def test_statistics_are_averaged_with_the_parameters_and_integers_are_not():
     np.testing.assert_allclose(average["statistics"], 0.75)
     np.testing.assert_array_equal(average["bound"], bound["bound"])
     assert average["count"] == 7 and average["count"].dtype == jnp.int32
+
+
+@pytest.mark.parametrize(
+    "accumulate, batch_size, parts", [(3, 128, 3), (0, 128, 8), (0, 24, 2), (0, 7, 1)]
+)
+def test_a_cpu_takes_parts_that_fit_its_cache(accumulate, batch_size, parts):
+    settings = {"accumulate": accumulate, "batch_size": batch_size}
+    mesh = make_mesh(jax.devices("cpu")[:1])
+    assert parts_of_share(settings, mesh) == parts
+
+
+def test_a_cpu_is_divided_into_devices():
+    script = (
+        "from nfml_jax.training.checks import find_devices as find\n"
+        "config = {'platform': 'cpu', 'num_devices': 0}\n"
+        "print(len(find(config | {'cpu_devices': 3})))\n"
+        "print(len(find(config | {'cpu_devices': 2})))"  # in use: they stay
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    command = [sys.executable, "-c", script]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert output.stdout.split() == ["3", "3"], output.stderr

@@ -6,15 +6,16 @@ from experiments import one_shot
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
 from nfml_jax.evaluation import (
+    accept_rates,
     baselines,
+    class_angles,
     classification,
     folds,
-    geometry,
-    neighbours,
+    neighbors,
     retrieval,
     verification,
 )
-from nfml_jax.evaluation.arrays import unit
+from nfml_jax.ops.distances import unit
 from nfml_jax.training.experiment import under
 
 NEIGHBORS = 5
@@ -44,11 +45,11 @@ def metrics(images: ImageData, config: dict, unmeasured) -> dict[str, float]:
 def _measured(images, train_labels, train, test, unmeasured) -> dict[str, float]:
     labels, measured = images.test.labels, {}
     if not images.open_set:
-        means, known = geometry.class_means(train, train_labels)
+        means, known = class_angles.class_means(train, train_labels)
         nearest = known[np.argmax(unit(test) @ unit(means).T, axis=1)]
         measured["test/accuracy"] = classification.accuracy(nearest, labels)
         if "test/knn_accuracy" not in unmeasured:
-            measured["test/knn_accuracy"] = neighbours.knn_accuracy(
+            measured["test/knn_accuracy"] = neighbors.knn_accuracy(
                 train, train_labels, test, labels, NEIGHBORS
             )
     if "verification/*" not in unmeasured:
@@ -64,4 +65,4 @@ def _roc(images, test):
         return verification.all_pairs(test, images.test.labels).roc()
     rows = np.stack([images.pairs.first, images.pairs.second], axis=1)
     scores = folds.index_pair_scores(test, rows)
-    return verification.roc(scores[images.pairs.genuine], scores[~images.pairs.genuine])
+    return accept_rates.roc(scores[images.pairs.genuine], scores[~images.pairs.genuine])

@@ -14,8 +14,8 @@ from scipy.special import log_softmax
 from experiments.conditional import ConditionalExperiment
 from experiments.embedded_rows import load_embedded_rows
 from nfml_jax.data.vectors.load import prepare_vectors
-from nfml_jax.evaluation import geometry, identification, llr
-from nfml_jax.evaluation.arrays import unit
+from nfml_jax.evaluation import class_angles, identification, llr
+from nfml_jax.ops.distances import unit
 from nfml_jax.training.experiment import Report, under
 
 # Pairs of either kind on which log-likelihood ratios are evaluated.
@@ -57,7 +57,7 @@ class BridgeExperiment(ConditionalExperiment):
     def _cosines(self):
         """Return cosines `[N, classes]` to the classes' means, by part."""
         train = self.vectors.to_original(self.vectors.train)
-        means, _ = geometry.class_means(train, self.vectors.given["train"])
+        means, _ = class_angles.class_means(train, self.vectors.given["train"])
         means = unit(means)
         return self.of_evaluated(lambda rows: self._directions(rows) @ means.T)
 
@@ -85,11 +85,11 @@ class BridgeExperiment(ConditionalExperiment):
         for method, parts in joint.items():
             posterior = log_softmax(parts["test"], axis=1)
             weighed[method] = [
-                llr.of_classes(posterior[a], posterior[b], self.context.prior)
+                llr.from_posteriors(posterior[a], posterior[b], self.context.prior)
                 for a, b in pairs
             ]
         to_fit = draw_pairs(given["train"], PAIRS, seed=1)
-        weighed["cosine"] = llr.calibrated(
+        weighed["cosine"] = llr.calibrate(
             *self._cosines_of_pairs(self.vectors.train, to_fit),
             *self._cosines_of_pairs(self.vectors.test, pairs),
         )

@@ -13,9 +13,9 @@ from scipy.special import log_softmax, logsumexp
 from experiments.density import DensityExperiment
 from nfml_jax import plots
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import anomaly, calibration, classification
-from nfml_jax.evaluation.neighbours import knn_accuracy
-from nfml_jax.evaluation.verification import roc
+from nfml_jax.evaluation import anomaly, classification
+from nfml_jax.evaluation.accept_rates import roc
+from nfml_jax.evaluation.neighbors import knn_accuracy
 from nfml_jax.loading.flows import class_log_probs
 from nfml_jax.training.experiment import Report, under
 
@@ -127,8 +127,8 @@ def _classified(joint, labels):
     log_posterior = log_softmax(joint, axis=1)
     return {
         "accuracy": classification.accuracy(log_posterior, labels),
-        "log_loss": calibration.log_loss(log_posterior, labels),
-        "calibration_error": calibration.calibration_error(log_posterior, labels),
+        "log_loss": classification.log_loss(log_posterior, labels),
+        "calibration_error": classification.calibration_error(log_posterior, labels),
     }
 
 

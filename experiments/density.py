@@ -17,7 +17,7 @@ from nfml_jax.data.vectors.arrays import VectorData
 from nfml_jax.data.vectors.densities import DENSITIES
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import density
+from nfml_jax.evaluation import likelihoods, two_samples
 from nfml_jax.evaluation.mixtures import (
     ClassMixtures,
     Mixture,
@@ -170,21 +170,21 @@ class DensityExperiment(Experiment):
     def report(self, variables, apply) -> Report:
         test, given = self.vectors.test, self.given("test")
         log_probs = apply(self.log_prob, variables, test, *given)
-        nll = density.negative_log_likelihood(log_probs)
+        nll = likelihoods.negative_log_likelihood(log_probs)
         metrics = {"log_likelihood": -nll["nll"], "log_likelihood_se": nll["nll_error"]}
         truth = DENSITIES.get(self.vectors.name)
         if truth is not None:
             # The figure shows a density of the original rows, as the true one is.
             ours = log_probs + self.vectors.log_det
             theirs = truth.log_prob(self.vectors.to_original(test))
-            kl = density.kl_divergence(theirs, ours)
+            kl = likelihoods.kl_divergence(theirs, ours)
             metrics |= {"kl": kl["kl"], "kl_se": kl["kl_error"]}
         numbers = np.arange(self.config["report"]["samples"], dtype=np.uint32)
         given_samples = [array[numbers % len(array)] for array in given]
         samples, sample_log_probs = apply(
             self._samples, variables, numbers, *given_samples
         )
-        covered = density.coverage(log_probs, sample_log_probs, [COVERED])
+        covered = likelihoods.coverage(log_probs, sample_log_probs, [COVERED])
         metrics |= {f"coverage@{COVERED:.0%}": covered["coverage"][0]}
         # The samples of a conditional density are compared as pairs with their
         # contexts.
@@ -192,11 +192,11 @@ class DensityExperiment(Experiment):
             np.concatenate(x, 1) for x in ((test, *given), (samples, *given_samples))
         )
         if min(len(data), len(drawn)) >= LEAST_SAMPLE:
-            two_sample = density.classifier_two_sample_test(data, drawn)
+            two_sample = two_samples.classifier_two_sample_test(data, drawn)
             metrics |= {
                 "classifier_accuracy": two_sample["accuracy"],
-                "mmd2": density.maximum_mean_discrepancy(data, drawn)["mmd2"],
-                "worst_ks": density.marginal_ks(test, samples)["statistic"].max(),
+                "mmd2": two_samples.maximum_mean_discrepancy(data, drawn)["mmd2"],
+                "worst_ks": two_samples.marginal_ks(test, samples)["statistic"].max(),
             }
         return Report(
             {f"test/{name}": float(value) for name, value in metrics.items()}
@@ -249,7 +249,7 @@ class DensityExperiment(Experiment):
         rows = self._labeled("test") if classes else self._beside_given("test")
         metrics = {}
         for name, fitted in self.baselines().items():
-            nll = density.negative_log_likelihood(fitted.log_prob(*rows))
+            nll = likelihoods.negative_log_likelihood(fitted.log_prob(*rows))
             metrics[f"{name}/log_likelihood"] = -nll["nll"]
             metrics[f"{name}/log_likelihood_se"] = nll["nll_error"]
         if not classes:

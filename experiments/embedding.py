@@ -11,11 +11,12 @@ from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import (
+    accept_rates,
+    class_angles,
     classification,
     clustering,
     folds,
-    geometry,
-    neighbours,
+    neighbors,
     retrieval,
     verification,
 )
@@ -121,7 +122,7 @@ class EmbeddingExperiment(Experiment):
             scores = self.class_scores(variables, apply, embeddings, centers)
             report = self._report_of_classes(embeddings, scores, centers)
             if KNN not in self._unmeasured:
-                report.metrics[KNN] = neighbours.knn_accuracy(
+                report.metrics[KNN] = neighbors.knn_accuracy(
                     train_embeddings, train.labels, embeddings, test.labels, NEIGHBORS
                 )
         if VERIFICATION not in self._unmeasured:
@@ -141,7 +142,7 @@ class EmbeddingExperiment(Experiment):
         report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:
             known = None if self.images.open_set else centers
-            angles = geometry.angle_statistics(embeddings, test.labels, known)
+            angles = class_angles.angle_statistics(embeddings, test.labels, known)
             report.metrics |= under("angles", angles)
         draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(centers.shape[1])
         if draw:
@@ -154,8 +155,8 @@ class EmbeddingExperiment(Experiment):
 
     def _report_of_classes(self, embeddings, scores, centers) -> Report:
         test, names = self.images.test, self.images.class_names
-        target = geometry.target_angles(embeddings, centers, test.labels)
-        other = geometry.nearest_other_angles(embeddings, centers, test.labels)
+        target = class_angles.target_angles(embeddings, centers, test.labels)
+        other = class_angles.nearest_other_angles(embeddings, centers, test.labels)
         figures = {"target_angles": plots.angle_histograms(target, other)}
         if self.images.num_classes <= classification.MOST_CLASSES:
             predicted = classification.predictions(scores)
@@ -205,7 +206,7 @@ class EmbeddingExperiment(Experiment):
             rows = np.stack([pairs.first, pairs.second], axis=1)
             scores = folds.index_pair_scores(embeddings, rows)
             kinds = scores[pairs.genuine], scores[~pairs.genuine]
-            roc, edges = verification.roc(*kinds), None
+            roc, edges = accept_rates.roc(*kinds), None
         metrics = verification.metrics(roc, threshold) | {"threshold": threshold}
         figures = {
             "pair_cosines": plots.pair_histograms(*kinds, edges, threshold),

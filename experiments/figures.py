@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from nfml_jax import plots
 from nfml_jax.cli.command import command, make_parser, writing
 from nfml_jax.data.vectors.load import load_vectors
-from nfml_jax.evaluation.neighbours import knn_accuracy
+from nfml_jax.evaluation.neighbors import knn_accuracy
 from nfml_jax.heads import MARGINS
 from nfml_jax.losses import LOSSES, MINERS
 from nfml_jax.losses.metrics import METRICS

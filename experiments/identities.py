@@ -8,7 +8,7 @@ from experiments.margin import loss_of_rows
 from nfml_jax import plots
 from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import geometry, identification
+from nfml_jax.evaluation import class_angles, identification
 from nfml_jax.loading.recognition import make_classifier
 from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
@@ -132,7 +132,7 @@ class IdentitiesExperiment(Experiment):
             if who == "known":
                 centers = apply(self._centers, variables, identities)
                 places = np.tile(np.arange(count), probes)
-                angles = geometry.target_angles(embedded[1], centers, places)
+                angles = class_angles.target_angles(embedded[1], centers, places)
         metrics["target_angle"] = float(angles.mean())
         return under(part, metrics), angles
 

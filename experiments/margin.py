@@ -5,7 +5,7 @@ import numpy as np
 
 from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
 from nfml_jax.data import augment, load, to_float
-from nfml_jax.evaluation import classification, geometry, retrieval
+from nfml_jax.evaluation import class_angles, classification, retrieval
 from nfml_jax.loading.recognition import EmbeddingClassifier, make_classifier
 from nfml_jax.training.experiment import Batch, Report
 from nfml_jax.training.randomness import shared_keys
@@ -75,7 +75,7 @@ class MarginExperiment(EmbeddingExperiment):
                 histograms=histograms("validation", embeddings),
             )
         logits = apply(self._classify, variables, embeddings)
-        target = geometry.target_angles(
+        target = class_angles.target_angles(
             embeddings, self._class_weights(variables), held_out.labels
         )
         return Report(

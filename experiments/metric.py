@@ -11,10 +11,10 @@ import numpy as np
 from nfml_jax import plots
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.neighbours import top_k, vote
+from nfml_jax.evaluation.neighbors import top_k, vote
 from nfml_jax.loading.metrics import make_metric_model
 from nfml_jax.mahalanobis import METRIC_LEARNERS
-from nfml_jax.mahalanobis.learner import check_neighbours, start
+from nfml_jax.mahalanobis.learner import check_neighbors, start
 from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import shared_keys
@@ -51,7 +51,7 @@ class MetricExperiment(Experiment):
                 "wine."
             )
         # The learners run last, and an error of theirs would come late.
-        check_neighbours(self.vectors.given["train"], "a metric")
+        check_neighbors(self.vectors.given["train"], "a metric")
         self.learners = {
             name: look_up(METRIC_LEARNERS, name, "metric learner")
             for name in config["report"]["learners"]

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler
-from nfml_jax.evaluation import geometry, retrieval
-from nfml_jax.evaluation.arrays import unit
+from nfml_jax.evaluation import class_angles, retrieval
 from nfml_jax.loading.recognition import EmbeddingLearner, make_learner
 from nfml_jax.losses import MINERS, two_views
+from nfml_jax.ops.distances import unit
 from nfml_jax.training.experiment import Batch, Report
 from nfml_jax.training.randomness import shared_keys
 from nfml_jax.training.sharding import AXIS
@@ -101,7 +101,7 @@ class PairsExperiment(EmbeddingExperiment):
         )
 
     def class_centers(self, variables, train_embeddings):
-        return geometry.class_means(train_embeddings, self.images.train.labels)[0]
+        return class_angles.class_means(train_embeddings, self.images.train.labels)[0]
 
     def class_scores(self, variables, apply, embeddings, centers):
         return unit(embeddings) @ unit(centers).T

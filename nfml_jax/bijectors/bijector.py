@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.events import together
-from nfml_jax.ops.precision import working
+from nfml_jax.ops.events import broadcast_events
+from nfml_jax.ops.precision import at_least_float32
 from nfml_jax.ops.values import Value
 
 Array = jax.Array
@@ -102,9 +102,9 @@ def _with_contract(method: Callable) -> Callable:
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         _, event, *context = signature.bind(self, *args, **kwargs).args
-        event, context = together(event, *context)
-        x = working(event)
-        context = None if context is None else working(context)
+        event, context = broadcast_events(event, *context)
+        x = at_least_float32(event)
+        context = None if context is None else at_least_float32(context)
         if 0 in x.shape[:-1]:
             return _empty_result(method, self, x, context, event.dtype)
         y, log_det = method(self, x, context)

@@ -16,7 +16,7 @@ from jax.nn import log_sigmoid, logsumexp
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_integer
 
 Array = jax.Array
@@ -176,4 +176,4 @@ def _inverse(numbers, y):
         for group in groups
     ]
     numbers = jnp.arange(event_dim), groups, jnp.moveaxis(y, -1, 0)
-    return jnp.moveaxis(loops.scan(step, known, numbers)[1], 0, -1)
+    return jnp.moveaxis(control_flow.scan(step, known, numbers)[1], 0, -1)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
@@ -45,7 +45,7 @@ def jacobi(
         moves = (change > unit * jnp.maximum(jnp.abs(x), scale)).any()
         return new, moves, sweeps + 1
 
-    x, _, sweeps = loops.while_loop(unfinished, go, (start, jnp.array(True), 0))
+    x, _, sweeps = control_flow.while_loop(unfinished, go, (start, jnp.array(True), 0))
     return x, sweeps
 
 

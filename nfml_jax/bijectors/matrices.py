@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 
 Array = jax.Array
 
@@ -72,8 +72,8 @@ def exponential(matrix: Array) -> Array:
     def horner(i, value):
         return unit + times(matrix / 16, value) / (18 - i)
 
-    small = loops.fori_loop(0, 18, horner, unit)
-    return loops.fori_loop(0, 4, lambda _, value: times(value, value), small)
+    small = control_flow.fori_loop(0, 18, horner, unit)
+    return control_flow.fori_loop(0, 4, lambda _, value: times(value, value), small)
 
 
 def normal_pairs(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:

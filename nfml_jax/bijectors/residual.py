@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi
 from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
@@ -115,8 +115,8 @@ def estimated_log_det(
     """
     number, noise = jax.random.split(key)
     shape = jnp.broadcast_shapes(x.shape, layers[0]["bias"].shape[:-1] + x.shape[-1:])
-    x = loops.vary_as(jnp.broadcast_to(x, shape), layers)
-    v = loops.vary_as(jax.random.rademacher(noise, x.shape, x.dtype), x)
+    x = control_flow.vary_as(jnp.broadcast_to(x, shape), layers)
+    v = control_flow.vary_as(jax.random.rademacher(noise, x.shape, x.dtype), x)
     count, weight = estimator.draw(number)
     fixed = jax.lax.stop_gradient((layers, x))
     _, pull = jax.vjp(partial(evaluate, fixed[0]), fixed[1])
@@ -129,7 +129,7 @@ def estimated_log_det(
         return power, value, neumann + weight(k) * power
 
     value = jnp.zeros(x.shape[:-1], x.dtype)
-    _, value, neumann = loops.fori_loop(0, count, term, (v, value, v))
+    _, value, neumann = control_flow.fori_loop(0, count, term, (v, value, v))
     value, neumann = jax.lax.stop_gradient((value, neumann))
     _, along = jax.jvp(partial(evaluate, layers), (x,), (v,))
     gradient = (neumann * along).sum(-1)

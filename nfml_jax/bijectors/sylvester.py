@@ -8,7 +8,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
 from nfml_jax.bijectors.planar import bend, strength_above
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.checks import check_choice, check_integer
 
 BASES = ("orthogonal", "householder", "triangular")
@@ -111,5 +111,5 @@ def _back_substitute(outer, inner, b, strength, y):
         return (x, tanh.at[..., i].set(tanh_i)), at
 
     none = jnp.zeros_like(y), jnp.zeros_like(y)
-    _, at = loops.scan(step, none, jnp.arange(y.shape[-1]), reverse=True)
+    _, at = control_flow.scan(step, none, jnp.arange(y.shape[-1]), reverse=True)
     return jnp.moveaxis(at, 0, -1)

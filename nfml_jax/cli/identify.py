@@ -18,7 +18,7 @@ from nfml_jax.data import ImageData
 from nfml_jax.data.galleries import people
 from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.enrolment import Gallery
+from nfml_jax.evaluation.gallery import Gallery
 from nfml_jax.loading import data_of, load_embedder
 from nfml_jax.loading.embedders import TrainedEmbedder
 
@@ -44,7 +44,7 @@ def main(arguments=None) -> None:
     model = load_embedder(options.run)
     # Replaced below, once the enrolled people are known.
     asked = NOBODY if options.fpir is not None else options.threshold
-    gallery = enrol(model, options.gallery, asked)
+    gallery = enroll(model, options.gallery, asked)
     if options.fpir is not None:
         strangers = unknown_people(data_of(options.run), gallery.names)
         embeddings = np.asarray(model.embed(strangers))
@@ -77,7 +77,7 @@ def _pictures(paths: list[Path]) -> list[Path]:
     return found
 
 
-def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Gallery:
+def enroll(model: TrainedEmbedder, root: Path, threshold: float | None) -> Gallery:
     """Return a gallery of the pictures under `root`.
 
     Raises UserError if there are none, or if their names don't say whose they are.
@@ -93,7 +93,7 @@ def enrol(model: TrainedEmbedder, root: Path, threshold: float | None) -> Galler
         named = people(tree)
         embeddings = np.asarray(model.embed(tree.images([*named], model.look)))
     for name, embedding in zip(named.values(), embeddings, strict=True):
-        gallery.enrol(name, embedding)
+        gallery.enroll(name, embedding)
     return gallery
 
 

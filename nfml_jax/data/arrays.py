@@ -14,7 +14,7 @@ import numpy as np
 from nfml_jax.data.pairs import Pairs
 from nfml_jax.data.unread import Unread
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels
+from nfml_jax.ops.labels import check_labels
 
 
 @runtime_checkable

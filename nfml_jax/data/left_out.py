@@ -8,7 +8,7 @@ import numpy as np
 
 from nfml_jax.data.arrays import ImageData, make_image_data
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels
+from nfml_jax.ops.labels import check_labels
 
 
 def write_left_out(path: Path, data: ImageData, rows) -> None:

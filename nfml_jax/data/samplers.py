@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels
+from nfml_jax.ops.labels import check_labels
 
 
 class Sampler(Protocol):

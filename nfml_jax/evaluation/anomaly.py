@@ -1,7 +1,7 @@
 """How well strange points are told from ordinary ones, and what a density must beat.
 
 The detectors here are the plain ones: a normal density for each class, the Mahalanobis
-distance of Lee et al. (NeurIPS 2018), and the distance to the k-th neighbour.
+distance of Lee et al. (NeurIPS 2018), and the distance to the k-th neighbor.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ import numpy as np
 from scipy import linalg, special
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels, check_needed
-from nfml_jax.evaluation.neighbours import top_k
-from nfml_jax.evaluation.verification import roc
+from nfml_jax.evaluation.accept_rates import roc
+from nfml_jax.evaluation.inputs import check_needed
+from nfml_jax.evaluation.neighbors import top_k
+from nfml_jax.ops.labels import check_labels
 
 RIDGE = 1e-4
 """The share of the mean variance that is added to each variance.
@@ -72,11 +73,11 @@ class GaussianClasses:
         order = np.argsort(labels, kind="stable")
         groups = np.split(x[order], np.cumsum(counts)[:-1])
         mean = np.stack([group.mean(axis=0) for group in groups])
-        centred = [group - m for group, m in zip(groups, mean, strict=True)]
+        centered = [group - m for group, m in zip(groups, mean, strict=True)]
         return cls(
             mean,
-            np.stack([_root(group) for group in centred]),
-            _root(np.concatenate(centred)),
+            np.stack([_root(group) for group in centered]),
+            _root(np.concatenate(centered)),
             np.log(counts / counts.sum()),
         )
 
@@ -106,7 +107,7 @@ class GaussianClasses:
 def knn_distance(train, x, k: int = 5) -> np.ndarray:
     """The distance `[N]` of rows `[N, D]` to their k-th nearest training row.
 
-    Errors of `neighbours.top_k`.
+    Errors of `neighbors.top_k`.
     """
     similarity, _ = top_k(x, train, k, "euclidean")
     return np.sqrt(np.maximum(-similarity[:, -1], 0))
@@ -116,13 +117,13 @@ def _digits(x):
     return check_needed(x, "rows").astype(np.float64)
 
 
-def _root(centred):
-    if not centred.any():
+def _root(centered):
+    if not centered.any():
         raise UserError(
-            f"{len(centred)} rows of a class are all alike; a normal density takes "
+            f"{len(centered)} rows of a class are all alike; a normal density takes "
             "rows that differ."
         )
-    covariance = centred.T @ centred / len(centred)
+    covariance = centered.T @ centered / len(centered)
     covariance += (
         RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     )

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nfml_jax.evaluation.arrays import check_labels, unit
+from nfml_jax.ops.distances import unit
+from nfml_jax.ops.labels import check_labels
 
 VALUES = 784
 """Numbers of an image, at most: pixels times channels after averaging."""

@@ -10,8 +10,10 @@ import numpy as np
 from scipy import sparse, special
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels, check_needed, count_rows, unit
+from nfml_jax.evaluation.inputs import check_needed, count_rows
 from nfml_jax.evaluation.kmeans import kmeans
+from nfml_jax.ops.distances import unit
+from nfml_jax.ops.labels import check_labels
 
 MOST_CELLS = 2**24
 """Cells of a contingency table that are held with their zeros (128 MiB)."""

@@ -11,9 +11,11 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import verification
-from nfml_jax.evaluation.arrays import TILE, check_digits, check_labels, check_scores
-from nfml_jax.evaluation.verification import Roc, roc
+from nfml_jax.evaluation.accept_rates import Roc, roc
+from nfml_jax.evaluation.inputs import check_digits, check_scores
+from nfml_jax.evaluation.tiles import TILE
 from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.labels import check_labels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,25 +13,26 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import blocks, check_digits, without_common_part
-from nfml_jax.evaluation.neighbours import from_differences, have_cancelled
+from nfml_jax.evaluation.inputs import check_digits, without_common_part
+from nfml_jax.evaluation.similarities import from_differences, have_cancelled
+from nfml_jax.evaluation.tiles import blocks
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 
 SCORES = 2**20
-"""Distances between rows and centres held at a time (4 MiB)."""
+"""Distances between rows and centers held at a time (4 MiB)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Clustering:
-    """The cluster [N] of each row, the clusters' `centres` [K, D], and the `inertia`.
+    """The cluster [N] of each row, the clusters' `centers` [K, D], and the `inertia`.
 
-    The inertia is the sum of squared distances to the own centre; `iterations`, how
-    often centres moved, and `converged`, whether they had come to rest by then.
+    The inertia is the sum of squared distances to the own center; `iterations`, how
+    often centers moved, and `converged`, whether they had come to rest by then.
     """
 
     clusters: np.ndarray
-    centres: np.ndarray
+    centers: np.ndarray
     inertia: float
     iterations: int
     converged: bool
@@ -40,8 +41,8 @@ class Clustering:
 def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
     """`k` clusters of rows [N, D], the same for the same seed.
 
-    A cluster that loses all its rows starts again at the row farthest from its centre.
-    Of equally near centres the lowest index wins. Rows are compared with centres some
+    A cluster that loses all its rows starts again at the row farthest from its center.
+    Of equally near centers the lowest index wins. Rows are compared with centers some
     at a time, `SCORES` distances. For cosine, give unit rows. UserError for k outside
     1 … N, or rows that are empty or not finite.
     """
@@ -58,11 +59,11 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
     x = x - mean  # squared distances cancel less about the origin
     size = min(len(x), max(1, SCORES // k))
     tiles = jnp.asarray(np.stack(list(blocks(x, size))))
-    centres = np.asarray(_plus_plus(jnp.asarray(x), k, jax.random.key(seed)))
+    centers = np.asarray(_plus_plus(jnp.asarray(x), k, jax.random.key(seed)))
     clusters, moves = np.zeros(len(x), np.int32), 0
     sums, counts = _sums(x, clusters, k)
     while True:
-        found = _nearest(tiles, centres)
+        found = _nearest(tiles, centers)
         last, clusters = clusters, np.ravel(found)[: len(x)]
         changed = np.flatnonzero(clusters != last)
         converged = moves > 0 and not len(changed)
@@ -74,18 +75,18 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
             sums, counts = add(sums, more[0]), add(counts, more[1])
         means = (sums / np.maximum(counts, 1)[:, None]).astype(x.dtype)
         if (empty := np.flatnonzero(counts == 0)).size:
-            far = np.ravel(_distances(tiles, centres, found))[: len(x)]
+            far = np.ravel(_distances(tiles, centers, found))[: len(x)]
             means[empty] = x[np.argsort(-far, kind="stable")[: len(empty)]]
-        centres = means
+        centers = means
         moves += 1
-    far = np.ravel(_distances(tiles, centres, found))[: len(x)]
+    far = np.ravel(_distances(tiles, centers, found))[: len(x)]
     inertia = float(far.sum(dtype=np.float64))
-    centres = centres + mean
+    centers = centers + mean
     if scale != 1:
-        centres, inertia = centres * np.float64(scale), inertia * scale * scale
+        centers, inertia = centers * np.float64(scale), inertia * scale * scale
     if common.any():
-        centres = centres + common
-    return Clustering(clusters, centres, inertia, moves, converged)
+        centers = centers + common
+    return Clustering(clusters, centers, inertia, moves, converged)
 
 
 def _scaled(x):
@@ -144,12 +145,12 @@ def _plus_plus(x, k, key):
 
 @jax.jit
 @broadcasting
-def _nearest(tiles, centres):
-    """The nearest centre [T, S] of rows in tiles [T, S, D]."""
-    half_squares = _squares(centres) / 2
+def _nearest(tiles, centers):
+    """The nearest center [T, S] of rows in tiles [T, S, D]."""
+    half_squares = _squares(centers) / 2
 
     def nearest(tile):
-        products = jnp.matmul(tile, centres.T, precision=lax.Precision.HIGHEST)
+        products = jnp.matmul(tile, centers.T, precision=lax.Precision.HIGHEST)
         scores = products - half_squares[None]
         own_squares = _squares(tile)
         apart = 2 * scores - own_squares[:, None]
@@ -157,7 +158,7 @@ def _nearest(tiles, centres):
         # A single near one is the nearest, whatever its score.
         several = jnp.sum(near, axis=1) > 1
         wanted = near & several[:, None]
-        apart = from_differences(apart, wanted, lambda: (tile, centres))
+        apart = from_differences(apart, wanted, lambda: (tile, centers))
         found = jnp.where(several, jnp.argmax(apart, 1), jnp.argmax(scores, 1))
         return found.astype(jnp.int32)
 
@@ -166,9 +167,9 @@ def _nearest(tiles, centres):
 
 @jax.jit
 @broadcasting
-def _distances(tiles, centres, clusters):
-    """The squared distance [T, S] of each row to the centre of its cluster [T, S]."""
-    return lax.map(lambda part: _squares(part[0] - centres[part[1]]), (tiles, clusters))
+def _distances(tiles, centers, clusters):
+    """The squared distance [T, S] of each row to the center of its cluster [T, S]."""
+    return lax.map(lambda part: _squares(part[0] - centers[part[1]]), (tiles, clusters))
 
 
 def _squares(x):

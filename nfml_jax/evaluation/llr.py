@@ -10,8 +10,8 @@ import scipy
 from scipy.special import logsumexp
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_scores
-from nfml_jax.evaluation.verification import roc
+from nfml_jax.evaluation.accept_rates import roc
+from nfml_jax.evaluation.inputs import check_scores
 
 
 def cllr(genuine_llrs, impostor_llrs) -> float:
@@ -50,7 +50,7 @@ def min_cllr(genuine_scores, impostor_scores) -> float:
     return cllr(*best_llrs(genuine_scores, impostor_scores))
 
 
-def of_classes(log_posterior_a, log_posterior_b, prior) -> np.ndarray:
+def from_posteriors(log_posterior_a, log_posterior_b, prior) -> np.ndarray:
     """The LLR [P] that two are of one class, from log p(class | x) [P, K] of each.
 
     log Σ_k p(k|a) p(k|b) - log Σ_{k≠l} p(k|a) p(l|b), less the prior odds of a pair of
@@ -77,7 +77,7 @@ def _without_each(b):
     yield from np.logaddexp(before, after).T
 
 
-def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
+def calibrate(genuine_to_fit, impostor_to_fit, genuine, impostor):
     """Scores as LLRs: a straight line that is logistic regression's on those to fit.
 
     All are scores [N] of pairs; gives the last two as LLRs. Of the pairs to fit either
@@ -91,14 +91,14 @@ def calibrated(genuine_to_fit, impostor_to_fit, genuine, impostor):
         finite = finite[np.isfinite(finite)]
         ends = (finite.min(), finite.max()) if finite.size else (-1.0, 1.0)
         given = [np.clip(s, *ends) for s in given]
-    centre, width = np.mean(given[0]), np.std(np.concatenate(given)) or 1.0
+    center, width = np.mean(given[0]), np.std(np.concatenate(given)) or 1.0
 
     def cost(line):
-        up, down = ((line[0] * (s - centre) / width + line[1]) for s in given)
+        up, down = ((line[0] * (s - center) / width + line[1]) for s in given)
         return np.mean(np.logaddexp(0, -up)) + np.mean(np.logaddexp(0, down))
 
     slope, offset = scipy.optimize.minimize(cost, np.array([1.0, 0.0])).x
-    return [slope * (s - centre) / width + offset for s in scores]
+    return [slope * (s - center) / width + offset for s in scores]
 
 
 def metrics(genuine_llrs, impostor_llrs) -> dict[str, float]:

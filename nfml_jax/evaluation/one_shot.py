@@ -12,15 +12,11 @@ import numpy as np
 import scipy
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import (
-    check_labels,
-    check_needed,
-    check_same_dimensions,
-    unit,
-)
-from nfml_jax.evaluation.neighbours import METRICS
+from nfml_jax.evaluation.inputs import check_needed, check_same_dimensions
+from nfml_jax.evaluation.similarities import check_metric
 from nfml_jax.ops.checks import check_integer
-from nfml_jax.ops.distances import CANCELLED
+from nfml_jax.ops.distances import CANCELLED, unit
+from nfml_jax.ops.labels import check_labels
 
 EPISODES = 64
 """Episodes drawn and judged at a time."""
@@ -43,9 +39,9 @@ def episodes(
     embeddings [N, D], labels [N]. An episode draws `ways` classes, and of each class
     `shots` examples and `queries` others; a query is given the class of the nearest
     prototype, the mean of a class's shots. They are unit embeddings, unless `normalize`
-    is false, and `metric` is one of `neighbours.METRICS`. Of equally near prototypes
-    the one drawn first wins, which is any. The same `seed` gives the same episodes for
-    any embeddings of the same labels.
+    is false, and `metric` is one of `similarities.SIMILARITIES`. Of equally near
+    prototypes the one drawn first wins, which is any. The same `seed` gives the same
+    episodes for any embeddings of the same labels.
 
     The interval is 1.96 standard errors over episodes. UserError for fewer classes than
     `ways`, or any class with fewer than shots + queries examples.
@@ -115,8 +111,7 @@ def _run(support, support_labels, queries, query_labels, metric):
 
 
 def _checked(embeddings, labels, metric, name="embeddings"):
-    if metric not in METRICS:
-        raise UserError(f"metric is {metric!r}; expected one of {', '.join(METRICS)}.")
+    check_metric(metric)
     embeddings = check_needed(embeddings, name)
     return embeddings, check_labels(labels, len(embeddings), name=f"labels of {name}")
 

@@ -1,6 +1,6 @@
 """Deep rankings of a gallery: similarities from the device, put in order on the host.
 
-For the few best of many rows `neighbours.top_k` does it all on the device. Here the
+For the few best of many rows `neighbors.top_k` does it all on the device. Here the
 order goes on as far as wanted; XLA's sort on CPU takes twenty times as long as numpy's.
 """
 
@@ -14,8 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nfml_jax.evaluation.arrays import blocks, first_of_equal
-from nfml_jax.evaluation.neighbours import METRICS, from_differences, have_cancelled
+from nfml_jax.evaluation.similarities import (
+    SIMILARITIES,
+    from_differences,
+    have_cancelled,
+)
+from nfml_jax.evaluation.tiles import blocks, first_of_equal
 from nfml_jax.ops.broadcasting import broadcasting
 
 THREADS = min(8, os.cpu_count() or 1)
@@ -33,7 +37,7 @@ def make_ranking(
     some 20 bytes for each of chunk × N similarities. It may be called from `THREADS`
     threads at once.
     """
-    compared = METRICS[metric](queries, gallery)
+    compared = SIMILARITIES[metric](queries, gallery)
     opposite, columns = -compared.queries, jnp.asarray(compared.gallery.T.copy())
     equal = first_of_equal(compared.gallery)
 

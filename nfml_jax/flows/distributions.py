@@ -8,7 +8,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
@@ -174,4 +174,6 @@ class Resampled(distrax.Distribution):
 
         z = jnp.zeros_like(self._proposal.sample(seed=key, sample_shape=(n,)))
         state = 0, key, z, jnp.zeros(n, bool)
-        return jax.lax.stop_gradient(loops.while_loop(unfinished, draw, state)[2])
+        return jax.lax.stop_gradient(
+            control_flow.while_loop(unfinished, draw, state)[2]
+        )

@@ -15,8 +15,8 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, refuse
-from nfml_jax.ops.events import floating, together
-from nfml_jax.ops.precision import working
+from nfml_jax.ops.events import as_floating, broadcast_events
+from nfml_jax.ops.precision import at_least_float32
 
 if TYPE_CHECKING:
     from nfml_jax.flows.distributions import FlowDistribution
@@ -62,9 +62,9 @@ class Flow(Compiled):
         It is minus infinity where no draw can be, with gradients of zero, and NaN for
         an event that holds NaN.
         """
-        x = working(floating("events", x))
+        x = at_least_float32(as_floating("events", x))
         self._check("events", x, self.event_dim)
-        x, context = together(x, self._context(context))
+        x, context = broadcast_events(x, self._context(context))
         z, log_det = self.bijector.inverse_and_log_det(x, context)
         log_prob = self.base(context).log_prob(z) + log_det
         if self.bijector.covers_line and getattr(self.base, "propagates_nan", False):
@@ -145,7 +145,7 @@ class Flow(Compiled):
             )
         if context is None:
             return None
-        context = working(floating("contexts", context))
+        context = at_least_float32(as_floating("contexts", context))
         self._check("the context", context, self.context_dim)
         return context
 

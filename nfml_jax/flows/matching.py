@@ -6,7 +6,7 @@ from nfml_jax.bijectors.combinators import Chain
 from nfml_jax.bijectors.continuous import Continuous
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
-from nfml_jax.ops.events import together
+from nfml_jax.ops.events import broadcast_events
 
 Array = jax.Array
 
@@ -38,7 +38,7 @@ def flow_matching_loss(
             "this one by its likelihood."
         )
     time_key, base_key = jax.random.split(key)
-    x, context = together(x, context)
+    x, context = broadcast_events(x, context)
     t = jax.random.uniform(time_key, x.shape[:-1], x.dtype)
     base = flow.base(context)
     shape = x.shape[: x.ndim - 1 - len(base.batch_shape)]

@@ -14,7 +14,7 @@ from jax.nn import log_softmax
 from jax.scipy.special import log_ndtr, logsumexp
 from jax.scipy.stats import norm
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
@@ -74,5 +74,5 @@ def _(primals, tangents):
 
     start = jnp.broadcast_to(d_logits, t.shape[1:])
     given = before, shares, tails, t, scale, d_mean, d_scale
-    _, implicit = loops.scan(step, start, given)
+    _, implicit = control_flow.scan(step, start, given)
     return z, d_z + jnp.moveaxis(implicit, 0, -1)

@@ -19,7 +19,7 @@ from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
 from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.embeddings import embedding_rows, labelled_rows
+from nfml_jax.ops.embeddings import embedding_rows, labeled_rows
 from nfml_jax.ops.fields import traced
 
 # The collection of values that change during training beside the parameters.
@@ -98,7 +98,7 @@ class MarginHead(nn.Module):
           UserError: for invalid labels (see `nfml_jax.ops.labels`) or embeddings.
 
         """
-        embeddings, labels = labelled_rows(embeddings, labels, self.num_classes)
+        embeddings, labels = labeled_rows(embeddings, labels, self.num_classes)
         if not len(labels):  # one row of padding, which is cut off again
             row = jnp.zeros((1, embeddings.shape[1]), embeddings.dtype)
             out = self(row, jnp.full(1, -1), step)
@@ -142,7 +142,7 @@ class MarginHead(nn.Module):
             (cosine, logits.logged(target, valid, penalty, self.num_classes))
         )
         loss, cosine, correct = (
-            devices.mine(part, count, axis) for part in (loss, cosine, correct)
+            devices.local_rows(part, count, axis) for part in (loss, cosine, correct)
         )
         return HeadOutput(loss, cosine, correct, logged)
 
@@ -223,7 +223,7 @@ class MarginHead(nn.Module):
         """Return a normal draw `[B]` by each row's place in the whole batch, or 0."""
         if not (self.margin.random and self.has_rng("margin")):
             return jnp.zeros(count)
-        place = devices.places(count, self.axis_name)
+        place = devices.local_places(count, self.axis_name)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng("margin"), place)
         return jax.vmap(jax.random.normal)(keys)
 

@@ -8,7 +8,7 @@ from flax import struct
 
 from nfml_jax.heads.margins.margin import Margin
 from nfml_jax.ops import angles, devices
-from nfml_jax.ops.embeddings import at_least_float32
+from nfml_jax.ops.precision import at_least_float32
 
 
 @struct.dataclass
@@ -98,7 +98,7 @@ class Logits(NamedTuple):
             everyone = devices.gather(held, self.axis_name)
             noise = devices.gather(noise, self.axis_name)
             noise = self.margin.assigned(noise, everyone)
-            noise = devices.mine(noise, len(x), self.axis_name)
+            noise = devices.local_rows(noise, len(x), self.axis_name)
         margin = self.margin.for_examples(held, x_norm, noise)
         phi = self._blended(cosine, margin.target(cosine))
         weight_norm = w_norm if weights.ndim == 2 else jnp.mean(w_norm, axis=-1)

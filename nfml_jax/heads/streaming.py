@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nfml_jax.heads.classes import NO_CLASS, Classes, Sums, other_classes, sums
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 
 
@@ -25,7 +25,7 @@ def streamed(queries, classes: Classes, labels, scores, chunk: int) -> Sums:
     between `chunk` / 2 and `chunk`; this saves one of four matrix products.
     """
     # Devices' gradients of shared values are added up once, after this.
-    queries, classes = loops.vary_as((queries, classes), (queries, classes))
+    queries, classes = control_flow.vary_as((queries, classes), (queries, classes))
     example = _Blocks(classes, chunk)[0]
     # Traced numbers in the closure of `scores` become arguments, which have gradients.
     scores, numbers = jax.closure_convert(
@@ -63,7 +63,7 @@ def _summed(scores, chunk, given, whole, keep):
         return waiting, sums(free, terms, block.number, labels)
 
     start = jnp.zeros(blocks.flat, weights.dtype) if keep else None
-    waiting, parts = loops.scan(step, start, jnp.arange(blocks.count))
+    waiting, parts = control_flow.scan(step, start, jnp.arange(blocks.count))
     others = jax.nn.logsumexp(parts.others, axis=0)
     return (others, jnp.max(parts.hardest, axis=0)), waiting
 
@@ -102,12 +102,12 @@ def _backward(scores, chunk, kept, slopes):
 
     shared, grad_bias = jax.tree.map(jnp.zeros_like, ((queries, numbers), bias))
     grad_weights = jnp.zeros_like(weights) if waiting is None else waiting
-    (grad_queries, grad_numbers), grad_weights, grad_bias = loops.fori_loop(
+    (grad_queries, grad_numbers), grad_weights, grad_bias = control_flow.fori_loop(
         0, blocks.count, step, (shared, grad_weights, grad_bias)
     )
     grad_weights = grad_weights.reshape(weights.shape)
     # The steps have added up the gradients of numbers that devices share.
-    grad_numbers = loops.shared_as(grad_numbers, numbers)
+    grad_numbers = control_flow.shared_as(grad_numbers, numbers)
     return (grad_queries, grad_weights, grad_bias, grad_numbers), None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 
 PyTree = Any
@@ -44,7 +44,7 @@ def by_chunks(block: Callable, rows: tuple[PyTree, ...], chunk: int | None) -> P
     def step(_, rows):
         return (), jax.checkpoint(block)(*rows)
 
-    _, results = loops.scan(step, (), jax.tree.map(split, rows))
+    _, results = control_flow.scan(step, (), jax.tree.map(split, rows))
     return jax.tree.map(join, results)
 
 
@@ -74,7 +74,9 @@ def over_positives(step: Callable, positive: jax.Array, start: PyTree) -> PyTree
         return after(column), number + 1, step(state, column, number)
 
     first = after(jnp.full(len(positive), -1))
-    return loops.while_loop(unfinished, one, (first, jnp.zeros((), int), start))[2]
+    return control_flow.while_loop(unfinished, one, (first, jnp.zeros((), int), start))[
+        2
+    ]
 
 
 def at_column(values: jax.Array, column: jax.Array) -> jax.Array:

@@ -15,7 +15,7 @@ from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 from nfml_jax.ops.fields import traced
-from nfml_jax.ops.masked import masked_mean
+from nfml_jax.ops.masked_reductions import masked_mean
 
 # The name of the collection and its variable in checkpoints.
 CENTERS = "centres"

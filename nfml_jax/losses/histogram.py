@@ -18,7 +18,7 @@ from nfml_jax.losses.objective import (
     output,
     pair_masks,
 )
-from nfml_jax.ops import devices, loops
+from nfml_jax.ops import control_flow, devices
 from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
@@ -86,7 +86,7 @@ class Histogram(nn.Module):
             counts = soft_histogram(cosines, masks, -1.0, 1.0, self.bins)
             return jnp.moveaxis(counts, 1, -1)
 
-        place = devices.places(len(labels), self.axis_name)
+        place = devices.local_places(len(labels), self.axis_name)
         return by_chunks(block, (directions, labels, place), self.chunk).sum(axis=-1)
 
 
@@ -117,5 +117,5 @@ def soft_histogram(
         return jnp.stack([jnp.sum(jnp.where(m, share, 0.0), axis=-1) for m in masks])
 
     nodes = jnp.arange(bins + 1, dtype=place.dtype)
-    _, counts = loops.scan(lambda _, node: ((), count(node)), (), nodes)
+    _, counts = control_flow.scan(lambda _, node: ((), count(node)), (), nodes)
     return jnp.moveaxis(counts, 0, -1)

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from nfml_jax.ops.angles import direction_and_norm
-from nfml_jax.ops.embeddings import at_least_float32, labelled_rows
-from nfml_jax.ops.masked import masked_mean
+from nfml_jax.ops.embeddings import labeled_rows
+from nfml_jax.ops.masked_reductions import masked_mean
+from nfml_jax.ops.precision import at_least_float32
 
 
 @struct.dataclass
@@ -68,7 +69,7 @@ def check_batch(
       UserError: for other shapes or types.
 
     """
-    embeddings, labels = labelled_rows(embeddings, labels, num_classes)
+    embeddings, labels = labeled_rows(embeddings, labels, num_classes)
     if not len(labels):
         embeddings = jnp.zeros((1, embeddings.shape[1]), embeddings.dtype)
         labels = jnp.full(1, -1, labels.dtype)

@@ -21,7 +21,7 @@ from nfml_jax.ops import devices
 from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_flag, check_integer
-from nfml_jax.ops.masked import masked_mean
+from nfml_jax.ops.masked_reductions import masked_mean
 
 
 class PairObjective(nn.Module):
@@ -102,7 +102,7 @@ class PairObjective(nn.Module):
             # A class without a parameter is padding.
             labels = jnp.where(labels < self.num_classes, labels, -1)
         references, reference_labels = self._references(points, labels, step)
-        place = devices.places(len(labels), self.axis_name)
+        place = devices.local_places(len(labels), self.axis_name)
         keys = self._keys(place) if self.miner.random else None
 
         def block(anchors, labels, place, keys):

@@ -17,9 +17,10 @@ from nfml_jax.ops import devices
 from nfml_jax.ops.angles import direction_and_norm
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_number
-from nfml_jax.ops.embeddings import at_least_float32, embedding_rows
+from nfml_jax.ops.embeddings import embedding_rows
 from nfml_jax.ops.fields import traced
-from nfml_jax.ops.masked import masked_logsumexp, masked_mean
+from nfml_jax.ops.masked_reductions import masked_logsumexp, masked_mean
+from nfml_jax.ops.precision import at_least_float32
 
 
 class ProxyObjective(nn.Module):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.ops.checks import check_choice, check_number
 from nfml_jax.ops.fields import traced
-from nfml_jax.ops.masked import masked_logsumexp, masked_mean
+from nfml_jax.ops.masked_reductions import masked_logsumexp, masked_mean
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 from nfml_jax.ops.distances import largest, power_of_two
 from nfml_jax.ops.fields import traced
-from nfml_jax.ops.masked import masked_mean
+from nfml_jax.ops.masked_reductions import masked_mean
 
 
 def two_views(
@@ -31,7 +31,7 @@ def two_views(
     >>> rows.shape, labels.tolist()
     ((4, 1), [0, 1, 0, 1])
     """
-    pair = devices.places(len(first), axis_name)
+    pair = devices.local_places(len(first), axis_name)
     return jnp.concatenate([first, second]), jnp.concatenate([pair, pair])
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from nfml_jax.losses.pair_loss import PairLoss, Row
 from nfml_jax.ops.checks import check_number
 from nfml_jax.ops.fields import traced
-from nfml_jax.ops.masked import masked_logsumexp
+from nfml_jax.ops.masked_reductions import masked_logsumexp
 
 
 @dataclasses.dataclass(frozen=True)

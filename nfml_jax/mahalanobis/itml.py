@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.mahalanobis.learner import check_neighbours, learner, warn_if_unmoved
+from nfml_jax.mahalanobis.learner import check_neighbors, learner, warn_if_unmoved
 
 PERCENTILES = 5, 95
 """Of squared distances between rows: within the first, and beyond the second."""
@@ -101,7 +101,7 @@ def itml(
     pairs are to come within the 5th percentile of the squared distances between drawn
     rows, others beyond the 95th.
     """
-    check_neighbours(labels, "itml")
+    check_neighbors(labels, "itml")
     if not 0 < gamma < np.inf:
         raise UserError(f"itml got gamma={gamma!r}; expected a number above 0.")
     if pairs and pairs < 2:

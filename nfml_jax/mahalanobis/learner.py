@@ -14,13 +14,10 @@ import scipy
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import (
-    check_digits,
-    check_labels,
-    without_common_part,
-)
+from nfml_jax.evaluation.inputs import check_digits, without_common_part
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.labels import check_labels
 
 CHUNK = 256
 """Rows whose distances to all others are held at a time."""
@@ -47,7 +44,7 @@ def learner(fit: Callable) -> Callable:
             matrix = np.asarray(broadcasting(fit)(x, labels, **options))
         if not np.isfinite(matrix).all():
             raise UserError(
-                f"{fit.__name__} gave a metric that is not finite; standardise the "
+                f"{fit.__name__} gave a metric that is not finite; standardize the "
                 "columns, and take out those that hardly vary."
             )
         return matrix
@@ -55,7 +52,7 @@ def learner(fit: Callable) -> Callable:
     return fitted
 
 
-def check_neighbours(labels: np.ndarray, name: str) -> None:
+def check_neighbors(labels: np.ndarray, name: str) -> None:
     """UserError unless there are two classes, and two rows of one of them."""
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
@@ -119,7 +116,7 @@ def warn_if_unmoved(name: str, matrix: np.ndarray, first: np.ndarray) -> None:
         )
 
 
-def minimise(
+def minimize(
     name: str, objective: Callable, matrix: np.ndarray, *data, steps: int
 ) -> np.ndarray:
     """Return the L from `matrix` on that minimizes `objective(L, *data)`, by L-BFGS.

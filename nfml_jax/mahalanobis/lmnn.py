@@ -1,6 +1,6 @@
-"""Large margin nearest neighbours: Weinberger and Saul (JMLR 2009).
+"""Large margin nearest neighbors: Weinberger and Saul (JMLR 2009).
 
-Rows are pulled towards a few target neighbours of their class, and rows of other
+Rows are pulled towards a few target neighbors of their class, and rows of other
 classes pushed out of the way, a margin of one beyond these. Written in L, not in W,
 the objective isn't convex, but needs no projection (section 3.4 there).
 """
@@ -15,18 +15,18 @@ from jax import lax
 from nfml_jax.errors import UserError
 from nfml_jax.mahalanobis.learner import (
     CHUNK,
-    check_neighbours,
+    check_neighbors,
     learner,
     mean_over_rows,
-    minimise,
+    minimize,
     squared_distances,
     start,
 )
 
 
-@partial(jax.jit, static_argnames="neighbours")
-def target_neighbours(x, labels, neighbours: int):
-    """The nearest rows `[N, neighbours]` of each row's own class, not counting itself.
+@partial(jax.jit, static_argnames="neighbors")
+def target_neighbors(x, labels, neighbors: int):
+    """The nearest rows `[N, neighbors]` of each row's own class, not counting itself.
 
     Nearest first; where the class has fewer, the places left say N.
     """
@@ -35,12 +35,12 @@ def target_neighbours(x, labels, neighbours: int):
     def of_chunk(rows):
         own = (labels[rows, None] == labels) & (jnp.arange(count) != rows[:, None])
         apart = jnp.where(own, squared_distances(x[rows], x), jnp.inf)
-        least, found = lax.top_k(-apart, neighbours)
+        least, found = lax.top_k(-apart, neighbors)
         return jnp.where(least > -jnp.inf, found, count)
 
     chunks = -(-count // CHUNK)
     rows = jnp.minimum(jnp.arange(chunks * CHUNK), count - 1).reshape(chunks, CHUNK)
-    return lax.map(of_chunk, rows).reshape(-1, neighbours)[:count]
+    return lax.map(of_chunk, rows).reshape(-1, neighbors)[:count]
 
 
 def lmnn_objective(matrix, x, labels, targets, push):
@@ -73,24 +73,24 @@ def lmnn(
     x,
     labels,
     *,
-    neighbours: int = 3,
+    neighbors: int = 3,
     push: float = 0.5,
     rank: int | None = None,
     steps: int = 100,
 ):
     """L `[rank, D]` by at most `steps` steps of L-BFGS on all rows at once.
 
-    From the identity, or with a `rank` from principal components; target neighbours are
+    From the identity, or with a `rank` from principal components; target neighbors are
     those by the Euclidean distance of x, and stay. `push` is the paper's μ.
     """
-    check_neighbours(labels, "lmnn")
+    check_neighbors(labels, "lmnn")
     if not 0 < push < 1:
         raise UserError(f"lmnn got push={push!r}; expected a number between 0 and 1.")
-    if not 1 <= neighbours < len(x):
+    if not 1 <= neighbors < len(x):
         raise UserError(
-            f"lmnn got neighbours={neighbours!r}; expected 1 to {len(x) - 1}, fewer "
+            f"lmnn got neighbors={neighbors!r}; expected 1 to {len(x) - 1}, fewer "
             "than there are rows."
         )
-    targets = target_neighbours(x, labels, neighbours)
+    targets = target_neighbors(x, labels, neighbors)
     data = x, labels, targets, np.float64(push)
-    return minimise("lmnn", lmnn_objective, start(x, rank), *data, steps=steps)
+    return minimize("lmnn", lmnn_objective, start(x, rank), *data, steps=steps)

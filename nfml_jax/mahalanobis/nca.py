@@ -1,16 +1,16 @@
-"""Neighbourhood components analysis: Goldberger et al. (NeurIPS 2004).
+"""Neighborhood components analysis: Goldberger et al. (NeurIPS 2004).
 
 Each row picks another with probability softmax(-‖L x_i - L x_j‖²); L makes it likely
-that it picks one of its own class, which is what a neighbour's vote asks for.
+that it picks one of its own class, which is what a neighbor's vote asks for.
 """
 
 import jax.numpy as jnp
 
 from nfml_jax.mahalanobis.learner import (
-    check_neighbours,
+    check_neighbors,
     learner,
     mean_over_rows,
-    minimise,
+    minimize,
     squared_distances,
     start,
 )
@@ -38,7 +38,7 @@ def nca(x, labels, *, rank: int | None = None, steps: int = 100):
     """L `[rank, D]` by at most `steps` steps of L-BFGS on all rows at once.
 
     From the identity, or with a `rank` from principal components. Nothing holds L
-    back: few rows in many dimensions can be learnt by heart, and fewer steps help.
+    back: few rows in many dimensions can be learned by heart, and fewer steps help.
     """
-    check_neighbours(labels, "nca")
-    return minimise("nca", nca_objective, start(x, rank), x, labels, steps=steps)
+    check_neighbors(labels, "nca")
+    return minimize("nca", nca_objective, start(x, rank), x, labels, steps=steps)

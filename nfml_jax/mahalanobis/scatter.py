@@ -42,19 +42,19 @@ def rca(x, labels):
     return _whitening(x - means[number])
 
 
-def _whitening(centred):
+def _whitening(centered):
     """The symmetric root of the pseudo-inverse of the covariance of rows `[N, D]`.
 
     By singular values of the rows, which keep the digits that squaring them loses.
     """
-    values, axes = np.linalg.svd(centred / np.sqrt(len(centred)), full_matrices=False)[
-        1:
-    ]
+    values, axes = np.linalg.svd(
+        centered / np.sqrt(len(centered)), full_matrices=False
+    )[1:]
     # What numpy.linalg.matrix_rank takes for zero.
-    varies = values > values.max() * max(centred.shape) * np.finfo(np.float64).eps
+    varies = values > values.max() * max(centered.shape) * np.finfo(np.float64).eps
     if not varies.any():
         raise UserError(
-            f"all {len(centred)} rows are alike within what is whitened; give rows "
+            f"all {len(centered)} rows are alike within what is whitened; give rows "
             "that vary."
         )
     inverse = np.where(varies, 1 / np.where(varies, values, 1), 0)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number, check_sizes
 from nfml_jax.ops.values import Value
@@ -99,7 +99,7 @@ def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 2
 
     none = jnp.zeros((), matrix.dtype)
     state = step((0, unit(left, left), jnp.zeros_like(matrix[0]), none, none))
-    return loops.while_loop(unfinished, step, state)[1:3]
+    return control_flow.while_loop(unfinished, step, state)[1:3]
 
 
 @broadcasting

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
@@ -123,7 +123,7 @@ class MaskedNetwork:
 
         known = [jnp.zeros((*p.shape, y.shape[-1]), self.dtype) for p in places[:-1]]
         number = jnp.arange(len(places[0]))
-        _, x = loops.scan(step, known, (number, steps, _take(y, places[0])))
+        _, x = control_flow.scan(step, known, (number, steps, _take(y, places[0])))
         x = x.reshape(-1, x.shape[-1])[
             np.argsort(places[0].ravel())[: len(self.levels)]
         ]

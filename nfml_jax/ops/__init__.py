@@ -8,8 +8,8 @@
 | `broadcasting` | broadcasting where a user has JAX refuse it |
 | `values` | modules as hashable values |
 | `angles`, `distances` | norms and distances of vectors of any length |
-| `masked` | reductions under a mask |
-| `loops` | loops inside and outside a mapped step |
+| `masked_reductions` | reductions under a mask |
+| `control_flow` | loops inside and outside a mapped step |
 | `devices` | gathering and averaging over a device axis |
 | `batches` | a function over many rows in bounded memory |
 | `fields` | fields of settings that a program may trace |
@@ -28,6 +28,7 @@ __getattr__, __all__ = lazy_exports(
             "batches",
             "broadcasting",
             "checks",
+            "control_flow",
             "devices",
             "distances",
             "embeddings",
@@ -35,8 +36,7 @@ __getattr__, __all__ = lazy_exports(
             "fields",
             "labels",
             "lazy",
-            "loops",
-            "masked",
+            "masked_reductions",
             "names",
             "units",
             "values",

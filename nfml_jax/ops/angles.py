@@ -46,7 +46,7 @@ def angle(cosine: jax.Array) -> jax.Array:
     return jnp.arctan2(sine(cosine), cosine)
 
 
-def is_number(value) -> TypeGuard[float]:
+def is_plain_number(value) -> TypeGuard[float]:
     """Whether a margin is a plain number, known before any tracing."""
     return isinstance(value, numbers.Real)
 
@@ -57,7 +57,7 @@ def multiple_angle(cosine: jax.Array, multiple) -> tuple[jax.Array, jax.Array]:
     A whole number m takes the Chebyshev polynomials T_m and sin θ · U_{m-1}; a real or
     traced m goes through the angle.
     """
-    if not (is_number(multiple) and float(multiple).is_integer()):
+    if not (is_plain_number(multiple) and float(multiple).is_integer()):
         scaled = multiple * angle(cosine)
         return jnp.cos(scaled), jnp.sin(scaled)
     first, first_before = cosine, jnp.ones_like(cosine)
@@ -75,7 +75,7 @@ def unfolded_cosine(cosine: jax.Array, multiple) -> jax.Array:
     SphereFace (Liu et al. 2017), eq. 7.
     """
     folded, _ = multiple_angle(cosine, multiple)
-    if is_number(multiple):
+    if is_plain_number(multiple):
         turns = range(1, math.floor(multiple) + 1)
         k = sum((cosine < math.cos(j * math.pi / multiple)) * 1.0 for j in turns)
     else:
@@ -103,7 +103,7 @@ def shifted_cosine(cosine: jax.Array, multiple, shift, beyond_pi: str) -> jax.Ar
     else:
         beyond = cosine - jnp.maximum(shift * jnp.sin(shift), 1.0 + boundary)
     shifted = jnp.where(cosine < boundary, beyond, shifted)
-    if is_number(shift):
+    if is_plain_number(shift):
         return shifted
     start = jnp.cos(jnp.maximum(-shift / multiple, 0.0))
     before = jnp.ones_like(cosine) if beyond_pi == "clamp" else 1.0 + cosine - start

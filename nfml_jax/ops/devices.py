@@ -34,12 +34,12 @@ def gather_shared(x: jax.Array, axis_name: str | None) -> jax.Array:
     return lax.psum(mine, axis_name).reshape(-1, *x.shape[1:])
 
 
-def places(rows: int, axis_name: str | None) -> jax.Array:
+def local_places(rows: int, axis_name: str | None) -> jax.Array:
     """The places [rows] of this device's rows in the gathered batch."""
     return _first_place(rows, axis_name) + jnp.arange(rows)
 
 
-def mine(x: jax.Array, rows: int, axis_name: str | None) -> jax.Array:
+def local_rows(x: jax.Array, rows: int, axis_name: str | None) -> jax.Array:
     """This device's `rows` of x [N·rows, ...], which all devices' batch is."""
     if axis_name is None:
         return x

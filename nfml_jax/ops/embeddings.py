@@ -25,7 +25,7 @@ def embedding_rows(embeddings, name: str = "embeddings") -> jax.Array:
     return embeddings
 
 
-def labelled_rows(
+def labeled_rows(
     embeddings, labels, num_classes: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Return `embedding_rows` `[B, D]` and their `row_labels` `[B]`.
@@ -35,11 +35,6 @@ def labelled_rows(
     """
     embeddings = embedding_rows(embeddings)
     return embeddings, row_labels(labels, len(embeddings), num_classes=num_classes)
-
-
-def at_least_float32(values: jax.Array) -> jax.Array:
-    """Return floating-point values in float32, or in float64 if they are."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
 def _from_host(embeddings, name) -> jax.Array:

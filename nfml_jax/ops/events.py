@@ -8,7 +8,7 @@ from nfml_jax.errors import UserError
 Array = jax.Array
 
 
-def floating(name: str, values) -> Array:
+def as_floating(name: str, values) -> Array:
     """Return numbers as an array of floats, in the precision that they have.
 
     Integers get the default precision. UserError for an array without axes, and for
@@ -33,7 +33,7 @@ def floating(name: str, values) -> Array:
     return array if real else array.astype(jnp.zeros(()).dtype)
 
 
-def together(x, context=None) -> tuple[Array, Array | None]:
+def broadcast_events(x, context=None) -> tuple[Array, Array | None]:
     """Return events that have every batch axis, and their context.
 
     Args:
@@ -47,10 +47,10 @@ def together(x, context=None) -> tuple[Array, Array | None]:
     Raises:
       UserError: A and B don't broadcast.
     """
-    x = floating("events", x)
+    x = as_floating("events", x)
     if context is None:
         return x, None
-    context = floating("contexts", context)
+    context = as_floating("contexts", context)
     try:
         batch = jnp.broadcast_shapes(x.shape[:-1], context.shape[:-1])
     except ValueError:

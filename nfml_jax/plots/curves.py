@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from nfml_jax.evaluation.verification import Roc
+from nfml_jax.evaluation.accept_rates import Roc
 from nfml_jax.plots import style
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nfml_jax.evaluation.arrays import unit
+from nfml_jax.ops.distances import unit
 from nfml_jax.plots import style
 
 MAX_POINTS = 10_000

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import special
 
+from nfml_jax.evaluation.accept_rates import Roc
 from nfml_jax.evaluation.identification import OpenSet, Search
-from nfml_jax.evaluation.verification import Roc
 from nfml_jax.plots import style
 
 PERCENT = 1e-4, 1e-3, 0.01, 0.1, 1, 5, 20, 40, 60, 80, 95, 99, 99.9, 99.99
@@ -104,7 +104,7 @@ def open_set_curve(curves: OpenSet | Mapping[str, OpenSet], title: str = "") -> 
     curves = _by_name(curves, OpenSet)
     figure = style.new_figure(6.4, 4.6)
     axes = figure.add_subplot()
-    left = min(0.1, *(1 / len(curve.strangers) for curve in curves.values()))
+    left = min(0.1, *(1 / len(curve.non_mated) for curve in curves.values()))
     for (name, curve), color in _colored(curves):
         fpir, rate = curve.rates()
         axes.plot(

@@ -84,7 +84,7 @@ def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
 
 
 def _axes(aval) -> frozenset:
-    # This is `nfml_jax.ops.loops.axes_of` for abstract values.
+    # This is `nfml_jax.ops.control_flow.axes_of` for abstract values.
     kind = getattr(aval, "manual_axis_type", None)
     return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()
 

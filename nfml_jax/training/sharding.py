@@ -23,8 +23,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.control_flow import axes_of
 from nfml_jax.ops.devices import SPLIT, Device
-from nfml_jax.ops.loops import axes_of
 
 AXIS = "batch"
 REPLICATED = P()

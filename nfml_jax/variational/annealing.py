@@ -11,7 +11,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 
 Array = jax.Array
 LogDensity = Callable[[Array], Array]
@@ -64,7 +64,7 @@ def annealed_importance_sampling(
     betas = jnp.asarray(betas, points.dtype)
     keys = jax.random.split(key, len(betas) - 1)
     start = points, jnp.zeros(points.shape[0], points.dtype)
-    (points, log_weights), accepted = loops.scan(
+    (points, log_weights), accepted = control_flow.scan(
         step, start, (betas[:-1], betas[1:], keys)
     )
     return Annealed(points, log_weights, accepted)
@@ -102,7 +102,7 @@ def hamiltonian(step_size: float, leapfrog_steps: int = 10) -> Transition:
 
         # Half a step of momentum first and last; whole ones between positions.
         start = x, momentum + step_size / 2 * force(x)
-        proposed, end = loops.fori_loop(0, leapfrog_steps, leap, start)
+        proposed, end = control_flow.fori_loop(0, leapfrog_steps, leap, start)
         end = end - step_size / 2 * force(proposed)
         gain = log_density(proposed) - log_density(x)
         gain += ((momentum**2).sum(-1) - (end**2).sum(-1)) / 2

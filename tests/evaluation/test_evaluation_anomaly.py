@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import anomaly, calibration
+from nfml_jax.evaluation import anomaly, classification
 
 RNG = np.random.default_rng(0)
 
@@ -57,7 +57,7 @@ def test_normal_densities_of_classes_are_those_of_discriminant_analysis(monkeypa
     assert far > ours.mahalanobis(test).max()
 
 
-def test_distance_to_the_kth_neighbour():
+def test_distance_to_the_kth_neighbor():
     train = np.array([[0.0], [1.0], [3.0]])
     found = anomaly.knn_distance(train, np.array([[0.0], [10.0]]), k=2)
     np.testing.assert_allclose(found, [1, 9], atol=1e-5)
@@ -67,20 +67,22 @@ def test_probabilities_that_are_right_are_calibrated():
     p = RNG.uniform(0.5, 1, 40_000)
     log_probs = np.log(np.stack([p, 1 - p], axis=1))
     labels = (RNG.uniform(size=len(p)) > p).astype(int)
-    assert calibration.calibration_error(log_probs, labels) < 0.01
+    assert classification.calibration_error(log_probs, labels) < 0.01
     entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean()
-    assert calibration.log_loss(log_probs, labels) == pytest.approx(entropy, abs=0.01)
+    assert classification.log_loss(log_probs, labels) == pytest.approx(
+        entropy, abs=0.01
+    )
     coin = RNG.integers(0, 2, len(p))
-    overconfident = calibration.calibration_error(log_probs, coin)
+    overconfident = classification.calibration_error(log_probs, coin)
     assert overconfident == pytest.approx(p.mean() - 0.5, abs=0.01)
 
 
 MISTAKES = {
     "k is 5; expected 1 to the 2": lambda: anomaly.knn_distance(np.eye(2), np.eye(2)),
     "two or more": lambda: anomaly.GaussianClasses.fit(np.eye(2), [0, 1], 2),
-    "log-softmaxes": lambda: calibration.log_loss(np.zeros((3, 2)), [0, 1, 1]),
-    r"expected \[N, classes\]": lambda: calibration.log_loss(np.zeros(3), [0, 1, 1]),
-    "range from 0 to 2": lambda: calibration.calibration_error(
+    "log-softmaxes": lambda: classification.log_loss(np.zeros((3, 2)), [0, 1, 1]),
+    r"expected \[N, classes\]": lambda: classification.log_loss(np.zeros(3), [0, 1, 1]),
+    "range from 0 to 2": lambda: classification.calibration_error(
         np.log(np.full((3, 2), 0.5)), [0, 1, 2]
     ),
 }

@@ -6,7 +6,7 @@ import pytest
 from experiments import beside
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.evaluation import baselines
-from nfml_jax.evaluation.arrays import unit
+from nfml_jax.ops.distances import unit
 
 
 def drawn(classes=6, per=12, side=10, channels=1, seed=0, strength=1.0):

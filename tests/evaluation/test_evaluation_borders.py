@@ -7,11 +7,11 @@ import pytest
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import (
     anomaly,
+    class_angles,
     classification,
     clustering,
-    geometry,
     identification,
-    neighbours,
+    neighbors,
     one_shot,
     retrieval,
     verification,
@@ -31,11 +31,11 @@ MEASURES = {
     "threshold": verification.choose_threshold,
     "pairs": lambda x, y: verification.has_pairs(y),
     "retrieval": lambda x, y: retrieval.metrics(x, y)["map@r"],
-    "neighbours": lambda x, y: neighbours.knn_accuracy(x, y, x, y, 3, "euclidean"),
+    "neighbors": lambda x, y: neighbors.knn_accuracy(x, y, x, y, 3, "euclidean"),
     "episodes": lambda x, y: one_shot.episodes(x, y, 3, 1, 3, 5)["accuracy"],
     "search": lambda x, y: identification.search(x, y, x, y).rank_accuracy(1),
-    "angles": lambda x, y: list(geometry.angle_statistics(x, y).values()),
-    "means": lambda x, y: geometry.class_means(x, y)[0],
+    "angles": lambda x, y: list(class_angles.angle_statistics(x, y).values()),
+    "means": lambda x, y: class_angles.class_means(x, y)[0],
     "densities": lambda x, y: anomaly.GaussianClasses.fit(x, y, 4).log_prior,
     "rca": METRIC_LEARNERS["rca"],
 }

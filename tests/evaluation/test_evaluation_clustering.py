@@ -52,16 +52,16 @@ def test_kmeans_rests_where_centres_are_means_and_rows_are_nearest(monkeypatch):
     assert found.converged
     assert clustering.compare(found.clusters, labels)["ari"] == pytest.approx(1)
     means = np.stack([x[found.clusters == c].mean(axis=0) for c in range(6)])
-    np.testing.assert_allclose(found.centres, means, atol=1e-4)
-    distances = np.linalg.norm(x[:, None] - found.centres, axis=-1)
+    np.testing.assert_allclose(found.centers, means, atol=1e-4)
+    distances = np.linalg.norm(x[:, None] - found.centers, axis=-1)
     np.testing.assert_array_equal(found.clusters, distances.argmin(axis=1))
     assert found.inertia == pytest.approx(np.sum(distances.min(axis=1) ** 2), rel=1e-5)
-    peer = KMeans(6, init=found.centres, n_init=1).fit(x)
+    peer = KMeans(6, init=found.centers, n_init=1).fit(x)
     assert found.inertia == pytest.approx(peer.inertia_, rel=1e-5)
 
     again, other = kmeans.kmeans(x, 6), kmeans.kmeans(x, 6, seed=1)
     np.testing.assert_array_equal(again.clusters, found.clusters)
-    np.testing.assert_array_equal(again.centres, found.centres)
+    np.testing.assert_array_equal(again.centers, found.centers)
     assert (other.clusters != found.clusters).any()
     assert clustering.metrics(x, labels)["nmi"] == pytest.approx(1)
 
@@ -121,9 +121,9 @@ def test_clusters_are_found_wherever_the_rows_lie(place):
     found = kmeans.kmeans(rows, 6)
     assert clustering.compare(found.clusters, labels)["ari"] == 1
     means = np.stack([rows[labels == number].mean(axis=0) for number in range(6)])
-    order = np.argsort(found.centres.sum(axis=1))
+    order = np.argsort(found.centers.sum(axis=1))
     np.testing.assert_allclose(
-        found.centres[order], means, rtol=1e-5, atol=1e-3 * np.ptp(rows) / 1e2
+        found.centers[order], means, rtol=1e-5, atol=1e-3 * np.ptp(rows) / 1e2
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import folds, verification
+from nfml_jax.evaluation import accept_rates, folds, verification
 
 
 def example(pairs: int = 200, ties: bool = False, seed: int = 0):
@@ -49,7 +49,7 @@ def test_metrics_are_those_of_the_folds_and_of_all_pairs():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = folds.metrics(scores, same)
-    curve = verification.roc(scores[same], scores[~same])
+    curve = accept_rates.roc(scores[same], scores[~same])
     assert found["eer"] == curve.eer and found["auc"] == curve.auc
     assert found["tar@far=1e-3"] == curve.tar_at_far(1e-3)
     crossed = folds.cross_validate(scores, same)
@@ -63,7 +63,7 @@ def test_metrics_are_those_of_the_folds_and_of_all_pairs():
 
 def test_false_rejects_over_false_accepts_are_the_det_curve():
     genuine, impostor = np.array([0.1, 0.5, 0.9]), np.array([0.0, 0.5])
-    curve = verification.roc(genuine, impostor)
+    curve = accept_rates.roc(genuine, impostor)
     for far, frr, t in zip(curve.far, curve.frr, curve.thresholds, strict=True):
         assert far == pytest.approx(np.mean(impostor >= t))
         assert frr == pytest.approx(np.mean(genuine < t))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import identification
-from nfml_jax.evaluation.enrolment import UNKNOWN, Gallery
+from nfml_jax.evaluation import identification, templates
+from nfml_jax.evaluation.gallery import UNKNOWN, Gallery
 from nfml_jax.evaluation.identification import search
 
 ENROLLED = np.array([2, 3, 5, 7])
@@ -18,11 +18,11 @@ def example(ties: bool = False):
     rng = np.random.default_rng(0)
     gallery_labels = np.array([5, 2, 3, 7, 5, 2, 5])
     probe_labels = rng.choice([*ENROLLED, 1, 9], 83)
-    centres = rng.normal(size=(10, 16))
+    centers = rng.normal(size=(10, 16))
 
     def embed(labels):
         # With entries of ±1 cosines are multiples of 1/8, exactly, so that many tie.
-        x = centres[labels] + 1.5 * rng.normal(size=(len(labels), 16))
+        x = centers[labels] + 1.5 * rng.normal(size=(len(labels), 16))
         return np.where(x > 0, 1.0, -1.0) if ties else x
 
     return embed(probe_labels), probe_labels, embed(gallery_labels), gallery_labels
@@ -43,7 +43,7 @@ def scores(probes, gallery, gallery_labels, template):
 )
 def test_ranks_and_rates_are_those_of_the_definitions(template, ties, monkeypatch):
     probes, labels, gallery, gallery_labels = example(ties)
-    monkeypatch.setattr(identification, "SCORES", 100)
+    monkeypatch.setattr(templates, "SCORES", 100)
     found = search(probes, labels, gallery, gallery_labels, template)
     every = scores(probes, gallery, gallery_labels, template).round(6)
     order = np.argsort(-every, axis=1, kind="stable")
@@ -84,19 +84,19 @@ def test_metrics_name_what_they_are_and_warn_of_too_few_strangers():
     values = identification.metrics(found, ranks=(1, 4), fpirs=(0.1,))
     assert list(values) == ["rank-1", "rank-4", "dir@fpir=0.1"]
     assert all(type(value) is float for value in values.values())
-    strangers = int((found.rank == 0).sum())
-    with pytest.warns(UserWarning, match=f"with {strangers} non-mated probes"):
+    non_mated = int((found.rank == 0).sum())
+    with pytest.warns(UserWarning, match=f"with {non_mated} non-mated probes"):
         found.open_set().dir_at_fpir(1e-3)
 
 
-@pytest.mark.parametrize("template", identification.TEMPLATES)
+@pytest.mark.parametrize("template", templates.TEMPLATES)
 def test_a_gallery_knows_whom_it_enrolled_and_nobody_else(template, tmp_path):
     rng = np.random.default_rng(0)
     people = {name: rng.normal(size=(3, 8)) + 4 * rng.normal(size=8) for name in "abc"}
     gallery = Gallery(threshold=0.7, template=template)
     for name, embeddings in people.items():
-        gallery.enrol(name, embeddings[0])
-        gallery.enrol(name, embeddings[1:])
+        gallery.enroll(name, embeddings[0])
+        gallery.enroll(name, embeddings[1:])
     gallery.save(tmp_path / "gallery.npz")
     for known in (gallery, Gallery.load(tmp_path / "gallery.npz")):
         assert known.names == ["a", "b", "c"]
@@ -113,7 +113,7 @@ def test_a_gallery_knows_whom_it_enrolled_and_nobody_else(template, tmp_path):
 
     gallery.remove("b")
     assert "b" not in gallery.identify(people["b"])[0]
-    gallery.enrol("d", people["b"])
+    gallery.enroll("d", people["b"])
     assert (gallery.identify(people["b"])[0] == "d").all()
 
 
@@ -122,10 +122,10 @@ def test_a_gallery_keeps_the_false_alarms_that_its_threshold_was_chosen_for():
     open_set = search(probes, labels, rows, names).open_set()
     gallery = Gallery(open_set.threshold_at_fpir(0.1))
     for row, name in zip(rows, names, strict=True):
-        gallery.enrol(str(name), row)
-    strangers = ~np.isin(labels, ENROLLED)
-    known, _ = gallery.identify(probes[strangers])
-    assert np.sum(known != UNKNOWN) == int(0.1 * strangers.sum())
+        gallery.enroll(str(name), row)
+    non_mated = ~np.isin(labels, ENROLLED)
+    known, _ = gallery.identify(probes[non_mated])
+    assert np.sum(known != UNKNOWN) == int(0.1 * non_mated.sum())
 
 
 def test_an_empty_gallery_can_be_kept_but_not_asked(tmp_path):
@@ -138,7 +138,7 @@ def test_an_empty_gallery_can_be_kept_but_not_asked(tmp_path):
 
 def enrolled(name="a", embeddings=((1.0, 0.0),)):
     gallery = Gallery(0.5)
-    gallery.enrol(name, embeddings)
+    gallery.enroll(name, embeddings)
     return gallery
 
 
@@ -150,7 +150,7 @@ KNOWN = search(ROWS, LABELS, ROWS, LABELS)
     ("call", "says"),
     [
         (lambda: KNOWN.rank_accuracy(4), "rank 4 of 3"),
-        (lambda: KNOWN.open_set(), "strangers"),
+        (lambda: KNOWN.open_set(), "non-mated probes"),
         (lambda: search(*example()).open_set().dir_at_fpir(0), "FPIR 0: expected"),
         (lambda: search(ROWS, LABELS + 3, ROWS, LABELS).cmc(), "None of the 3 probes"),
         (lambda: search(ROWS[:0], [], ROWS, LABELS), "labels|probes are empty"),
@@ -163,7 +163,7 @@ KNOWN = search(ROWS, LABELS, ROWS, LABELS)
         (lambda: Gallery(0.5, "median"), "mean or best"),
         (lambda: Gallery(1.5), "1.5"),
         (lambda: enrolled(UNKNOWN), "'unknown' can't"),
-        (lambda: enrolled().enrol("b", np.eye(3)), "dimensions"),
+        (lambda: enrolled().enroll("b", np.eye(3)), "dimensions"),
         (lambda: enrolled().remove("b"), "expected one of a"),
         (lambda: enrolled().identify(np.eye(3)), "dimensions"),
         (lambda: Gallery.load("no/such/file.npz"), "no/such/file.npz"),
@@ -204,7 +204,7 @@ def test_scores_and_places_that_do_not_fit_are_named(scores, place, says):
 
 def test_no_probes_have_no_names_and_no_scores():
     gallery = Gallery(0.5)
-    gallery.enrol("someone", np.eye(3)[0])
+    gallery.enroll("someone", np.eye(3)[0])
     for none in (np.zeros((0, 3), np.float32), [], np.zeros(0)):
         found, scores = gallery.identify(none)
         assert found.shape == scores.shape == (0,)
@@ -216,8 +216,8 @@ def test_a_gallery_takes_any_threshold_that_a_search_finds(fpir):
     e = np.eye(3, dtype=np.float32) / 3
     found = identification.search([e[0], e[1], e[1]], [0, 1, 9], e[:2], [0, 1])
     gallery = Gallery(found.open_set().threshold_at_fpir(fpir))
-    gallery.enrol("a", e[0])
-    gallery.enrol("b", e[1])
+    gallery.enroll("a", e[0])
+    gallery.enroll("b", e[1])
     share = np.mean(gallery.identify([e[1]])[0] != "unknown")
     assert share <= fpir
     gallery.threshold = gallery.threshold_at_fpir(e[1:], fpir)
@@ -232,7 +232,7 @@ def test_a_threshold_that_is_no_cosine_is_refused(value):
 
 def test_infinite_thresholds_name_everyone_or_nobody():
     gallery = Gallery(-np.inf)
-    gallery.enrol("a", [1.0, 0.0])
+    gallery.enroll("a", [1.0, 0.0])
     assert gallery.identify([[-1.0, 0.0]])[0][0] == "a"
     gallery.threshold = np.inf
     assert gallery.identify([[1.0, 0.0]])[0][0] == "unknown"

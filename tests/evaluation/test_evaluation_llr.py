@@ -64,10 +64,10 @@ def test_metrics_split_the_cost_into_what_calibration_could_save_and_the_rest():
         (lambda: llr.min_cllr([1.0], [np.nan]), "NaN"),
         (lambda: llr.min_cllr([1.0], []), "no impostor pair"),
         (
-            lambda: llr.calibrated([], [0.0], [1.0], [0.0]),
+            lambda: llr.calibrate([], [0.0], [1.0], [0.0]),
             "genuine scores to fit are empty",
         ),
-        (lambda: llr.calibrated([1.0], [0.0], [1.0], [np.nan]), "impostor scores are"),
+        (lambda: llr.calibrate([1.0], [0.0], [1.0], [np.nan]), "impostor scores are"),
     ],
 )
 def test_bad_input_is_named(call, says):
@@ -85,20 +85,20 @@ def test_classes_weigh_a_pair_by_bayes_rule():
     alike = np.eye(3, dtype=bool)
     odds = np.sum(prior**2) / (1 - np.sum(prior**2))
     expected = together[:, alike].sum(axis=1) / together[:, ~alike].sum(axis=1) / odds
-    found = llr.of_classes(*posterior, prior)
+    found = llr.from_posteriors(*posterior, prior)
     np.testing.assert_allclose(found, np.log(expected), rtol=1e-10)
 
 
 def test_surest_posteriors_give_finite_ratios():
     sure = np.log([[1 - 2e-16, 1e-16, 1e-16]])
-    assert np.isfinite(llr.of_classes(sure, sure, np.full(3, 1 / 3))).all()
+    assert np.isfinite(llr.from_posteriors(sure, sure, np.full(3, 1 / 3))).all()
 
 
 def test_a_calibrated_score_is_the_ratio_of_its_densities():
     rng = np.random.default_rng(0)
     # Of normal scores one apart on either side of 4 the LLR is 2 (score - 4).
-    draws = [rng.normal(centre, 1, 20_000) for centre in (5, 3, 5, 3)]
-    for scores_, llrs in zip(draws[2:], llr.calibrated(*draws), strict=True):
+    draws = [rng.normal(center, 1, 20_000) for center in (5, 3, 5, 3)]
+    for scores_, llrs in zip(draws[2:], llr.calibrate(*draws), strict=True):
         np.testing.assert_allclose(llrs, 2 * (scores_ - 4), atol=0.4)
 
 
@@ -109,12 +109,12 @@ def test_ratios_of_many_classes_are_those_of_the_definition():
     same = np.sum(p[0] * p[1], axis=1)
     odds = np.sum(prior**2) / (1 - np.sum(prior**2))
     expected = np.log(same) - np.log1p(-same) - np.log(odds)
-    np.testing.assert_allclose(llr.of_classes(*np.log(p), prior), expected)
+    np.testing.assert_allclose(llr.from_posteriors(*np.log(p), prior), expected)
 
 
 def test_infinite_scores_are_calibrated_as_surely_right():
     genuine, impostor = np.array([2.0, 3.0, np.inf]), np.array([-np.inf, 0.0, 2.5])
-    found = llr.calibrated(genuine, impostor, genuine, impostor)
+    found = llr.calibrate(genuine, impostor, genuine, impostor)
     assert found[0][2] == np.inf and found[1][0] == -np.inf
     assert np.isfinite(found[0][:2]).all()
     assert np.isfinite(llr.min_cllr(genuine, impostor))

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import neighbours, one_shot
+from nfml_jax.evaluation import neighbors, one_shot, similarities
 
 
 def example(classes: int = 8, noise: float = 1.0):
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat(np.arange(classes) * 3 - 5, 6))
-    centres = rng.normal(size=(classes, 10))
-    x = centres[(labels + 5) // 3] + noise * rng.normal(size=(len(labels), 10))
+    centers = rng.normal(size=(classes, 10))
+    x = centers[(labels + 5) // 3] + noise * rng.normal(size=(len(labels), 10))
     return (x * rng.uniform(0.5, 2, (len(x), 1))).astype(np.float32), labels
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("metric", neighbours.METRICS)
+@pytest.mark.parametrize("metric", similarities.SIMILARITIES)
 def test_episodes_equal_a_loop_over_them(metric, normalize, monkeypatch):
     """The same draws, one episode at a time in float64."""
     monkeypatch.setattr(one_shot, "EPISODES", 50)
@@ -83,12 +83,12 @@ def test_chance_is_one_of_the_ways():
     assert 0 < found["accuracy_ci95"] < 0.02
 
 
-@pytest.mark.parametrize("metric", neighbours.METRICS)
-def test_runs_are_nearest_neighbours_within_each(metric):
+@pytest.mark.parametrize("metric", similarities.SIMILARITIES)
+def test_runs_are_nearest_neighbors_within_each(metric):
     x, labels = example()
     given = [(x[i::4], labels[i::4], x[:9], labels[:9]) for i in range(4)]
     expected = [
-        neighbours.knn_accuracy(s, sl, q, ql, 1, metric) for s, sl, q, ql in given
+        neighbors.knn_accuracy(s, sl, q, ql, 1, metric) for s, sl, q, ql in given
     ]
     found = one_shot.runs(given, metric=metric)
     assert found["accuracy"] == pytest.approx(np.mean(expected))

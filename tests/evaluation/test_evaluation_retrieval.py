@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import neighbours, retrieval
+from nfml_jax.evaluation import retrieval, similarities
 
 NAMES = (
     "recall@1",
@@ -36,8 +36,8 @@ def dyadic(n: int, seed: int):
 def gaussian(n: int, seed: int):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 6, n)
-    centres = np.random.default_rng(9).normal(size=(6, 8))
-    return (centres[labels] + rng.normal(size=(n, 8))).astype(np.float32), labels
+    centers = np.random.default_rng(9).normal(size=(6, 8))
+    return (centers[labels] + rng.normal(size=(n, 8))).astype(np.float32), labels
 
 
 def rankings(queries, gallery, itself, metric="cosine"):
@@ -82,7 +82,7 @@ def by_definition(relevant: np.ndarray) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("metric", neighbours.METRICS)
+@pytest.mark.parametrize("metric", similarities.SIMILARITIES)
 @pytest.mark.parametrize("itself", [True, False])
 @pytest.mark.parametrize("make", [dyadic, gaussian])
 def test_measures_are_those_of_a_stable_sort_of_all_rows(make, itself, metric):

@@ -8,6 +8,7 @@ from sklearn import metrics
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import verification as v
+from nfml_jax.evaluation.accept_rates import roc
 
 
 def scores(ties: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,14 +36,14 @@ def dyadic_set(n: int = 131) -> tuple[np.ndarray, np.ndarray]:
 def gaussian_set(n: int = 150) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 5, n)
-    centres = rng.normal(size=(5, 8))
-    return (centres[labels] + rng.normal(size=(n, 8))).astype(np.float32), labels
+    centers = rng.normal(size=(5, 8))
+    return (centers[labels] + rng.normal(size=(n, 8))).astype(np.float32), labels
 
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_roc_is_scikit_learns(ties):
     genuine, impostor = scores(ties)
-    curve = v.roc(genuine, impostor)
+    curve = roc(genuine, impostor)
     is_genuine = np.repeat([1, 0], [len(genuine), len(impostor)])
     both = np.concatenate([genuine, impostor])
     far, tar, thresholds = metrics.roc_curve(is_genuine, both, drop_intermediate=False)
@@ -57,7 +58,7 @@ def test_roc_is_scikit_learns(ties):
 @pytest.mark.parametrize("ties", [False, True])
 def test_rates_are_the_shares_of_scores_at_or_above_the_threshold(ties):
     genuine, impostor = scores(ties)
-    curve = v.roc(genuine, impostor)
+    curve = roc(genuine, impostor)
     for threshold in [-9.0, *curve.thresholds[::7], 0.1, 0.05, 9.0]:
         balanced = (np.mean(genuine >= threshold) + np.mean(impostor < threshold)) / 2
         assert curve.accuracy_at(threshold) == pytest.approx(balanced, rel=1e-14)
@@ -66,7 +67,7 @@ def test_rates_are_the_shares_of_scores_at_or_above_the_threshold(ties):
 @pytest.mark.parametrize("ties", [False, True])
 def test_tar_at_far_is_the_best_threshold_that_keeps_the_far(ties):
     genuine, impostor = scores(ties)
-    curve = v.roc(genuine, impostor)
+    curve = roc(genuine, impostor)
     candidates = [np.inf, *genuine, *impostor]
     for far in (1 / 331, 0.01, 0.1, 0.5, 1.0):
         kept = [t for t in candidates if np.mean(impostor >= t) <= far]
@@ -77,7 +78,7 @@ def test_tar_at_far_is_the_best_threshold_that_keeps_the_far(ties):
 @pytest.mark.parametrize("ties", [False, True])
 def test_best_threshold_has_the_largest_accuracy_and_splits_the_gap(ties):
     genuine, impostor = scores(ties)
-    curve = v.roc(genuine, impostor)
+    curve = roc(genuine, impostor)
     best = curve.best_threshold()
     assert curve.accuracy_at(best) == max(map(curve.accuracy_at, curve.thresholds))
     assert best not in genuine
@@ -97,13 +98,13 @@ def test_best_threshold_has_the_largest_accuracy_and_splits_the_gap(ties):
     ],
 )
 def test_eer_of_known_cases(genuine, impostor, eer):
-    assert v.roc(genuine, impostor).eer == pytest.approx(eer, abs=1e-15)
+    assert roc(genuine, impostor).eer == pytest.approx(eer, abs=1e-15)
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("ties", [False, True])
 def test_eer_lies_where_the_error_rates_cross(seed, ties):
-    curve = v.roc(*scores(ties, seed))
+    curve = roc(*scores(ties, seed))
     frr = 1 - curve.tar
     assert (
         np.minimum(curve.far, frr).max()
@@ -113,15 +114,15 @@ def test_eer_lies_where_the_error_rates_cross(seed, ties):
 
 
 def test_perfect_scores_are_split_in_the_middle():
-    curve = v.roc([0.8, 0.9], [0.1, 0.2])
+    curve = roc([0.8, 0.9], [0.1, 0.2])
     assert curve.auc == 1
     assert curve.best_threshold() == pytest.approx(0.5)
     assert curve.accuracy_at(0.5) == 1
 
 
 def test_the_threshold_of_useless_scores_is_finite():
-    assert np.isfinite(v.roc([0.5], [0.5, 0.5]).best_threshold())
-    assert np.isfinite(v.roc([0.1], [0.9]).best_threshold())
+    assert np.isfinite(roc([0.5], [0.5, 0.5]).best_threshold())
+    assert np.isfinite(roc([0.1], [0.9]).best_threshold())
 
 
 def test_pair_scores_are_cosines_at_any_length():
@@ -149,7 +150,7 @@ def test_all_pairs_counts_exactly_with_ties_for_any_chunk(chunk):
 
 def test_a_cosine_on_an_edge_is_accepted_at_that_edge():
     embeddings, labels = dyadic_set()
-    exact = v.roc(*brute_force(embeddings, labels))
+    exact = roc(*brute_force(embeddings, labels))
     binned = v.all_pairs(embeddings, labels).roc()
     np.testing.assert_array_equal(binned.genuine, exact.genuine)
     np.testing.assert_array_equal(binned.impostor, exact.impostor)
@@ -160,7 +161,7 @@ def test_a_cosine_on_an_edge_is_accepted_at_that_edge():
 @pytest.mark.parametrize("chunk", [64, 75])
 def test_histogram_metrics_are_the_exact_ones_up_to_the_bins(chunk):
     embeddings, labels = gaussian_set()
-    exact = v.roc(*brute_force(embeddings, labels))
+    exact = roc(*brute_force(embeddings, labels))
     histograms = v.all_pairs(embeddings, labels, chunk=chunk)
     binned = histograms.roc()
     assert histograms.genuine.sum() == exact.genuine[-1]
@@ -191,7 +192,7 @@ def test_the_threshold_is_chosen_on_a_reproducible_share_of_the_examples():
     assert every == v.all_pairs(embeddings, labels).roc().best_threshold()
     some = [v.choose_threshold(embeddings, labels, 80, seed) for seed in (0, 0, 1)]
     assert some[0] == some[1] != some[2]
-    curve = v.roc(*brute_force(embeddings, labels))
+    curve = roc(*brute_force(embeddings, labels))
     assert curve.accuracy_at(every) >= curve.accuracy_at(some[0]) - 1e-3
 
 
@@ -208,11 +209,11 @@ def test_pairs_are_there_when_a_roc_can_be_made(labels):
 
 def test_too_few_impostors_for_a_far_are_warned_of():
     with pytest.warns(UserWarning, match="not measurable with 4 impostor pairs"):
-        assert v.roc([1, 2], [0, 0, 0, 5]).tar_at_far(1e-3) == 0
+        assert roc([1, 2], [0, 0, 0, 5]).tar_at_far(1e-3) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        v.roc([1, 2], np.zeros(1000)).tar_at_far(1e-3)
-        v.roc([1, 2], np.zeros(49)).tar_at_far(1 / 49)
+        roc([1, 2], np.zeros(1000)).tar_at_far(1e-3)
+        roc([1, 2], np.zeros(49)).tar_at_far(1 / 49)
 
 
 @pytest.mark.parametrize(
@@ -224,10 +225,10 @@ def test_too_few_impostors_for_a_far_are_warned_of():
         (lambda: v.all_pairs(np.eye(3), [1, 1, 1]).roc(), "no impostor pair"),
         (lambda: v.all_pairs(np.eye(3), [0, 1]), "labels"),
         (lambda: v.all_pairs(np.eye(3), [0, 1, 1], bins=1000), "power of two"),
-        (lambda: v.roc([np.nan], [0.5]), "NaN"),
+        (lambda: roc([np.nan], [0.5]), "NaN"),
         (lambda: v.pair_scores(np.eye(2), np.eye(3)), "equal"),
-        (lambda: v.roc([1], [0]).tar_at_far(0), "TAR at FAR 0: expected a rate above"),
-        (lambda: v.roc([1], [0]).tar_at_far(1.5), "at most 1"),
+        (lambda: roc([1], [0]).tar_at_far(0), "TAR at FAR 0: expected a rate above"),
+        (lambda: roc([1], [0]).tar_at_far(1.5), "at most 1"),
         (lambda: v.all_pairs(np.eye(3), [0, 1, 2**32]), "of 32 bits: number .* anew"),
     ],
 )
@@ -255,7 +256,7 @@ def test_cosines_close_together_are_told_apart(kind):
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     i, j = np.triu_indices(len(x), 1)
     apart, same = ((unit[i] - unit[j]) ** 2).sum(axis=1) / 2, labels[i] == labels[j]
-    exact, found = v.roc(-apart[same], -apart[~same]), v.all_pairs(x, labels)
+    exact, found = roc(-apart[same], -apart[~same]), v.all_pairs(x, labels)
     curve = found.roc()
     assert curve.auc == pytest.approx(exact.auc, abs=1e-4) and exact.auc > 0.99
     assert (np.diff(found.edges) >= 0).all()
@@ -264,7 +265,7 @@ def test_cosines_close_together_are_told_apart(kind):
     threshold = curve.best_threshold()
     assert curve.accuracy_at(threshold) == 1
     scores = v.pair_scores(x[i], x[j])
-    listed = v.roc(scores[same], scores[~same])
+    listed = roc(scores[same], scores[~same])
     if kind != "two bundles":  # of which most cosines are far from 1
         assert listed.accuracy_at(threshold) == 1
 
@@ -280,7 +281,7 @@ def test_cosines_close_together_are_told_apart(kind):
     ],
 )
 def test_the_best_threshold_accepts_the_genuine_pairs_only(genuine, impostor):
-    curve = v.roc(genuine, impostor)
+    curve = roc(genuine, impostor)
     threshold = curve.best_threshold()
     assert min(genuine) >= threshold > max(impostor)
     assert curve.auc == curve.accuracy_at(threshold) == 1 and curve.eer == 0
@@ -299,6 +300,6 @@ def test_rare_genuine_pairs_are_among_those_that_choose_a_threshold(classmates):
 def test_scores_that_are_no_numbers_are_refused():
     for wrong in (["0.5"], [None], [1j], [np.nan]):
         with pytest.raises(UserError, match=r"NaN|numbers"):
-            v.roc(wrong, [0.5])
+            roc(wrong, [0.5])
     with pytest.raises(UserError, match="threshold is NaN"):
-        v.roc([1.0], [0.0]).accuracy_at(np.nan)
+        roc([1.0], [0.0]).accuracy_at(np.nan)

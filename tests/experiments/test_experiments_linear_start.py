@@ -9,8 +9,8 @@ from experiments import linear_start
 from nfml_jax.data import to_float
 from nfml_jax.data.arrays import Split
 from nfml_jax.evaluation import verification
-from nfml_jax.evaluation.arrays import unit
 from nfml_jax.nets.layers import coarse_rows, standardize
+from nfml_jax.ops.distances import unit
 
 CLASSES, EACH = 16, 6
 

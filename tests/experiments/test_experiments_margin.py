@@ -21,7 +21,7 @@ from nfml_jax.cli import export, outliers
 from nfml_jax.data import load
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import geometry
+from nfml_jax.evaluation import class_angles
 from nfml_jax.heads import TargetProbability, make_head
 from nfml_jax.loading import run as loading_run
 from nfml_jax.runs.writers import read_metrics
@@ -142,7 +142,7 @@ def test_outliers_are_listed_and_left_out(trained, tmp_path, capsys):
     assert outliers.main(arguments) == 0
     model, data = nfml_jax.load(path), loading_run.data_of(path)
     embeddings, labels = model.embed(data.train.images), data.train.labels
-    far = geometry.target_angles(embeddings, model.class_weights, labels) > 5
+    far = class_angles.target_angles(embeddings, model.class_weights, labels) > 5
     assert 0 < far.sum() < len(far)
     said = f"{far.sum():,} of {len(far):,} training images lie more than 5°"
     assert capsys.readouterr().out.startswith(said)

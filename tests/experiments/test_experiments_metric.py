@@ -8,7 +8,7 @@ from configs import metric_vectors
 from experiments import make_experiment
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.neighbours import knn_accuracy
+from nfml_jax.evaluation.neighbors import knn_accuracy
 from nfml_jax.training.loop import train_and_evaluate
 
 

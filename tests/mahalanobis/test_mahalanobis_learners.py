@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.neighbours import knn_accuracy
+from nfml_jax.evaluation.neighbors import knn_accuracy
 from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.mahalanobis.itml import divergence, draw_pairs, project
 from nfml_jax.mahalanobis.learner import CHUNK, value_and_grad
-from nfml_jax.mahalanobis.lmnn import lmnn_objective, target_neighbours
+from nfml_jax.mahalanobis.lmnn import lmnn_objective, target_neighbors
 from nfml_jax.mahalanobis.nca import nca_objective
 
 N, D = 270, 4  # more rows than fit in one chunk
@@ -38,20 +38,20 @@ def learn(name, x, labels):
 
 
 @pytest.fixture(scope="module")
-def learnt():
+def learned():
     return {name: learn(name, X, Y) for name in METRIC_LEARNERS}
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
-def test_a_metric_of_the_promised_form(name, learnt):
-    matrix = learnt[name]
+def test_a_metric_of_the_promised_form(name, learned):
+    matrix = learned[name]
     assert matrix.dtype == np.float64 and matrix.shape == (D, D)
     assert np.linalg.eigvalsh(matrix.T @ matrix).min() > 0
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
-def test_what_is_learnt_does_better_than_the_euclidean_metric(name, learnt):
-    matrix = learnt[name]
+def test_what_is_learnt_does_better_than_the_euclidean_metric(name, learned):
+    matrix = learned[name]
     (x, labels) = TEST
     accuracy = knn_accuracy(X @ matrix.T, Y, x @ matrix.T, labels, 3, "euclidean")
     if name == "euclidean":
@@ -65,18 +65,18 @@ MOVED = np.random.default_rng(3).permutation(N)
 
 
 @pytest.mark.parametrize("name", ["covariance", "rca", "nca", "lmnn"])
-def test_neither_place_nor_order_matter(name, learnt):
+def test_neither_place_nor_order_matter(name, learned):
     matrix = learn(name, X[MOVED] + 5, Y[MOVED])
-    w, expected = matrix.T @ matrix, learnt[name].T @ learnt[name]
+    w, expected = matrix.T @ matrix, learned[name].T @ learned[name]
     np.testing.assert_allclose(w, expected, atol=2e-2 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", ["covariance", "rca"])
-def test_whitened_distances_survive_any_invertible_map(name, learnt):
+def test_whitened_distances_survive_any_invertible_map(name, learned):
     rng = np.random.default_rng(4)
     mixed = X @ (rng.normal(size=(D, D)) * [1, 1e3, 1, 1e-3])
     matrix = METRIC_LEARNERS[name](mixed, Y)
-    z, expected = mixed @ matrix.T, X @ learnt[name].T
+    z, expected = mixed @ matrix.T, X @ learned[name].T
     np.testing.assert_allclose(
         np.linalg.norm(z[:-1] - z[1:], axis=1),
         np.linalg.norm(expected[:-1] - expected[1:], axis=1),
@@ -124,7 +124,7 @@ def differences(function, matrix, step=1e-6):
 def test_objectives_are_the_papers_and_so_are_their_gradients():
     rng = np.random.default_rng(5)
     x, matrix = X / 4, rng.normal(size=(D, D)) / 2
-    # A class of three, and one of a single row, with fewer target neighbours.
+    # A class of three, and one of a single row, with fewer target neighbors.
     labels = np.where(np.arange(N) < 3, 2, Y)
     labels[3] = 3
     labels = labels.astype(np.int32)  # as learners have them: compiled once
@@ -137,7 +137,7 @@ def test_objectives_are_the_papers_and_so_are_their_gradients():
         lmnn_objective: (slow_lmnn, (labels, nearest, np.float64(0.3))),
     }
     with jax.enable_x64(True):
-        np.testing.assert_array_equal(target_neighbours(x, labels, 3), nearest)
+        np.testing.assert_array_equal(target_neighbors(x, labels, 3), nearest)
         for objective, (slow, data) in cases.items():
             value, grad = value_and_grad(objective, matrix, x, *data)
             assert value == pytest.approx(slow(matrix, x, *data), rel=1e-9)
@@ -211,7 +211,7 @@ MISTAKES = {
     "rank is 5; expected 1 to the 4": ("nca", (X, Y), {"rank": 5}),
     "steps=-1; expected an integer": ("nca", (X, Y), {"steps": -1}),
     "push=1; expected a number between": ("lmnn", (X, Y), {"push": 1}),
-    "neighbours=270; expected 1 to 269": ("lmnn", (X, Y), {"neighbours": N}),
+    "neighbors=270; expected 1 to 269": ("lmnn", (X, Y), {"neighbors": N}),
     "gamma=0; expected a number above 0": ("itml", (X, Y), {"gamma": 0}),
     "pairs=1; expected 2 or more": ("itml", (X, Y), {"pairs": 1}),
 }
@@ -234,7 +234,7 @@ def test_a_learner_that_learns_nothing_says_so(name, size):
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
-def test_rows_far_from_zero_teach_what_others_do(name, learnt):
+def test_rows_far_from_zero_teach_what_others_do(name, learned):
     matrix = learn(name, X + 2.0**31, Y)
-    w, expected = matrix.T @ matrix, learnt[name].T @ learnt[name]
+    w, expected = matrix.T @ matrix, learned[name].T @ learned[name]
     np.testing.assert_allclose(w, expected, atol=2e-2 * np.abs(expected).max())

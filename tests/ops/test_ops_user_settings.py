@@ -12,11 +12,12 @@ from nfml_jax.bijectors.catalogue import BIJECTORS
 from nfml_jax.evaluation import (
     anomaly,
     baselines,
+    class_angles,
     clustering,
-    geometry,
     identification,
-    neighbours,
+    neighbors,
     retrieval,
+    spread,
     verification,
 )
 from nfml_jax.heads.margins.plain import AdaCos
@@ -75,13 +76,13 @@ def test_evaluation_works_under_strict_settings(setting):
         for embed in baselines.fit(IMAGES, LABELS).values():
             embed(IMAGES)
         clustering.metrics(ROWS, LABELS)
-        geometry.angle_statistics(ROWS, LABELS, CENTERS)
-        geometry.uniformity(ROWS)
-        geometry.hubness(ROWS, 3)
+        class_angles.angle_statistics(ROWS, LABELS, CENTERS)
+        spread.uniformity(ROWS)
+        spread.hubness(ROWS, 3)
         found = identification.search(ROWS[:6], LABELS[:6], ROWS[6:], LABELS[6:])
         identification.metrics(found, ranks=(1,))
         for metric in ("cosine", "euclidean"):
-            neighbours.top_k(ROWS, ROWS, 3, metric)
+            neighbors.top_k(ROWS, ROWS, 3, metric)
             retrieval.metrics(ROWS, np.r_[[9], LABELS[1:]], metric=metric)
         verification.all_pairs(ROWS, LABELS)
         verification.pair_scores(ROWS, ROWS)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from nfml_jax import plots
-from nfml_jax.evaluation import identification, verification
+from nfml_jax.evaluation import accept_rates, identification, verification
 from nfml_jax.plots import style
 from tests.plots.density_figures import DENSITY_FIGURES
 from tests.plots.geometry_figures import GEOMETRY_FIGURES
@@ -27,8 +27,8 @@ def embedded(n: int, classes: int, dimensions: int):
 
 NAMES = [*"012345678", "a rather long class name"]
 RNG = np.random.default_rng(0)
-ROC = verification.roc(RNG.normal(1, 1, 300), RNG.normal(-1, 1, 900))
-PERFECT = verification.roc([0.9], [0.1])
+ROC = accept_rates.roc(RNG.normal(1, 1, 300), RNG.normal(-1, 1, 900))
+PERFECT = accept_rates.roc([0.9], [0.1])
 PAIRS = verification.all_pairs(*embedded(50, 3, 4)[:2])
 SEARCHED = identification.search(*embedded(400, 12, 3)[:2], np.eye(9, 3), np.arange(9))
 ONE = identification.search([[1, 0], [0, 1]], [0, 1], [[1, 0]], [0])
@@ -68,13 +68,13 @@ FIGURES = {
         "one": lambda f: f(ROC, "ROC"),
         "several": lambda f: f({"softmax": ROC, "ArcFace": PERFECT}),
         "perfect": lambda f: f(PERFECT),
-        "reversed": lambda f: f(verification.roc([0.1], [0.9])),
+        "reversed": lambda f: f(accept_rates.roc([0.1], [0.9])),
     },
     "det_curve": {
         "one": lambda f: f(ROC, "DET"),
         "several": lambda f: f({"softmax": ROC, "ArcFace": PERFECT}),
         "perfect": lambda f: f(PERFECT),
-        "reversed": lambda f: f(verification.roc([0.1], [0.9])),
+        "reversed": lambda f: f(accept_rates.roc([0.1], [0.9])),
     },
     "cmc_curve": {
         "one": lambda f: f(SEARCHED, 5, "CMC"),

@@ -21,7 +21,7 @@ from nfml_jax.bijectors.transforms.numerical_inverse import (
     NumericallyInverted,
     with_linear_tails,
 )
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_number
 
@@ -130,7 +130,7 @@ def _normal_survival_quantile(log_s):
         return t + (log_survival - log_s) / jnp.exp(log_hazard)
 
     start = jnp.sqrt(2 * jnp.maximum(-log_s - math.log(2), 0))
-    return loops.fori_loop(0, 5, step, start)
+    return control_flow.fori_loop(0, 5, step, start)
 
 
 @_normal_survival_quantile.defjvp

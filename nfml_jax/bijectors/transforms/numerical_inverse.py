@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.transform import LINE, Interval, ScalarTransform
-from nfml_jax.ops import loops
+from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number
 
@@ -74,7 +74,7 @@ def increasing_inverse(
 
     active = jnp.ones(shape, bool)
     state = 0, active, start, 1 + jnp.abs(start), measure(start), lower, upper
-    return loops.while_loop(unfinished, step, state)[2]
+    return control_flow.while_loop(unfinished, step, state)[2]
 
 
 @increasing_inverse.defjvp

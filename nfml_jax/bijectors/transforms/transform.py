@@ -15,7 +15,7 @@ from jax import lax
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.precision import as_events, working
+from nfml_jax.ops.precision import as_events, at_least_float32
 from nfml_jax.ops.values import freeze
 
 Array = jax.Array
@@ -115,7 +115,7 @@ def _bordered(direction: Callable, source: str, target: str) -> Callable:
     @functools.wraps(direction)
     def bordered(self, raw, x):
         x, dtype = as_events(x)
-        raw = working(raw)
+        raw = at_least_float32(raw)
         outside = self.outside(getattr(self, source), x)
         if outside is None:
             y, log_det = direction(self, raw, x)

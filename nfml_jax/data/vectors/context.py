@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_labels
+from nfml_jax.ops.labels import check_labels
 
 
 @dataclass(frozen=True)

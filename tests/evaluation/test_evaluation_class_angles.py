@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation import geometry
+from nfml_jax.evaluation import class_angles, spread
 
 
 def pair_at(theta: float, dimensions: int, dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -24,16 +24,16 @@ def test_angle_is_accurate_from_nearly_0_to_nearly_180_degrees(
     theta, dimensions, dtype, rtol
 ):
     a, b = pair_at(theta, dimensions, dtype)
-    radians = np.deg2rad(geometry.angle(a, b))
+    radians = np.deg2rad(class_angles.angle(a, b))
     assert radians == pytest.approx(theta, rel=rtol)
     assert np.pi - radians == pytest.approx(np.pi - theta, rel=rtol)
 
 
 def test_angle_at_the_ends():
     x = np.float32([0.3, -1, 2])
-    assert geometry.angle(x, 7 * x) == pytest.approx(0, abs=1e-5)
-    assert geometry.angle(x, -x) == 180
-    assert geometry.angle(x, np.zeros(3, np.float32)) == pytest.approx(90)
+    assert class_angles.angle(x, 7 * x) == pytest.approx(0, abs=1e-5)
+    assert class_angles.angle(x, -x) == 180
+    assert class_angles.angle(x, np.zeros(3, np.float32)) == pytest.approx(90)
 
 
 def example(n: int = 203, classes: int = 6, dimensions: int = 5):
@@ -56,20 +56,20 @@ def test_statistics_are_those_of_table_3(chunk):
     x, labels, weights = example()
     classes = np.unique(labels)
     units = np.float64(x) / np.linalg.norm(x, axis=1, keepdims=True)
-    centres = np.stack([units[labels == c].mean(0) for c in classes])
+    centers = np.stack([units[labels == c].mean(0) for c in classes])
     own = np.searchsorted(classes, labels)
     far = 999 * np.eye(6)
     expected = {
-        "w_ec": np.mean(np.diagonal(degrees(weights[classes], centres))),
+        "w_ec": np.mean(np.diagonal(degrees(weights[classes], centers))),
         "w_inter": np.mean(np.min(degrees(weights, weights) + far, axis=1)),
-        "intra": np.mean(degrees(x, centres)[np.arange(len(x)), own]),
-        "inter": np.mean(np.min(degrees(centres, centres) + far[:5, :5], axis=1)),
+        "intra": np.mean(degrees(x, centers)[np.arange(len(x)), own]),
+        "inter": np.mean(np.min(degrees(centers, centers) + far[:5, :5], axis=1)),
     }
-    result = geometry.angle_statistics(x, labels, weights, chunk)
+    result = class_angles.angle_statistics(x, labels, weights, chunk)
     assert result == pytest.approx(expected, rel=1e-5)
     assert all(type(value) is float for value in result.values())
     del expected["w_ec"], expected["w_inter"]
-    assert geometry.angle_statistics(x, labels) == pytest.approx(expected, rel=1e-5)
+    assert class_angles.angle_statistics(x, labels) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("chunk", [17, 1024])
@@ -78,11 +78,11 @@ def test_target_and_nearest_other_angles_are_entries_of_the_angle_matrix(chunk):
     every = degrees(x, weights)
     rows = np.arange(len(x))
     np.testing.assert_allclose(
-        geometry.target_angles(x, weights, labels), every[rows, labels], rtol=1e-4
+        class_angles.target_angles(x, weights, labels), every[rows, labels], rtol=1e-4
     )
     every[rows, labels] = np.inf
     np.testing.assert_allclose(
-        geometry.nearest_other_angles(x, weights, labels, chunk),
+        class_angles.nearest_other_angles(x, weights, labels, chunk),
         every.min(axis=1),
         rtol=1e-4,
     )
@@ -90,7 +90,7 @@ def test_target_and_nearest_other_angles_are_entries_of_the_angle_matrix(chunk):
 
 def test_the_nearest_of_equal_weights_is_the_other_one():
     weights = np.float32([[1, 0], [1, 0], [0, 1]])
-    result = geometry.angle_statistics(weights, np.arange(3), weights)
+    result = class_angles.angle_statistics(weights, np.arange(3), weights)
     assert result["w_inter"] == pytest.approx(30)  # (0 + 0 + 90) / 3
     assert result["w_ec"] == result["intra"] == 0
 
@@ -98,10 +98,13 @@ def test_the_nearest_of_equal_weights_is_the_other_one():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: geometry.angle_statistics(np.eye(2), [0, 0]), "two classes"),
-        (lambda: geometry.target_angles(np.eye(3), np.eye(3), [0, 1, 3]), "0 to 3"),
-        (lambda: geometry.target_angles(np.eye(3), np.eye(2), [0, 1, 0]), "dimensions"),
-        (lambda: geometry.angle_statistics([[np.nan, 0]], [0]), "not finite"),
+        (lambda: class_angles.angle_statistics(np.eye(2), [0, 0]), "two classes"),
+        (lambda: class_angles.target_angles(np.eye(3), np.eye(3), [0, 1, 3]), "0 to 3"),
+        (
+            lambda: class_angles.target_angles(np.eye(3), np.eye(2), [0, 1, 0]),
+            "dimensions",
+        ),
+        (lambda: class_angles.angle_statistics([[np.nan, 0]], [0]), "not finite"),
     ],
 )
 def test_bad_input_is_named(call, says):
@@ -119,23 +122,23 @@ def all_pairs(x, labels):
 def test_alignment_and_uniformity_are_means_over_pairs():
     x, labels, _ = example()
     squares, same = all_pairs(x, labels)
-    assert geometry.alignment(x, labels) == pytest.approx(squares[same].mean())
+    assert spread.alignment(x, labels) == pytest.approx(squares[same].mean())
     expected = np.log(np.mean(np.exp(-2 * squares)))
     for chunk in (50, 203):
-        assert geometry.uniformity(x, chunk=chunk) == pytest.approx(expected, rel=1e-5)
-    assert geometry.uniformity(np.ones((9, 3))) == pytest.approx(0, abs=1e-6)
-    assert geometry.alignment(np.ones((9, 3)), [0] * 9) == 0
+        assert spread.uniformity(x, chunk=chunk) == pytest.approx(expected, rel=1e-5)
+    assert spread.uniformity(np.ones((9, 3))) == pytest.approx(0, abs=1e-6)
+    assert spread.alignment(np.ones((9, 3)), [0] * 9) == 0
 
 
 @pytest.mark.parametrize("k", [1, 10])
-def test_hubness_is_the_skewness_of_occurrences_among_neighbours(k):
+def test_hubness_is_the_skewness_of_occurrences_among_neighbors(k):
     x, _, _ = example()
     every = degrees(x, x) + 999 * np.eye(len(x))
     nearest = np.argsort(every, axis=1)[:, :k]
     expected = stats.skew(np.bincount(nearest.ravel(), minlength=len(x)))
-    assert geometry.hubness(x, k) == pytest.approx(expected)
-    assert geometry.hubness(np.eye(4), 3) == 0
-    assert np.isfinite(geometry.hubness(np.ones((9, 3)), 2))
+    assert spread.hubness(x, k) == pytest.approx(expected)
+    assert spread.hubness(np.eye(4), 3) == 0
+    assert np.isfinite(spread.hubness(np.ones((9, 3)), 2))
 
 
 @pytest.mark.parametrize("shape", [(203, 5), (4, 5)])
@@ -144,18 +147,18 @@ def test_spectrum_decay_is_the_divergence_from_equal_singular_values(shape):
     units = np.float64(x) / np.linalg.norm(x, axis=1, keepdims=True)
     values = np.linalg.svd(units, compute_uv=False)
     expected = stats.entropy(np.ones(len(values)), values)
-    assert geometry.spectrum_decay(x) == pytest.approx(expected, rel=1e-4)
-    assert geometry.spectrum_decay(np.eye(5)) == pytest.approx(0)
-    assert geometry.spectrum_decay(np.ones((9, 5))) == np.inf
+    assert spread.spectrum_decay(x) == pytest.approx(expected, rel=1e-4)
+    assert spread.spectrum_decay(np.eye(5)) == pytest.approx(0)
+    assert spread.spectrum_decay(np.ones((9, 5))) == np.inf
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: geometry.alignment(np.eye(3), [0, 1, 2]), "class of its own"),
-        (lambda: geometry.uniformity(np.eye(1)), "two or more"),
-        (lambda: geometry.hubness(np.eye(3), 3), "k is 3; expected 1 to the 2"),
-        (lambda: geometry.spectrum_decay(np.eye(3) * np.nan), "not finite"),
+        (lambda: spread.alignment(np.eye(3), [0, 1, 2]), "class of its own"),
+        (lambda: spread.uniformity(np.eye(1)), "two or more"),
+        (lambda: spread.hubness(np.eye(3), 3), "k is 3; expected 1 to the 2"),
+        (lambda: spread.spectrum_decay(np.eye(3) * np.nan), "not finite"),
     ],
 )
 def test_bad_input_to_spread_is_named(call, says):

@@ -1,11 +1,6 @@
-"""Fine histograms of pairs: bins that follow the cosines found.
+"""Pairs."""
 
-Cosines that lie close together, such as those of embeddings with a large common part,
-are alike in float32 and within one bin of [−1, 1]. Of unit vectors 1 − cosine is half
-the squared distance, which keeps its digits. Its bins are ranges of float32 numbers,
-which are the narrower the nearer the cosine is to 1.
-"""
-
+import dataclasses
 import functools
 
 import jax
@@ -13,18 +8,63 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nfml_jax.evaluation.arrays import check_digits, pair_tiles, unit
+from nfml_jax.evaluation.accept_rates import Roc, roc_from_counts
+from nfml_jax.evaluation.inputs import check_digits
+from nfml_jax.evaluation.tiles import pair_tiles
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.distances import squared_distances
+from nfml_jax.ops.distances import squared_distances, unit
 
 ROUNDING = 4
 """Bits that rounding may change: numbers that differ in these only share a bin."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PairHistograms:
+    """Counts [bins] of the cosines of genuine and of impostor pairs.
+
+    `edges` [bins + 1] ascend; a bin holds its lower edge. Without them the bins are
+    those of equal width over [−1, 1].
+    """
+
+    genuine: np.ndarray
+    impostor: np.ndarray
+    edges: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.edges is None:
+            edges = np.linspace(-1, 1, len(self.genuine) + 1)
+            object.__setattr__(self, "edges", edges)
+
+    def roc(self) -> Roc:
+        """The Roc at the bins' lower edges: exact counts, quantized thresholds."""
+        assert self.edges is not None  # `__post_init__` sets them
+        return roc_from_counts(self.edges[:-1], self.genuine, self.impostor)
 
 
 def share_tied(genuine: np.ndarray, impostor: np.ndarray) -> float:
     """Return the share of genuine and impostor pairs that have one bin of [bins]."""
     most = float(genuine.sum()) * float(impostor.sum())
     return float(np.sum(genuine.astype(float) * impostor)) / max(most, 1.0)
+
+
+@functools.partial(jax.jit, static_argnames="bins")
+@broadcasting
+def count_tile(rows, columns, bins):
+    """Histogram [2 bins]: impostor then genuine pairs, of each row with later columns.
+
+    `rows` and `columns` are `pair_tiles` of unit embeddings and labels.
+    """
+    (a, a_labels, i), (b, b_labels, j) = rows, columns
+    # The full float32 product also where the hardware's default is coarser.
+    cosines = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
+    # Scaling by a power of two is exact: bin ≥ n exactly if cosine ≥ the edge n.
+    bin_ = jnp.floor(cosines * (bins // 2)).astype(jnp.int32) + bins // 2
+    bin_ = jnp.clip(bin_, 0, bins - 1)
+    bin_ += bins * (a_labels[:, None] == b_labels[None]).astype(jnp.int32)
+    counted = (i[:, None] >= 0) & (i[:, None] < j[None])
+    # Pairs not counted fall out of range, which mode="drop" passes over.
+    bin_ = jnp.where(counted, bin_, 2 * bins)
+    return jnp.zeros(2 * bins, jnp.int32).at[bin_].add(1, mode="drop")
 
 
 def count_fine(

@@ -1,4 +1,4 @@
-"""A gallery of people by name: enrol them, remove them, and ask who it is."""
+"""A gallery of people by name: enroll them, remove them, and ask who it is."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -6,8 +6,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.arrays import check_same_dimensions, check_vectors, unit
-from nfml_jax.evaluation.identification import OpenSet, Templates, check_template
+from nfml_jax.evaluation.inputs import check_same_dimensions, check_vectors
+from nfml_jax.evaluation.open_set import OpenSet
+from nfml_jax.evaluation.templates import Templates, check_template
+from nfml_jax.ops.distances import unit
 
 ROUNDING = 1e-5
 
@@ -46,10 +48,10 @@ class Gallery:
 
     @property
     def names(self) -> list[str]:
-        """Who is enrolled, in order of enrolment."""
+        """Who is enrolled, in order of enrollment."""
         return list(self._enrolled)
 
-    def enrol(self, name: str, embeddings) -> None:
+    def enroll(self, name: str, embeddings) -> None:
         """Add embeddings [N, D], or one [D], of a person, known or new."""
         if not isinstance(name, str) or name in ("", UNKNOWN):
             raise UserError(f"{name!r} can't be enrolled; expected another name.")
@@ -92,7 +94,7 @@ class Gallery:
     def _best(self, embeddings):
         """Return the place [N] of the best name of embeddings [N, D], and its score."""
         if not self._enrolled:
-            raise UserError("Nobody is enrolled; call enrol(name, embeddings) first.")
+            raise UserError("Nobody is enrolled; call enroll(name, embeddings) first.")
         embeddings = np.asarray(embeddings)
         if not embeddings.size and len(embeddings) == 0:
             return np.zeros(0, int), np.zeros(0, np.float32)

@@ -1,0 +1,104 @@
+"""S."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation.class_angles import class_means
+from nfml_jax.evaluation.inputs import check_needed
+from nfml_jax.evaluation.neighbors import nearest_others
+from nfml_jax.evaluation.tiles import TILE, pair_tiles
+from nfml_jax.ops.broadcasting import broadcasting
+from nfml_jax.ops.distances import unit
+from nfml_jax.ops.labels import check_labels
+
+
+def alignment(embeddings, labels) -> float:
+    """The mean squared distance of two unit embeddings of one class, over all pairs.
+
+    Wang and Isola, ICML 2020, with α = 2: 0 when classes are points. UserError
+    when no class has two examples.
+    """
+    embeddings = check_needed(embeddings)
+    labels = check_labels(labels, len(embeddings))
+    means, classes = class_means(embeddings, labels)
+    own = np.searchsorted(classes, labels)
+    counts = np.bincount(own)
+    pairs = np.sum(counts * (counts - 1) / 2)
+    if not pairs:
+        raise UserError(
+            f"Each of the {len(labels)} examples has a class of its own; alignment "
+            "needs a class with two or more."
+        )
+    # Over pairs of a class the squares add up to n times those from its mean.
+    squares = np.sum((unit(embeddings) - means[own]) ** 2, axis=1, dtype=np.float64)
+    return float(np.sum(counts[own] * squares) / pairs)
+
+
+@functools.partial(jax.jit, static_argnames="t")
+@broadcasting
+def _potential_tile(rows, columns, t):
+    (a, i), (b, j) = rows, columns
+    # The full float32 product also where the hardware's default is coarser.
+    products = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
+    squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None]
+    squares -= 2 * products
+    counted = (i[:, None] >= 0) & (i[:, None] < j[None])
+    return jnp.sum(jnp.where(counted, jnp.exp(-t * squares), 0))
+
+
+def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
+    """log of the mean of exp(-t ‖x - y‖²) over all pairs of unit embeddings.
+
+    Wang and Isola, ICML 2020: 0 when all are one point, the lower the more
+    evenly they spread over the sphere. UserError for fewer than two.
+    """
+    embeddings = check_needed(embeddings)
+    pairs = len(embeddings) * (len(embeddings) - 1) / 2
+    if not pairs:
+        raise UserError("Uniformity of one embedding; expected two or more.")
+    tiles = pair_tiles(unit(embeddings), size=chunk)
+    return float(np.log(sum(float(_potential_tile(*two, t)) for two in tiles) / pairs))
+
+
+def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
+    """Skewness of how often each embedding is among the k nearest of the others.
+
+    Neighbors by cosine. Radovanović, Nanopoulos and Ivanović, JMLR 2010: 0
+    when all occur alike, large when a few hubs are near everything. UserError for k
+    outside 1 … N - 1.
+    """
+    embeddings = check_needed(embeddings)
+    count = len(embeddings)
+    if not 1 <= k < count:
+        raise UserError(f"k is {k}; expected 1 to the {count - 1} other embeddings.")
+    nearest = nearest_others(embeddings, embeddings, np.arange(count), k, chunk)
+    occurrences = np.bincount(nearest.ravel(), minlength=count)
+    centered = occurrences - occurrences.mean()
+    return float(np.mean(centered**3) / max(occurrences.std(), 1e-12) ** 3)
+
+
+def spectrum_decay(embeddings) -> float:
+    """ρ: KL divergence of the uniform from the normalized singular values, in nats.
+
+    Roth et al., "Revisiting Training Strategies and Generalization Performance in Deep
+    Metric Learning", ICML 2020: 0 when all directions are used alike, the larger the
+    fewer are. Of unit embeddings [N, D], not centered, as there. Infinite when they
+    span fewer than min(N, D) directions.
+    """
+    x = unit(check_needed(embeddings))
+    if len(x) < x.shape[1]:
+        x = x.T
+    gram = np.zeros((x.shape[1], x.shape[1]))
+    for start in range(0, len(x), TILE):
+        rows = x[start : start + TILE].astype(np.float64)
+        gram += rows.T @ rows
+    squares = np.linalg.eigvalsh(gram)
+    if squares[0] <= squares[-1] * len(gram) * np.finfo(np.float32).eps ** 2:
+        return float("inf")
+    values = np.sqrt(squares)
+    return float(-np.mean(np.log(len(values) * values / values.sum())))

@@ -65,11 +65,18 @@ def test_everything_is_finite_everywhere(spline):
     x = np.concatenate([np.repeat(ends, len(raw)), beside(in_x), beside(in_y)])
     raw = np.tile(raw, (len(x) // len(raw), 1))
     found = everything(spline)(raw, x)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    outside = (np.abs(x) > B) & (spline.tails == "box")
+    for (y, log_det), gradients in found.values():
+        assert (np.isneginf(log_det) == outside).all()
+        finite = y, log_det[~outside], gradients
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finite))
     for (y, log_det), (_, slope) in found.values():
         if spline.tails != "circular":  # which turns its ends elsewhere
             ends = np.abs(x) == B
             np.testing.assert_array_equal(y[ends], x[ends])
+        if spline.tails == "box":
+            np.testing.assert_array_equal(y[outside], B * np.sign(x[outside]))
+            np.testing.assert_array_equal(slope[outside], 0)
         if spline.tails == "linear":
             out = np.abs(x) >= B
             np.testing.assert_array_equal(y[out], x[out])

@@ -24,7 +24,8 @@ class RationalQuadratic(Spline):
     proportions count, and numbers for the slopes at the knots. `tails`:
 
     - "linear": the identity outside ±`bound`, where the slope is one; 3K - 1 numbers;
-    - "box": [-bound, bound] onto itself, the slopes at the ends free; 3K + 1;
+    - "box": [-bound, bound] onto itself, the slopes at the ends free, with density zero
+      outside; 3K + 1;
     - "circular": the circle [-bound, bound) onto itself, with one slope where its ends
       meet and a last number that turns the result, in radians; 3K + 1.
 

@@ -81,15 +81,15 @@ class Segment(NamedTuple):
 class Spline(ScalarTransform):
     """What splines have in common.
 
-    `tails="linear"`: outside ±`bound` the map is exactly the identity. `tails="box"`:
-    the map is of [-bound, bound] onto itself, and the identity elsewhere.
+    `tails="linear"`: the map of the line is exactly the identity outside ±`bound`.
+    `tails="box"`: the map leads from [-bound, bound] onto itself, and nothing else is
+    in its domain: outside, a density is zero.
     """
 
     bins: int = 8
     bound: float = 3.0
     tails: str = "linear"
 
-    goes_on: ClassVar[bool] = True
     kinds_of_tails: ClassVar[tuple[str, ...]] = ("linear", "box")
     fewest_bins: ClassVar[int] = 1
     most_min_slope: ClassVar[float] = 1.0
@@ -117,6 +117,11 @@ class Spline(ScalarTransform):
     @property
     def codomain(self) -> Interval:
         return self.domain
+
+    @property
+    def goes_on(self) -> bool:
+        """True on a circle, where a point outside the interval is one of its own."""
+        return self.tails == "circular"
 
     def forward_and_log_det(self, raw, x):
         return self._laid_out(raw, x, inverse=False)

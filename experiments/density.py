@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
-from nfml_jax.bijectors.continuous import has_equations
+from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.vectors.arrays import VectorData
 from nfml_jax.data.vectors.densities import DENSITIES
@@ -70,7 +70,7 @@ class DensityExperiment(Experiment):
             **config["flow"],
         )
         self._check_support()
-        self.checked = not has_equations(self.flow)
+        self.checked = not has_continuous(self.flow)
         self.train_arrays = self.vectors.train, *self.given("train")
         held_out = self.vectors.validation is not None
         self.best = "validation/log_likelihood" if held_out else None

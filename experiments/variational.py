@@ -14,7 +14,7 @@ from jax.scipy.stats import norm
 from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
 from nfml_jax.bijectors import Inverse
-from nfml_jax.bijectors.continuous import has_equations
+from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
 from nfml_jax.loading.flows import draw
@@ -60,7 +60,7 @@ class VariationalExperiment(Experiment):
     def __init__(self, config: dict):
         self.energy = look_up(ENERGIES, config["energy"]["name"], "energy")
         self.flow = sampling_flow(config["flow"], self.energy.event_dim)
-        self.checked = not has_equations(self.flow)
+        self.checked = not has_continuous(self.flow)
         self.q = approximation_of(self.flow)
         self._configure(config)
         annealing = config["annealing"]

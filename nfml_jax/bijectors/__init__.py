@@ -7,13 +7,13 @@ from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.continuous import Continuous
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
-from nfml_jax.bijectors.geometry import OnCircles, PhaseShift, Sphere
 from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
-from nfml_jax.bijectors.normalization import ActNorm, BatchNorm, fit_statistics
+from nfml_jax.bijectors.normalization import ActNorm, BatchNormalization, fit_statistics
 from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
 from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar, Radial
-from nfml_jax.bijectors.residual import Residual, Roulette, Series
+from nfml_jax.bijectors.residual import Residual, Roulette, TruncatedSeries
+from nfml_jax.bijectors.spheres import OnCircles, PhaseShift, Sphere
 from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import *  # noqa: F403
 from nfml_jax.bijectors.transforms import __all__ as _transforms
@@ -24,7 +24,7 @@ __all__ = [
     "SVD",
     "ActNorm",
     "Autoregressive",
-    "BatchNorm",
+    "BatchNormalization",
     "Bijector",
     "BlockAutoregressive",
     "Chain",
@@ -44,7 +44,7 @@ __all__ = [
     "Residual",
     "Reverse",
     "Roulette",
-    "Series",
+    "TruncatedSeries",
     "Sphere",
     "Stack",
     "Sylvester",

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
-from nfml_jax.bijectors.fixed_point import bounded, jacobi, triangular_inverse
+from nfml_jax.bijectors.fixed_point import finite, jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
 
@@ -46,7 +46,7 @@ class Autoregressive(Bijector):
 
     >>> import jax
     >>> from nfml_jax.bijectors import Affine
-    >>> from nfml_jax.nets.made import MADE
+    >>> from nfml_jax.nets import MADE
     >>> layer = Autoregressive(Affine(), MADE(hidden=(8,)))
     >>> x = jnp.array([[0.0, 0.5, 1.0]])
     >>> variables = layer.init(jax.random.key(0), x)
@@ -104,7 +104,7 @@ class Autoregressive(Bijector):
 
         def inverse(layers, y):
             def solve(sweep, start):
-                return bounded(jacobi(sweep, start, block - 1, tolerance)[0])
+                return finite(jacobi(sweep, start, block - 1, tolerance)[0])
 
             x = network.draw(layers, y, scalar, solve, block) if block else y
             if block and network.dtype == y.dtype:

@@ -1,7 +1,8 @@
 """Block neural autoregressive flow: one monotone network for all coordinates at once.
 
-De Cao, Titov & Aziz 2019. Each coordinate has a group of hidden units; weights within a
-group are positive, weights to later groups are free, all others are zero.
+The source is De Cao, Titov & Aziz 2019. Each coordinate has a group of hidden units.
+Weights within a group are positive, weights to later groups are free, and all others
+are zero.
 """
 
 from itertools import pairwise
@@ -25,26 +26,38 @@ Array = jax.Array
 TOLERANCE = 8.0
 
 
-class Group(NamedTuple):
-    """A layer's numbers for one coordinate's units, or with a leading axis D for all.
+class BlockLayer(NamedTuple):
+    """The weights of a layer for one coordinate, or with a leading axis D for all.
 
-    `before [out, D, in]` weighs earlier groups, `log_own [out, in]` is the logarithm of
-    the group's own weights, `bias [..., out]` may depend on the context.
+    `before [out, D, in]` are the weights of earlier coordinates' units, `log_within
+    [out, in]` is the logarithm of the weights within the coordinate's group, and `bias
+    [..., out]` may depend on the context.
     """
 
     before: Array
-    log_own: Array
+    log_within: Array
     bias: Array
 
 
 class BlockAutoregressive(Bijector):
-    """y_i = monotone network of x_i, whose biases are free networks of x before i.
+    """y_i is a monotone network of x_i, with biases that depend on x_1 ... x_(i-1).
 
-    `layers` hidden layers have `hidden` tanh units for each coordinate; rows of weights
-    are normalised and scaled. `residual` is "gated", α x + (1 - α) f(x) with learned α;
-    "plain", x + f(x); or "none": then y is bounded, and only such y can be inverted.
     The forward direction is one pass. The inverse solves for one coordinate after
-    another numerically, but evaluates each unit's share of earlier ones only once.
+    another numerically, and evaluates each unit's contribution from earlier ones once.
+
+    Attributes:
+      hidden: The number of tanh units of each coordinate in a hidden layer. Rows of
+        weights are normalized and scaled.
+      layers: The number of hidden layers.
+      residual: "gated" for α x + (1 - α) f(x) with a learned α, "plain" for x + f(x),
+        or "none" for f(x). With "none" y is bounded, and only such y can be inverted.
+
+    >>> layer = BlockAutoregressive(hidden=4)
+    >>> x = jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = jax.jit(layer.init)(jax.random.key(0), x)
+    >>> y, log_det = jax.jit(layer.apply)(variables, x)
+    >>> y.shape, log_det.shape
+    ((1, 3), (1,))
     """
 
     hidden: int = 8
@@ -74,7 +87,7 @@ class BlockAutoregressive(Bijector):
 
     @nn.compact
     def _numbers(self, x, context):
-        """Every layer's `Group` of all coordinates, and the residual's logarithms."""
+        """Return the `BlockLayer` of each layer, and the residual's logarithms."""
         event_dim, dtype = x.shape[-1], x.dtype
         sizes = [1, *(self.hidden,) * self.layers, 1]
         groups = [
@@ -98,39 +111,39 @@ class BlockAutoregressive(Bijector):
         kernel = self.param(f"kernel_{l}", init, shape).astype(dtype)
         log_scale = self.param(f"log_scale_{l}", nn.initializers.zeros, shape[:2])
         bias = self.param(f"bias_{l}", nn.initializers.zeros, shape[:2])
-        log_own = jnp.einsum("dodi->doi", kernel)
+        log_within = jnp.einsum("dodi->doi", kernel)
         earlier = jnp.tril(jnp.ones((event_dim, event_dim), bool), -1)
         before = jnp.where(earlier[:, None, :, None], kernel, 0)
-        squares = (before**2).sum((-2, -1)) + jnp.exp(2 * log_own).sum(-1)
+        squares = (before**2).sum((-2, -1)) + jnp.exp(2 * log_within).sum(-1)
         log_length = jnp.log(squares + jnp.finfo(dtype).tiny) / 2
         log_factor = log_scale.astype(dtype) - log_length
-        return Group(
+        return BlockLayer(
             before * jnp.exp(log_factor)[..., None, None],
-            log_own + log_factor[..., None],
+            log_within + log_factor[..., None],
             bias.astype(dtype),
         )
 
 
 def _forward(numbers, before, x):
-    """y and its log-slopes `[..., D]`; y_i sees x_i, and `before` at earlier places."""
+    """Return y and log-slopes `[..., D]`; y_i depends on x_i and earlier `before`."""
     groups, residual = numbers
     earlier, pasts = before[..., None], []
     for group in groups:
         past = jnp.einsum("...ei,doei->...do", earlier, group.before) + group.bias
         pasts.append(past)
-        earlier = jnp.tanh(_units(past, group.log_own, earlier))
-    return _scalar((pasts, [group.log_own for group in groups], residual), x)
+        earlier = jnp.tanh(_units(past, group.log_within, earlier))
+    return _scalar((pasts, [group.log_within for group in groups], residual), x)
 
 
 def _scalar(parameters, x):
-    """A coordinate as a function of itself: y and log-slope, given what others add.
+    """Return y and log-slope of one coordinate, given the contributions of the others.
 
-    `past` and `log_own` have an entry for each layer; see `Group`.
+    `past` and `log_within` have an entry for each layer; see `BlockLayer`.
     """
-    past, log_own, (keep, change) = parameters
-    h = _units(past[0], log_own[0], x[..., None])
-    log_slope = log_own[0][..., 0]
-    for shift, weights in zip(past[1:], log_own[1:], strict=True):
+    past, log_within, (keep, change) = parameters
+    h = _units(past[0], log_within[0], x[..., None])
+    log_slope = log_within[0][..., 0]
+    for shift, weights in zip(past[1:], log_within[1:], strict=True):
         # log tanh'(h), without 1 - tanh², which is zero far out.
         size = jnp.abs(h)
         log_slope += 2 * (jnp.log(2) - size - jnp.log1p(jnp.exp(-2 * size)))
@@ -141,13 +154,13 @@ def _scalar(parameters, x):
     return y, jnp.broadcast_to(log_slope, y.shape)
 
 
-def _units(past, log_own, h):
-    """A layer of coordinates' own units `[..., out]`, their inputs `[..., in]`."""
-    return past + jnp.einsum("...i,...oi->...o", h, jnp.exp(log_own))
+def _units(past, log_within, h):
+    """Return a layer's units `[..., out]` of coordinates from inputs `[..., in]`."""
+    return past + jnp.einsum("...i,...oi->...o", h, jnp.exp(log_within))
 
 
 def _inverse(numbers, y):
-    """x `[..., D]`, one coordinate after another."""
+    """Return x `[..., D]`, found one coordinate after another."""
     groups, residual = numbers
     batch, event_dim = y.shape[:-1], y.shape[-1]
 
@@ -157,13 +170,13 @@ def _inverse(numbers, y):
             jnp.einsum("...ei,oei->...o", h, group.before) + group.bias
             for h, group in zip(known, groups, strict=True)
         ]
-        log_own = [group.log_own for group in groups]
-        x = increasing_inverse(_scalar, (past, log_own, residual), y)
+        log_within = [group.log_within for group in groups]
+        x = increasing_inverse(_scalar, (past, log_within, residual), y)
         h, updated = x[..., None], []
         for l, all_ in enumerate(known):
             at = all_.ndim - 2
             updated.append(lax.dynamic_update_index_in_dim(all_, h, i, at))
-            h = jnp.tanh(_units(past[l], log_own[l], h))
+            h = jnp.tanh(_units(past[l], log_within[l], h))
         return updated, x
 
     known = [

@@ -9,13 +9,13 @@ from nfml_jax.bijectors.block_autoregressive import BlockAutoregressive
 from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.elementwise import Elementwise
-from nfml_jax.bijectors.geometry import PhaseShift
 from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
-from nfml_jax.bijectors.normalization import ActNorm, BatchNorm
+from nfml_jax.bijectors.normalization import ActNorm, BatchNormalization
 from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
 from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar, Radial
 from nfml_jax.bijectors.residual import Residual
+from nfml_jax.bijectors.spheres import PhaseShift
 from nfml_jax.bijectors.sylvester import Sylvester
 from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS, Affine
 from nfml_jax.nets.conditioners import MLP
@@ -90,7 +90,7 @@ BIJECTORS = {
         lambda c: ActNorm(), "Kingma & Dhariwal 2018", False, starts_as_identity=False
     ),
     "batch_norm": Entry(
-        lambda c: BatchNorm(), "Papamakarios et al. 2017", False, False
+        lambda c: BatchNormalization(), "Papamakarios et al. 2017", False, False
     ),
     "reverse": Entry(lambda c: Reverse(), "", False, False),
     "permutation": Entry(lambda c: Permutation(), "", False, False),

@@ -1,7 +1,8 @@
 """Continuous flows: the solution of dx/dt = f(t, x) from t = 0, the base, to t = 1.
 
-Chen et al. 2018; FFJORD (Grathwohl et al. 2019). Solved by diffrax, an optional
-dependency. `nfml_jax.flows.flow_matching_loss` trains f without solving anything.
+The sources are Chen et al. 2018 and FFJORD (Grathwohl et al. 2019). The equation is
+solved by diffrax, an optional dependency. `nfml_jax.flows.flow_matching_loss` trains f
+without solving anything.
 """
 
 import dataclasses
@@ -27,20 +28,35 @@ ADJOINTS = {
 
 
 class Continuous(Bijector):
-    """y = x(1) where x(0) = x and dx/dt = `net`([x, t], context), a conditioner.
+    """y = x(1), where x(0) = x and dx/dt = net([x, t], context).
 
-    The log-determinant is ∫ tr(∂f/∂x) dt: exact, for D passes of the derivative of f at
-    each step; given a "log_det" key, by Hutchinson's estimate with one direction for
-    the whole path. The inverse solves backwards. `solver` keeps the error of each step
-    under `atol` + `rtol` |x|, so nothing is more exact than that; use smooth
-    activations. `adjoint` says how gradients are taken: "checkpoint", through the
-    solver's steps, but not within shard_map; "backsolve", by a second equation
-    backwards, in constant memory but inexact; "direct", which forward-mode
-    differentiation needs as well.
+    The log-determinant is ∫ tr(∂f/∂x) dt. It is exact, and takes D passes of the
+    derivative of f at each step. If a "log_det" key is given (`rngs={"log_det": key}`),
+    it is Hutchinson's estimate with one direction for the whole path. The inverse
+    solves backwards in time.
 
-    An event with NaN or infinity gives NaN, and doesn't disturb the others of its
-    batch: the solver starts it from zeros, and chooses its steps without regard to
-    numbers that are not finite.
+    Attributes:
+      net: A conditioner that computes f. Use smooth activations.
+      solver: A solver of `SOLVERS`. It keeps the error of each step below
+        `atol` + `rtol` |x|, which limits the accuracy of the map.
+      rtol: The relative tolerance of a step.
+      atol: The absolute tolerance of a step.
+      adjoint: The way gradients are computed. "checkpoint" differentiates the solver's
+        steps, and does not work within shard_map. "backsolve" solves a second equation
+        backwards, in constant memory but inexactly. "direct" supports forward-mode
+        differentiation as well.
+      max_steps: The largest number of steps.
+
+    An event with NaN or infinity gives NaN. It doesn't affect the other events of its
+    batch: the solver starts it from zeros, and ignores numbers that are not finite when
+    it chooses its steps.
+
+    >>> from nfml_jax.nets import MLP
+    >>> layer = Continuous(MLP(hidden=(8,), activation=nn.softplus))
+    >>> x = jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> layer.apply(variables, jnp.zeros(()), x, method="velocity").tolist()
+    [[0.0, 0.0, 0.0]]
     """
 
     net: nn.Module
@@ -64,7 +80,7 @@ class Continuous(Bijector):
         return self._solve(y, context, 1, 0)
 
     def velocity(self, t: Array, x: Array, context: Array | None = None) -> Array:
-        """f(t, x), `[..., D]`, for times `[...]` and `x [..., D]`."""
+        """Return f(t, x) `[..., D]` for times `[...]` and `x [..., D]`."""
         return _velocity(self.net, t, x, context)
 
     def _solve(self, x, context, start, end):
@@ -119,19 +135,19 @@ def _norm_of_finite(tree) -> Array:
     return optimistix.rms_norm(finite)
 
 
-def has_equations(module) -> bool:
-    """Whether a module holds a `Continuous`, at any depth.
+def has_continuous(module) -> bool:
+    """Return whether a module contains a `Continuous`, at any depth.
 
-    Its solver's loops start from constants, which shard_map's checks refuse.
+    The loops of its solver start from constants, which shard_map's checks refuse.
     """
     if isinstance(module, Continuous):
         return True
     if isinstance(module, (list, tuple)):
-        return any(map(has_equations, module))
+        return any(map(has_continuous, module))
     if not isinstance(module, nn.Module):
         return False
     fields = (f.name for f in dataclasses.fields(module) if f.name != "parent")
-    return any(has_equations(getattr(module, name)) for name in fields)
+    return any(has_continuous(getattr(module, name)) for name in fields)
 
 
 def _velocity(net, t, x, context):
@@ -141,7 +157,10 @@ def _velocity(net, t, x, context):
 
 
 def value_and_trace(field, x: Array, direction: Array | None):
-    """f(x) `[..., D]` and tr ∂f/∂x `[...]`, or its estimate vᵀ ∂f/∂x v."""
+    """Return f(x) `[..., D]` and tr ∂f/∂x `[...]`.
+
+    With a `direction` v `[..., D]` the trace is the estimate vᵀ ∂f/∂x v.
+    """
     value, push = jax.linearize(field, x)
     if direction is not None:
         return value, (direction * push(direction)).sum(-1)
@@ -157,7 +176,7 @@ def _diffrax() -> ModuleType:
         import diffrax
     except ImportError:
         raise UserError(
-            "Continuous flows are solved by diffrax, which is not installed here; "
-            "run `pip install diffrax`."
+            "Continuous flows need diffrax, which is not installed; run "
+            "`pip install diffrax`."
         ) from None
     return diffrax

@@ -35,7 +35,7 @@ class Coupling(Transformed):
 
     >>> import jax
     >>> from nfml_jax.bijectors import Affine
-    >>> from nfml_jax.nets.conditioners import MLP
+    >>> from nfml_jax.nets import MLP
     >>> layer = Coupling(Affine(), MLP(hidden=(8,)))
     >>> x = jnp.array([[0.0, 0.5, 1.0]])
     >>> variables = layer.init(jax.random.key(0), x)

@@ -1,8 +1,8 @@
-"""Inverses of triangular maps: fixed points, and derivatives that don't see the loop.
+"""Inverses of triangular maps by fixed points, with implicit derivatives.
 
-In x ← sweep(x) coordinate i depends only on coordinates of lower levels, so that as
-many sweeps as there are levels give the fixed point exactly, whatever the start
-(Song et al. 2021, accelerated feedforward computation by Jacobi iterations).
+In x ← sweep(x) coordinate i depends only on coordinates of lower levels. So as many
+sweeps as there are levels give the fixed point exactly, from any start (Song et al.
+2021, "Accelerating feedforward computation via parallel nonlinear equation solving").
 """
 
 from collections.abc import Callable
@@ -25,10 +25,11 @@ def jacobi(
     tolerance: float,
     scale: Array | None = None,
 ) -> tuple[Array, Array]:
-    """The fixed point of x ← sweep(x), and the number of sweeps it took.
+    """Return the fixed point of x ← sweep(x) and the number of sweeps.
 
-    Ends after `limit` sweeps, or when no element changes by more than `tolerance` units
-    in the last place of the greater of x and `scale`, by default `start`.
+    The iteration ends after `limit` sweeps, or when no element changes by more than
+    `tolerance` units in the last place of the greater of x and `scale`. The default of
+    `scale` is `start`.
     """
     scale = jnp.abs(start if scale is None else scale)
     unit = tolerance * jnp.finfo(start.dtype).eps
@@ -39,9 +40,9 @@ def jacobi(
 
     def go(state):
         x, _, sweeps = state
-        x = bounded(x)
+        x = finite(x)
         new = sweep(x)
-        change = jnp.abs(bounded(new) - x)
+        change = jnp.abs(finite(new) - x)
         moves = (change > unit * jnp.maximum(jnp.abs(x), scale)).any()
         return new, moves, sweeps + 1
 
@@ -51,12 +52,19 @@ def jacobi(
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def triangular_inverse(forward, inverse, solve, weights, y):
-    """x = inverse(weights, y), the solution of forward(weights, x, x)[0] = y.
+    """Return x = inverse(weights, y), the solution of forward(weights, x, x)[0] = y.
 
-    `forward(weights, before, x) -> (y, log_slopes)`, all `[..., D]`: y_i may depend on
-    x_i, and on `before` at lower levels. `solve(sweep, start)` gives the fixed points
-    of linear sweeps. Derivatives of both modes follow from the implicit function
-    theorem: one triangular linear system, solved by sweeps as well.
+    Args:
+      forward: A function `forward(weights, before, x) -> (y, log_slopes)` of arrays
+        `[..., D]`. y_i may depend on x_i, and on `before` at lower levels.
+      inverse: A function `inverse(weights, y) -> x`.
+      solve: A function `solve(sweep, start)` that returns the fixed point of a linear
+        sweep.
+      weights: A tree of arrays.
+      y: The images `[..., D]`.
+
+    Derivatives of both modes follow from the implicit function theorem. They take one
+    triangular linear system, which is solved by sweeps as well.
     """
     return inverse(weights, y)
 
@@ -69,7 +77,7 @@ def _implicit(forward, inverse, solve, primals, tangents):
     _, moved, log_slope = jax.jvp(
         lambda weights: forward(weights, x, x), (weights,), tangents[:1], has_aux=True
     )
-    # The Jacobian: its diagonal, and what is below.
+    # The Jacobian: its diagonal, and the part below the diagonal.
     slope, inverse_slope = jnp.exp(log_slope), jnp.exp(-log_slope)
     _, below = jax.linearize(lambda before: forward(weights, before, x)[0], x)
 
@@ -89,11 +97,11 @@ def _implicit(forward, inverse, solve, primals, tangents):
     return x, x_dot
 
 
-def bounded(x: Array) -> Array:
-    """Finite numbers for what isn't; not so large that a network makes them infinite.
+def finite(x: Array) -> Array:
+    """Return `x` with NaN as zero, clipped to a size that networks can still process.
 
-    Sweeps may pass through anything before they end, and where a masked weight is zero
-    an infinity would reach coordinates that don't depend on it.
+    Before they converge, sweeps may pass through infinities. Where a masked weight is
+    zero, an infinity would reach coordinates that don't depend on it.
     """
     bound = float(jnp.finfo(x.dtype).max) ** (1 / 3)
     return jnp.clip(jnp.nan_to_num(x), -bound, bound)

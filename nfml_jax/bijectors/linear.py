@@ -1,15 +1,15 @@
-"""Linear maps y = W x + b, given by factors of W from which the determinant is read.
+"""Linear maps y = W x + b, with W in factors that give its determinant directly.
 
-LU as in Glow (Kingma & Dhariwal 2018) and neural spline flows (Durkan et al. 2019), QR
-and SVD by reflections (Tomczak & Welling 2016; Hoogeboom et al. 2019), the identity
-plus low rank, and the matrix exponential.
+The factors are LU as in Glow (Kingma & Dhariwal 2018) and neural spline flows (Durkan
+et al. 2019), QR and SVD by reflections (Tomczak & Welling 2016; Hoogeboom et al. 2019),
+the identity plus low rank, and the matrix exponential.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.amortised import amortised
+from nfml_jax.bijectors.amortized import amortized
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import (
     bounded,
@@ -30,9 +30,10 @@ ZEROS = nn.initializers.zeros
 class Linear(Bijector):
     """y = W x + b, with W = A diag(s) B and |det A| = |det B| = 1.
 
-    So log |det W| = Σ log s, which is kept within ±`max_log_scale` in each place: no W
-    is singular. A and B are learned; log s and b too, and with a `conditioner` they
-    follow the context. All of them start as the identity.
+    So log |det W| = Σ log s. Each log s lies within ±`max_log_scale`, so that W is
+    never singular. A and B are learned numbers. So are log s and b; if there is a
+    `conditioner`, its output for the context is added to them. All linear maps start
+    as the identity.
     """
 
     conditioner: nn.Module | None = None
@@ -55,23 +56,23 @@ class Linear(Bijector):
         return x, jnp.broadcast_to(log_det, x.shape[:-1])
 
     def shapes(self, size: int) -> dict:
-        """What A and B are made of: initialiser and shape by name."""
+        """Return the initializer and shape of each parameter of A and B, by name."""
         raise NotImplementedError
 
     def scales(self, size: int) -> int:
-        """How many scales s there are."""
+        """Return the number of scales s."""
         return size
 
     def times(self, weights: dict[str, Array], scale: Array, x: Array) -> Array:
-        """W x."""
+        """Return W x."""
         raise NotImplementedError
 
     def solve(self, weights: dict[str, Array], scale: Array, y: Array) -> Array:
-        """W⁻¹ y."""
+        """Return W⁻¹ y."""
         raise NotImplementedError
 
     def log_det(self, weights: dict[str, Array], log_scale: Array) -> Array:
-        """log |det W|."""
+        """Return log |det W|."""
         return log_scale.sum(-1)
 
     @nn.compact
@@ -81,7 +82,7 @@ class Linear(Bijector):
             name: self.param(name, init, shape).astype(dtype)
             for name, (init, shape) in self.shapes(size).items()
         }
-        rest = amortised(
+        rest = amortized(
             self,
             context,
             dtype,
@@ -92,10 +93,18 @@ class Linear(Bijector):
 
 
 class LU(Linear):
-    """W = L diag(s) U, unit triangles: every W that needs no pivots, and det W > 0.
+    """W = L diag(s) U with unit triangular L and U.
 
-    Both triangles lie in one matrix `[D, D]`, whose diagonal is not used. As in neural
-    spline flows, let a `Permutation` come first to reach other matrices.
+    These are the matrices with det W > 0 that need no pivots. A `Permutation` before
+    this layer gives other matrices, as in neural spline flows. Both triangles are
+    stored in one matrix `[D, D]`, whose diagonal is not used.
+
+    >>> layer, x = LU(), jnp.array([[0.0, 0.5, 1.0]])
+    >>> params = layer.init(jax.random.key(0), x)["params"]  # the identity
+    >>> params = params | {"shift": jnp.ones(3)}
+    >>> y, log_det = layer.apply({"params": params}, x)
+    >>> y.tolist(), log_det.tolist()
+    ([[1.0, 1.5, 2.0]], [0.0])
     """
 
     def shapes(self, size):
@@ -111,10 +120,19 @@ class LU(Linear):
 
 
 class QR(Linear):
-    """W = Q diag(s) U, with Q a product of reflections and U a unit upper triangle.
+    """W = Q diag(s) U with Q a product of reflections and U unit upper triangular.
 
-    By default of as many reflections as there are coordinates, rounded up to an even
-    number, as Q starts as the identity only for pairs: then Q is any rotation.
+    `reflections` is their number. The default is the number of coordinates, rounded up
+    to an even number. Then Q can be any rotation, and starts as the identity, which
+    takes pairs of reflections.
+
+    >>> layer, x = QR(), jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> variables["params"]["vectors"].shape
+    (4, 3)
+    >>> y, log_det = layer.apply(variables, x)
+    >>> y.shape, log_det.tolist()
+    ((1, 3), [0.0])
     """
 
     reflections: int | None = None
@@ -140,10 +158,17 @@ class QR(Linear):
 
 
 class SVD(Linear):
-    """W = P diag(s) Q, with P and Q products of reflections, as many each as in `QR`.
+    """W = P diag(s) Q with P and Q products of reflections.
 
-    The scales are W's singular values, so its condition number is under the exponential
-    of twice `max_log_scale`.
+    `reflections` is their number in each, with the default of `QR`. The scales are the
+    singular values of W, so that its condition number is below exp(2 `max_log_scale`).
+
+    >>> layer, x = SVD(), jnp.array([[0.0, 0.5, 1.0]])
+    >>> params = layer.init(jax.random.key(0), x)["params"]
+    >>> params = params | {"log_scale": jnp.array([0.5, 0.0, -0.25])}
+    >>> y, log_det = layer.apply({"params": params}, x)
+    >>> round(float(log_det[0]), 3)
+    0.249
     """
 
     reflections: int | None = None
@@ -165,12 +190,20 @@ class SVD(Linear):
 
 
 class LowRank(Linear):
-    """W = I + U Vᵀ with `rank` columns, at a cost of D · rank.
+    """W = I + U Vᵀ with `rank` columns in U and V, at a cost of D · rank.
 
     By the matrix determinant lemma det W = det(I + Vᵀ U). V is orthonormal, and
-    U = V (C - I) + (I - V Vᵀ) Y for any Y, so that I + Vᵀ U = C; and C = L diag(s) R is
-    kept invertible as in `LU`. Nothing else is lost: every U with det C > 0, but for
-    those C that would need pivots, can be written so.
+    U = V (C - I) + (I - V Vᵀ) Y for any Y, so that I + Vᵀ U = C. C = L diag(s) R is
+    invertible, as in `LU`. This form gives every U with det C > 0 whose C needs no
+    pivots.
+
+    >>> layer, x = LowRank(rank=2), jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> variables["params"]["across"].shape
+    (3, 2)
+    >>> y, log_det = layer.apply(variables, x)
+    >>> y.shape, log_det.tolist()
+    ((1, 3), [0.0])
     """
 
     rank: int = 4
@@ -206,7 +239,7 @@ class LowRank(Linear):
         return y + multiply(basis, along - core) - multiply(across, along)
 
     def _columns(self, weights):
-        """V, and the part of U that is orthogonal to it; both `[D, rank]`."""
+        """Return V and the part of U that is orthogonal to it, both `[D, rank]`."""
         across = weights["across"]
         first = jnp.eye(across.shape[1], across.shape[0], dtype=across.dtype)
         basis = reflect(weights["vectors"], first).T
@@ -215,10 +248,16 @@ class LowRank(Linear):
 
 
 class MatrixExponential(Linear):
-    """W = exp(A), with log det W = tr A and W⁻¹ = exp(-A).
+    """W = exp(A), so that log det W = tr A and W⁻¹ = exp(-A).
 
-    A is scaled so that its Frobenius norm stays under `max_log_scale`, at most 8. Only
-    b follows the context.
+    A is scaled so that its Frobenius norm is below `max_log_scale`, which is at most 8.
+    Only b depends on the context.
+
+    >>> layer, x = MatrixExponential(), jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> y, log_det = layer.apply(variables, x)  # a new layer is the identity
+    >>> y.tolist(), log_det.tolist()
+    ([[0.0, 0.5, 1.0]], [0.0])
     """
 
     def check_options(self):

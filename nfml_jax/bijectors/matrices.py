@@ -1,8 +1,7 @@
 """Products with structured matrices, and their inverses, at full precision.
 
-Matrices `[..., M, N]` and vectors `[..., N]` broadcast over their leading axes.
-Accelerators multiply float32 in fewer bits unless told otherwise; a bijector would then
-not invert.
+Matrices `[..., M, N]` and vectors `[..., N]` broadcast over their leading axes. By
+default accelerators multiply float32 with fewer bits, and a bijector would not invert.
 """
 
 import jax
@@ -15,22 +14,22 @@ Array = jax.Array
 
 
 def multiply(matrix: Array, x: Array) -> Array:
-    """A x, `[..., M]`."""
+    """Return A x, `[..., M]`."""
     return jnp.einsum("...mn,...n->...m", matrix, x, precision="highest")
 
 
 def unit_lower(matrix: Array) -> Array:
-    """The matrix below its diagonal, ones on it, zeros above."""
+    """Return the matrix with ones on its diagonal and zeros above."""
     return jnp.tril(matrix, -1) + jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
 
 
 def unit_upper(matrix: Array) -> Array:
-    """The matrix above its diagonal, ones on it, zeros below."""
+    """Return the matrix with ones on its diagonal and zeros below."""
     return jnp.triu(matrix, 1) + jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
 
 
 def solve_triangular(matrix: Array, y: Array, *, lower=False, transpose=False) -> Array:
-    """The x of A x = y, or of Aᵀ x = y; A is read in one triangle only."""
+    """Return the x of A x = y, or of Aᵀ x = y; only one triangle of A is read."""
 
     def solve(matrix, y):
         return jax.scipy.linalg.solve_triangular(
@@ -41,11 +40,11 @@ def solve_triangular(matrix: Array, y: Array, *, lower=False, transpose=False) -
 
 
 def reflect(vectors: Array, x: Array, *, transpose: bool = False) -> Array:
-    """Q x, or Qᵀ x, for Q = H₁ ⋯ H_K, the reflections along `vectors [..., K, D]`.
+    """Return Q x, or Qᵀ x, for Q = H₁ ⋯ H_K, reflections along `vectors [..., K, D]`.
 
-    H = I - 2 v vᵀ / ‖v‖², and the identity for v = 0. Applied all at once as
-    Q = I - Vᵀ S⁻¹ V, where V has unit rows and S = ½ I + striu(V Vᵀ) (Joffrain et al.
-    2006, the UT transform).
+    H = I - 2 v vᵀ / ‖v‖², and the identity for v = 0. All are applied at once as
+    Q = I - Vᵀ S⁻¹ V, where V has unit rows and S = ½ I + striu(V Vᵀ) (the UT transform,
+    Joffrain et al. 2006).
     """
     square = (vectors**2).sum(-1, keepdims=True)
     some = square > jnp.finfo(vectors.dtype).tiny
@@ -59,10 +58,10 @@ def reflect(vectors: Array, x: Array, *, transpose: bool = False) -> Array:
 
 
 def exponential(matrix: Array) -> Array:
-    """exp(A) to rounding, for a Frobenius norm of A up to 8.
+    """Return exp(A) to rounding, for a Frobenius norm of A up to 8.
 
-    Taylor's series of exp(A / 16), squared four times. `jax.scipy.linalg.expm`, made
-    for any norm, takes seven times as long to compile.
+    It is Taylor's series of exp(A / 16), squared four times. `jax.scipy.linalg.expm`,
+    which is for any norm, takes seven times as long to compile.
     """
     unit = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
 
@@ -77,9 +76,9 @@ def exponential(matrix: Array) -> Array:
 
 
 def normal_pairs(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:
-    """Random vectors `[K, D]`, each twice, so that their reflections cancel.
+    """Return random vectors `[K, D]`, each twice, so that their reflections cancel.
 
-    With an odd K the last one stands alone.
+    For an odd K the last vector occurs once.
     """
     count, size = shape
     vectors = initializers.normal(1.0)(key, (-(-count // 2), size), dtype)
@@ -87,5 +86,5 @@ def normal_pairs(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array
 
 
 def bounded(raw: Array, most: float) -> Array:
-    """`raw` squashed into ±`most`; close to itself near zero."""
+    """Return most · tanh(raw / most), which is close to `raw` near zero."""
     return most * jnp.tanh(raw / most)

@@ -1,4 +1,4 @@
-"""Layers that normalise each coordinate by what they see: ActNorm and batch norm."""
+"""Layers that normalize each coordinate by statistics of the data."""
 
 from functools import partial
 
@@ -16,12 +16,18 @@ STATISTICS = "batch_stats"
 
 
 class ActNorm(Bijector):
-    """y = x exp(s) + t, started by the data (Kingma & Dhariwal 2018, section 3.1).
+    """y = x exp(s) + t, initialized by data (Kingma & Dhariwal 2018, section 3.1).
 
-    The batch that the module is initialised with comes out with mean 0 and standard
-    deviation 1 in every coordinate, in whichever direction it flows then; later s and t
-    are parameters as any. A coordinate that is constant in that batch keeps its scale,
-    and a batch of a single row says nothing: the map starts as the identity.
+    The batch that initializes the module is mapped to mean 0 and standard deviation 1
+    in every coordinate, in the direction of that call. Afterwards s and t are ordinary
+    parameters. A coordinate that is constant in the batch keeps its scale. With a batch
+    of one row the map starts as the identity.
+
+    >>> layer, x = ActNorm(), jnp.array([[0.0, 1.0], [2.0, 5.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> y, log_det = layer.apply(variables, x)
+    >>> y.tolist(), round(float(log_det[0]), 3)
+    ([[-1.0, -1.0], [1.0, 1.0]], -0.693)
     """
 
     def forward_and_log_det(self, x, context=None):
@@ -34,19 +40,22 @@ class ActNorm(Bijector):
 
     @nn.compact
     def _parameters(self, x, *, inverse):
-        start = partial(_normalising, x, inverse)
+        start = partial(_normalizing, x, inverse)
         log_scale = self.param("log_scale", lambda _: start()[0])
         shift = self.param("shift", lambda _: start()[1])
         return log_scale.astype(x.dtype), shift.astype(x.dtype)
 
 
-def _normalising(x, inverse):
-    """The log-scale and shift that give `x`, or its inverse, mean 0 and variance 1."""
+def _normalizing(x, inverse):
+    """Return the log-scale and shift that map `x` to mean 0 and variance 1.
+
+    If `inverse` is true, the inverse of the map does so.
+    """
     rows = x.reshape(-1, x.shape[-1])
     if len(rows) < 2:
         return jnp.zeros_like(rows[0]), jnp.zeros_like(rows[0])
     mean, spread = rows.mean(0), rows.std(0)
-    # What rounding leaves of a constant is no spread.
+    # The spread of a constant is zero up to rounding.
     varies = spread > 1e-6 * jnp.abs(mean)
     log_spread = jnp.where(varies, jnp.log(jnp.where(varies, spread, 1)), 0)
     if inverse:
@@ -54,17 +63,30 @@ def _normalising(x, inverse):
     return -log_spread, -mean * jnp.exp(-log_spread)
 
 
-class BatchNorm(Bijector):
-    """Batch normalisation from data to base (MAF, Papamakarios et al. 2017, eq. 19).
+class BatchNormalization(Bijector):
+    """Batch normalization from data to base (MAF, Papamakarios et al. 2017, eq. 19).
 
-    inverse: x = (y - m) / √(v + ε) · exp(γ) + β. While the collection "batch_stats" is
-    mutable, m and v are the batch's and go into the running ones; else they are the
-    running ones, as they always are in `forward`, which sees nothing of y. To normalise
-    in `forward`, as in variational inference, take `Inverse(BatchNorm())`.
+    The inverse is x = (y - m) / √(v + ε) · exp(γ) + β. While the collection
+    "batch_stats" is mutable, m and v are the mean and variance of the batch, and update
+    the running ones. Otherwise they are the running ones. `forward` always uses the
+    running ones, as it doesn't know y. To normalize in `forward`, as in variational
+    inference, use `Inverse(BatchNormalization())`.
 
     The running statistics are plain means of the batches so far, until the weight of
-    the last one would fall below 1 - `momentum`. With `axis_name` a batch is that of
-    all devices of this axis. `fit_statistics` sets them to a whole set's.
+    the last batch would fall below 1 - `momentum`. `fit_statistics` sets them to those
+    of a whole data set.
+
+    Attributes:
+      momentum: The largest weight of the running statistics in an update.
+      epsilon: ε, which is added to the variance.
+      axis_name: The device axis whose devices share one batch, or None.
+
+    >>> layer, x = BatchNormalization(), jnp.array([[0.0, 1.0], [2.0, 5.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> training = {"method": "inverse", "mutable": ["batch_stats"]}
+    >>> z, statistics = layer.apply(variables, x, **training)
+    >>> z.round(3).tolist(), statistics["batch_stats"]["mean"].tolist()
+    ([[-1.0, -1.0], [1.0, 1.0]], [1.0, 3.0])
     """
 
     momentum: float = 0.99
@@ -111,7 +133,7 @@ class BatchNorm(Bijector):
         return log_gain, bias, *seen
 
     def _moments(self, x):
-        """The mean and variance of each coordinate, over all devices' batches."""
+        """Return the mean and variance of each coordinate over all devices' rows."""
 
         def average(values):
             values = values.reshape(-1, values.shape[-1]).mean(0)
@@ -122,15 +144,26 @@ class BatchNorm(Bijector):
 
 
 def fit_statistics(module: nn.Module, variables, *arguments, **options):
-    """`variables` with the statistics of every `BatchNorm` in `module` set by one call.
+    """Return `variables` with the statistics of every `BatchNormalization` set anew.
 
-    `module.apply(variables, *arguments, **options)` should flow through them as
-    training does, e.g. a `Flow` called on the whole train set, which gives the
-    statistics that MAF evaluates with. What they were before is forgotten.
+    Args:
+      module: The module that contains the layers, such as a `Flow`.
+      variables: Its variables.
+      *arguments: The arguments of one call `module.apply(variables, *arguments,
+        **options)` in the direction of training. For the statistics that MAF evaluates
+        with, it is the log-density of the whole train set.
+      **options: The options of that call.
+
+    >>> from nfml_jax.bijectors import BatchNormalization
+    >>> layer, x = BatchNormalization(), jnp.array([[0.0, 1.0], [2.0, 5.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> fitted = fit_statistics(layer, variables, x, method="inverse")
+    >>> fitted["batch_stats"]["mean"].tolist()
+    [1.0, 3.0]
     """
-    # A mean of no batches yet is the first one's.
-    forgotten = jax.tree.map(jnp.zeros_like, variables[STATISTICS])
-    given = {**variables, STATISTICS: forgotten}
+    # The first batch after a reset replaces the running statistics.
+    reset = jax.tree.map(jnp.zeros_like, variables[STATISTICS])
+    given = {**variables, STATISTICS: reset}
     _, updated = module.apply(given, *arguments, mutable=[STATISTICS], **options)
     return {**variables, **updated}
 

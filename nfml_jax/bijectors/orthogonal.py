@@ -1,22 +1,32 @@
-"""Rotations y = Q x, which keep volume: by reflections, or by Cayley's map.
+"""Rotations y = Q x, which preserve volume: by reflections, or by Cayley's map.
 
-The Householder flow is Tomczak & Welling's (2016).
+The Householder flow is that of Tomczak & Welling 2016.
 """
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.amortised import amortised
+from nfml_jax.bijectors.amortized import amortized
 from nfml_jax.bijectors.bijector import Bijector, zero_log_det
 from nfml_jax.bijectors.matrices import multiply, normal_pairs, reflect
 from nfml_jax.ops.checks import check_integer
 
 
 class Householder(Bijector):
-    """Q a product of `reflections`, whose vectors may follow the context.
+    """y = Q x with Q a product of reflections.
 
-    By default as many as there are coordinates, rounded up to an even number: then
-    Q starts as the identity and can become any rotation.
+    Attributes:
+      reflections: Their number. The default is the number of coordinates, rounded up to
+        an even number. Then Q starts as the identity and can be any rotation.
+      conditioner: A module, or None. Its output for the context is added to the
+        vectors of the reflections.
+
+    >>> import jax
+    >>> layer, x = Householder(), jnp.array([[0.0, 3.0, 4.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> y, log_det = layer.apply(variables, x)
+    >>> round(float(jnp.linalg.norm(y)), 3), log_det.tolist()
+    (5.0, [0.0])
     """
 
     reflections: int | None = None
@@ -35,16 +45,23 @@ class Householder(Bijector):
     def _rotate(self, x, context, *, transpose):
         size = x.shape[-1]
         shape = self.reflections or size + size % 2, size
-        given = amortised(self, context, x.dtype, vectors=(normal_pairs, shape))
+        given = amortized(self, context, x.dtype, vectors=(normal_pairs, shape))
         y = reflect(given["vectors"], x, transpose=transpose)
         return y, zero_log_det(y)
 
 
 class Orthogonal(Bijector):
-    """Q = (I - A)⁻¹ (I + A) with A skew, Cayley's map.
+    """y = Q x with Q = (I - A)⁻¹ (I + A) and A skew-symmetric, Cayley's map.
 
-    Every rotation that turns no direction by 180°, and unlike with reflections each by
-    one A only.
+    Q can be every rotation that rotates no direction by 180°. Unlike a product of
+    reflections, each Q corresponds to one A only.
+
+    >>> import jax
+    >>> layer, x = Orthogonal(), jnp.array([[0.0, 3.0, 4.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> y, log_det = layer.apply(variables, x)  # a new layer is the identity
+    >>> y.tolist(), log_det.tolist()
+    ([[0.0, 3.0, 4.0]], [0.0])
     """
 
     def forward_and_log_det(self, x, context=None):

@@ -1,4 +1,4 @@
-"""Reorderings of coordinates, which let couplings reach them all."""
+"""Reorderings of coordinates, so that a stack of couplings transforms all of them."""
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,12 @@ CONSTANTS = "constants"
 
 
 class Reverse(Bijector):
-    """The coordinates in the opposite order."""
+    """The coordinates in reverse order.
+
+    >>> y, log_det = Reverse().apply({}, jnp.array([[0.0, 0.5, 1.0]]))
+    >>> y.tolist(), log_det.tolist()
+    ([[1.0, 0.5, 0.0]], [0.0])
+    """
 
     def forward_and_log_det(self, x, context=None):
         return jnp.flip(x, -1), zero_log_det(x)
@@ -22,9 +27,14 @@ class Reverse(Bijector):
 
 
 class Permutation(Bijector):
-    """A fixed order: the one given, or one drawn when the module is initialised.
+    """The coordinates in a fixed order, y_i = x_{order_i}.
 
-    y_i = x_{order_i}. A drawn order lies in the collection "constants".
+    Without an `order` one is drawn when the module is initialized, and stored in the
+    collection "constants".
+
+    >>> layer = Permutation(order=(2, 0, 1))
+    >>> layer.apply({}, jnp.array([[0.0, 0.5, 1.0]]), method="forward").tolist()
+    [[1.0, 0.0, 0.5]]
     """
 
     order: tuple[int, ...] | None = None
@@ -42,7 +52,7 @@ class Permutation(Bijector):
 
     @nn.nowrap
     def _check_order(self, order, count):
-        """Raise UserError unless the order has each of `count` coordinates once."""
+        """Raise UserError unless `order` has each of `count` coordinates once."""
         if sorted(order) != list(range(count)):
             wanted = f"each coordinate from 0 to {count - 1} once"
             refuse(self, "order", order, wanted)

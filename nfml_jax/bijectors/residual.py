@@ -1,7 +1,7 @@
 """Invertible residual blocks (Behrmann et al. 2019), residual flows (Chen et al. 2019).
 
-y = x + g(x) with g a contraction: the inverse is a fixed point, and the log-determinant
-a power series in the Jacobian of g.
+In y = x + g(x) the network g is a contraction. So the inverse is a fixed point, and the
+log-determinant is a power series in the Jacobian of g.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,20 @@ from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
 Array = jax.Array
 
-# Sweeps of the inverse end at this change, in units in the last place, or this number.
+# The change that ends the inverse, in units in the last place, and its most sweeps.
 TOLERANCE = 4
 MAX_SWEEPS = 2000
 
 
 @dataclass(frozen=True)
-class Series:
-    """So many terms of the series: biased, by what is left out."""
+class TruncatedSeries:
+    """The first `terms` terms of the series, a biased estimator.
+
+    >>> import jax
+    >>> terms, weight = TruncatedSeries(terms=5).draw(jax.random.key(0))
+    >>> terms, float(weight(jnp.float32(5)))
+    (5, 1.0)
+    """
 
     terms: int = 10
 
@@ -35,16 +41,22 @@ class Series:
         check_integer(self, 1, terms=self.terms)
 
     def draw(self, key: Array) -> tuple[int, Callable[[Array], Array]]:
-        """How many terms to take, and what the k-th is multiplied by."""
+        """Return the number of terms, and a function from k to the weight of term k."""
         return self.terms, jnp.ones_like
 
 
 @dataclass(frozen=True)
 class Roulette:
-    """The first `exact` terms, then on with probability 1 - `stop`: unbiased.
+    """A random number of terms, an unbiased estimator (Chen et al. 2019, theorem 1).
 
-    A later term is divided by the probability of getting there (Chen et al. 2019,
-    theorem 1).
+    The first `exact` terms are always computed. After these and each later term the
+    series ends with probability `stop`. A later term is divided by the probability that
+    it is computed.
+
+    >>> import jax
+    >>> terms, weight = Roulette(exact=2, stop=0.5).draw(jax.random.key(0))
+    >>> [float(weight(jnp.float32(k))) for k in (1, 2, 3, 4)]
+    [1.0, 1.0, 2.0, 4.0]
     """
 
     exact: int = 2
@@ -63,21 +75,31 @@ class Roulette:
 
 
 class Residual(Bijector):
-    """y = x + g(x), g a network whose Lipschitz constant is below one.
+    """y = x + g(x), where g is a network with a Lipschitz constant below one.
 
-    The log-determinant is exact, for D passes of g's derivative; given a "log_det" key
-    (`rngs={"log_det": key}`) it is estimated from one random direction by `estimator`.
+    The log-determinant is exact, and takes D passes of g's derivative. If a "log_det"
+    key is given (`rngs={"log_det": key}`), it is estimated from one random direction.
     In training, make the collection "spectral" mutable, so that the network's power
-    iteration goes on from where it was. It starts as the identity.
+    iteration continues from the last step. The block starts as the identity.
+
+    Attributes:
+      net: The network g.
+      estimator: `Roulette` or `TruncatedSeries`, the estimator of the log-determinant.
+
+    >>> layer, x = Residual(LipschitzMLP(hidden=(8,))), jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> y, log_det = layer.apply(variables, x)
+    >>> y.tolist(), log_det.tolist()
+    ([[0.0, 0.5, 1.0]], [0.0])
     """
 
-    # Each block's own: one module in two places would be one set of weights.
+    # A new module for each block, as one module in two places shares its weights.
     net: LipschitzMLP = field(default_factory=LipschitzMLP)
-    estimator: Series | Roulette = Roulette()
+    estimator: TruncatedSeries | Roulette = Roulette()
 
     def check_options(self):
         check_kind(self, LipschitzMLP, net=self.net)
-        check_kind(self, Series | Roulette, estimator=self.estimator)
+        check_kind(self, TruncatedSeries | Roulette, estimator=self.estimator)
 
     def forward_and_log_det(self, x, context=None):
         layers = self.net(x.shape[-1], context, x.dtype)
@@ -96,7 +118,7 @@ class Residual(Bijector):
 
 
 def exact_log_det(layers, x: Array) -> Array:
-    """log det(I + ∂g/∂x), the Jacobian made column by column."""
+    """Return log det(I + ∂g/∂x) `[...]` from the Jacobian, column by column."""
     unit = jnp.eye(x.shape[-1], dtype=x.dtype)
     column = partial(jax.jvp, partial(evaluate, layers), (x,))
     jacobian = jax.vmap(
@@ -106,12 +128,13 @@ def exact_log_det(layers, x: Array) -> Array:
 
 
 def estimated_log_det(
-    layers, x: Array, key: Array, estimator: Series | Roulette
+    layers, x: Array, key: Array, estimator: TruncatedSeries | Roulette
 ) -> Array:
-    """log det(I + J) = Σ (-1)ᵏ⁺¹ tr(Jᵏ) / k, with tr(Jᵏ) = E[vᵀ Jᵏ v].
+    """Return an estimate `[...]` of log det(I + J) = Σ (-1)ᵏ⁺¹ tr(Jᵏ) / k.
 
-    The gradient is that of E[vᵀ (Σ (-J)ᵏ) ∂J v], the Neumann series (Chen et al. 2019,
-    theorem 2): no derivative is taken of the series itself.
+    The traces are tr(Jᵏ) = E[vᵀ Jᵏ v]. The gradient is that of E[vᵀ (Σ (-J)ᵏ) ∂J v],
+    the Neumann series (Chen et al. 2019, theorem 2). The series itself is not
+    differentiated.
     """
     number, noise = jax.random.split(key)
     shape = jnp.broadcast_shapes(x.shape, layers[0]["bias"].shape[:-1] + x.shape[-1:])
@@ -138,7 +161,7 @@ def estimated_log_det(
 
 @jax.custom_jvp
 def residual_inverse(layers, y: Array) -> Array:
-    """The fixed point of x ← y - g(x); its gradient solves one linear system."""
+    """Return the fixed point of x ← y - g(x); its gradient solves a linear system."""
     shape = jax.eval_shape(evaluate, layers, y).shape
     y = jnp.broadcast_to(y, shape)
     return _fixed_point(lambda x: y - evaluate(layers, x), y)

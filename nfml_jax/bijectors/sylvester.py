@@ -1,9 +1,9 @@
-"""Sylvester flows (van den Berg et al. 2018): planar flows of many directions."""
+"""Sylvester flows (van den Berg et al. 2018): planar flows with several directions."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.amortised import amortised
+from nfml_jax.bijectors.amortized import amortized
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
 from nfml_jax.bijectors.planar import bend, strength_above
@@ -15,15 +15,27 @@ BASES = ("orthogonal", "householder", "triangular")
 
 
 class Sylvester(Bijector):
-    """y = x + Q R tanh(R̃ Qᵀx + b), Q orthonormal `[D, M]`, R and R̃ upper triangles.
+    """y = x + Q R tanh(R̃ Qᵀx + b), Q orthonormal `[D, M]`, R and R̃ upper triangular.
 
-    By Sylvester's identity log det = Σ log(1 + R_ii R̃_ii tanh'(·)), with each product
-    of diagonals kept above -1. `basis` says what Q is made of: "orthogonal", a QR
-    decomposition; "householder", a product of `reflections` (M by default);
-    "triangular", the first M unit vectors, to be alternated with `Reverse`. `rank` is
-    M, by default and at most D. With a `conditioner` every parameter follows the
-    context. The inverse is exact to rounding: it finds Qᵀx coordinate by coordinate
-    from the last, each by one increasing equation.
+    By Sylvester's identity log det = Σ log(1 + R_ii R̃_ii tanh'(·)), where each product
+    R_ii R̃_ii is above -1. The inverse is exact to rounding: it finds Qᵀx coordinate by
+    coordinate from the last, each by one increasing equation.
+
+    Attributes:
+      basis: The form of Q. "orthogonal" is a QR decomposition, "householder" a product
+        of reflections, and "triangular" the first M unit vectors, for use between
+        layers of `Reverse`.
+      rank: M, by default and at most D.
+      reflections: The number of reflections, M by default.
+      conditioner: A module, or None. Its output for the context is added to all
+        parameters.
+
+    >>> import jax
+    >>> layer, x = Sylvester(rank=2), jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> y, log_det = layer.apply(variables, x)  # a new layer is the identity
+    >>> y.round(3).tolist(), jnp.abs(log_det).round(3).tolist()
+    ([[0.0, 0.5, 1.0]], [0.0])
     """
 
     basis: str = "householder"
@@ -53,12 +65,12 @@ class Sylvester(Bijector):
 
     @nn.compact
     def _parameters(self, x, context):
-        """Q, R, R̃, b, and the products R_ii R̃_ii `[..., M]`."""
+        """Return Q, R, R̃, b, and the products R_ii R̃_ii `[..., M]`."""
         size = x.shape[-1]
         rank = min(self.rank or size, size)
         rows = {"orthogonal": rank, "householder": self.reflections or rank}
         zeros, normal = nn.initializers.zeros, nn.initializers.normal(1.0)
-        given = amortised(
+        given = amortized(
             self,
             context,
             x.dtype,
@@ -67,7 +79,7 @@ class Sylvester(Bijector):
             inner=(zeros, (rank, rank)),
             b=(zeros, (rank,)),
         )
-        # tanh is odd, so that R̃_ii > 0 loses nothing; R = 0 is the identity.
+        # As tanh is odd, R̃_ii > 0 is no restriction. R = 0 is the identity.
         strength = strength_above(_diagonal(given["outer"]))
         scale = jnp.exp(bounded(_diagonal(given["inner"]), 3.0))
         outer = jnp.triu(given["outer"], 1) + _as_diagonal(strength / scale)
@@ -76,7 +88,7 @@ class Sylvester(Bijector):
         return q, outer, inner, given["b"], strength
 
     def _columns(self, vectors, rank, size):
-        """Q from the `vectors` that it is made of."""
+        """Return Q, computed from `vectors`."""
         first = jnp.eye(size, rank, dtype=vectors.dtype)
         if self.basis == "triangular":
             return first
@@ -94,11 +106,11 @@ def _as_diagonal(values):
 
 
 def _back_substitute(outer, inner, b, strength, y):
-    """The a = R̃ x + b of y = x + R tanh(a), all `[..., M]`."""
+    """Return the a = R̃ x + b of y = x + R tanh(a), all `[..., M]`."""
     y = jnp.broadcast_to(y, jnp.broadcast_shapes(y.shape, b.shape))
 
     def step(found, i):
-        # Rows count only what is found, as the rest is still zero.
+        # The products contain only known coordinates, as the others are still zero.
         x, tanh = found
         row, inner_row = outer[..., i, :], inner[..., i, :]
         left = y[..., i] - (row * tanh).sum(-1)

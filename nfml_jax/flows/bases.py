@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.amortised import amortised
+from nfml_jax.bijectors.amortized import amortized
 from nfml_jax.bijectors.matrices import bounded
 from nfml_jax.ops.checks import WIDEST, check_integer, check_interval, check_number
 from nfml_jax.ops.values import Value
@@ -77,7 +77,7 @@ class StudentT(Value):
 
         from nfml_jax.flows import distributions
 
-        given = amortised(self, context, _dtype(context), df=(ZEROS, (self.event_dim,)))
+        given = amortized(self, context, _dtype(context), df=(ZEROS, (self.event_dim,)))
         df = self.df * jnp.exp(bounded(given["df"], 5.0))
         return distrax.Independent(distributions.StudentT(df), 1)
 
@@ -98,7 +98,7 @@ class GaussianMixture(Value):
         from nfml_jax.flows import mixture
 
         shape = self.components, self.event_dim
-        given = amortised(
+        given = amortized(
             self,
             context,
             _dtype(context),
@@ -124,7 +124,7 @@ class VonMises(Value):
         import distrax
 
         shape = (self.event_dim,)
-        given = amortised(
+        given = amortized(
             self, context, _dtype(context), loc=(ZEROS, shape), log_kappa=(ZEROS, shape)
         )
         kappa = jnp.exp(bounded(given["log_kappa"], 5.0))
@@ -144,7 +144,7 @@ class VonMisesFisher(Value):
     def __call__(self, context=None):
         import distrax
 
-        given = amortised(
+        given = amortized(
             self,
             context,
             _dtype(context),

@@ -5,8 +5,11 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from nfml_jax.nets.encoders import CNN, MLP, Encoder, LeNetPP, ResNet18
+from nfml_jax.nets.conditioners import MLP, Conditioner, ResidualNet
+from nfml_jax.nets.encoders import CNN, Encoder, LeNetPP, MLPEncoder, ResNet18
 from nfml_jax.nets.layers import STANDARDIZATIONS
+from nfml_jax.nets.lipschitz import LipschitzMLP
+from nfml_jax.nets.made import MADE, ResMADE
 from nfml_jax.ops.checks import (
     WIDEST,
     check_choice,
@@ -17,9 +20,23 @@ from nfml_jax.ops.checks import (
 )
 from nfml_jax.ops.names import look_up
 
-NETS = {"cnn": CNN, "lenetpp": LeNetPP, "mlp": MLP, "resnet18": ResNet18}
+NETS = {"cnn": CNN, "lenetpp": LeNetPP, "mlp": MLPEncoder, "resnet18": ResNet18}
 
-__all__ = ["CNN", "MLP", "NETS", "Encoder", "LeNetPP", "ResNet18", "make_net"]
+__all__ = [
+    "CNN",
+    "MADE",
+    "MLP",
+    "NETS",
+    "Conditioner",
+    "Encoder",
+    "LeNetPP",
+    "LipschitzMLP",
+    "MLPEncoder",
+    "ResMADE",
+    "ResNet18",
+    "ResidualNet",
+    "make_net",
+]
 
 # By the type of an option's default, which its values have, too.
 CHECKS = {

@@ -119,7 +119,7 @@ class LeNetPP(Encoder):
         return self.embed(x, train, entered)
 
 
-class MLP(Encoder):
+class MLPEncoder(Encoder):
     """Dense layers with relu on the flattened image."""
 
     hidden: tuple[int, ...] = (512, 512)

@@ -6,7 +6,7 @@ import pytest
 
 from nfml_jax.bijectors import (
     ActNorm,
-    BatchNorm,
+    BatchNormalization,
     Chain,
     Inverse,
     Permutation,
@@ -60,7 +60,7 @@ def test_act_norm_learns_nothing_from_a_single_row(x):
 
 
 def test_batch_norm_uses_the_batch_while_its_statistics_are_mutable(x):
-    norm = BatchNorm(momentum=0.9)
+    norm = BatchNormalization(momentum=0.9)
     variables = norm.init(jax.random.key(0), x, method=INVERSE)
     still, _ = norm.apply(variables, x, method=INVERSE)
     np.testing.assert_allclose(still, x, rtol=1e-4)
@@ -87,7 +87,7 @@ def test_batch_norm_uses_the_batch_while_its_statistics_are_mutable(x):
 
 
 def test_the_statistics_can_be_set_to_those_of_the_whole_train_set(x):
-    layers = Stack(Chain([Permutation(), BatchNorm()]), 2)
+    layers = Stack(Chain([Permutation(), BatchNormalization()]), 2)
     flow = Flow(layers, Normal(3), 3)
     variables = flow.init(jax.random.key(0), x)
     for batch in (x[:7], x[20:30]):
@@ -103,21 +103,21 @@ def test_the_statistics_can_be_set_to_those_of_the_whole_train_set(x):
 
 
 def test_batch_norm_sees_the_batches_of_all_devices(x):
-    norm = BatchNorm(axis_name="devices")
-    variables = BatchNorm().init(jax.random.key(0), x)
+    norm = BatchNormalization(axis_name="devices")
+    variables = BatchNormalization().init(jax.random.key(0), x)
 
     def observe(x):
         return norm.apply(variables, x, method=INVERSE, mutable=["batch_stats"])
 
     (y, _), _ = jax.vmap(observe, axis_name="devices")(x.reshape(4, 16, 3))
-    (whole, _), _ = BatchNorm().apply(
+    (whole, _), _ = BatchNormalization().apply(
         variables, x, method=INVERSE, mutable=["batch_stats"]
     )
     np.testing.assert_allclose(y.reshape(-1, 3), whole, atol=2e-5)
 
 
 def test_batch_norm_turned_round_normalises_forwards(x):
-    norm = Inverse(BatchNorm())
+    norm = Inverse(BatchNormalization())
     variables = norm.init(jax.random.key(0), x)
     (y, _), _ = norm.apply(variables, x, mutable=["batch_stats"])
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-4)

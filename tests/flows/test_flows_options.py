@@ -67,10 +67,10 @@ MADE_OF = {
 for kind in (
     *TRANSFORMS.values(),
     *DOMAIN_MAPS.values(),
-    *(bijectors.Series, bijectors.Roulette),
+    *(bijectors.TruncatedSeries, bijectors.Roulette),
     *(bijectors.BlockAutoregressive, bijectors.Householder, bijectors.Sylvester),
     *(bijectors.LU, bijectors.QR, bijectors.SVD, bijectors.LowRank),
-    *(bijectors.MatrixExponential, bijectors.Residual, bijectors.BatchNorm),
+    *(bijectors.MatrixExponential, bijectors.Residual, bijectors.BatchNormalization),
     *(bijectors.Permutation, bijectors.Sphere, lipschitz.LipschitzMLP),
     *(conditioners.MLP, conditioners.ResidualNet, made.MADE, made.ResMADE),
 ):

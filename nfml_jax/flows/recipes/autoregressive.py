@@ -6,7 +6,7 @@ from nfml_jax.bijectors import (
     ActNorm,
     Affine,
     Autoregressive,
-    BatchNorm,
+    BatchNormalization,
     Bernstein,
     Bijector,
     BlockAutoregressive,
@@ -50,7 +50,9 @@ def autoregressive(
     check_choice("the flow", (False, True, "batch"), normalize=normalize)
     if normalize == "batch":
         to_base = options.get("fast", "log_prob") == "log_prob"
-        layer.insert(1, Inverse(BatchNorm()) if to_base else BatchNorm())
+        layer.insert(
+            1, Inverse(BatchNormalization()) if to_base else BatchNormalization()
+        )
     elif normalize:
         layer.insert(0, ActNorm())
     return stacked(event_dim, layer, layers=layers, **options)

@@ -62,7 +62,7 @@ def stacked(
     )
 
 
-def amortised_by(options):
+def amortized_by(options):
     """The network that makes parameters from a context, if there is one."""
     context_dim = options.get("context_dim", 0)
     check_integer("the flow", 0, WIDEST, context_dim=context_dim)

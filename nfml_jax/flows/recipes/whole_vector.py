@@ -17,7 +17,7 @@ from nfml_jax.bijectors import (
     Sylvester,
 )
 from nfml_jax.flows.flow import Flow
-from nfml_jax.flows.recipes.stacked import amortised_by, passes_options_to, stacked
+from nfml_jax.flows.recipes.stacked import amortized_by, passes_options_to, stacked
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.lipschitz import LipschitzMLP
 from nfml_jax.ops.checks import check_flag
@@ -28,7 +28,7 @@ def independent(
     event_dim: int, *, layers: int = 1, bins: int = 8, bound: float = 3.0, **options
 ) -> Flow:
     """A rational-quadratic spline of each coordinate: marginals without a joint."""
-    layer = [Elementwise(RationalQuadratic(bins, bound), amortised_by(options))]
+    layer = [Elementwise(RationalQuadratic(bins, bound), amortized_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)
 
 
@@ -48,8 +48,8 @@ def gaussianization(
     it through small networks.
     """
     layer = [
-        Elementwise(MixtureOfGaussians(components), amortised_by(options)),
-        Householder(reflections, amortised_by(options)),
+        Elementwise(MixtureOfGaussians(components), amortized_by(options)),
+        Householder(reflections, amortized_by(options)),
     ]
     return stacked(event_dim, layer, layers=layers, **options)
 
@@ -92,7 +92,7 @@ def ffjord(
 def planar(event_dim: int, *, layers: int = 16, **options: Any) -> Flow:
     """Planar maps (Rezende & Mohamed 2015), for variational inference."""
     options.setdefault("fast", "sample")
-    layer = [Planar(amortised_by(options))]
+    layer = [Planar(amortized_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)
 
 
@@ -111,5 +111,5 @@ def sylvester(
     event's size.
     """
     options.setdefault("fast", "sample")
-    layer = [Sylvester(basis, rank, conditioner=amortised_by(options))]
+    layer = [Sylvester(basis, rank, conditioner=amortized_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nfml_jax.bijectors import Chain, Coupling, Elementwise, Reverse, ScalarTransform
-from nfml_jax.bijectors.geometry import OnCircles, PhaseShift, Sphere
+from nfml_jax.bijectors.spheres import OnCircles, PhaseShift, Sphere
 from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
 from nfml_jax.errors import UserError
 from nfml_jax.flows.bases import UniformSphere

@@ -1,7 +1,7 @@
-"""Parameters that are learned numbers, or follow the context as well.
+"""Parameters that are learned numbers, plus a function of the context if there is one.
 
-An amortised flow (Rezende & Mohamed 2015) draws its parameters from a network of what
-it is conditioned on, such as a variational encoder's output.
+In an amortized flow (Rezende & Mohamed 2015) a network computes the parameters from
+the context, such as the output of a variational encoder.
 """
 
 import math
@@ -16,12 +16,22 @@ from nfml_jax.ops.checks import check_kind
 Array = jax.Array
 
 
-def amortised(module, context, dtype, **parameters) -> dict[str, Array]:
-    """Parameters of a bijector by name, for use in its `@nn.compact` method.
+def amortized(module, context, dtype, **parameters) -> dict[str, Array]:
+    """Return the parameters of a bijector by name, within its `@nn.compact` method.
 
-    Each `name=(init, shape)` gives learned numbers `[*shape]`. If the module has a
-    `conditioner`, its function of the context is added, and they are `[..., *shape]`;
-    as conditioners start at zero, so `init` says where the bijector starts.
+    Args:
+      module: The bijector, with a field `conditioner`, which may be None.
+      context: The context `[..., C]`, or None.
+      dtype: The precision of the result.
+      **parameters: The initializer and the shape of each parameter, `(init, shape)`.
+
+    Returns:
+      Learned numbers `[*shape]` for each name. If there is a conditioner, its output is
+      added to them, and they are `[..., *shape]`. As conditioners start at zero, `init`
+      determines where the bijector starts.
+
+    Raises:
+      UserError: There is a conditioner but no context.
     """
     check_kind(module, nn.Module, optional=True, conditioner=module.conditioner)
     values = {

@@ -1,9 +1,9 @@
 """Flows on circles, tori and spheres (Rezende et al. 2020).
 
-A circle is an angle in [-π, π], a torus a vector of angles: there any structure flows,
-with circular scalar transforms and conditioners that see the angles through
-`OnCircles`. A sphere is the unit vectors `[D]`, which `Sphere` makes an angle and
-heights.
+A point of a circle is an angle in [-π, π], and a point of a torus a vector of angles.
+On these every structure works, with circular scalar transforms, and with conditioners
+that receive the angles through `OnCircles`. A point of a sphere is a unit vector `[D]`,
+which `Sphere` represents by an angle and heights.
 """
 
 import math
@@ -24,7 +24,12 @@ from nfml_jax.ops.values import Value
 
 @dataclass(frozen=True)
 class PhaseShift(ScalarTransform):
-    """y = x + φ on the circle [-π, π]; circular splines have a turn of their own."""
+    """y = x + φ on the circle [-π, π]; a circular spline includes such a shift.
+
+    >>> y, log_det = PhaseShift().forward_and_log_det(jnp.array([1.0]), jnp.array(3.0))
+    >>> round(float(y), 3), float(log_det)  # 4 - 2π
+    (-2.283, 0.0)
+    """
 
     domain: ClassVar = (-math.pi, math.pi)
     codomain: ClassVar = (-math.pi, math.pi)
@@ -48,7 +53,18 @@ def _wrap(angle):
 
 
 class OnCircles(Value):
-    """A conditioner of angles: `net` of their cosines and sines, so that ±π are one."""
+    """A conditioner of angles: `net` of their cosines and sines.
+
+    So the result is the same for -π and π.
+
+    >>> import jax
+    >>> from nfml_jax.nets import MLP
+    >>> conditioner = OnCircles(MLP(hidden=(8,)))
+    >>> angles = jnp.array([[0.0, 0.5, 1.0]])
+    >>> variables = conditioner.init(jax.random.key(0), angles, None, 2)
+    >>> variables["params"]["net"]["Dense_0"]["kernel"].shape
+    (6, 8)
+    """
 
     net: nn.Module
 
@@ -65,15 +81,27 @@ class Sphere(Bijector):
     """A recursive flow of unit vectors `[D]`, D ≥ 2 (Rezende et al. 2020, section 2.3).
 
     The heights h_k = x_k / √(x_1² + ... + x_k²), k = D ... 3, and the angle of
-    (x_1, x_2) are coordinates of the sphere, whose area is Π (1 - h_k²)^((k-3)/2) dh_k
-    times dθ. Each is transformed given those before it of y: heights by `interval`, on
-    [-1, 1], and the angle by `circle`, on [-π, π]; or by learned numbers alone, without
-    a `conditioner`.
+    (x_1, x_2) are coordinates of the sphere. Its area is Π (1 - h_k²)^((k-3)/2) dh_k
+    times dθ. Each coordinate is transformed given the earlier ones of y.
 
-    The log-determinant is that of areas: log p_y = log p_x - log_det, both by area of
-    the sphere. It is the usual one, too, of the map y = |x| f(x / |x|) of vectors of
-    any length, which is what is computed. Within about √ε of a pole of some height, ε
-    the precision, the angles around it are rounded.
+    Attributes:
+      interval: The scalar transform of heights, on [-1, 1].
+      circle: The scalar transform of the angle, on [-π, π].
+      conditioner: A module that computes the parameters from the earlier coordinates.
+        Without one they are learned numbers.
+
+    The log-determinant is that of areas: log p_y = log p_x - log_det, where both
+    densities are with respect to the area of the sphere. It is also the usual
+    log-determinant of y = |x| f(x / |x|), the map of vectors of any length that is
+    computed. Within about √ε of the pole of a height, where ε is the precision, the
+    angles around it are rounded. Fewer than 2 coordinates raise UserError.
+
+    >>> x = jnp.array([[0.6, 0.8]])
+    >>> layer = Sphere(circle=PhaseShift())
+    >>> variables = {"params": {"raw_0": jnp.array([math.pi / 2])}}
+    >>> y, log_det = layer.apply(variables, x)
+    >>> y.round(3).tolist(), log_det.tolist()
+    ([[-0.8, 0.6]], [0.0])
     """
 
     interval: ScalarTransform = RationalQuadratic(bound=1.0, tails="box")
@@ -116,7 +144,7 @@ class Sphere(Bijector):
         return _point(radius, heights, angle), log_det + _log_area(heights)
 
     def _raw(self, i, given, context, features):
-        """The parameters of coordinate i, from those before it and the context."""
+        """Return the parameters of coordinate i, given earlier ones and the context."""
         if self.conditioner is None or (given is None and context is None):
             return self.param(f"raw_{i}", nn.initializers.zeros, (features,))
         net = self.conditioner.clone(parent=self, name=f"conditioner_{i}")
@@ -124,7 +152,7 @@ class Sphere(Bijector):
 
 
 def _coordinates(x):
-    """|x|, the heights from the last to the third, and the angle, all `[...]`."""
+    """Return |x|, the heights from last to third, and the angle, all `[...]`."""
     square = jnp.cumsum(x**2, axis=-1)
     tiny = jnp.finfo(x.dtype).tiny
     radii = jnp.sqrt(jnp.maximum(square, tiny))
@@ -133,14 +161,14 @@ def _coordinates(x):
         jnp.clip(x[..., k] / radii[..., k], -most, most)
         for k in reversed(range(2, x.shape[-1]))
     ]
-    # At a pole there is no angle: any will do, but not its gradient.
+    # At a pole the angle is arbitrary, but its gradient must be finite.
     some = square[..., 1] > tiny
     angle = jnp.arctan2(x[..., 1], jnp.where(some, x[..., 0], 1))
     return radii[..., -1], heights, angle
 
 
 def _point(radius, heights, angle):
-    """The inverse of `_coordinates`."""
+    """Return the vector with these coordinates; the inverse of `_coordinates`."""
     x = []
     for height in heights:
         x.append(radius * height)
@@ -150,12 +178,12 @@ def _point(radius, heights, angle):
 
 
 def _log_area(heights):
-    """log Π (1 - h_k²)^((k-3)/2), the heights from the last to the third."""
+    """Return log Π (1 - h_k²)^((k-3)/2) of the heights from the last to the third."""
     powers = (np.arange(len(heights))[::-1]) / 2
     terms = [p * jnp.log(_rest(h)) for p, h in zip(powers, heights, strict=True) if p]
     return sum(terms, start=0.0)
 
 
 def _rest(height):
-    """1 - h², kept from zero as the heights are from one."""
+    """Return 1 - h², bounded away from zero as the heights are from one."""
     return jnp.maximum((1 - height) * (1 + height), jnp.finfo(height.dtype).eps)

@@ -1,11 +1,10 @@
-"""Layers shared by the encoders: convolution, max pooling, PReLU and batch norm.
+"""Layers shared by networks of images: convolution, max pooling, PReLU, batch norm.
 
 Images are `[B, H, W, C]` and convolution kernels `[kh, kw, in, out]`, as in Flax,
 so parameters move freely between these layers and `flax.linen`'s own.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -13,87 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nfml_jax.nets.convolution import conv
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.names import look_up
 
 Array = jax.Array
 
 he_normal = nn.initializers.he_normal()
-
-
-def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
-    """Correlation with zero padding as "SAME": [B, H, W, I] * [kh, kw, I, O].
-
-    Returns [B, ceil(H / stride), ceil(W / stride), O]. The platform it is lowered for
-    decides how it is computed: `lax`'s convolution on accelerators, one large dot on
-    the CPU, where XLA's own convolution gradients are slow, and ten times slower inside
-    `lax.fori_loop` (benchmarks/README.md). Values and derivatives are the same.
-
-    The size B may be symbolic, as in an export for any number of images. Such a program
-    holds `lax`'s convolution alone: it has no gradients, and an unknown number of
-    images cannot be divided into pieces.
-    """
-    if not isinstance(x.shape[0], int):
-        return _conv_as_conv(x, kernel, stride)
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=partial(_conv_as_dot, stride=stride),
-        default=partial(_conv_as_conv, stride=stride),
-    )
-
-
-def _conv_as_conv(x: Array, kernel: Array, stride: int) -> Array:
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
-# A layer with more bytes of patches than LARGE makes them PIECE at a time: what fits
-# into a core's caches. Both found by trial (benchmarks/README.md).
-LARGE, PIECE = 2**22, 2**21
-
-
-def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
-    """Every output pixel's patch, [B·H·W, kh·kw·I], times the kernel as a matrix.
-
-    Its transposes are dots of the same size and sums of shifted images. Patches take
-    kh·kw times the memory of `x`, which is kept for the gradient. So a large layer goes
-    through in pieces, a few images at a time, and makes its patches again for the
-    gradient: it then keeps `x` alone, and the caches make it faster, too.
-    """
-
-    def dot(x):
-        patches = _windows(_windows(x, 2, kernel.shape[1], stride), 1, kh, stride)
-        b, h, w, size = patches.shape
-        y = patches.reshape(-1, size) @ kernel.reshape(size, features)
-        return y.reshape(b, h, w, features)
-
-    kh, kw, _, features = kernel.shape
-    pieces = _pieces(x.size * kh * kw // stride**2 * x.dtype.itemsize, len(x))
-    if pieces == 1:
-        return dot(x)
-    x = x.reshape(pieces, -1, *x.shape[1:])
-    y = lax.map(jax.checkpoint(dot, prevent_cse=False), x)
-    return y.reshape(-1, *y.shape[2:])
-
-
-def _pieces(size: int, images: int) -> int:
-    """The number of equal parts for `images` with `size` bytes of patches."""
-    pieces = min(images, -(-size // PIECE)) if size > LARGE else 1
-    while images % pieces:
-        pieces += 1
-    return pieces
-
-
-def _windows(x: Array, axis: int, size: int, stride: int) -> Array:
-    """Each pixel's `size` neighbours along `axis`, side by side as channels."""
-    length = x.shape[axis]
-    (pad,) = lax.padtype_to_pads((length,), (size,), (stride,), "SAME")
-    x = jnp.pad(x, [pad if d == axis else (0, 0) for d in range(x.ndim)])
-    span = (length - 1) // stride * stride + 1
-    shifted = [lax.slice_in_dim(x, i, i + span, stride, axis=axis) for i in range(size)]
-    return jnp.concatenate(shifted, axis=-1)
 
 
 def max_pool(x: Array) -> Array:

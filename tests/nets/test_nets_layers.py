@@ -11,13 +11,13 @@ from jax import lax
 from jax.sharding import PartitionSpec as P
 
 from nfml_jax.errors import UserError
-from nfml_jax.nets import layers
+from nfml_jax.nets import convolution
+from nfml_jax.nets.convolution import conv
 from nfml_jax.nets.layers import (
     BatchNorm,
     Conv,
     Embedding,
     PReLU,
-    conv,
     max_pool,
     standardize,
 )
@@ -51,18 +51,24 @@ GEOMETRIES = [  # size, kernel, stride
     ((6, 7), (1, 1), 2),
     ((6, 7), (2, 4), 1),  # even kernels pad more at the end
     ((9, 7), (3, 2), 3),
+    ((5, 1), (3, 5), 1),
 ]
+# A convolution of fewer outputs than inputs is another computation.
+WIDENING, NARROWING = (3, 4), (4, 2)
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "stride", "dtype", "tolerance"),
-    [(*geometry, "float64", 1e-10) for geometry in GEOMETRIES]
-    + [(*geometry, "float32", 1e-4) for geometry in GEOMETRIES[:2]],
+    ("size", "kernel", "stride", "channels", "dtype", "tolerance"),
+    [(*geometry, WIDENING, "float64", 1e-10) for geometry in GEOMETRIES]
+    + [(*g, NARROWING, "float64", 1e-10) for g in GEOMETRIES if g[2] == 1]
+    + [(*geometry, WIDENING, "float32", 1e-4) for geometry in GEOMETRIES[:2]],
 )
-def test_conv_and_its_gradients_equal_lax(size, kernel, stride, dtype, tolerance):
+def test_conv_and_its_gradients_equal_lax(
+    size, kernel, stride, channels, dtype, tolerance
+):
     with jax.enable_x64(dtype == "float64"):
-        x = normal(0, 2, *size, 3, dtype=dtype)
-        kernel = normal(1, *kernel, 3, 4, dtype=dtype)
+        x = normal(0, 2, *size, channels[0], dtype=dtype)
+        kernel = normal(1, *kernel, *channels, dtype=dtype)
         shape = jax.eval_shape(partial(reference_conv, stride=stride), x, kernel).shape
         upstream = normal(2, *shape, dtype=dtype)
         ours = value_and_gradients(conv, x, kernel, stride, upstream)
@@ -72,13 +78,15 @@ def test_conv_and_its_gradients_equal_lax(size, kernel, stride, dtype, tolerance
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(("stride", "pieces"), [(1, 3), (2, 6)])
-def test_a_large_conv_in_pieces_is_the_same_conv(stride, pieces, monkeypatch):
-    monkeypatch.setattr(layers, "LARGE", 0)
-    patches = 6 * 7 * 8 * 3 * 9 * 4 // stride**2
-    monkeypatch.setattr(layers, "PIECE", patches // pieces)
-    x, kernel = normal(0, 6, 7, 8, 3), normal(1, 3, 3, 3, 4)
-    upstream = normal(2, 6, -(-7 // stride), -(-8 // stride), 4)
+@pytest.mark.parametrize(
+    ("stride", "pieces", "outputs"), [(1, 3, 4), (2, 6, 4), (1, 3, 2)]
+)
+def test_a_large_conv_in_pieces_is_the_same_conv(stride, pieces, outputs, monkeypatch):
+    monkeypatch.setattr(convolution, "LARGE", 0)
+    patches = 6 * 7 * 8 * min(3, outputs) * 9 * 4 // stride**2
+    monkeypatch.setattr(convolution, "PIECE", patches // pieces)
+    x, kernel = normal(0, 6, 7, 8, 3), normal(1, 3, 3, 3, outputs)
+    upstream = normal(2, 6, -(-7 // stride), -(-8 // stride), outputs)
     traced = str(jax.make_jaxpr(partial(conv, stride=stride))(x, kernel))
     assert f"length={pieces}" in traced
     ours = value_and_gradients(conv, x, kernel, stride, upstream)
@@ -101,8 +109,8 @@ def test_large_convs_keep_their_inputs_and_not_their_patches(monkeypatch):
         return compiled.memory_analysis().temp_size_in_bytes
 
     whole = scratch()
-    monkeypatch.setattr(layers, "LARGE", 2**16)
-    monkeypatch.setattr(layers, "PIECE", 2**16)
+    monkeypatch.setattr(convolution, "LARGE", 2**16)
+    monkeypatch.setattr(convolution, "PIECE", 2**16)
     jax.clear_caches()
     assert scratch() < whole / 3
 

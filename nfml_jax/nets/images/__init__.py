@@ -1,0 +1,47 @@
+"""Conditioners of images by name: networks `[..., H, W, C] -> [..., H, W, features]`.
+
+They are called as those of vectors (`nfml_jax.nets.conditioners`), start at zero as
+these do, and convolve by `nfml_jax.nets.convolution`.
+"""
+
+import dataclasses
+
+from nfml_jax.nets.images.attention import AttentionNet
+from nfml_jax.nets.images.conditioner import ImageConditioner
+from nfml_jax.nets.images.densenet import DenseNet
+from nfml_jax.nets.images.gated import GatedResNet
+from nfml_jax.nets.images.glow import GlowNet
+from nfml_jax.nets.images.resnet import ResNet
+from nfml_jax.ops.names import look_up
+
+IMAGE_CONDITIONERS = {
+    "attention": AttentionNet,
+    "densenet": DenseNet,
+    "gated": GatedResNet,
+    "glow": GlowNet,
+    "resnet": ResNet,
+}
+
+__all__ = [
+    "IMAGE_CONDITIONERS",
+    "AttentionNet",
+    "DenseNet",
+    "GatedResNet",
+    "GlowNet",
+    "ImageConditioner",
+    "ResNet",
+    "make_image_conditioner",
+]
+
+
+def make_image_conditioner(name: str, **options) -> ImageConditioner:
+    """Return the conditioner `name` of `IMAGE_CONDITIONERS`, with its own options.
+
+    Raises UserError for a name or an option that does not exist.
+    """
+    kind = look_up(IMAGE_CONDITIONERS, name, "conditioner of images")
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
+    known = {name: f for name, f in fields.items() if name not in ("parent", "name")}
+    for option in options:
+        look_up(known, option, f"option of the conditioner {name!r}:")
+    return kind(**options)

@@ -1,4 +1,4 @@
-"""ArcFace on your own pictures: `configs/folder.py:arcface` under its earlier name.
+"""ArcFace on your own pictures, in three minutes: `configs/folder.py:arcface`.
 
 python launch.py --config=configs/arcface_folder.py --config.data.root=photos/
 """

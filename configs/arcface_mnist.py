@@ -1,17 +1,28 @@
-"""ArcFace (Deng et al. 2019) on MNIST with 64-dimensional embeddings: the main job.
+"""ArcFace (Deng et al. 2019) with 64-dimensional embeddings: the main job.
 
-99.53 % test accuracy after ten epochs on 57,000 digits (results/arcface_mnist). The
-learning rate is the best of 1e-3, 2e-3 and 4e-3 on held-out training digits after 600
-steps on 3,797 of them: 98.1, 98.3 and 98.5 %.
+The argument names the data, `mnist` (the default) or `fashion_mnist`.
 
     python launch.py --config=configs/arcface_mnist.py
+    python launch.py --config=configs/arcface_mnist.py:fashion_mnist
+
+Ten epochs on 57,000 images take ten minutes of CPU time. Test accuracy is 99.53 % on
+MNIST (results/arcface_mnist) and 90.66 % on Fashion-MNIST (results/arcface_fashion).
+The learning rate on MNIST is the best of 1e-3, 2e-3 and 4e-3 on held-out training
+digits after 600 steps on 3,797 of them: 98.1, 98.3 and 98.5 %.
 """
 
 from configs import defaults
 
+NAMES = {"mnist": "arcface_mnist", "fashion_mnist": "arcface_fashion"}
+
 
 def get_config(arg=None):
-    config = defaults.margin("arcface_mnist")
+    data, _, smoke = defaults.read_argument(arg, "mnist", choices=NAMES)
+    config = defaults.margin(NAMES[data])
+    config.data.name = data
     config.head = defaults.angular_head("arcface", margin=0.5, scale=30.0)
-    config.optimizer.learning_rate = 4e-3
-    return defaults.finish(config, arg)
+    if data == "mnist":
+        config.optimizer.learning_rate = 4e-3
+    else:
+        config.augment = {"shift": 2.0, "rotate": 0.0, "scale": 0.1}
+    return defaults.finish(config, smoke)

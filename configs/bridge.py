@@ -1,4 +1,4 @@
-"""A flow on embeddings beside the cosine: unknown identities, names, scored pairs.
+r"""A flow on embeddings beside the cosine: unknown identities, names, scored pairs.
 
 First train an encoder of some classes, then a class-conditional spline flow on its
 embeddings. `data.outside` names the unknown identities: the digits that the encoder

@@ -1,4 +1,4 @@
-"""Your own pictures: a folder, or a zip, of one sub-folder per class.
+r"""Your own pictures: a folder, or a zip, of one sub-folder per class.
 
     python launch.py --config=configs/folder.py --config.data.root=photos/
     python launch.py --config=configs/folder.py:arcface --config.data.root=photos.zip

@@ -1,4 +1,4 @@
-"""Faces: Labeled Faces in the Wild, "unrestricted, no outside data".
+r"""Faces: Labeled Faces in the Wild, "unrestricted, no outside data".
 
 Trained on View 1's people and tested on the pairs of others (`data.view = 1`, for
 choosing); of View 2, for reporting, `data.fold` 1 to 10 are ten runs, and their mean

@@ -1,4 +1,4 @@
-"""Mahalanobis metrics on small sets of vectors: one trained by a loss, and classics.
+r"""Mahalanobis metrics on small sets of vectors: one trained by a loss, and classics.
 
 L of W = LᵀL learns by minibatches of triplets, as a network would; the baselines, on
 the same rows, are Euclidean distance, whitening, RCA, NCA, LMNN and ITML. Each is
@@ -14,7 +14,7 @@ significant. The ionosphere gains most, 84.8 % to 89.1 % by ITML. The splits are
 own, and repeated rows are left out, so no published number is comparable.
 
     python launch.py --config=configs/metric_vectors.py --config.data.name=breast_cancer
-    python launch.py --config=configs/metric_vectors.py \\
+    python launch.py --config=configs/metric_vectors.py \
         --sweep=configs/sweeps/metric_vectors.py
 """
 

@@ -23,7 +23,9 @@ from configs import defaults
 
 
 def get_config(arg=None):
-    name, count, smoke = defaults.read_argument(arg, "arcface", 1_000_000)
+    from nfml_jax.heads import MARGINS  # imported here, since it imports JAX
+
+    name, count, smoke = defaults.read_argument(arg, "arcface", 1_000_000, MARGINS)
     if smoke:
         count = min(count, 150)
     few = count <= 100_000

@@ -1,4 +1,4 @@
-"""Every loss on MNIST, with one encoder, one budget and one embedding size for all.
+r"""Every loss on MNIST, with one encoder, one budget and one embedding size for all.
 
 The argument names the loss and the embedding size, and may shrink the run:
 
@@ -8,7 +8,8 @@ The argument names the loss and the embedding size, and may shrink the run:
 
 Names are those of `nfml_jax.heads.MARGINS` and `nfml_jax.losses.LOSSES`; sizes are 64
 unless given. Names without a recipe here take their published numbers, which for
-margins of other heads are too wide for two dimensions: see configs/mnist_2d/head.py.
+margins of other heads are too wide for two dimensions: see configs/mnist_2d.py,
+which also trains longer.
 Open set, trained on 0 to 5 and tested on 6 to 9:
 
     python launch.py --config=configs/mnist_losses.py:triplet \

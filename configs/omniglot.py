@@ -1,4 +1,4 @@
-"""One-shot learning on Omniglot: prototypes of characters that were never trained on.
+r"""One-shot learning on Omniglot: prototypes of characters that were never trained on.
 
 Trained on Lake's background set (964 characters of 30 alphabets), tested on the
 evaluation set of 20 other alphabets: the 20 runs of Lake et al. (2015), each 20-way

@@ -1,8 +1,10 @@
 """The argument that may follow a config's name: `configs/X.py:NAME,SIZE,smoke`."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.names import look_up
 
 
 class Argument(NamedTuple):
@@ -13,11 +15,16 @@ class Argument(NamedTuple):
     smoke: str
 
 
-def read_argument(arg: str | None, name: str, size: int | None = None) -> Argument:
+def read_argument(
+    arg: str | None,
+    name: str,
+    size: int | None = None,
+    choices: Mapping[str, Any] | None = None,
+) -> Argument:
     """Parse NAME, SIZE and "smoke", in any order and each of them optional.
 
     `name` and `size` are the defaults; without a default there is no SIZE. Raises
-    UserError for two names or two sizes.
+    UserError for two names or two sizes, and for a name that is not in `choices`.
     """
     words = [word for word in (arg or "").split(",") if word]
     smoke = "smoke" if "smoke" in words else ""
@@ -30,6 +37,8 @@ def read_argument(arg: str | None, name: str, size: int | None = None) -> Argume
             f"the config's argument is {arg!r}; expected {kinds} and smoke, each at "
             "most once, with commas between them."
         )
+    if choices is not None and names:
+        look_up({**choices, "smoke": None}, names[0], "the config's argument")
     return Argument(*(names or [name]), *(map(int, sizes) if sizes else [size]), smoke)
 
 

@@ -1,6 +1,10 @@
-"""The four energies of Rezende and Mohamed (2015), three seeds each.
+r"""The four energies of Rezende and Mohamed (2015), three seeds each.
 
-python launch.py --config=configs/variational/iaf.py --sweep=configs/sweeps/energies.py
+    python launch.py --config=configs/variational.py:iaf \
+        --sweep=configs/sweeps/energies.py
+
+Three minutes of CPU time for the planar flow, twelve for the splines; the README has
+KL(q ‖ p).
 """
 
 from nfml_jax.sweeps.overrides import param, product

@@ -1,10 +1,10 @@
-"""The margin, or the corresponding hyperparameter, of each loss on MNIST.
+r"""The margin, or the corresponding hyperparameter, of each loss on MNIST.
 
 The argument names the loss as that of the config does, with the embedding size:
 
-    python launch.py --config=configs/mnist_losses.py:triplet,2 \\
+    python launch.py --config=configs/mnist_losses.py:triplet,2 \
         --sweep=configs/sweeps/mnist_margins.py:triplet,2 --vmap=on
-    python -m nfml_jax results runs/mnist_margins-triplet \\
+    python -m nfml_jax results runs/mnist_margins-triplet \
         --metrics validation/accuracy,validation/map@r
 
 Three values each, with the rate and the validation images of

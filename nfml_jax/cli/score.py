@@ -57,7 +57,7 @@ def main(arguments=None) -> None:
     if not isinstance(model, TrainedFlow):
         raise UserError(
             f"{options.run} holds a {type(model).__name__}, which has no density; give "
-            "a run of a flow on a table, such as of configs/nsf_vectors.py."
+            "a run of a flow on a table, such as of configs/nsf.py."
         )
     table = _read(options.table, options.header)
     reference = model.load_rows(jitter="")

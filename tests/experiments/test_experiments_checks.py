@@ -14,7 +14,7 @@ from nfml_jax.sweeps.inline import parse_sweep
 from nfml_jax.sweeps.overrides import Trial, make_trials, param
 
 CONFIGS = ("plane", "arcface_mnist", "mnist_losses", "metric_vectors", "folder")
-CONFIGS += ("million_identities", "omniglot", "lfw", "variational.planar")
+CONFIGS += ("million_identities", "omniglot", "lfw", "variational")
 # What no field takes, whatever it is for.
 NEVER = (math.nan, math.inf, -math.inf, {"a": 1})
 # Fields of texts and lists, which a loader checks when it finds the files.

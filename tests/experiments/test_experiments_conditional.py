@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nfml_jax
-from configs import anomaly_mnist, nsf_vectors
+from configs import anomaly_mnist, nsf
 from experiments import make_experiment
 from nfml_jax.cli import score
 from nfml_jax.data.vectors.load import load_vectors
@@ -165,7 +165,7 @@ def test_a_density_given_numbers_follows_them(tmp_path):
     given = rng.uniform(5, 7, 2000)
     rows = np.column_stack([10 * given + rng.normal(size=2000), given])
     np.save(tmp_path / "line.npy", rows)
-    config = small(nsf_vectors.get_config(), tmp_path / "line.npy", context="1")
+    config = small(nsf.get_config(), tmp_path / "line.npy", context="1")
     result = train_and_evaluate(make_experiment, config, tmp_path / "run").result
     data = load_vectors(**config["data"])
     # Given the number, what is left is normal noise: log p is its negative entropy.

@@ -1,8 +1,6 @@
 """A variational experiment: its configs run, its checks are right, its model loads."""
 
-import importlib
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +8,8 @@ import numpy as np
 import pytest
 
 import nfml_jax
+from configs.variational import FLOWS
+from configs.variational import get_config as config_of
 from experiments import make_experiment
 from nfml_jax.bijectors import Affine, Elementwise
 from nfml_jax.errors import UserError
@@ -21,21 +21,14 @@ from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import AXIS
 from nfml_jax.variational import OBJECTIVES, Energy, approximation_of
 
-CONFIGS = sorted(
-    path.stem
-    for path in (Path(__file__).parents[2] / "configs" / "variational").glob("*.py")
-)
-
 
 def get_config(name="iaf", **changes):
-    module = importlib.import_module(f"configs.variational.{name}")
-    assert module.__doc__, f"{name} must say what it is"
-    config = module.get_config("smoke")
+    config = config_of(f"{name},smoke")
     config.update_from_flattened_dict(changes)
     return config.to_dict()
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", FLOWS)
 def test_every_config_makes_a_flow_that_draws_and_has_a_density(name):
     # One of them runs whole, below; flows are tested in tests/flows.
     experiment = make_experiment(get_config(name, **{"energy.name": "u4"}))
@@ -111,7 +104,7 @@ def test_where_the_flow_is_the_target_nothing_is_missing(monkeypatch):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", FLOWS)
 def test_every_flow_has_a_training_step_for_every_objective(name, objective):
     # Traced, not compiled: what no device could run is refused by then.
     config = get_config(name, **{"objective.name": objective})

@@ -1,10 +1,8 @@
 """Heads from the plain values of a config."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
+from configs import mnist_2d
 from nfml_jax.errors import UserError
 from nfml_jax.heads import (
     MARGINS,
@@ -28,36 +26,23 @@ def test_a_name_alone_gives_the_margin_with_its_defaults(name, kind):
     assert (head.num_classes, head.scale, head.summation) == (10, None, "dense")
 
 
-PLANE = Path(__file__).parents[2] / "configs" / "mnist_2d"
-
-
-def config_in_the_plane(name):
-    """The config of a head in two dimensions: a file of its own, or head.py's."""
-    own = (PLANE / f"{name}.py").exists()
-    file = PLANE / f"{name if own else 'head'}.py"
-    spec = importlib.util.spec_from_file_location("config", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config("" if own else f"{name},smoke")
-
-
 # Heads with options for the plane: a new head may do without.
-TUNED = [name for name in MARGINS if len(config_in_the_plane(name).head) > 1]
+TUNED = [name for name, options in mnist_2d.HEADS.items() if options]
 
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_every_head_has_a_config_in_the_plane(name):
-    assert config_in_the_plane(name).head.name == name
+    assert mnist_2d.get_config(name).head.name == name
 
 
 def test_a_new_head_has_a_config_in_the_plane(monkeypatch):
     monkeypatch.setitem(MARGINS, "mine", CosFace)
-    assert config_in_the_plane("mine").head.to_dict() == {"name": "mine"}
+    assert mnist_2d.get_config("mine,smoke").head.to_dict() == {"name": "mine"}
 
 
 @pytest.mark.parametrize("name", TUNED)
 def test_ten_classes_on_a_circle_can_satisfy_the_configs_in_the_plane(name):
-    config = config_in_the_plane(name)
+    config = mnist_2d.get_config(name)
     assert config.head.name == name and f"mnist_2d_{name}" in config.name
     head = make_head(10, 2, **config.head.to_dict())
     assert head.margin.feasibility(10, 2) is None

@@ -124,9 +124,9 @@ class Place:
 
         def directory(match):
             more = "--sweep=two_runs.py" if match[1] == "SWEEP" else ""
-            return str(self.trained(f"configs/{match[2]}.py", more))
+            return str(self.trained(f"configs/{match[2]}.py{match[3]}", more))
 
-        return re.sub(r"(RUN|SWEEP):([\w/]+)", directory, command)
+        return re.sub(r"(RUN|SWEEP):(\w+)((?::\w+)?)", directory, command)
 
     def trained(self, config: str, more: str = "") -> Path:
         """The directory of a finished smoke run of `config` with `more` flags."""

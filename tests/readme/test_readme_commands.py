@@ -6,8 +6,9 @@ the comment:
 - `Smoke(more)` for a run: its config's smoke form is trained, with `more` flags;
 - `Run(words, more, prints)` for anything else: in the command the keys of `words` are
   replaced by their values. A value `RUN:NAME` is the directory of a smoke run of
-  configs/NAME.py, and `SWEEP:NAME` that of a sweep of two of them; either is trained
-  once for all. `prints` must be printed;
+  configs/NAME.py, `RUN:NAME:ARGUMENT` of configs/NAME.py:ARGUMENT, and `SWEEP:NAME`
+  that of a sweep of two of them; each is trained once for all. `prints` must be
+  printed;
 - `InTheSuite("FOLDER/FILE.py::NAME")` where another test already runs it;
 - `ByHand(reason)` where no test can.
 
@@ -73,8 +74,8 @@ COMMANDS = {
     ARCFACE: Smoke(),
     f'{ARCFACE} --config.head.margin=0.3 --config.train.total="3 epochs"': MARGIN,
     f"{ARCFACE}:smoke": InTheSuite("launch/test_launch.py::test_a_smoke_run"),
-    "python launch.py --config=configs/arcface_fashion.py": MARGIN,
-    "python launch.py --config=configs/mnist_2d/cosface.py": Smoke(),
+    f"{ARCFACE}:fashion_mnist": MARGIN,
+    "python launch.py --config=configs/mnist_2d.py:cosface": Smoke(),
     FOLDER: Smoke(),
     f"{FOLDER} --config.data.held_out=0.2": InTheSuite(
         "data/test_data_image_folder.py"
@@ -91,11 +92,11 @@ COMMANDS = {
         "experiments/test_experiments_density.py"
         "::test_every_config_makes_a_run_that_can_take_a_step"
     ),
-    "python launch.py --config=configs/variational/rq_nsf.py "
+    "python launch.py --config=configs/variational.py:rq_nsf "
     "--config.energy.name=u4": VARIATIONAL,
-    "python launch.py --config=configs/variational/planar.py --config.flow.layers=8 "
+    "python launch.py --config=configs/variational.py:planar --config.flow.layers=8 "
     "--config.objective.name=path_gradient": VARIATIONAL,
-    "python launch.py --config=configs/nsf_vectors.py --config.data.path=table.csv "
+    "python launch.py --config=configs/nsf.py --config.data.path=table.csv "
     "--config.data.drop=id,date --config.data.context=sex,age "
     "--config.data.jitter=steps": InTheSuite(
         "experiments/test_experiments_density.py::test_a_table_of_one_s_own_runs_to_the_end"
@@ -166,7 +167,7 @@ COMMANDS = {
     "python -m nfml_jax identify RUN gallery/ probes/ --fpir=0.01": Run(
         MAIN | {"probes/": "gallery/"}, prints="4 names enrolled"
     ),
-    "python -m nfml_jax draw RUN RUN": Run({"RUN RUN": "RUN:mnist_2d/cosface"}),
+    "python -m nfml_jax draw RUN RUN": Run({"RUN RUN": "RUN:mnist_2d:cosface"}),
     "python -m nfml_jax draw RUNS...": Run({"RUNS...": "RUN:spline_circles"}),
     "python -m nfml_jax draw": Run({}, "RUN:spline_circles RUN:spline_circles"),
     # Tables and figures of this page.

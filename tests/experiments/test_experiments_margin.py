@@ -43,8 +43,7 @@ HEADS = (
     *("cosface", "arcface", "combined", "subcenter_arcface"),
 )
 CONFIGS = (
-    *("arcface_mnist.py", "arcface_mnist.py:fashion_mnist"),
-    *("arcface_folder.py", "folder.py"),
+    *("arcface_mnist.py", "arcface_mnist.py:fashion_mnist", "folder.py"),
     *(f"mnist_2d.py:{head}" for head in HEADS),
 )
 

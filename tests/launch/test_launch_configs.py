@@ -45,8 +45,14 @@ def test_a_docstring_says_what_a_run_costs(path):
 @pytest.mark.parametrize("path", [p for p in CONFIGS if "sweeps/" not in p])
 def test_an_unknown_argument_is_one_sentence(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(UserError, match="smok'.*smoke|'smok' is not known"):
+    with pytest.raises(UserError, match=r"smok'.*smoke|'smok' is not known"):
         read_config([f"--config={path}:smok"])
+
+
+def test_the_earlier_name_of_a_config_gives_the_same(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    earlier = read_config(["--config=configs/arcface_folder.py:smoke"])
+    assert earlier == read_config(["--config=configs/folder.py:arcface,smoke"])
 
 
 def test_the_choices_of_an_argument_are_named(monkeypatch):

@@ -79,9 +79,9 @@ class Bijector(Value):
 
     @property
     def covers_line(self) -> bool:
-        """True if every event of finite numbers is an image of this map.
+        """True if every event of finite numbers is in the image of this map.
 
-        It is so unless a transform within the map has a bounded domain or codomain.
+        It is false if a transform within the map has a bounded domain or codomain.
         """
         fields = {field.name for field in dataclasses.fields(self)} - {"parent"}
         parts = jax.tree.leaves(

@@ -33,7 +33,7 @@ class PhaseShift(ScalarTransform):
 
     domain: ClassVar = (-math.pi, math.pi)
     codomain: ClassVar = (-math.pi, math.pi)
-    goes_on: ClassVar[bool] = True
+    periodic: ClassVar[bool] = True
 
     @property
     def num_params(self) -> int:
@@ -100,8 +100,8 @@ class Sphere(Bijector):
     >>> layer = Sphere(circle=PhaseShift())
     >>> variables = {"params": {"raw_0": jnp.array([math.pi / 2])}}
     >>> y, log_det = layer.apply(variables, x)
-    >>> y.round(3).tolist(), log_det.tolist()
-    ([[-0.8, 0.6]], [0.0])
+    >>> [round(float(value), 3) for value in y[0]], log_det.tolist()
+    ([-0.8, 0.6], [0.0])
     """
 
     interval: ScalarTransform = RationalQuadratic(bound=1.0, tails="box")

@@ -1,4 +1,8 @@
-"""Scalar transforms: increasing maps of an interval, pure functions of parameters."""
+"""Scalar transforms: increasing maps of an interval, as pure functions of parameters.
+
+`TRANSFORMS` holds the families with parameters and `DOMAIN_MAPS` those without, by the
+names that configs use. A new transform is a line in one of them.
+"""
 
 from nfml_jax.bijectors.transforms.affine import Additive, Affine
 from nfml_jax.bijectors.transforms.deep_sigmoid import DeepSigmoid
@@ -25,7 +29,6 @@ from nfml_jax.bijectors.transforms.polynomials import Bernstein, SumOfSquares
 from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
 from nfml_jax.bijectors.transforms.transform import ScalarTransform
 
-# Every family by its name in configs: what to add a new one to.
 TRANSFORMS = {
     "affine": Affine,
     "additive": Additive,
@@ -41,7 +44,6 @@ TRANSFORMS = {
     "bernstein": Bernstein,
 }
 
-# Maps between the line and its parts, without parameters.
 DOMAIN_MAPS = {
     "exp": Exp,
     "softplus": Softplus,

@@ -10,10 +10,15 @@ from nfml_jax.ops.checks import check_number
 
 @dataclass(frozen=True)
 class Affine(ScalarTransform):
-    """y = x exp(s) + t with the log-scale s kept within ±`max_log_scale`.
+    """y = x exp(s) + t, with the log-scale s within ±m, m = `max_log_scale`.
 
-    s = m tanh(raw / m) is close to raw near zero, and no layer can make the inverse
-    blow up: its slope lies in [e⁻ᵐ, eᵐ].
+    The raw parameters are those of s and t. s = m tanh(raw / m) is close to raw near
+    zero, and no layer can make the inverse blow up: its slope lies in [e⁻ᵐ, eᵐ].
+
+    >>> raw = jnp.array([1.0, 3.0])
+    >>> y, log_det = Affine().forward_and_log_det(raw, jnp.array([0.0, 1.0]))
+    >>> [round(float(value), 3) for value in (*y, *log_det)]
+    [3.0, 5.683, 0.987, 0.987]
     """
 
     max_log_scale: float = 5.0
@@ -43,7 +48,12 @@ class Affine(ScalarTransform):
 
 @dataclass(frozen=True)
 class Additive(ScalarTransform):
-    """y = x + t, which keeps volume."""
+    """y = x + t, which preserves volume.
+
+    >>> y, log_det = Additive().forward_and_log_det(jnp.array([3.0]), jnp.array(1.0))
+    >>> float(y), float(log_det)
+    (4.0, 0.0)
+    """
 
     @property
     def num_params(self) -> int:

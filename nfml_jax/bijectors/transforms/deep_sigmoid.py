@@ -1,6 +1,6 @@
 """Deep sigmoidal flow, the transform of neural autoregressive flows.
 
-Huang et al. 2018, section 3.1, equation 8.
+The source is Huang et al. 2018, section 3.1, equation 8.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from nfml_jax.bijectors.transforms.affine import Affine
 from nfml_jax.bijectors.transforms.mixtures import (
     LINEAR_FROM,
-    Logistic,
+    LogisticCDF,
+    initial_locations,
     mixture_curve,
-    spread_out,
 )
 from nfml_jax.bijectors.transforms.numerical_inverse import (
     NumericallyInverted,
@@ -24,10 +24,17 @@ from nfml_jax.ops.checks import check_integer, check_number
 
 @dataclass(frozen=True)
 class DeepSigmoid(NumericallyInverted):
-    """`layers` times y = logit(Σᵢ wᵢ σ(aᵢ x + bᵢ)), w convex and a positive.
+    """`layers` times y = logit(Σᵢ wᵢ σ(aᵢ x + bᵢ)), with `units` terms, Σ w = 1, a > 0.
 
-    Raw: for each layer all logits of w, all log a and all b. log a is kept within
-    ±`max_log_scale`; b starts spread over ±`spread`, which is close to the identity.
+    The raw parameters are, for each layer, all logits of w, all log a and all b. log a
+    lies within ±`max_log_scale`. b starts evenly spread over ±`spread`, which is close
+    to the identity.
+
+    >>> transform = DeepSigmoid(units=4, layers=1)
+    >>> raw = jnp.zeros(transform.num_params)
+    >>> y, log_det = transform.forward_and_log_det(raw, jnp.array([0.0, 1.0]))
+    >>> [round(float(value), 2) for value in y]
+    [0.0, 0.99]
     """
 
     units: int = 8
@@ -61,8 +68,8 @@ class DeepSigmoid(NumericallyInverted):
 
     def _layer(self, raw, x):
         logits, log_scales, shifts = raw[..., 0, :], raw[..., 1, :], raw[..., 2, :]
-        shifts += spread_out(self.units, self.spread, raw.dtype)
+        shifts += initial_locations(self.units, self.spread, raw.dtype)
         z, log_slopes = Affine(self.max_log_scale).forward_and_log_det(
             jnp.stack([log_scales, shifts], axis=-1), x[..., None]
         )
-        return mixture_curve(Logistic, logits, z, log_slopes)
+        return mixture_curve(LogisticCDF, logits, z, log_slopes)

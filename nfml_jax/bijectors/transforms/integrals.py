@@ -1,6 +1,6 @@
 """Increasing maps as integrals of positive functions, by quadrature.
 
-Shared by sum-of-squares polynomials and unconstrained monotone networks.
+Sum-of-squares polynomials and unconstrained monotone networks are made this way.
 """
 
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ Array = jax.Array
 
 @dataclass(frozen=True)
 class Integral(NumericallyInverted):
-    """y = shift + ∫₀ˣ f(t) dt with f > 0, which beyond ±`bound` stays what it is there.
+    """y = shift + ∫₀ˣ f(t) dt with f > 0, where f is constant beyond ±`bound`.
 
-    A subclass gives the density `f` and the quadrature's rule. The value is the
-    quadrature's, its derivative in x is f(x) itself; the inverse is the value's. The
-    first of the raw parameters is the shift.
+    A subclass implements `density`, which is f, and the quadrature's `rule`. The value
+    is that of the quadrature, and its derivative in x is f(x) itself. The inverse is
+    that of the value. The first of the raw parameters is the shift.
     """
 
     bound: float = field(default=3.0, kw_only=True)
@@ -35,11 +35,11 @@ class Integral(NumericallyInverted):
         check_number(self, above=0.0, bound=self.bound)
 
     def density(self, raw: Array, t: Array) -> Array:
-        """f(t) > 0, of t's shape and broadcast over `raw [..., num_params - 1]`."""
+        """Return f(t) > 0 of t's shape, broadcast over `raw [..., num_params - 1]`."""
         raise NotImplementedError
 
     def rule(self) -> tuple[np.ndarray, np.ndarray]:
-        """Nodes and weights on [0, 1]."""
+        """Return the nodes and weights of the quadrature on [0, 1]."""
         raise NotImplementedError
 
     def curve(self, raw, x):
@@ -72,15 +72,15 @@ def _quadrature(transform, raw, x):
 
 
 def gauss_legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rule on [0, 1] that is exact for polynomials of degree 2 nodes - 1."""
+    """Return the rule on [0, 1] that is exact for polynomials of degree 2 nodes - 1."""
     places, weights = np.polynomial.legendre.leggauss(nodes)
     return (places + 1) / 2, weights / 2
 
 
 def clenshaw_curtis(nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rule on [0, 1] at the extrema of a Chebyshev polynomial, for odd `nodes`.
+    """Return the rule on [0, 1] at the extrema of a Chebyshev polynomial.
 
-    Its weights integrate T₂ⱼ exactly: Waldvogel 2006, section 1.
+    `nodes` is odd. The weights integrate T₂ⱼ exactly (Waldvogel 2006, section 1).
     """
     n = nodes - 1
     angles = np.pi * np.arange(nodes) / n

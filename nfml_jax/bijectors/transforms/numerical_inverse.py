@@ -1,7 +1,7 @@
-"""The one inverse of all increasing functions that have none in closed form.
+"""The numerical inverse of increasing functions without one in closed form.
 
-Newton's method, kept inside a bracket, for a whole batch at once. The gradient is that
-of the implicit function theorem, so no loop is ever differentiated.
+It is Newton's method inside a bracket, for a whole batch at once. The gradient is that
+of the implicit function theorem, so that no loop is differentiated.
 """
 
 from collections.abc import Callable
@@ -32,14 +32,18 @@ def increasing_inverse(
     y: Array,
     domain: Interval = LINE,
 ) -> Array:
-    """x with f(x) = y, to a few units in the last place of max(1, |x|).
+    """Return the x with f(x) = y, to a few units in the last place of max(1, |x|).
 
-    `function(parameters, x) -> (f(x), log f'(x))` is increasing, closes over no traced
-    arrays and is hashable, as a frozen dataclass' method is. `parameters` is any tree;
-    `domain` is the line or a bounded interval, on which f takes the value y.
+    Args:
+      function: A function `function(parameters, x) -> (f(x), log f'(x))`, increasing in
+        x. It closes over no traced arrays and is hashable, such as a method of a frozen
+        dataclass.
+      parameters: A tree of arrays.
+      y: The values `[...]`.
+      domain: The line, or a bounded interval on which f takes the value y.
 
-    Where f is evaluated with an error, x is as good as that error permits. Derivatives
-    of any order, forward or reverse, follow from ∂x = (∂y - ∂f) / f'(x).
+    The accuracy of x is limited by that of f. Derivatives of any order, forward or
+    reverse, follow from ∂x = (∂y - ∂f) / f'(x).
     """
     shape = jax.eval_shape(function, parameters, y)[0].shape
     y = jnp.broadcast_to(y, shape)
@@ -52,16 +56,16 @@ def increasing_inverse(
         return y - value, (y - value) * jnp.exp(-log_slope)
 
     def step(state):
-        # The gap comes round the loop instead of being used where it is computed: it
-        # could be computed twice, rounded to different signs, and mislead the bracket.
+        # The gap is carried around the loop instead of being used where it is computed.
+        # XLA could compute it twice, rounded to different signs, and spoil the bracket.
         count, active, x, move, (gap, newton), lower, upper = state
         lower = jnp.where(gap > 0, x, lower)
         upper = jnp.where(gap < 0, x, upper)
-        # Go ever faster until the root is passed, then halve what it is left in;
+        # Steps grow until the root is passed; then they halve the bracket.
         half = jnp.abs(lower / 2 + upper / 2 - x)
         half = jnp.where(jnp.isfinite(half), half, jnp.inf)
         search = jnp.sign(gap) * jnp.minimum(half, 4 * jnp.abs(move))
-        # but believe Newton where he stays inside and is quick. (False for NaN.)
+        # Newton's step is taken if it is inside and short enough. (False for NaN.)
         inside = (lower <= x + newton) & (x + newton <= upper)
         quick = jnp.abs(newton) <= 0.75 * jnp.abs(move)
         move = jnp.where(inside & quick, newton, search)
@@ -90,11 +94,11 @@ def _implicit_function_theorem(function, domain, primals, tangents):
 
 @dataclass(frozen=True)
 class NumericallyInverted(ScalarTransform):
-    """Maps f(x) = (1 - ε) g(x) + ε x of the line, whose inverse is found by steps.
+    """Maps f(x) = (1 - ε) g(x) + ε x of the line, with a numerical inverse.
 
-    A subclass gives the `curve` g. The small ε = `min_slope` bounds the slope of f
-    from below: no parameters, however extreme, can make the inverse blow up or its
-    gradient infinite. It is what the least derivative is in neural spline flows.
+    A subclass implements the `curve` g. The small ε = `min_slope` bounds the slope of f
+    from below, so that no parameters can make the inverse or its gradient infinite. It
+    has the role of the least derivative in neural spline flows.
     """
 
     min_slope: float = field(default=1e-3, kw_only=True)
@@ -103,7 +107,7 @@ class NumericallyInverted(ScalarTransform):
         check_number(self, above=0.0, below=1.0, min_slope=self.min_slope)
 
     def curve(self, raw: Array, x: Array) -> tuple[Array, Array]:
-        """g(x) and g'(x) ≥ 0."""
+        """Return g(x) and g'(x) ≥ 0."""
         raise NotImplementedError
 
     def forward_and_log_det(self, raw, x):
@@ -121,7 +125,7 @@ class NumericallyInverted(ScalarTransform):
 def with_linear_tails(
     curve: Callable[[Array], tuple[Array, Array]], x: Array, bound: float
 ) -> tuple[Array, Array]:
-    """`curve(x) -> (y, slope)` within ±bound, and its tangents at the ends beyond."""
+    """Return y and slope of `curve` within ±bound, and of its tangents beyond."""
     inside = jnp.clip(x, -bound, bound)
     y, slope = curve(inside)
     return y + (x - inside) * slope, slope

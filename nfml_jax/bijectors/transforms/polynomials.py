@@ -1,7 +1,7 @@
 """Polynomial maps: sums of squares (Jaini et al. 2019) and Bernstein's basis.
 
-Bernstein-type flows are those of Ramasinghe et al. 2021. Beyond ±bound both go on along
-their tangents: a high power of an input far out is of no use to anyone.
+Bernstein-type flows are those of Ramasinghe et al. 2021. Beyond ±bound both continue
+along their tangents, as high powers of distant inputs would overflow.
 """
 
 import math
@@ -23,11 +23,17 @@ from nfml_jax.ops.checks import check_integer, check_number
 
 @dataclass(frozen=True)
 class SumOfSquares(Integral):
-    """y = c + ∫₀ˣ Σₖ pₖ(t)² dt, `squares` polynomials pₖ of degree `degree`.
+    """y = c + ∫₀ˣ Σₖ pₖ(t)² dt, with `squares` polynomials pₖ of degree `degree`.
 
-    Jaini et al. 2019, equation 8, in powers of t/bound. The quadrature is exact, and a
-    sum of positive terms, which the expanded polynomial is not. The pₖ start as
-    different constants, as equals would remain equal.
+    The source is Jaini et al. 2019, equation 8, here in powers of t/bound. The
+    quadrature is exact, and unlike the expanded polynomial it is a sum of positive
+    terms. The pₖ start as different constants, as equal ones would remain equal.
+
+    >>> transform = SumOfSquares(squares=2, degree=2)
+    >>> raw = jnp.zeros(transform.num_params)
+    >>> y, log_det = transform.forward_and_log_det(raw, jnp.array([0.0, 1.0]))
+    >>> [round(float(value), 3) for value in y]
+    [0.0, 1.0]
     """
 
     squares: int = 3
@@ -60,9 +66,15 @@ class SumOfSquares(Integral):
 class Bernstein(NumericallyInverted):
     """y = Σₖ αₖ C(n, k) uᵏ (1 - u)ⁿ⁻ᵏ, α increasing, u = (x + bound) / (2 bound).
 
-    n = `degree`. It maps [-bound, bound] onto itself, so it serves on that box as well
-    as on the line, where the tangents at the ends go on: Ramasinghe et al. 2021,
-    section 3. The raw parameters are logits of the coefficients' differences.
+    n is `degree`. The map takes [-bound, bound] onto itself, so it can be used on that
+    box as well as on the line, where it continues along the tangents at the ends
+    (Ramasinghe et al. 2021, section 3). The raw parameters are the logits of the
+    coefficients' differences.
+
+    >>> transform = Bernstein(degree=4)
+    >>> y, log_det = transform.forward_and_log_det(jnp.zeros(4), jnp.array([0.0, 1.0]))
+    >>> [round(float(value), 3) for value in y]
+    [0.0, 1.0]
     """
 
     degree: int = 24
@@ -80,7 +92,7 @@ class Bernstein(NumericallyInverted):
     def curve(self, raw, x):
         n, bound = self.degree, self.bound
         steps = 2 * bound * jax.nn.softmax(raw)
-        # Measured from the middle, neither end is better off than the other.
+        # Computed from the middle, so that both ends have the same rounding errors.
         before = jnp.cumsum(steps, axis=-1) - steps
         after = jnp.flip(jnp.cumsum(jnp.flip(steps, -1), axis=-1), -1) - steps
         middle = (before - after) / 2
@@ -95,7 +107,7 @@ class Bernstein(NumericallyInverted):
 
 
 def _basis(n, u, v):
-    """Bernstein's polynomials C(n, k) uᵏ vⁿ⁻ᵏ `[..., n + 1]`, where u + v = 1."""
+    """Return Bernstein's polynomials C(n, k) uᵏ vⁿ⁻ᵏ `[..., n + 1]`, with u + v = 1."""
     powers = np.arange(n + 1)
     choose = [math.comb(n, int(k)) for k in powers]
     if max(choose) < float(jnp.finfo(u.dtype).max) ** 0.75:
@@ -106,10 +118,11 @@ def _basis(n, u, v):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _basis_by_logarithms(n, u, v):
-    """The same where C(n, k) overflows: each polynomial's peak, times its share of it.
+    """Return Bernstein's polynomials where C(n, k) overflows.
 
-    With p = k / n and q = 1 - p, it is C(n, k) pᵏ qⁿ⁻ᵏ exp(k log(u/p) + (n - k)
-    log(v/q)), where the exponents stay small around the peak.
+    Each is its peak times the ratio to the peak. With p = k / n and q = 1 - p, it is
+    C(n, k) pᵏ qⁿ⁻ᵏ exp(k log(u/p) + (n - k) log(v/q)), where the exponents are small
+    around the peak.
     """
     k = np.arange(n + 1)
     p, q = np.maximum(k, 1) / n, np.maximum(n - k, 1) / n
@@ -128,7 +141,7 @@ def _basis_by_logarithms(n, u, v):
 @_basis_by_logarithms.defjvp
 @broadcasting
 def _(n, primals, tangents):
-    # Each derivative is n times a polynomial of one degree less.
+    # Each derivative is n times a polynomial whose degree is lower by one.
     lower = n * _basis(n - 1, *primals)
     none = [(0, 0)] * (lower.ndim - 1)
     in_u, in_v = (jnp.pad(lower, [*none, ends]) for ends in ((1, 0), (0, 1)))

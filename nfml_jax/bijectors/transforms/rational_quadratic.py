@@ -1,6 +1,7 @@
 """Rational-quadratic splines: neural spline flows (Durkan et al. 2019).
 
-On the circle, they are those of Rezende et al. 2020.
+On the circle they are those of Rezende et al. 2020. Equation numbers are those of
+Durkan et al.
 """
 
 import math
@@ -18,19 +19,29 @@ from nfml_jax.ops.checks import check_number
 
 @dataclass(frozen=True)
 class RationalQuadratic(Spline):
-    """Quotients of quadratics between knots, smooth to the first derivative.
+    """Quotients of quadratics between knots, with a continuous first derivative.
 
-    `raw`: the logarithms of the K bins' widths, then of their heights, whose
-    proportions count, and numbers for the slopes at the knots. `tails`:
+    The raw parameters are the logarithms of the relative widths of K bins, then of
+    their relative heights, and numbers for the slopes at the knots.
 
-    - "linear": the identity outside ±`bound`, where the slope is one; 3K - 1 numbers;
-    - "box": [-bound, bound] onto itself, the slopes at the ends free, with density zero
-      outside; 3K + 1;
-    - "circular": the circle [-bound, bound) onto itself, with one slope where its ends
-      meet and a last number that turns the result, in radians; 3K + 1.
+    Attributes:
+      bins: K, the number of bins.
+      bound: Half the length of the interval.
+      tails: "linear" is the identity outside ±`bound`, where the slope is one; it has
+        3K - 1 parameters. "box" maps [-bound, bound] onto itself, with free slopes at
+        the ends and density zero outside; it has 3K + 1. "circular" maps the circle
+        [-bound, bound) onto itself, with one slope where its ends meet, and a last
+        parameter that rotates the result, in radians; it has 3K + 1.
+      min_width: The smallest share of the interval that a bin has.
+      min_height: The smallest share of the image that a bin has.
+      min_slope: The smallest slope at a knot.
+      temperature: A number by which the logarithms of sizes are divided.
 
-    `min_width`, `min_height` are the smallest shares of the interval that a bin takes.
-    The logarithms of sizes are divided by `temperature`.
+    >>> transform = RationalQuadratic(bins=4)
+    >>> raw = jnp.zeros(transform.num_params)
+    >>> y, log_det = transform.forward_and_log_det(raw, jnp.array([0.0, 1.0]))
+    >>> [round(float(value), 3) for value in (*y, *log_det)]
+    [0.0, 1.0, 0.0, 0.0]
     """
 
     min_width: float = 1e-3
@@ -69,7 +80,7 @@ class RationalQuadratic(Spline):
         return self._around(y + turn), log_det
 
     def _around(self, x):
-        """The point of [-bound, bound] at angle x."""
+        """Return the point of [-bound, bound] at angle x."""
         turns = jnp.where(jnp.abs(x) > self.bound, jnp.round(x / (2 * self.bound)), 0)
         return jnp.clip(x - 2 * self.bound * turns, -self.bound, self.bound)
 
@@ -78,8 +89,8 @@ class RationalQuadratic(Spline):
         return _curve(segment._replace(d0=d0, d1=d1), x)
 
     def root(self, segment, y):
-        # Equations 6 to 8, divided by the bin's height, counted from the nearer corner:
-        # beside the upper one, the part of the bin below y is all rounding error.
+        # Equations 6 to 8, divided by the bin's height and from the nearer corner: next
+        # to the upper corner 1 - part would be all rounding error.
         below, above = y - segment.y0, segment.y1 - y
         upper, (d0, d1) = above < below, self._slopes(segment)
         d0, d1 = jnp.where(upper, d1, d0), jnp.where(upper, d0, d1)
@@ -87,7 +98,7 @@ class RationalQuadratic(Spline):
         bend = part * (d0 + d1 - 2 * chord)
         a, b, c = (chord - d0) + bend, d0 - bend, chord * part
         root = jnp.sqrt(jnp.maximum(b * b + 4 * a * c, 0))
-        # The form that adds numbers of the same sign; each is finite where it is used.
+        # The form that adds numbers of equal sign; each is finite where it is used.
         positive = b >= 0
         z = jnp.where(
             positive,
@@ -100,17 +111,17 @@ class RationalQuadratic(Spline):
         return self._slope(segment.d0), self._slope(segment.d1)
 
     def _slope(self, raw):
-        """Positive, and one at zero (to the last bit, so zeros are the identity)."""
+        """Return a positive slope that is exactly one at zero, for the identity."""
         return self.min_slope + (1 - self.min_slope) * (_softplus(raw) / math.log(2))
 
 
 @jax.custom_jvp
 def _curve(segment, x):
-    """Equation 4 and its derivative, equation 5; `d0`, `d1` are the ends' slopes."""
+    """Return equation 4 and its derivative, equation 5; d0 and d1 are end slopes."""
     z, q = segment.parts(x)
     chord, d0, d1 = segment.chord, segment.d0, segment.d1
     first, second = _quotient(segment, z, q)
-    # From the chord. No sum has terms of different sign but one.
+    # The distance from the chord. Only one sum has terms of different sign.
     above = segment.height * z * q * ((d0 - chord) * q - (d1 - chord) * z)
     ratio = chord / second
     return segment.from_chord(x, above / second), ratio * ratio * first
@@ -126,8 +137,8 @@ def _(primals, tangents):
 @recomputed
 def _curve_tangent(at, slope, moves):
     # In closed form, as automatic derivatives take XLA three times as long to compile.
-    # When the edges move, it counts how far x moves within its bin, how the chord turns
-    # (the change of its logarithm), and how much more than the chord the ends turn.
+    # When the edges move, the terms are the move of x within its bin, the change of the
+    # chord's logarithm, and the changes of the end slopes relative to the chord's.
     (segment, x), (move, dx) = at, moves
     z, q = segment.parts(x)
     chord, d0, d1 = segment.chord, segment.d0, segment.d1
@@ -151,7 +162,10 @@ def _curve_tangent(at, slope, moves):
 
 
 def _quotient(segment, z, q):
-    """The slope is (chord / second)² first, where z and q = 1 - z are x's place."""
+    """Return `first` and `second` at z and q = 1 - z.
+
+    The slope is (chord / second)² first.
+    """
     chord, d0, d1 = segment.chord, segment.d0, segment.d1
     first = d1 * z * z + 2 * chord * z * q + d0 * q * q
     return first, chord * (z * z + q * q) + (d0 + d1) * z * q

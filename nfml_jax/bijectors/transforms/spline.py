@@ -1,6 +1,6 @@
-"""Splines: increasing piecewise functions on [-bound, bound], as one scalar transform.
+"""The base class of splines: increasing piecewise functions on [-bound, bound].
 
-A family says how its parameters make bins, and what the curve is within one bin.
+A family defines how its parameters make bins, and the curve within one bin.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Array = jax.Array
 class Bins(NamedTuple):
     """All bins of a spline: relative sizes `[K, ...]`, and a number at each knot.
 
-    `least` is the smallest share that a width and a height are to have.
+    `least` is the smallest share of a width and of a height.
     """
 
     widths: Array
@@ -56,34 +56,34 @@ class Segment(NamedTuple):
 
     @property
     def chord(self) -> Array:
-        """The slope from corner to corner."""
+        """The slope of the line between the corners."""
         return self.height / self.width
 
     def parts(self, x: Array) -> tuple[Array, Array]:
-        """How far x lies from both edges, in widths of the bin: z and 1 - z.
+        """Return the distances z and 1 - z of x from both edges, in widths of the bin.
 
-        Each from its own edge, as beside the upper one 1 - z is all rounding error.
+        Each is computed from its own edge, as next to the upper one the difference
+        1 - z would be all rounding error.
         """
         return (x - self.x0) / self.width, (self.x1 - x) / self.width
 
     def from_chord(self, x: Array, above: Array | float) -> Array:
-        """y at x, so far `above` the chord; counted from the nearer corner."""
+        """Return y at x, `above` over the chord, computed from the nearer corner."""
         lower = x - self.x0 < self.x1 - x
         corner_x = jnp.where(lower, self.x0, self.x1)
         corner_y = jnp.where(lower, self.y0, self.y1)
         right = x - corner_x
-        # What rounding took away; with it, the identity is exact.
+        # The rounding error of x - corner_x; with it, the identity is exact.
         rest = lax.stop_gradient(x - (corner_x + right))
         return (corner_y + (self.chord * right + above)) + self.chord * rest
 
 
 @dataclass(frozen=True)
 class Spline(ScalarTransform):
-    """What splines have in common.
+    """The base class of splines.
 
-    `tails="linear"`: the map of the line is exactly the identity outside ±`bound`.
-    `tails="box"`: the map leads from [-bound, bound] onto itself, and nothing else is
-    in its domain: outside, a density is zero.
+    With `tails="linear"` the map is exactly the identity outside ±`bound`. With
+    `tails="box"` it maps [-bound, bound] onto itself, and densities outside are zero.
     """
 
     bins: int = 8
@@ -119,8 +119,8 @@ class Spline(ScalarTransform):
         return self.domain
 
     @property
-    def goes_on(self) -> bool:
-        """True on a circle, where a point outside the interval is one of its own."""
+    def periodic(self) -> bool:
+        """True on a circle, where every number is an angle of some point."""
         return self.tails == "circular"
 
     def forward_and_log_det(self, raw, x):
@@ -130,15 +130,15 @@ class Spline(ScalarTransform):
         return self._laid_out(raw, y, inverse=True)
 
     def make_bins(self, raw: Array) -> Bins:
-        """The bins that `raw [num_params, ...]` stands for."""
+        """Return the bins of the parameters `raw [num_params, ...]`."""
         raise NotImplementedError
 
     def curve(self, segment: Segment, x: Array) -> tuple[Array, Array]:
-        """y and dy/dx at x within the segment."""
+        """Return y and dy/dx at x within the segment."""
         raise NotImplementedError
 
     def root(self, segment: Segment, y: Array) -> Array:
-        """How far the x with curve(x) = y lies in the bin, 0 to 1, about."""
+        """Return the approximate place in the bin, 0 to 1, where curve(x) = y."""
         raise NotImplementedError
 
     def _laid_out(self, raw, x, inverse):
@@ -150,7 +150,7 @@ class Spline(ScalarTransform):
     def _map(self, raw, x, inverse):
         smooth = self.tails == "linear"
         inside = jnp.abs(x) < self.bound if smooth else jnp.abs(x) <= self.bound
-        # Within the spline everything is finite, so gradients stay so outside it.
+        # Outside, the spline is evaluated at 0, so that gradients stay finite.
         within = jnp.where(inside, x, 0)
         segment = self._segment(raw, within, inverse)
         if inverse:
@@ -164,7 +164,7 @@ class Spline(ScalarTransform):
         return jnp.where(inside, y, x), jnp.where(inside, log_det, 0)
 
     def _segment(self, raw, at, inverse):
-        """The piece over the bin that holds `at`: an x, or for the inverse a y."""
+        """Return the piece whose bin contains `at`: an x, or for the inverse a y."""
         bins = self.make_bins(raw)
         given, across = bins.widths, bins.heights
         least, least_across = bins.least
@@ -180,7 +180,7 @@ class Spline(ScalarTransform):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _solve(spline: Spline, segment: Segment, y: Array) -> Array:
-    """x with curve(x) = y: the root, then one step of Newton's method."""
+    """Return the x with curve(x) = y: the root, then one step of Newton's method."""
     x0, x1 = segment.x0, segment.x1
     x = x0 + (x1 - x0) * jnp.clip(spline.root(segment, y), 0, 1)
     value, slope = spline.curve(segment, x)
@@ -202,6 +202,6 @@ def _(spline, primals, tangents):
 
 
 def _pinned(y, x, bound):
-    """`y` with rounding undone that would move the ends; its derivatives stay."""
+    """Return `y` with exact ends and no value beyond them, and y's derivatives."""
     exact = jnp.where(jnp.abs(x) == bound, x, jnp.clip(y, -bound, bound))
     return y + lax.stop_gradient(exact - y)

@@ -1,9 +1,9 @@
-"""Bins of splines: where their knots lie, and the one bin that a point falls in.
+"""Bins of splines: the positions of their knots, and the bin that contains a point.
 
-Everything is a whole-array formula over a first axis of bins; the bins' sizes are any
-positive numbers, and only their proportions count. A bin's two edges are knots, so what
-is computed from their difference agrees with its neighbours'. Derivatives are in closed
-form: a step of training spends its time in the network, not here.
+Everything is a formula of whole arrays with bins on the first axis. The bins' sizes are
+any positive numbers, and only their ratios count. A bin's two edges are knots, so that
+values computed from their difference agree with the neighboring bins. Derivatives are
+in closed form, so that a training step spends its time in the network, not here.
 """
 
 from functools import partial
@@ -17,18 +17,18 @@ from nfml_jax.ops.broadcasting import broadcasting
 
 Array = jax.Array
 
-# Of a tangent the gradient keeps the arguments alone, and computes the rest anew. What
-# it would keep otherwise, masks over all bins among it, is an array to write and to
-# read for each: a sixth of the time to compile a training step.
+# The gradient stores only a tangent's arguments, and recomputes the rest. Otherwise it
+# would store several arrays, such as masks over all bins, which also took a sixth of
+# the time to compile a training step.
 recomputed = partial(jax.checkpoint, prevent_cse=False)
 
 
 def bins_first(raw: Array, x: Array):
-    """`raw [..., P]` and `x [...]` laid out for speed, and how to restore a result.
+    """Return `raw [..., P]` and `x [...]` in a fast layout, and a function to undo it.
 
     The parameters come first and the batch, the longest axis, last: `[P, ..., N]` and
-    `[..., N]`, so that a processor's vectors run along points. Where parameters have
-    no batch axes, all events share them.
+    `[..., N]`, so that vector instructions run along points. Where parameters have no
+    batch axes, all events share them.
     """
     shape = jnp.broadcast_shapes(raw.shape[:-1], x.shape)
     lacking = len(shape) - (raw.ndim - 1)
@@ -49,10 +49,10 @@ def bins_first(raw: Array, x: Array):
 
 @jax.custom_jvp
 def _with_gradient_in_memory(raw: Array) -> Array:
-    """`raw`, its gradient written out before it is transposed back.
+    """Return `raw`, whose gradient is written to memory before it is transposed.
 
-    XLA would fuse that transposition with all the arithmetic before it, and step
-    through memory against the grain: the gradient took three times as long.
+    XLA would fuse that transposition with all the arithmetic before it, and access
+    memory with large strides: the gradient took three times as long.
     """
     return raw
 
@@ -64,18 +64,18 @@ def _(primals, tangents):
 
 
 def _written(x: Array) -> Array:
-    """The tangent `x`, whose transpose, the gradient, is written to memory here.
+    """Return the tangent `x`, whose transpose, the gradient, is written to memory here.
 
-    XLA would fuse all that leads to it with what follows, masks over bins, and compute
-    it anew for each bin.
+    XLA would fuse it with the masks over bins that follow, and compute it again for
+    each bin.
     """
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 def _of_each_point(values: Array, index: Array) -> Array:
-    """`values [K, ...]` for each point, where all of them share one spline.
+    """Return `values [K, ...]` for each point, where all points share one spline.
 
-    Its gradient then adds up what there is for a point before it sums over points.
+    The gradient then sums the terms of a point before it sums over points.
     """
     shape = len(values), *index.shape
     if values.shape == shape:
@@ -84,12 +84,12 @@ def _of_each_point(values: Array, index: Array) -> Array:
 
 
 def exponentials(logits: Array) -> Array:
-    """Positive sizes `[K, ...]` in the proportions of a softmax."""
+    """Return positive sizes `[K, ...]` in the ratios of a softmax."""
     return jnp.exp(logits - lax.stop_gradient(logits.max(0)))
 
 
 def fractions(sizes: Array, least: float) -> Array:
-    """The sizes' shares of a whole of one, each at least `least`: `[K, ...]`."""
+    """Return the sizes' shares of their sum, each at least `least`: `[K, ...]`."""
     return least + (1 - len(sizes) * least) * (sizes / sizes.sum(0))
 
 
@@ -97,16 +97,22 @@ def fractions(sizes: Array, least: float) -> Array:
 def find_bin(
     sizes: Array, x: Array, bound: float, least: float
 ) -> tuple[Array, Array, Array]:
-    """The number of the bin that holds `x [...]`, and its lower and upper edge.
+    """Return the number of the bin that contains `x`, and its edges, all `[...]`.
 
-    `sizes [K, ...]` are the bins' relative widths over [-bound, bound], where the
-    outermost edges lie exactly; `least` is the smallest share a bin may have. A point
-    on a knot belongs to the bin above it.
+    Args:
+      sizes: The bins' relative widths `[K, ...]` over [-bound, bound]. The outermost
+        edges are exactly ±bound.
+      x: The points `[...]`. A point on a knot belongs to the bin above it.
+      bound: Half the length of the interval.
+      least: The smallest share of a bin.
+
+    Returns:
+      The bin's number, its lower and its upper edge.
     """
     knots = _inner_knots(sizes, bound, least)
     below = knots <= x
-    # A float, as the tangent of a whole number has a type of its own, which shard_map
-    # does not know how to vary over devices.
+    # A float, as the tangent of an integer has a type of its own, which shard_map does
+    # not know how to vary over devices.
     return below.sum(0).astype(sizes.dtype), *_nearest(knots, below, bound)
 
 
@@ -114,7 +120,7 @@ def find_bin(
 def bin_edges(
     sizes: Array, index: Array, bound: float, least: float
 ) -> tuple[Array, Array]:
-    """The lower and upper edge of bin number `index [...]`; the rest as `find_bin`."""
+    """Return the lower and upper edge of bin `index [...]`; see `find_bin`."""
     knots = _inner_knots(sizes, bound, least)
     return _nearest(knots, _numbers(knots) < index, bound)
 
@@ -138,7 +144,7 @@ def _(bound, least, primals, tangents):
 
 @jax.custom_jvp
 def pick_ends(values: Array, index: Array) -> tuple[Array, Array]:
-    """Of `values [K + 1, ...]` at the knots, those at both ends of bin `index`."""
+    """Return the `values [K + 1, ...]` of the knots at both ends of bin `index`."""
     at_ends = _at_ends(values, index)
     return _reduce(at_ends, (0, 0), (jnp.add, jnp.add))
 
@@ -156,7 +162,7 @@ def _ends_tangent(d_values, index):
 
 
 def _inner_knots(sizes, bound, least):
-    """Edges between bins, `[K - 1, ...]`."""
+    """Return the edges between bins, `[K - 1, ...]`."""
     total = jnp.cumsum(sizes, 0)
     free = 2 * bound * (1 - len(sizes) * least)
     start = 2 * bound * least * (_numbers(sizes)[:-1] + 1) - bound
@@ -164,16 +170,17 @@ def _inner_knots(sizes, bound, least):
 
 
 def _nearest(knots, below, bound):
-    """The greatest knot below and the least one above, or the ends."""
+    """Return the greatest knot below and the least one above, or the ends."""
     candidates = jnp.where(below, knots, -bound), jnp.where(below, bound, knots)
     return _reduce(candidates, (-bound, bound), (jnp.maximum, jnp.minimum))
 
 
 @partial(recomputed, static_argnums=(0, 1))
 def _edges_tangent(bound, least, sizes, d_sizes, index, lower, upper):
-    """How both edges move: edge = 2B (least·k + (1 - K least) Σ_{j<k} size_j / Σ) - B.
+    """Return the tangents of both edges, given those of the sizes.
 
-    The division comes last: the gradient is divided and then written, once for a point.
+    An edge is 2B (least·k + (1 - K least) Σ_{j<k} size_j / Σ) - B. The division comes
+    last, so that the gradient is divided and then written once for each point.
     """
     d_sizes = _of_each_point(d_sizes, index)
     total, d_total = sizes.sum(0), d_sizes.sum(0)
@@ -196,12 +203,12 @@ def _at_ends(values, index):
 
 
 def _numbers(values):
-    """0, 1, 2, ... along the first axis."""
+    """Return 0, 1, 2, ... along the first axis."""
     return jnp.arange(len(values)).reshape(-1, *(1,) * (values.ndim - 1))
 
 
 def _reduce(pair, start, functions):
-    """Reduce two arrays along their first axis, in one pass.
+    """Reduce two arrays along their first axis in one pass.
 
     On the CPU that is several times faster than one after the other.
     """

@@ -1,8 +1,15 @@
 """Densities: a bijector and a base distribution, and recipes by name.
 
-flow = flows.rq_nsf(event_dim=6, layers=10, hidden=256)
-variables = flow.init(key, x)
-flow.apply(variables, x, method="log_prob")
+`RECIPES` holds the architectures of the papers and `BASES` the base distributions, by
+the names that configs use.
+
+>>> import jax
+>>> import jax.numpy as jnp
+>>> flow = realnvp(event_dim=2, layers=2, hidden=(8,))
+>>> x = jnp.zeros((5, 2))
+>>> variables = flow.init(jax.random.key(0), x)
+>>> flow.apply(variables, x, method="log_prob").shape
+(5,)
 """
 
 from nfml_jax.flows.flow import Flow
@@ -24,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    # What needs distrax, which takes seconds to import.
+    # It needs distrax, which takes seconds to import.
     if name == "FlowDistribution":
         from nfml_jax.flows.distributions import FlowDistribution
 

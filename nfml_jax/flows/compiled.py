@@ -1,10 +1,10 @@
-"""Methods of modules that are compiled once and kept, where no jit surrounds a call.
+"""Compiled methods of modules, for calls outside of `jax.jit`.
 
-JAX traces and compiles the loops of a module anew at each call outside of `jax.jit`: a
-second for each log-density of a spline flow. So a module here is called through one
-jitted function, which is kept for the module, the method and the arguments' shapes.
-Within a program that is being traced, such as the caller's own jit, methods are traced
-as they stand.
+Outside of `jax.jit`, JAX traces and compiles the loops of a module again at each call:
+one second for each log-density of a spline flow. So a module of this kind is called
+through one jitted function, which is cached for the module, the method and the
+arguments' shapes. Within a program that is being traced, such as the caller's own jit,
+methods are traced as usual.
 """
 
 import functools
@@ -20,14 +20,14 @@ from jax.core import Tracer
 
 from nfml_jax.ops.values import Value, frozen
 
-# The number of programs that are kept; the one that waited longest goes first.
+# The number of cached programs; the least recently used one is dropped first.
 PROGRAMS = 128
 
 
 class Compiled(Value):
     """A module whose `apply` compiles the methods that are marked by `compiled`.
 
-    `static` names the arguments that are no arrays, such as shapes. Results are those
+    `static` names the arguments that are not arrays, such as shapes. Results are those
     of a jitted call. Gradients, vmap, random keys and mutable collections work as with
     any module.
     """
@@ -62,7 +62,7 @@ class Compiled(Value):
 
 
 def compiled(method: Callable) -> Callable:
-    """Mark a method of a `Compiled` module; a bound module calls it compiled too.
+    """Mark a method of a `Compiled` module; a bound module compiles it as well.
 
     The exceptions are modules bound with mutable collections or with random keys, as
     their calls change the module.
@@ -82,9 +82,9 @@ def compiled(method: Callable) -> Callable:
 
 
 def tracing() -> bool:
-    """Return whether a program is being traced here, such as that of a jit or a scan.
+    """Return True while a program is traced, such as that of a jit or a scan.
 
-    Gradients and vmap outside of any jit are no programs.
+    Gradients and vmap outside of any jit do not count as programs.
     """
     return isinstance(jnp.zeros(()), Tracer)
 
@@ -99,10 +99,10 @@ def _name(module, method) -> str | None:
 
 
 def _program(module, name, args, kwargs, mutable) -> Callable | None:
-    """Return a function of variables and keys that runs a program which is kept.
+    """Return a function of variables and keys that runs a cached program.
 
-    None where there is nothing to keep: the method isn't `compiled`, the arguments
-    don't fit it, the module is no value, or a program is being traced.
+    The result is None if there is nothing to cache: the method isn't `compiled`, the
+    arguments don't fit it, the module isn't hashable, or a program is being traced.
     """
     method = getattr(type(module), name or "", None)
     if (
@@ -129,14 +129,14 @@ def _program(module, name, args, kwargs, mutable) -> Callable | None:
         arguments = variables, rngs, given
         leaves, structure = jax.tree.flatten(arguments)
         kinds = tuple((np.shape(x), getattr(x, "dtype", type(x))) for x in leaves)
-        program = _kept(module, method.__name__, static, mutable, structure, kinds)
+        program = _cached(module, method.__name__, static, mutable, structure, kinds)
         return program(*arguments)
 
     return run
 
 
 def _array(value):
-    """Return a number or a list as an array; TypeError for what JAX has no array of."""
+    """Return a number or a list as an array; TypeError for what JAX can't represent."""
     if value is None or isinstance(value, jax.Array):
         return value
     value = np.asarray(value)
@@ -146,9 +146,9 @@ def _array(value):
 
 
 @functools.lru_cache(maxsize=PROGRAMS)
-def _kept(module, name, static, mutable, structure, kinds) -> Callable:
+def _cached(module, name, static, mutable, structure, kinds) -> Callable:
     """Return a jitted call of the method; it runs for one structure and kind only."""
-    del structure, kinds  # a program for each; together they bound what is kept
+    del structure, kinds  # one program for each, so that the cache bounds them all
 
     def run(variables, rngs, arguments):
         call = functools.partial(nn.Module.apply, module, variables)

@@ -1,7 +1,7 @@
-"""Distributions of distrax: a flow's own, and those bases that distrax lacks.
+"""Distributions of distrax: that of a flow, and bases that distrax lacks.
 
-Each is a pytree, so it goes through jit, vmap, scan and `jax.tree.map`. Arrays are its
-leaves; modules are static, so that other variables don't compile anew.
+Each is a pytree, so it can pass through jit, vmap, scan and `jax.tree.map`. Arrays are
+its leaves. Modules are static, so that other variables need no new compilation.
 """
 
 import distrax
@@ -14,16 +14,24 @@ from nfml_jax.ops.broadcasting import broadcasting
 Array = jax.Array
 
 
-# Beyond, Student's t is a power of the distance to all digits.
+# Beyond this distance Student's t is a power of the distance to all digits.
 FAR_OUT = 1e16
 
 
 class FlowDistribution(distrax.Distribution):
-    """A flow with its variables, given its context, as a distrax distribution.
+    """A flow with its variables and a context, as a distrax distribution.
 
-    `flow` is a bound flow. Random keys that it is bound with are used anew at each
+    `flow` is a bound flow. Random keys that it is bound with are used again at each
     call. Within a call whose variables are mutable, such as `init`, the distribution
-    changes the module that made it; it can't leave that call then.
+    changes the module that made it, and is valid within that call only.
+
+    >>> from nfml_jax import flows
+    >>> flow = flows.independent(event_dim=2)
+    >>> variables = jax.eval_shape(flow.init, jax.random.key(0), jnp.zeros((1, 2)))
+    >>> variables = jax.tree.map(lambda v: jnp.zeros(v.shape), variables)
+    >>> distribution = FlowDistribution(flow.bind(variables))
+    >>> distribution.event_shape, distribution.batch_shape
+    ((2,), ())
     """
 
     def __init__(self, flow, context: Array | None = None):
@@ -69,7 +77,7 @@ class FlowDistribution(distrax.Distribution):
 
 
 class StudentT(distrax.Distribution):
-    """Student's t with degrees of freedom `df [...]`, around zero."""
+    """Student's t with degrees of freedom `df [...]` and location zero."""
 
     def __init__(self, df: Array):
         self._df = df
@@ -84,7 +92,7 @@ class StudentT(distrax.Distribution):
 
     @broadcasting
     def log_prob(self, value):
-        # Far out a square would overflow, and 1 + t² / df is t² / df.
+        # At large distances a square would overflow, and 1 + t² / df equals t² / df.
         far = jnp.abs(value) > FAR_OUT
         near = jax.scipy.stats.t.logpdf(jnp.where(far, 1.0, value), self._df)
         size = jnp.where(far, jnp.abs(value), 1.0)
@@ -98,7 +106,7 @@ class StudentT(distrax.Distribution):
 
 
 class UniformSphere(distrax.Distribution):
-    """Unit vectors of `size` coordinates, uniform by area of the sphere."""
+    """Unit vectors of `size` coordinates, uniform by the area of the sphere."""
 
     def __init__(self, size: int):
         self._size = size
@@ -122,9 +130,11 @@ class UniformSphere(distrax.Distribution):
 
 
 class Resampled(distrax.Distribution):
-    """Draws of a proposal, each retained with a learned probability; see the base.
+    """Draws of a proposal, each accepted with a learned probability.
 
-    `net` with its `variables` gives the logit of that probability, `rate` is its mean.
+    `net` with its `variables` computes the logit of that probability. `rate` is the
+    mean probability, and `truncation` the largest number of draws for a sample. See
+    `nfml_jax.flows.resampled`.
     """
 
     def __init__(self, proposal, net, variables, rate: Array, truncation: int):
@@ -157,7 +167,7 @@ class Resampled(distrax.Distribution):
         return self._proposal.log_prob(value) + jnp.logaddexp(kept, log_last)
 
     def logit(self, z: Array) -> Array:
-        """The logit `[...]` of the probability that a draw `z [..., D]` is retained."""
+        """Return the logit `[...]` of the probability to accept a draw `z [..., D]`."""
         return self._net.apply(self._variables, z, None, 1)[..., 0]
 
     def _sample_n(self, key, n):

@@ -1,4 +1,4 @@
-"""A flow: a base distribution seen through a bijector, which makes it a density.
+"""The flow: the density of a base distribution that is mapped by a bijector.
 
 log p(x) = log q(f⁻¹(x)) + log |det ∂f⁻¹/∂x|.
 """
@@ -25,16 +25,28 @@ Array = jax.Array
 
 
 class Flow(Compiled):
-    """The density of f(z), z drawn from `base`, over events `[..., event_dim]`.
+    """The density of f(z) over events `[..., event_dim]`, with z drawn from a base.
 
-    `base` is a module of `nfml_jax.flows.bases`, which gives a distrax distribution.
-    With `context_dim` the density is conditional, and every method takes `context
-    [..., context_dim]`; its leading axes broadcast against the events'. Sizes that do
-    not fit raise UserError.
+    Attributes:
+      bijector: f, from the base to the data.
+      base: A module of `nfml_jax.flows.bases`, whose call returns a distrax
+        distribution.
+      event_dim: The number of coordinates of an event.
+      context_dim: The number of coordinates of a context, 0 for none. With a context
+        the density is conditional, and every method takes `context [..., context_dim]`.
+        Its leading axes broadcast against those of the events.
 
-        variables = flow.init(key, x)
-        flow.apply(variables, x)                                  # log p(x), [...]
-        flow.apply(variables, key, (1000,), method="sample")      # [1000, event_dim]
+    Sizes that do not fit raise UserError.
+
+    >>> from nfml_jax.bijectors import LU
+    >>> from nfml_jax.flows.bases import Normal
+    >>> flow = Flow(LU(), Normal(2), event_dim=2)
+    >>> x = jnp.zeros((5, 2))
+    >>> variables = flow.init(jax.random.key(0), x)
+    >>> round(float(flow.apply(variables, x)[0]), 3)  # log p(x) is `__call__`
+    -1.838
+    >>> flow.apply(variables, jax.random.key(1), (3,), method="sample").shape
+    (3, 2)
     """
 
     bijector: Bijector
@@ -59,8 +71,8 @@ class Flow(Compiled):
     def log_prob(self, x: Array, context: Array | None = None) -> Array:
         """Return log p(x | context) in nats, `[...]` for `x [..., event_dim]`.
 
-        It is minus infinity where no draw can be, with gradients of zero, and NaN for
-        an event that holds NaN.
+        It is minus infinity, with gradients of zero, where no draw is possible. It is
+        NaN for an event that contains NaN.
         """
         x = at_least_float32(as_floating("events", x))
         self._check("events", x, self.event_dim)
@@ -68,7 +80,7 @@ class Flow(Compiled):
         z, log_det = self.bijector.inverse_and_log_det(x, context)
         log_prob = self.base(context).log_prob(z) + log_det
         if self.bijector.covers_line and getattr(self.base, "propagates_nan", False):
-            # Nothing lies outside, and the sum is NaN already where an event is.
+            # No event is outside, and NaN in an event has reached the sum already.
             return log_prob
         log_prob = jnp.where(log_det == -jnp.inf, -jnp.inf, log_prob)
         missing = jnp.isnan(x).any(-1) | jnp.isnan(z).any(-1)
@@ -81,7 +93,7 @@ class Flow(Compiled):
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:
-        """Draws `[*shape, *batch, event_dim]`, `batch` the context's leading axes."""
+        """Return draws `[*shape, *batch, event_dim]`, with the batch of the context."""
         return self.sample_and_log_prob(key, shape, context)[0]
 
     @compiled
@@ -89,24 +101,25 @@ class Flow(Compiled):
     def sample_and_log_prob(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> tuple[Array, Array]:
-        """Draws as `sample` does, and their log-densities, for one pass forward."""
+        """Return draws as `sample` does, and their log-densities, in one pass."""
         return self.sample_with_score(key, shape, context)[:2]
 
     @compiled
     def sample_with_score(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> tuple[Array, Array, Array]:
-        """Draws and log-densities as `sample_and_log_prob`, and what draws lack.
+        """Return draws, log-densities, and a term whose gradient is the draws' score.
 
-        The third result has, as its gradient, the score of that part of the draws
-        through which no gradient goes: zero for most bases; of a resampled base, the
-        base's. The gradient of E[f(x)] is that of the mean of f(x), and f(x) times it.
+        The first two results are those of `sample_and_log_prob`. The third has, as its
+        gradient, the score of that part of the draws that is not differentiable. It is
+        zero for most bases, and the base's score for a resampled base. The gradient of
+        E[f(x)] is the mean gradient of f(x) plus the mean of f(x) times this score.
         """
         context = self._context(context)
         shape = _as_shape(shape)
         base = self.base(context)
         if context is not None:
-            # What the base already has of the context's batch is not drawn again.
+            # Batch axes of the context that the base already has are not added.
             batch = context.shape[:-1]
             shape += batch[: len(batch) - len(base.batch_shape)]
         z, log_prob = base.sample_and_log_prob(seed=key, sample_shape=shape)
@@ -118,16 +131,16 @@ class Flow(Compiled):
 
     @broadcasting
     def sample_path(self, key: Array, n: int) -> tuple[Array, Array]:
-        """`n` draws from the base `[n, D]`, and of the flow; for a figure.
+        """Return `n` draws of the base and of the flow, both `[n, D]`, for a figure.
 
-        Applied with `mutable=["intermediates"]` it also gives the events after each
-        layer of a stack, see `nfml_jax.loading.flows.path`.
+        Applied with `mutable=["intermediates"]` it also returns the events after each
+        layer of a stack; see `nfml_jax.loading.flows.path`.
         """
         z = self.base(None).sample(seed=key, sample_shape=(n,))
         return z, self.bijector.forward(z)
 
     def distribution(self, context: Array | None = None) -> "FlowDistribution":
-        """Return a bound flow, given its context, as a `distrax.Distribution`.
+        """Return a bound flow with a context as a `distrax.Distribution`.
 
         It is a pytree of the variables and the context. Its batch is the context's.
         """
@@ -159,7 +172,7 @@ class Flow(Compiled):
 
 
 def _as_shape(shape) -> tuple[int, ...]:
-    """A shape, or a number for a single axis, of any kind of integer."""
+    """Return a shape, or a number for a single axis, as a tuple of integers."""
     try:
         return (operator.index(shape),)
     except TypeError:

@@ -1,8 +1,8 @@
 """A mixture of normals whose draws have gradients in all of its parameters.
 
-A draw picks a component, so that its path says nothing of the weights. Its gradient is
-implicit instead (Figurnov et al. 2018). With F_i the distribution function of
-coordinate i given those before it, F_i(z_i) stays what it is while the parameters move
+A draw selects a component, so that its path is not differentiable in the weights. Its
+gradient is implicit instead (Figurnov et al. 2018). With F_i the distribution function
+of coordinate i given the earlier ones, F_i(z_i) is constant while the parameters change
 (Graves 2016, "Stochastic backpropagation through mixture density distributions").
 """
 
@@ -21,7 +21,7 @@ Array = jax.Array
 
 
 class GaussianMixture(distrax.MixtureSameFamily):
-    """A mixture by `logits [..., K]` of normals of `mean` and `scale [..., K, D]`."""
+    """A mixture with `logits [..., K]` of normals of `mean` and `scale [..., K, D]`."""
 
     def __init__(self, logits: Array, mean: Array, scale: Array):
         self._given = logits, mean, scale
@@ -36,7 +36,7 @@ class GaussianMixture(distrax.MixtureSameFamily):
 
 @jax.custom_jvp
 def with_implicit_gradient(z: Array, logits: Array, mean: Array, scale: Array) -> Array:
-    """The draws `z [..., D]` of a mixture, as functions of its parameters."""
+    """Return the draws `z [..., D]` of a mixture, differentiable in its parameters."""
     return z
 
 
@@ -53,8 +53,8 @@ def _(primals, tangents):
     log_density = norm.logpdf(t) - jnp.log(scale)
     after = log_softmax(logits) + jnp.cumsum(log_density, 0)
     before = log_softmax(after - log_density)
-    # The components' shares of each coordinate's density, and by how much z_i moves
-    # with their weights: by the smaller tail, relative to the density.
+    # The components' shares of each coordinate's density, and the derivative of z_i in
+    # their weights, which is the smaller tail relative to the density.
     shares = jax.nn.softmax(after)
     log_lower, log_upper = before + log_ndtr(t), before + log_ndtr(-t)
     lower = logsumexp(log_lower, -1, keepdims=True) < -0.69

@@ -7,29 +7,38 @@ from nfml_jax.flows.flow import Flow
 
 
 def as_numpyro(flow: Flow, context=None):
-    """The bound `flow`, given its context, as a `numpyro.distributions.Distribution`.
+    """Return a bound flow with a context as a `numpyro.distributions.Distribution`.
 
-    Events are real vectors `[event_dim]`, and the batch is that of the context. numpyro
-    is an optional dependency; without it, UserError.
+    Events are real vectors `[event_dim]`, and the batch is that of the context. In a
+    numpyro model: `x = numpyro.sample("x", as_numpyro(flow.bind(variables)))`.
 
-        x = numpyro.sample("x", as_numpyro(flow.bind(variables)))
+    Raises:
+      UserError: numpyro, an optional dependency, is not installed.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from nfml_jax import flows
+    >>> flow = flows.realnvp(event_dim=2, layers=1, hidden=(8,))
+    >>> variables = flow.init(jax.random.key(0), jnp.zeros((5, 2)))
+    >>> as_numpyro(flow.bind(variables)).event_shape
+    (2,)
     """
-    return _flow_distribution()(flow, context)
+    return _numpyro_flow()(flow, context)
 
 
 @functools.cache
-def _flow_distribution():
-    """The class, made when it is first asked for."""
+def _numpyro_flow():
+    """Return the distribution's class, which is made at the first call."""
     try:
         from numpyro.distributions import Distribution, constraints
     except ImportError:
         raise UserError(
-            "numpyro is not installed here, which as_numpyro needs; "
-            "run `pip install numpyro`."
+            "as_numpyro needs numpyro, which is not installed; run "
+            "`pip install numpyro`."
         ) from None
 
-    class FlowDistribution(Distribution):
-        # numpyro's own distributions override its property and its list so, too.
+    class NumpyroFlow(Distribution):
+        # numpyro's distributions override its property and its list in this way.
         support = constraints.real_vector  # pyright: ignore[reportAssignmentType]
         reparametrized_params = ()  # pyright: ignore[reportAssignmentType]
 
@@ -61,4 +70,4 @@ def _flow_distribution():
         def log_prob(self, value):
             return self._flow.log_prob(value)
 
-    return FlowDistribution
+    return NumpyroFlow

@@ -1,4 +1,4 @@
-"""A base distribution shaped by learned rejection, LARS (Bauer & Mnih 2019).
+"""A base distribution with learned rejection, LARS (Bauer & Mnih 2019).
 
 As a base of flows (Stimper et al. 2022) it has the modes and holes that a normal lacks.
 """
@@ -22,18 +22,28 @@ RATE = "acceptance"
 
 
 class Resampled(Value):
-    """Draws of a proposal π, each kept with probability a(z), the T-th always.
+    """Draws of a proposal π, each accepted with probability a(z), the T-th always.
 
     p(z) = π(z) ((1 - α) a(z) / Z + α), with α = (1 - Z)^(T - 1), Z = E_π[a] and T the
-    `truncation` (Stimper et al. 2022, section 3.2). `net` is a conditioner, by default
-    an MLP, whose one output is a's logit. `proposal` is another base, by default
-    standard normals.
+    `truncation` (Stimper et al. 2022, section 3.2).
 
-    Z is estimated while a "base" key is given (`rngs={"base": key}`) and the collection
-    "acceptance" is mutable, as in training: from `samples` draws, through which its
-    gradient goes, into a running mean of the given `momentum`. Else it is that mean,
-    with the gradient of an estimate from as many draws, always the same ones. Samples
-    carry no gradient: `has_path` is false, and objectives take their score instead.
+    Z is estimated from `samples` draws while a "base" key is given
+    (`rngs={"base": key}`) and the collection "acceptance" is mutable, as in training.
+    The estimate is differentiable, and updates a running mean. Otherwise Z is the
+    running mean, with the gradient of an estimate from fixed draws. Samples carry no
+    gradient: `has_path` is false, and objectives use their score instead.
+
+    Attributes:
+      event_dim: The number of coordinates.
+      net: A conditioner with one output, the logit of a.
+      proposal: Another base π, by default standard normals.
+      truncation: T, the largest number of draws for a sample.
+      samples: The number of draws in an estimate of Z.
+      momentum: The weight of the running mean in an update.
+
+    >>> base, variables = Resampled(2).init_with_output(jax.random.key(0))
+    >>> float(variables["acceptance"]["rate"]), base.event_shape
+    (0.5, (2,))
     """
 
     has_path: ClassVar[bool] = False
@@ -57,7 +67,7 @@ class Resampled(Value):
         from nfml_jax.flows import distributions
 
         proposal = (self.proposal or Normal(self.event_dim))(context=None)
-        # Conditioners start at zero: half of the draws are kept.
+        # Conditioners start at zero: half of the draws are accepted.
         rate = self.variable(RATE, "rate", lambda: jnp.full((), 0.5))
         if self.is_initializing():
             self.net(jnp.zeros((1, self.event_dim)), None, 1)
@@ -69,7 +79,7 @@ class Resampled(Value):
             now = _rate_of_draws(net, self.samples, key, variables, proposal)
             change = (1 - self.momentum) * (jax.lax.stop_gradient(now) - value)
             rate.value = value + change
-            # The mean's value, and the gradient of what was drawn now.
+            # The value of the running mean, and the gradient of the new estimate.
             value = rate.value + now - jax.lax.stop_gradient(now)
         elif not self.is_initializing():
             key = jax.random.key(0)
@@ -79,14 +89,14 @@ class Resampled(Value):
 
 
 def _rate_of_draws(net, samples, key, variables, proposal):
-    """The mean probability that a draw of the proposal is retained."""
+    """Return the mean probability that a draw of the proposal is accepted."""
     z = proposal.sample(seed=key, sample_shape=(samples,))
     return jax.nn.sigmoid(net.apply(variables, z, None, 1)[..., 0]).mean()
 
 
 @jax.custom_jvp
 def _with_gradient_of(estimate, rate):
-    """`rate`, with the gradient of its estimate; nothing is computed for the value."""
+    """Return `rate` with the gradient of its estimate, which costs nothing forward."""
     return rate
 
 

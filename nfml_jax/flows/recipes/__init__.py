@@ -1,17 +1,22 @@
-"""Named flows: the architectures of the papers, every option within reach.
+"""Recipes: the architectures of the papers by name, with all their options.
 
-All take `event_dim`, and by keyword: `context_dim` for a conditional density; `base`, a
-module of `nfml_jax.flows.bases` or the name of one in `BASES`; `layers`; `remat`, to
-compute activations anew in the backward pass; and `fast`, the direction that evaluates
-the layers as they are written: "log_prob" for learning densities, "sample" for
-variational inference. The other direction inverts them, which costs more (splines),
-much more (autoregressive maps) or needs iterations (monotone networks, residual maps).
+All take `event_dim`, and these options by keyword:
+
+- `context_dim`: the size of the context of a conditional density, 0 for none;
+- `base`: a module of `nfml_jax.flows.bases`, or the name of one in `BASES`;
+- `layers`: the number of layers;
+- `remat`: if true, activations are computed again in the backward pass;
+- `fast`: the direction that evaluates the layers as they are written, "log_prob" for
+  learning densities or "sample" for variational inference. The other direction inverts
+  them. This costs more (splines), much more (autoregressive maps) or needs iterations
+  (monotone networks, residual maps).
 """
 
 import inspect
 
 from nfml_jax.flows.flow import Flow
-from nfml_jax.flows.recipes.autoregressive import (
+from nfml_jax.flows.recipes.couplings import circular_nsf, flowpp, nice, realnvp, rq_nsf
+from nfml_jax.flows.recipes.masked_autoregressive import (
     bernstein,
     bnaf,
     iaf,
@@ -20,7 +25,6 @@ from nfml_jax.flows.recipes.autoregressive import (
     sos,
     umnn,
 )
-from nfml_jax.flows.recipes.couplings import circular_nsf, flowpp, nice, realnvp, rq_nsf
 from nfml_jax.flows.recipes.stacked import BASES
 from nfml_jax.flows.recipes.whole_vector import (
     ffjord,
@@ -55,7 +59,19 @@ RECIPES = {
 
 
 def make_flow(recipe: str, event_dim: int, **options) -> Flow:
-    """The flow of a config's "flow" section; unknown options get a sentence."""
+    """Return the flow of a config's "flow" section.
+
+    Args:
+      recipe: A name of `RECIPES`.
+      event_dim: The number of coordinates of an event.
+      **options: Options of that recipe.
+
+    Raises:
+      UserError: The recipe or an option is unknown, or an option's value is invalid.
+
+    >>> make_flow("maf", 2, layers=3, hidden=(16,)).event_dim
+    2
+    """
     function = look_up(RECIPES, recipe, "recipe")
     known = dict.fromkeys(option_names(function))
     for option in options:
@@ -64,7 +80,7 @@ def make_flow(recipe: str, event_dim: int, **options) -> Flow:
 
 
 def option_names(recipe) -> list[str]:
-    """The names of all options a recipe takes, those it passes on among them."""
+    """Return the names of all options of a recipe, with those that it passes on."""
     parameters = inspect.signature(recipe).parameters.values()
     names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     further = getattr(recipe, "passes_to", None)

@@ -1,4 +1,4 @@
-"""Flows of couplings: both directions cost one pass of the networks."""
+"""Flows of couplings, where both directions cost one pass of the networks."""
 
 import math
 from dataclasses import replace
@@ -29,7 +29,15 @@ from nfml_jax.ops.checks import WIDEST, check_choice, check_flag, check_integer
 
 @passes_options_to(stacked)
 def nice(event_dim: int, *, layers: int = 4, hidden=(128, 128), **options) -> Flow:
-    """Additive couplings and one scaling at the end (Dinh et al. 2015)."""
+    """Return a flow of additive couplings with one scaling (NICE, Dinh et al. 2015).
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = nice(2, layers=2, hidden=(8,)), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
+    """
     layer = [Coupling(Additive(), MLP(hidden=hidden)), Reverse()]
     ends = [Elementwise(Affine())]
     return stacked(event_dim, layer, layers=layers, ends=ends, **options)
@@ -46,7 +54,17 @@ def realnvp(
     dropout: float = 0.0,
     **options,
 ) -> Flow:
-    """Affine couplings (Dinh et al. 2017); `normalize` puts an ActNorm between them."""
+    """Return a flow of affine couplings (RealNVP, Dinh et al. 2017).
+
+    `normalize` puts an `ActNorm` before each.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = realnvp(2, layers=2, hidden=(8,)), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
+    """
     net = MLP(hidden=hidden, dropout=dropout)
     layer = [Coupling(Affine(max_log_scale), net), Reverse()]
     check_flag("realnvp", normalize=normalize)
@@ -71,13 +89,32 @@ def rq_nsf(
     solver: str = "gs_jacobi",
     **options,
 ) -> Flow:
-    """Neural spline flow with rational-quadratic splines (Durkan et al. 2019).
+    """Return a neural spline flow of rational-quadratic splines (Durkan et al. 2019).
 
-    `kind` is "coupling", with splines on the identity half too, or "autoregressive",
-    whose slow direction is solved by `solver`. A layer is a random permutation, an LU
-    map (unless `linear` is off) and the splines; a last permutation and LU map end it.
-    With `scale_logits` a network's logits of bins are divided by √hidden, as in the
-    paper's code (not in the paper).
+    A layer is a random permutation, an LU map and the splines. A last permutation and
+    LU map follow all layers.
+
+    Args:
+      event_dim: The number of coordinates of an event.
+      layers: The number of layers.
+      hidden: The width of the residual networks.
+      blocks: Their number of blocks.
+      bins: The number of bins of a spline.
+      bound: Half the length of a spline's interval.
+      kind: "coupling", with splines of the identity half too, or "autoregressive".
+      linear: False leaves out the LU maps.
+      scale_logits: True divides the logits of bins by √hidden, as in the paper's code
+        (not in the paper).
+      dropout: The dropout rate of the networks.
+      solver: The solver of the slow direction of "autoregressive".
+      **options: The options of all recipes.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = rq_nsf(2, layers=2, hidden=8, blocks=1), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
     """
     check_integer("rq_nsf", 1, WIDEST, hidden=hidden)
     check_choice("rq_nsf", ("coupling", "autoregressive"), kind=kind)
@@ -109,7 +146,17 @@ def flowpp(
     dropout: float = 0.0,
     **options,
 ) -> Flow:
-    """Couplings with mixtures of logistics (Ho et al. 2019), on vectors."""
+    """Return a flow of couplings with mixtures of logistics (Flow++, Ho et al. 2019).
+
+    It is the flow of vectors, without the paper's dequantization and attention.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = flowpp(2, layers=1, hidden=8, blocks=1), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
+    """
     net = ResidualNet(hidden=hidden, blocks=blocks, dropout=dropout)
     layer = [ActNorm(), Coupling(MixtureOfLogistics(components), net), Reverse()]
     return stacked(event_dim, layer, layers=layers, **options)
@@ -125,9 +172,16 @@ def circular_nsf(
     bins: int = 8,
     **options: Any,
 ) -> Flow:
-    """Circular splines of angles in [-π, π] (Rezende et al. 2020): a flow on a torus.
+    """Return a flow on a torus, circular splines of angles (Rezende et al. 2020).
 
-    The base is uniform unless another one is given.
+    Events are angles in [-π, π]. The base is uniform unless another one is given.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = circular_nsf(2, layers=1, hidden=8, blocks=1), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
     """
     spline = RationalQuadratic(bins=bins, bound=math.pi, tails="circular")
     net = OnCircles(ResidualNet(hidden=hidden, blocks=blocks))

@@ -1,4 +1,4 @@
-"""What all recipes have in common: layers alike in a stack, a base, a direction."""
+"""The common part of all recipes: a stack of equal layers, a base and a direction."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from nfml_jax.nets.conditioners import MLP
 from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_flag, check_integer
 from nfml_jax.ops.names import look_up
 
-# The bases that a config can name, with their defaults.
+# The bases by the names that configs use.
 BASES = {
     "normal": Normal,
     "student_t": StudentT,
@@ -23,7 +23,7 @@ BASES = {
 
 
 def passes_options_to(function):
-    """Note where a recipe's further options go, so that all of them can be listed."""
+    """Return a decorator that notes the function a recipe passes its options to."""
 
     def note(recipe):
         recipe.passes_to = function
@@ -43,10 +43,10 @@ def stacked(
     base: nn.Module | str = "normal",
     remat: bool = False,
 ) -> Flow:
-    """A flow of `layers` equal layers, followed by `ends`.
+    """Return a flow of `layers` equal layers, followed by `ends`.
 
-    In the `fast` direction the layers come in the order they are written here. One
-    layer alone is not stacked: its parameters have no axis of layers.
+    In the `fast` direction the layers are applied in the order given. A single layer is
+    not stacked: its parameters have no axis of layers.
     """
     check_integer("the flow", 1, WIDEST, event_dim=event_dim)
     check_integer("the flow", 1, DEEPEST, layers=layers)
@@ -63,7 +63,7 @@ def stacked(
 
 
 def amortized_by(options):
-    """The network that makes parameters from a context, if there is one."""
+    """Return the network that computes parameters from a context, or None without."""
     context_dim = options.get("context_dim", 0)
     check_integer("the flow", 0, WIDEST, context_dim=context_dim)
     return MLP() if context_dim else None

@@ -1,4 +1,4 @@
-"""Flows whose layers act on each coordinate alone, or on all of them at once."""
+"""Flows whose layers transform single coordinates, or all of them at once."""
 
 from typing import Any
 
@@ -27,7 +27,17 @@ from nfml_jax.ops.checks import check_flag
 def independent(
     event_dim: int, *, layers: int = 1, bins: int = 8, bound: float = 3.0, **options
 ) -> Flow:
-    """A rational-quadratic spline of each coordinate: marginals without a joint."""
+    """Return a flow of one rational-quadratic spline for each coordinate.
+
+    Its coordinates are independent.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = independent(2, bins=4), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
+    """
     layer = [Elementwise(RationalQuadratic(bins, bound), amortized_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)
 
@@ -41,11 +51,18 @@ def gaussianization(
     reflections: int | None = None,
     **options,
 ) -> Flow:
-    """Gaussianization flow (Meng et al. 2020): marginals, then a rotation.
+    """Return a Gaussianization flow (Meng et al. 2020).
 
-    Each coordinate goes through a mixture of Gaussians' CDF; the rotation is a product
-    of `reflections` (default: as many as coordinates). With a context both depend on
-    it through small networks.
+    A layer is the CDF of a mixture of `components` Gaussians for each coordinate, and a
+    rotation, a product of `reflections` (by default as many as coordinates). With a
+    context both depend on it through small networks.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = gaussianization(2, layers=1, components=4), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
     """
     layer = [
         Elementwise(MixtureOfGaussians(components), amortized_by(options)),
@@ -58,7 +75,17 @@ def gaussianization(
 def residual(
     event_dim: int, *, layers: int = 8, hidden=(64, 64), normalize=True, **options
 ) -> Flow:
-    """Residual flow (Chen et al. 2019): x + g(x), g a contraction."""
+    """Return a residual flow, x + g(x) with g a contraction (Chen et al. 2019).
+
+    `normalize` puts an `ActNorm` before each block.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> flow, x = residual(2, layers=1, hidden=(8,)), jnp.zeros((5, 2))
+    >>> log_prob, _ = jax.eval_shape(flow.init_with_output, jax.random.key(0), x)
+    >>> log_prob.shape
+    (5,)
+    """
     check_flag("residual", normalize=normalize)
     layer: list[Bijector] = [Residual(LipschitzMLP(hidden=hidden))]
     if normalize:
@@ -77,10 +104,15 @@ def ffjord(
     adjoint: str = "backsolve",
     **options: Any,
 ) -> Flow:
-    """Continuous flow (Grathwohl et al. 2019), for its likelihood or flow matching.
+    """Return a continuous flow (FFJORD, Grathwohl et al. 2019).
 
-    Both directions cost the same; matching takes one layer and `fast="sample"`.
-    `adjoint` is that of `Continuous`, by default the paper's.
+    It can be trained by its likelihood or by flow matching. Both directions cost the
+    same. Flow matching needs one layer and `fast="sample"`. `rtol`, `atol` and
+    `adjoint` are those of `Continuous`; the default of `adjoint` is the paper's.
+
+    >>> flow = ffjord(2, hidden=(8,))
+    >>> flow.bijector.bijectors[0].bijectors[0].adjoint
+    'backsolve'
     """
     options.setdefault("fast", "sample")
     net = MLP(hidden=hidden, activation=nn.softplus)
@@ -90,7 +122,11 @@ def ffjord(
 
 @passes_options_to(stacked)
 def planar(event_dim: int, *, layers: int = 16, **options: Any) -> Flow:
-    """Planar maps (Rezende & Mohamed 2015), for variational inference."""
+    """Return a flow of planar maps for variational inference (Rezende & Mohamed 2015).
+
+    >>> planar(2, layers=4).bijector.bijectors[0].length
+    4
+    """
     options.setdefault("fast", "sample")
     layer = [Planar(amortized_by(options))]
     return stacked(event_dim, layer, layers=layers, **options)
@@ -105,10 +141,12 @@ def sylvester(
     rank: int | None = None,
     **options: Any,
 ) -> Flow:
-    """Sylvester maps (van den Berg et al. 2018), for variational inference.
+    """Return a flow of Sylvester maps for variational inference.
 
-    `basis` is "orthogonal", "householder" or "triangular"; `rank` defaults to the
-    event's size.
+    The source is van den Berg et al. 2018. `basis` and `rank` are those of `Sylvester`.
+
+    >>> sylvester(2, layers=4, rank=1).bijector.bijectors[0].length
+    4
     """
     options.setdefault("fast", "sample")
     layer = [Sylvester(basis, rank, conditioner=amortized_by(options))]

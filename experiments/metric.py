@@ -14,7 +14,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation.neighbors import top_k, vote
 from nfml_jax.loading.metrics import make_metric_model
 from nfml_jax.mahalanobis import METRIC_LEARNERS
-from nfml_jax.mahalanobis.learner import check_neighbors, start
+from nfml_jax.mahalanobis.learner import check_neighbors, initial_matrix
 from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import shared_keys
@@ -60,7 +60,9 @@ class MetricExperiment(Experiment):
         parts = rank, config["loss"], self.vectors.event_dim, len(self._classes)
         self.model_of_loss = make_metric_model(*parts)
         self._training_model = make_metric_model(*parts, axis_name=AXIS)
-        self._start = start(self.vectors.train, rank or None).astype(np.float32)
+        self._start = initial_matrix(self.vectors.train, rank or None).astype(
+            np.float32
+        )
         train = {"row": self.vectors.train, "label": self.vectors.given["train"]}
         self.train_arrays = train
         held_out = self.vectors.validation is not None

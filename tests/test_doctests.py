@@ -8,9 +8,18 @@ import pkgutil
 import pytest
 
 # The rooms whose docstrings are read: packages of `nfml_jax`.
-ROOMS = ("bijectors", "evaluation", "flows", "heads", "losses", "variational")
+ROOMS = (
+    "bijectors",
+    "evaluation",
+    "flows",
+    "heads",
+    "losses",
+    "mahalanobis",
+    "ops",
+    "variational",
+)
 # Rooms in which every public class and function has an example.
-WITH_EXAMPLES = ("heads", "losses")
+WITH_EXAMPLES = ("evaluation", "heads", "losses", "mahalanobis")
 
 
 def modules():
@@ -34,12 +43,23 @@ def test_examples_give_what_they_say(name, pytestconfig):
     assert not runner.failures, "".join(report)
 
 
+def public(face):
+    """Yield the public names and objects of a face, and of modules that it names."""
+    for name in face.__all__:
+        what = getattr(face, name)
+        if not inspect.ismodule(what):
+            yield name, what
+            continue
+        for inner, object_ in vars(what).items():
+            if getattr(object_, "__module__", "") == what.__name__ and inner[0] != "_":
+                yield f"{name}.{inner}", object_
+
+
 @pytest.mark.parametrize("room", WITH_EXAMPLES)
 def test_every_public_class_and_function_has_an_example(room):
     face = importlib.import_module(f"nfml_jax.{room}")
-    public = {name: getattr(face, name) for name in face.__all__}
     finder = doctest.DocTestFinder(exclude_empty=True)
-    for name, what in public.items():
+    for name, what in public(face):
         if isinstance(what, type) or inspect.isfunction(what):
             found = finder.find(what, name, globs={})
             assert any(test.examples for test in found), f"{room}.{name} has none"

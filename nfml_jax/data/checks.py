@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from nfml_jax.ops.checks import check_integer, check_number, is_integer
+from nfml_jax.ops.checks import check_integer, check_number
+from nfml_jax.ops.scalars import is_integer
 
 NEEDS = {"seed": (0, 2**32 - 1), "max_train": (0,), "max_test": (0,)}
 

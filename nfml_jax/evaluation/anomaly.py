@@ -1,7 +1,8 @@
-"""How well strange points are told from ordinary ones, and what a density must beat.
+"""Outlier scores, how well they separate outliers, and the simplest detectors.
 
-The detectors here are the plain ones: a normal density for each class, the Mahalanobis
-distance of Lee et al. (NeurIPS 2018), and the distance to the k-th neighbor.
+The detectors are a Gaussian for each class, the Mahalanobis distance of Lee et al.
+(NeurIPS 2018), and the distance to the k-th nearest neighbor. A density or an embedding
+should beat them.
 """
 
 from dataclasses import dataclass
@@ -23,13 +24,28 @@ Covariances of few rows are singular without it.
 
 
 def out_of_distribution(inside_scores, outside_scores) -> dict[str, float]:
-    """How well scores, higher for stranger points, tell `[N]` inside from `[M]` out.
+    """Return how well scores separate out-of-distribution examples from others.
 
-    `auroc`, the probability that an outside point scores higher, ties counting half;
-    `auroc_error`, its standard error (Hanley and McNeil 1982); `average_precision`, the
-    mean over outside points of the share of these among all that score as high;
-    `fpr@tpr=95`, the least share of inside points flagged when at least 95 % of those
-    outside are.
+    Args:
+      inside_scores: scores `[N]` of in-distribution examples.
+      outside_scores: scores `[M]` of out-of-distribution examples, which should be
+        higher.
+
+    Returns:
+      `auroc`, the probability that an outside example scores higher, where a tie counts
+        half;
+      `auroc_error`, its standard error (Hanley and McNeil 1982);
+      `average_precision`, the mean over outside examples of the share of outside
+        examples among all that score at least as high;
+      `fpr@tpr=95`, the least share of inside examples flagged at a threshold that flags
+        at least 95 % of those outside.
+
+    Raises:
+      UserError: for scores that are empty, NaN or not numeric.
+
+    >>> found = out_of_distribution([0.1, 0.4, 0.2], [0.3, 0.9])
+    >>> round(found["auroc"], 3), found["fpr@tpr=95"]
+    (0.833, 0.3333333333333333)
     """
     curve = roc(outside_scores, inside_scores)
     area, m, n = curve.auc, curve.genuine[-1], curve.impostor[-1]
@@ -48,10 +64,16 @@ def out_of_distribution(inside_scores, outside_scores) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class GaussianClasses:
-    """A normal density for each class: what a class-conditional flow should beat.
+    """A Gaussian for each class, which a class-conditional flow should beat.
 
-    `mean [C, D]`, `root [C, D, D]`, the lower Cholesky factors of the covariances, and
-    `shared_root [D, D]`, that of the covariance within classes; `log_prior [C]`.
+    `mean` is `[C, D]`, `root` `[C, D, D]` are the lower Cholesky factors of the
+    covariances, `shared_root` `[D, D]` is that of the covariance within classes, and
+    `log_prior` is `[C]`.
+
+    >>> rows = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [9.0, 9.0], [9.0, 8.0]])
+    >>> gaussians = GaussianClasses.fit(rows, [0, 0, 0, 1, 1], num_classes=2)
+    >>> gaussians.log_joint(rows).argmax(axis=1)
+    array([0, 0, 0, 1, 1])
     """
 
     mean: np.ndarray
@@ -61,7 +83,11 @@ class GaussianClasses:
 
     @classmethod
     def fit(cls, x, labels, num_classes: int) -> "GaussianClasses":
-        """By maximum likelihood of rows `[N, D]`, two or more of each class."""
+        """Return the Gaussians of maximum likelihood, given rows `[N, D]`.
+
+        Raises:
+          UserError: for a class with fewer than two rows, or with equal rows only.
+        """
         x = _digits(x)
         labels = check_labels(labels, len(x), num_classes)
         counts = np.bincount(labels, minlength=num_classes)
@@ -82,22 +108,26 @@ class GaussianClasses:
         )
 
     def log_joint(self, x) -> np.ndarray:
-        """log p(x, class) `[N, C]` of rows `[N, D]`."""
+        """Return log p(x, class) `[N, C]` in nats of rows `[N, D]`."""
         z = self._whitened(x, self.root)
         volume = np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum(axis=1)
         constant = 0.5 * self.mean.shape[1] * np.log(2 * np.pi)
         return self.log_prior - 0.5 * (z**2).sum(-1) - volume - constant
 
     def log_prob(self, x) -> np.ndarray:
-        """log p(x) `[N]`, whatever the class."""
+        """Return log p(x) `[N]` in nats of rows `[N, D]`, summed over classes."""
         return np.asarray(special.logsumexp(self.log_joint(x), axis=1))
 
     def mahalanobis(self, x) -> np.ndarray:
-        """The distance `[N]` to the nearest class mean under the shared covariance."""
+        """Return the Mahalanobis distance `[N]` to the nearest class mean.
+
+        The covariance is the one that classes share.
+        """
         roots = np.broadcast_to(self.shared_root, self.root.shape)
         return np.sqrt((self._whitened(x, roots) ** 2).sum(-1).min(axis=1))
 
     def _whitened(self, x, roots):
+        """Return L⁻¹(x - mean) `[N, C, D]` for each class's Cholesky factor L."""
         x = _digits(x)
         pairs = zip(self.mean, roots, strict=True)
         z = [linalg.solve_triangular(r, (x - m).T, lower=True).T for m, r in pairs]
@@ -105,19 +135,31 @@ class GaussianClasses:
 
 
 def knn_distance(train, x, k: int = 5) -> np.ndarray:
-    """The distance `[N]` of rows `[N, D]` to their k-th nearest training row.
+    """Return the Euclidean distance `[N]` of rows to their k-th nearest training row.
 
-    Errors of `neighbors.top_k`.
+    Args:
+      train: training rows `[M, D]`.
+      x: rows `[N, D]`.
+      k: the rank of the neighbor, at most M.
+
+    Raises:
+      UserError: as `neighbors.top_k`.
+
+    >>> train = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> knn_distance(train, [[1.0, 3.0], [0.0, 1.0]], k=1).round(3)
+    array([2.236, 0.   ], dtype=float32)
     """
     similarity, _ = top_k(x, train, k, "euclidean")
     return np.sqrt(np.maximum(-similarity[:, -1], 0))
 
 
 def _digits(x):
+    """Return rows `[N, D]` in float64."""
     return check_needed(x, "rows").astype(np.float64)
 
 
 def _root(centered):
+    """Return the Cholesky factor `[D, D]` of the covariance of centered rows."""
     if not centered.any():
         raise UserError(
             f"{len(centered)} rows of a class are all alike; a normal density takes "

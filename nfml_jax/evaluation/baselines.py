@@ -1,9 +1,9 @@
 """Embeddings that need no network: pixels, whitened PCA, and LDA.
 
-What a network learns is worth what it gains over these, measured alike on the same
-test. Each is a function of images that embeds them; PCA and LDA are fit on training
-images only. The cost is bounded: images are averaged over blocks of pixels until at
-most `VALUES` numbers of each remain, and at most `ROWS` training images are used.
+A network is worth what it gains over these on the same test. Each baseline is a
+function of images that returns embeddings. PCA and LDA are fitted to training images
+only. The cost is bounded: images are averaged over blocks of pixels until at most
+`VALUES` numbers of each are left, and callers use at most `ROWS` training images.
 """
 
 from collections.abc import Callable
@@ -30,9 +30,15 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 
 def pixels(images) -> np.ndarray:
-    """Return the pixels of images uint8 [N, H, W, C] as unit rows [N, P], P ≤ VALUES.
+    """Return the pixels of images as unit rows `[N, P]`, with P ≤ `VALUES`.
 
     Images of more than `VALUES` numbers are averaged over equal blocks first.
+
+    Args:
+      images: uint8 `[N, H, W, C]`.
+
+    >>> pixels(np.full((2, 4, 4, 1), 255, np.uint8)).shape
+    (2, 16)
     """
     _, height, width, channels = images.shape
     side = 1
@@ -46,6 +52,7 @@ def pixels(images) -> np.ndarray:
 
 
 def _averaged(images, side) -> np.ndarray:
+    """Return images as rows `[N, P]`, averaged over blocks of `side` by `side`."""
     _, height, width, _ = images.shape
     pad = [(0, 0), (0, -height % side), (0, -width % side), (0, 0)]
     x = np.pad(images, pad, mode="edge").astype(np.float32) / 255
@@ -55,11 +62,20 @@ def _averaged(images, side) -> np.ndarray:
 
 
 def fit(images, labels) -> dict[str, Embed]:
-    """Return the baselines by name, fit on images [N, H, W, C] with labels [N].
+    """Return the baselines by name: "pixels", "pca" and "lda".
 
-    Each is a function of images that returns embeddings `[M, D]` to be compared by
-    their cosine. "pca" and "lda" are left out where the images don't vary, and "lda"
-    where no class has two of them.
+    Each is a function of images `[M, H, W, C]` that returns embeddings `[M, D]`, to be
+    compared by their cosine. "pca" and "lda" are left out if the images don't vary, and
+    "lda" if no class has two images.
+
+    Args:
+      images: training images, uint8 `[N, H, W, C]`.
+      labels: integers `[N]`.
+
+    >>> images = np.arange(64, dtype=np.uint8).reshape(4, 4, 4, 1)
+    >>> embedders = fit(images, [0, 0, 1, 1])
+    >>> {name: embed(images).shape for name, embed in embedders.items()}
+    {'pixels': (4, 16), 'pca': (4, 2), 'lda': (4, 1)}
     """
     labels = check_labels(labels, len(images))
     found = {"pixels": pixels}
@@ -79,10 +95,20 @@ def fit(images, labels) -> dict[str, Embed]:
 
 
 def discriminants(rows, labels, components=COMPONENTS) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean [P] and Fisher's axes [P, K] of rows [N, P] with labels [N].
+    """Return the mean `[P]` and Fisher's axes `[P, K]` of rows.
 
-    The axes are found among the first `components` principal ones, and are those
-    themselves where no class has two rows. K is 0 where the rows don't vary.
+    The axes are found among the first `components` principal axes. They are the
+    principal axes themselves if no class has two rows. K is 0 if the rows don't vary.
+
+    Args:
+      rows: `[N, P]`.
+      labels: integers `[N]`.
+      components: the number of principal axes, at most.
+
+    >>> rows = [[0.0, 0.0], [0.0, 1.0], [5.0, 0.0], [5.0, 1.0]]
+    >>> mean, axes = discriminants(rows, [0, 0, 1, 1])
+    >>> mean.tolist(), axes.shape
+    ([2.5, 0.5], (2, 1))
     """
     rows = np.asarray(rows, np.float64)
     mean = rows.mean(axis=0)
@@ -94,10 +120,10 @@ def discriminants(rows, labels, components=COMPONENTS) -> tuple[np.ndarray, np.n
 
 
 def _whitening(centered, components=COMPONENTS) -> np.ndarray:
-    """Return axes [P, K] on which centered rows [N, P] have unit variance.
+    """Return axes `[P, K]` on which centered rows `[N, P]` have unit variance.
 
-    They are the first `components` principal ones, or a half of the rows if that is
-    less: the last ones of few rows are noise.
+    They are the first `components` principal axes, but at most half as many as rows,
+    because the last axes of few rows are noise.
     """
     values, axes = np.linalg.eigh(centered.T @ centered / len(centered))
     order = np.argsort(values)[::-1][: min(components, max(1, len(centered) // 2))]
@@ -107,10 +133,10 @@ def _whitening(centered, components=COMPONENTS) -> np.ndarray:
 
 
 def _discriminants(rows, number, sizes) -> np.ndarray:
-    """Return Fisher's axes [K, C - 1] of whitened rows [N, K] in classes `number`.
+    """Return Fisher's axes `[K, C - 1]` of whitened rows `[N, K]` with class `number`s.
 
-    The scatter within classes has unit size along each, and is shrunk a little to the
-    identity, since classes may have few rows.
+    The scatter within classes has unit size along each axis. It is shrunk a little
+    towards the identity, because classes may have few rows.
     """
     sums = np.zeros((len(sizes), rows.shape[1]))
     np.add.at(sums, number, rows)

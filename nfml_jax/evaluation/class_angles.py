@@ -1,4 +1,8 @@
-"""C."""
+"""Angles between embeddings, class weights and class means, in degrees.
+
+The statistics are those of Table 3 of Deng et al., "ArcFace: Additive Angular Margin
+Loss for Deep Face Recognition", CVPR 2019.
+"""
 
 import numpy as np
 
@@ -16,10 +20,14 @@ from nfml_jax.ops.labels import check_labels
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The angle [...] between vectors `a` and `b` [..., D], in degrees, 0 to 180.
+    """Return the angle `[...]` in degrees between vectors `a` and `b` `[..., D]`.
 
-    2 atan2(‖â − b̂‖, ‖â + b̂‖) of the unit vectors: unlike acos it keeps float32's full
-    accuracy near 0 and 180 degrees. A zero vector is at 90 degrees to any other.
+    It is 2 atan2(‖â − b̂‖, ‖â + b̂‖) of the unit vectors. Unlike the arccosine it keeps
+    the full accuracy of float32 near 0 and 180 degrees. A zero vector is at 90 degrees
+    to any other.
+
+    >>> angle(np.array([1.0, 0.0]), np.array([[1.0, 1.0], [0.0, 2.0]]))
+    array([45., 90.])
     """
     a, b = unit(a), unit(b)
     norm = np.linalg.norm
@@ -27,9 +35,18 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def class_means(embeddings, labels) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean unit embedding [K, D] of each class that occurs, and the classes.
+    """Return the mean unit embedding of each class that occurs, and these classes.
 
-    embeddings [N, D], labels [N], classes [K].
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: integers `[N]`.
+
+    Returns:
+      The means `[K, D]`, whose length is at most 1, and the K sorted class labels.
+
+    >>> means, classes = class_means([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]], [4, 4, 7])
+    >>> means.tolist(), classes.tolist()
+    ([[0.5, 0.5], [0.0, 1.0]], [4, 7])
     """
     embeddings = check_digits(embeddings)
     labels = check_labels(labels, len(embeddings))
@@ -42,13 +59,32 @@ def class_means(embeddings, labels) -> tuple[np.ndarray, np.ndarray]:
 
 
 def target_angles(embeddings, weights, labels) -> np.ndarray:
-    """The angle [N] between each embedding [N, D] and its class's weight of [C, D]."""
+    """Return the angle `[N]` in degrees between each embedding and its class's weight.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      weights: one weight for each class, `[C, D]`.
+      labels: integers `[N]`, in [0, C).
+
+    >>> target_angles([[1.0, 0.0], [1.0, 1.0]], np.eye(2), [0, 1])
+    array([ 0., 45.])
+    """
     embeddings, weights, labels = _checked(embeddings, weights, labels)
     return angle(embeddings, weights[labels])
 
 
 def nearest_other_angles(embeddings, weights, labels, chunk: int = TILE) -> np.ndarray:
-    """The angle [N] between each embedding and the nearest weight of another class."""
+    """Return the angle `[N]` in degrees to the nearest weight of another class.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      weights: one weight for each class, `[C, D]`, of two or more classes.
+      labels: integers `[N]`, in [0, C).
+      chunk: the number of rows and columns of a tile.
+
+    >>> nearest_other_angles([[1.0, 0.0], [1.0, 1.0]], np.eye(2), [0, 1])
+    array([90., 45.])
+    """
     embeddings, weights, labels = _checked(embeddings, weights, labels)
     return angle(
         embeddings, weights[_nearest_other(embeddings, weights, labels, chunk)]
@@ -58,17 +94,29 @@ def nearest_other_angles(embeddings, weights, labels, chunk: int = TILE) -> np.n
 def angle_statistics(
     embeddings, labels, weights=None, chunk: int = TILE
 ) -> dict[str, float]:
-    """The four statistics of ArcFace's Table 3, in degrees.
+    """Return the statistics of ArcFace's Table 3, in degrees.
 
-    embeddings [N, D], labels [N], and class weights [C, D] where the model has them.
+    The center of a class is the mean of its unit embeddings. Classes without examples
+    count in `w_inter` only.
 
-    * `w_ec`: mean angle between a class's weight and the center of its embeddings;
-    * `w_inter`: mean over classes of the smallest angle to another class's weight;
-    * `intra`: mean angle between an embedding and the center of its class;
-    * `inter`: mean over classes of the smallest angle to another class's center.
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: integers `[N]`.
+      weights: class weights `[C, D]`, or None for a model without them.
+      chunk: the number of rows and columns of a tile.
 
-    The center is the mean of the unit embeddings; classes without examples count in
-    `w_inter` only. UserError for fewer than two classes, or labels without a weight.
+    Returns:
+      `intra`, the mean angle between an embedding and the center of its class;
+      `inter`, the mean over classes of the smallest angle to another class's center;
+      and with weights also
+      `w_ec`, the mean angle between a class's weight and its center;
+      `w_inter`, the mean over classes of the smallest angle to another class's weight.
+
+    Raises:
+      UserError: for fewer than two classes, or a label without a weight.
+
+    >>> angle_statistics([[1.0, 0.0], [0.0, 1.0]], [0, 1])
+    {'intra': 0.0, 'inter': 90.0}
     """
     if weights is None:
         embeddings = check_needed(embeddings)
@@ -87,16 +135,19 @@ def angle_statistics(
 
 
 def _nearest_angle(x: np.ndarray, chunk: int) -> np.ndarray:
+    """Return the angle `[N]` of each row of `x` to the nearest other row."""
     return angle(x, x[_nearest_other(x, x, np.arange(len(x)), chunk)])
 
 
 def _nearest_other(queries, gallery, own, chunk: int):
+    """Return the gallery row `[Q]` nearest to each query, but for row `own` `[Q]`."""
     if len(gallery) < 2:
         raise UserError("Angles between classes need at least two classes; found one.")
     return nearest_others(queries, gallery, own, chunk=chunk)[:, 0]
 
 
 def _checked(embeddings, weights, labels):
+    """Return embeddings, weights and labels that fit each other."""
     embeddings = check_needed(embeddings)
     weights = check_needed(weights, "class weights")
     labels = check_labels(labels, len(embeddings), len(weights))

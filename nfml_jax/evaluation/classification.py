@@ -1,4 +1,4 @@
-"""C."""
+"""Closed-set classification: accuracy, confusion matrix, log-loss and calibration."""
 
 import numpy as np
 
@@ -11,23 +11,33 @@ MOST_CLASSES = 10_000
 
 
 def predictions(logits) -> np.ndarray:
-    """The class of the largest logit [N] of `logits` [N, C]; ties: the lower class.
+    """Return the class `[N]` of the largest logit; of equal logits the lower class.
 
-    UserError when the logits are empty or not finite.
+    Args:
+      logits: `[N, C]`.
+
+    Raises:
+      UserError: for logits that are empty or not finite.
+
+    >>> predictions([[0.1, 0.9], [0.5, 0.5]])
+    array([1, 0])
     """
     return np.argmax(check_vectors(logits, "logits"), axis=1)
 
 
 def accuracy(logits_or_predictions, labels) -> float:
-    """Return the share of right answers.
+    """Return the share of examples that are classified correctly.
 
     Args:
-        logits_or_predictions: logits `[N, C]` of two or more classes, or predicted
-            classes `[N]` or `[N, 1]`.
-        labels: the right classes `[N]`.
+      logits_or_predictions: logits `[N, C]` of two or more classes, or predicted
+        classes `[N]` or `[N, 1]`.
+      labels: the true classes `[N]`.
 
     Raises:
-        UserError: for what is neither, such as probabilities of one class.
+      UserError: for values that are neither, such as probabilities of one class.
+
+    >>> accuracy([[0.1, 0.9], [0.5, 0.2]], [1, 1])
+    0.5
     """
     count_rows(logits_or_predictions, "predictions")
     try:
@@ -58,12 +68,20 @@ def accuracy(logits_or_predictions, labels) -> float:
 
 
 def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
-    """Return counts [C, C]: row = true class, column = predicted class.
+    """Return counts `[C, C]`, with true classes in rows and predicted ones in columns.
 
-    Memory is that of C² integers; `accuracy_of_classes` needs that of C.
+    Args:
+      predicted: predicted classes `[N]`.
+      labels: the true classes `[N]`.
+      num_classes: the number of classes, C, at most `MOST_CLASSES`. For more take
+        `accuracy_of_classes`, whose memory is linear in C.
 
     Raises:
-        UserError: when a class lies outside 0 … C−1, or for more than `MOST_CLASSES`.
+      UserError: for a class outside 0 … C−1, or too many classes.
+
+    >>> confusion_matrix([0, 1, 1], [0, 0, 1], num_classes=2)
+    array([[1, 1],
+           [0, 1]])
     """
     if num_classes > MOST_CLASSES:
         raise UserError(
@@ -79,9 +97,17 @@ def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
 
 
 def accuracy_of_classes(predicted, labels, num_classes: int) -> np.ndarray:
-    """Return the accuracy of each class [C]; NaN for a class unseen.
+    """Return the accuracy `[C]` of each class, NaN for a class without examples.
 
-    Predicted classes [N] and labels [N]. Time and memory are linear in both counts.
+    Time and memory are linear in the numbers of examples and of classes.
+
+    Args:
+      predicted: predicted classes `[N]`.
+      labels: the true classes `[N]`.
+      num_classes: the number of classes, C.
+
+    >>> accuracy_of_classes([0, 1, 1], [0, 0, 1], num_classes=3)
+    array([0.5, 1. , nan])
     """
     count = count_rows(labels, "labels")
     labels = check_labels(labels, count, num_classes)
@@ -92,9 +118,12 @@ def accuracy_of_classes(predicted, labels, num_classes: int) -> np.ndarray:
 
 
 def per_class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """Return the accuracy of each class [C] from a confusion matrix.
+    """Return the accuracy `[C]` of each class from a confusion matrix `[C, C]`.
 
-    It is NaN for a class unseen.
+    It is NaN for a class without examples.
+
+    >>> per_class_accuracy(np.array([[1, 1], [0, 1]]))
+    array([0.5, 1. ])
     """
     counts = np.sum(matrix, axis=1)
     right = np.diagonal(matrix)
@@ -102,16 +131,35 @@ def per_class_accuracy(matrix: np.ndarray) -> np.ndarray:
 
 
 def log_loss(log_probs, labels) -> float:
-    """Mean of -log p(label) in nats, from log-probabilities `[N, C]`."""
+    """Return the mean of -log p(label) in nats.
+
+    Args:
+      log_probs: log-probabilities `[N, C]`, whose exponentials sum to 1 in each row.
+      labels: the true classes `[N]`.
+
+    Raises:
+      UserError: for rows that don't sum to 1.
+
+    >>> round(log_loss(np.log([[0.5, 0.5], [0.9, 0.1]]), [0, 0]), 3)
+    0.399
+    """
     log_probs, labels = _checked(log_probs, labels)
     return float(-log_probs[np.arange(len(labels)), labels].mean())
 
 
 def calibration_error(log_probs, labels, bins: int = 15) -> float:
-    """Expected calibration error of log-probabilities `[N, C]` (Guo et al. 2017).
+    """Return the expected calibration error (Guo et al. 2017).
 
-    Predictions are binned by their confidence, the largest probability; it is the mean
-    over predictions of |accuracy - mean confidence| of their bin.
+    Predictions are binned by their confidence, the largest probability. The error is
+    the mean over predictions of |accuracy - mean confidence| of their bin.
+
+    Args:
+      log_probs: log-probabilities `[N, C]`, whose exponentials sum to 1 in each row.
+      labels: the true classes `[N]`.
+      bins: the number of bins of equal width over [0, 1].
+
+    >>> round(calibration_error(np.log([[0.3, 0.7], [0.3, 0.7]]), [1, 0]), 3)
+    0.2
     """
     log_probs, labels = _checked(log_probs, labels)
     confidence = np.exp(log_probs.max(axis=1))
@@ -122,6 +170,7 @@ def calibration_error(log_probs, labels, bins: int = 15) -> float:
 
 
 def _checked(log_probs, labels):
+    """Return log-probabilities `[N, C]` in float64, and labels that fit them."""
     log_probs = np.asarray(log_probs, np.float64)
     if log_probs.ndim != 2 or not log_probs.size:
         raise UserError(

@@ -1,7 +1,7 @@
-"""Clusters of an embedding beside its classes: NMI, AMI, ARI, purity, pairwise F1.
+"""Agreement of clusters with classes: NMI, AMI, ARI, purity and pairwise F1.
 
-All are functions of the contingency table, how many examples each cluster and class
-share. Clusters are numbered as they like; labels are any integers.
+All are functions of the contingency table, which counts the examples that each cluster
+and class share. Clusters and classes are any integers.
 """
 
 from typing import cast
@@ -20,9 +20,20 @@ MOST_CELLS = 2**24
 
 
 def contingency(clusters, labels):
-    """Return counts [K, C] of examples in each cluster that occurs and of each class.
+    """Return counts `[K, C]` of examples of each cluster and class that occur.
 
-    It is a numpy array, or of more than `MOST_CELLS` cells a sparse array of SciPy.
+    It is a numpy array, or a sparse array of SciPy for more than `MOST_CELLS` cells.
+
+    Args:
+      clusters: integers `[N]`.
+      labels: integers `[N]`.
+
+    Raises:
+      UserError: for values that are empty or no integers.
+
+    >>> contingency([5, 5, 9], [0, 1, 1])
+    array([[1, 1],
+           [0, 1]])
     """
     clusters = check_labels(clusters, count_rows(clusters, "clusters"), name="clusters")
     labels = check_labels(labels, len(clusters))
@@ -41,19 +52,37 @@ def contingency(clusters, labels):
 
 
 def purity(table: np.ndarray) -> float:
-    """The share of examples whose class is the most frequent one of their cluster."""
+    """Return the share of examples of the most frequent class of their cluster.
+
+    `table` is a contingency table `[K, C]`.
+
+    >>> round(purity(contingency([0, 0, 0, 1], [0, 0, 1, 1])), 3)
+    0.75
+    """
     largest = table.max(axis=1)
     return float(largest.sum() / table.sum())
 
 
 def pairwise_f1(table: np.ndarray) -> float:
-    """F1 of calling two examples one class when they are in one cluster; 0 / 0 is 0."""
+    """Return the F1 of pairs in one cluster as a prediction of pairs of one class.
+
+    `table` is a contingency table `[K, C]`. F1 is 0 if there are no such pairs.
+
+    >>> pairwise_f1(contingency([0, 0, 0, 1], [0, 0, 1, 1]))
+    0.4
+    """
     both, same_cluster, same_class, _ = _pairs(table)
     return float(2 * both / max(same_cluster + same_class, 1))
 
 
 def adjusted_rand_index(table: np.ndarray) -> float:
-    """Agreement on pairs, 0 by chance and 1 at best (Hubert and Arabie 1985)."""
+    """Return the agreement on pairs, 0 by chance and 1 at best.
+
+    `table` is a contingency table `[K, C]`. Hubert and Arabie 1985.
+
+    >>> adjusted_rand_index(contingency([0, 0, 1, 1], [3, 3, 2, 2]))
+    1.0
+    """
     both, same_cluster, same_class, every = _pairs(table)
     expected = same_cluster * same_class / max(every, 1)
     most = (same_cluster + same_class) / 2
@@ -62,13 +91,25 @@ def adjusted_rand_index(table: np.ndarray) -> float:
 
 
 def normalized_mutual_information(table: np.ndarray) -> float:
-    """Mutual information over the mean of both entropies (Strehl and Ghosh 2002)."""
+    """Return the mutual information divided by the mean of both entropies.
+
+    `table` is a contingency table `[K, C]`. Strehl and Ghosh 2002.
+
+    >>> round(normalized_mutual_information(contingency([0, 0, 0, 1], [0, 0, 1, 1])), 3)
+    0.344
+    """
     entropy = (_entropy(table.sum(1)) + _entropy(table.sum(0))) / 2
     return float(_mutual_information(table) / entropy) if entropy > 0 else 1.0
 
 
 def adjusted_mutual_information(table: np.ndarray) -> float:
-    """NMI less what chance gives, which is 0 then (Vinh et al., JMLR 2010)."""
+    """Return the normalized mutual information, adjusted to be 0 by chance.
+
+    `table` is a contingency table `[K, C]`. Vinh et al., JMLR 2010.
+
+    >>> round(adjusted_mutual_information(contingency([0, 0, 1, 1], [0, 1, 0, 1])), 3)
+    -0.5
+    """
     a, b = table.sum(axis=1), table.sum(axis=0)
     if table.shape == (1, 1) or (table.sum() == len(a) == len(b)):
         return 1.0
@@ -91,13 +132,29 @@ MEASURES = {
 
 
 def compare(clusters, labels) -> dict[str, float]:
-    """Every measure of `MEASURES` for clusters [N] beside labels [N]."""
+    """Return every measure of `MEASURES` for clusters `[N]` and labels `[N]`.
+
+    >>> {name: round(value, 2) for name, value in compare([0, 0, 1], [5, 5, 6]).items()}
+    {'nmi': 1.0, 'ami': 1.0, 'ari': 1.0, 'purity': 1.0, 'f1': 1.0}
+    """
     table = cast(np.ndarray, contingency(clusters, labels))  # or a sparse one
     return {name: measure(table) for name, measure in MEASURES.items()}
 
 
 def metrics(embeddings, labels, seed: int = 0) -> dict[str, float]:
-    """`compare` of labels [N] and k-means of unit embeddings [N, D], k = classes."""
+    """Return `compare` of labels with k-means clusters of unit embeddings.
+
+    There are as many clusters as classes.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: integers `[N]`.
+      seed: of k-means.
+
+    >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> metrics(embeddings, [0, 0, 1, 1])["nmi"]
+    1.0
+    """
     embeddings = check_needed(embeddings)
     labels = check_labels(labels, len(embeddings))
     found = kmeans(unit(embeddings), len(np.unique(labels)), seed)
@@ -105,7 +162,7 @@ def metrics(embeddings, labels, seed: int = 0) -> dict[str, float]:
 
 
 def _pairs(table):
-    """Pairs of one cluster and class, of one cluster, of one class, and all of them."""
+    """Return the numbers of pairs in both, in one cluster, in one class, and of all."""
     table = table.astype(float)  # squares of counts overflow no double
     parts = _cells(table), table.sum(axis=1), table.sum(axis=0), table.sum()
     return [np.sum(n * (n - 1)) / 2 for n in parts]
@@ -117,19 +174,21 @@ def _cells(table):
 
 
 def _entropy(counts):
+    """Return the entropy in nats of counts."""
     return float(special.entr(counts / counts.sum()).sum())
 
 
 def _mutual_information(table):
+    """Return the mutual information in nats of a contingency table, at least 0."""
     apart = _entropy(table.sum(axis=1)) + _entropy(table.sum(axis=0))
     return max(apart - _entropy(_cells(table).ravel()), 0.0)
 
 
 def _expected_information(a, b) -> float:
-    """The mean mutual information of random tables with row and column sums a, b.
+    """Return the mean mutual information of random tables with row and column sums.
 
-    Each entry n is hypergeometric (Vinh et al.); clusters of one size share
-    their sum over n.
+    `a` and `b` are the sums. Each entry n is hypergeometric (Vinh et al.). Clusters of
+    equal size share their sum over n.
     """
     total = int(a.sum())
     log_factorial = special.gammaln(np.arange(total + 1) + 1)

@@ -1,7 +1,7 @@
-"""Verification of listed pairs: LFW's folds, index pairs and flip averaging.
+"""Verification of listed pairs: LFW's folds, pairs by index, and flip averaging.
 
 Huang et al., "Labeled Faces in the Wild", UMass Amherst Technical Report 07-49, 2007:
-each tenth of the pairs is judged at a threshold chosen on the other nine.
+each tenth of the pairs is evaluated at a threshold chosen on the other nine.
 """
 
 import dataclasses
@@ -20,32 +20,46 @@ from nfml_jax.ops.labels import check_labels
 
 @dataclasses.dataclass(frozen=True)
 class Folds:
-    """Accuracy [F] of each fold at the threshold [F] that was best on the others."""
+    """The accuracy `[F]` of each fold at the best threshold `[F]` of the others.
+
+    >>> crossed = Folds(np.array([0.9, 0.8]), np.array([0.5, 0.4]))
+    >>> round(crossed.accuracy, 3), round(crossed.accuracy_error, 3)
+    (0.85, 0.05)
+    """
 
     accuracies: np.ndarray
     thresholds: np.ndarray
 
     @property
     def accuracy(self) -> float:
-        """The mean over folds."""
+        """The mean accuracy over folds."""
         return float(self.accuracies.mean())
 
     @property
     def accuracy_error(self) -> float:
-        """The standard error of the mean: folds' standard deviation / √F."""
+        """The standard error of the mean: the folds' standard deviation / √F."""
         return float(self.accuracies.std(ddof=1) / np.sqrt(len(self.accuracies)))
 
 
 def cross_validate(scores, same, folds=10) -> Folds:
-    """The accuracy of deciding pairs [P] by a threshold, fold by fold.
-
-    scores [P]; same [P], whether a pair shows one class; folds, the number of equal
-    parts in which they are listed, or the fold [P] of each pair as integers.
+    """Return the accuracy of accepting pairs by a threshold, fold by fold.
 
     Thresholds are exact: every one between two scores of the other folds is tried
     (`Roc.best_threshold`). Accuracy is balanced between genuine and impostor pairs
-    (`Roc.accuracy_at`); with as many of each, as in LFW, it is the plain one.
-    UserError when lengths differ, a score is NaN, or any fold lacks a kind of pair.
+    (`Roc.accuracy_at`). With equally many of each, as in LFW, it is the plain accuracy.
+
+    Args:
+      scores: scores of pairs `[P]`.
+      same: `[P]`, true for pairs of one class.
+      folds: the number of equal parts in which pairs are listed, or the fold `[P]` of
+        each pair.
+
+    Raises:
+      UserError: if lengths differ, a score is NaN, or a fold lacks genuine or impostor
+        pairs.
+
+    >>> cross_validate([0.9, 0.1, 0.8, 0.2], [1, 0, 1, 0], folds=2).accuracy
+    1.0
     """
     scores, same = _checked(scores, same)
     fold = _fold_of_each(folds, len(scores))
@@ -64,10 +78,16 @@ def cross_validate(scores, same, folds=10) -> Folds:
 
 
 def metrics(scores, same, folds=10) -> dict[str, float]:
-    """What is reported of listed pairs: the folds' accuracy, and the Roc of them all.
+    """Return what is reported of listed pairs.
 
-    As `verification.metrics`, with `accuracy` and `accuracy_error` over folds, and
-    their mean `threshold`. Arguments and errors of `cross_validate`.
+    They are the numbers of `verification.metrics` over all pairs, but `accuracy` is the
+    mean over folds, `accuracy_error` its standard error, and `threshold` the mean
+    threshold of the folds. Arguments and errors are those of `cross_validate`.
+
+    >>> scores = np.r_[np.full(100, 0.9), np.linspace(-0.5, 0.5, 1000)]
+    >>> found = metrics(scores, np.arange(1100) < 100, folds=np.arange(1100) % 10)
+    >>> found["accuracy"], found["eer"]
+    (1.0, 0.0)
     """
     crossed = cross_validate(scores, same, folds)
     threshold = float(crossed.thresholds.mean())
@@ -79,9 +99,20 @@ def metrics(scores, same, folds=10) -> dict[str, float]:
 
 
 def index_pair_scores(embeddings, pairs) -> np.ndarray:
-    """The cosine [P] of the rows of `embeddings` [N, D] that `pairs` [P, 2] name.
+    """Return the cosine `[P]` of pairs of rows that are given by index.
 
-    Pairs are looked up a tile at a time. UserError for a row that isn't there.
+    Pairs are looked up a tile at a time.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      pairs: row numbers `[P, 2]`, in [0, N).
+
+    Raises:
+      UserError: for another shape, or a row number outside [0, N).
+
+    >>> embeddings = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]
+    >>> index_pair_scores(embeddings, [[0, 1], [0, 2]]).round(3)
+    array([0.8, 0. ], dtype=float32)
     """
     embeddings = check_digits(embeddings)
     pairs = np.asarray(pairs)
@@ -97,10 +128,18 @@ def index_pair_scores(embeddings, pairs) -> np.ndarray:
 
 
 def flip_averaged(embed: Callable, images) -> np.ndarray:
-    """The mean [N, D] of the embeddings of `images` [N, H, W, C] and their mirrors.
+    """Return the mean `[N, D]` of the embeddings of images and of their mirror images.
 
-    `embed` makes embeddings [N, D] of images; the mean is of these as they are, not of
-    their directions, as in insightface.
+    The mean is over embeddings as they are, not over their directions, as in
+    insightface.
+
+    Args:
+      embed: a function of images `[N, H, W, C]` that returns embeddings `[N, D]`.
+      images: `[N, H, W, C]`.
+
+    >>> first_column = lambda images: images[:, :, 0, 0]
+    >>> flip_averaged(first_column, np.array([[[[1.0], [3.0]]]]))
+    array([[2.]])
     """
     images = np.asarray(images)
     if images.ndim != 4:
@@ -109,10 +148,12 @@ def flip_averaged(embed: Callable, images) -> np.ndarray:
 
 
 def _roc(scores, same) -> Roc:
+    """Return the Roc of scores `[P]`, given which pairs are genuine."""
     return roc(scores[same], scores[~same])
 
 
 def _checked(scores, same):
+    """Return scores `[P]` and a boolean array `[P]` of genuine pairs."""
     scores, same = check_scores(scores), np.asarray(same)
     if same.shape == (*scores.shape, 1):
         same = same[:, 0]
@@ -127,7 +168,10 @@ def _checked(scores, same):
 
 
 def _fold_of_each(folds, count: int) -> np.ndarray:
-    """The fold [count] of each pair, in order where `folds` is their number."""
+    """Return the fold `[count]` of each pair.
+
+    A number of folds divides the pairs in order.
+    """
     if np.ndim(folds):
         fold = check_labels(folds, count, name="folds")
         if len(np.unique(fold)) < 2:

@@ -1,4 +1,4 @@
-"""A gallery of people by name: enroll them, remove them, and ask who it is."""
+"""A gallery of people by name: enroll them, remove them, and identify embeddings."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -18,12 +18,18 @@ UNKNOWN = "unknown"
 
 
 class Gallery:
-    """Names and unit embeddings of those enrolled, one or several for each.
+    """Names and unit embeddings of enrolled people, and a threshold to identify others.
 
-    `threshold` is the cosine from which a name is given; choose it for a false
-    positive identification rate, by `threshold_at_fpir` here or of
-    `identification.OpenSet`. -inf gives everyone a name, and inf nobody. `template` is
-    one of `identification.TEMPLATES`.
+    `threshold` is the cosine from which a name is given; -inf names everyone, and inf
+    nobody. Choose it for a false positive identification rate, by `threshold_at_fpir`
+    of this class or of `open_set.OpenSet`. `template` is one of `templates.TEMPLATES`.
+
+    >>> gallery = Gallery(threshold=0.7)
+    >>> gallery.enroll("ada", [1.0, 0.0])
+    >>> gallery.enroll("bob", [[0.0, 1.0], [-0.6, 0.8]])
+    >>> names, scores = gallery.identify([[0.8, 0.6], [-0.3, 0.9], [0.0, -1.0]])
+    >>> names.tolist()
+    ['ada', 'bob', 'unknown']
     """
 
     def __init__(self, threshold: float, template: str = "mean"):
@@ -48,11 +54,16 @@ class Gallery:
 
     @property
     def names(self) -> list[str]:
-        """Who is enrolled, in order of enrollment."""
+        """The names of enrolled people, in order of enrollment."""
         return list(self._enrolled)
 
     def enroll(self, name: str, embeddings) -> None:
-        """Add embeddings [N, D], or one [D], of a person, known or new."""
+        """Add embeddings `[N, D]`, or one `[D]`, of a known or a new person.
+
+        Raises:
+          UserError: for a name that is empty or "unknown", or embeddings that don't
+            fit.
+        """
         if not isinstance(name, str) or name in ("", UNKNOWN):
             raise UserError(f"{name!r} can't be enrolled; expected another name.")
         rows = unit(check_vectors(np.atleast_2d(embeddings)))
@@ -64,7 +75,11 @@ class Gallery:
         self._templates = None
 
     def remove(self, name: str) -> None:
-        """Forget a person; UserError for one who isn't enrolled."""
+        """Remove a person.
+
+        Raises:
+          UserError: for a name that isn't enrolled.
+        """
         if name not in self._enrolled:
             raise UserError(
                 f"{name!r} is not enrolled; expected one of {self._some_names()}."
@@ -73,26 +88,38 @@ class Gallery:
         self._templates = None
 
     def identify(self, embeddings) -> tuple[np.ndarray, np.ndarray]:
-        """Whose embeddings [N, D] are: names [N], or `UNKNOWN`, and best scores [N].
+        """Return the name and the best score of each embedding.
 
-        Of equal scores the name enrolled first. No embeddings [0, D] give no names and
-        no scores. UserError when nobody is enrolled.
+        Of equal scores the name enrolled first wins. No embeddings `[0, D]` give no
+        names.
+
+        Args:
+          embeddings: `[N, D]`, of any length.
+
+        Returns:
+          Names `[N]`, which are `UNKNOWN` below the threshold, and cosines `[N]`.
+
+        Raises:
+          UserError: if nobody is enrolled.
         """
         found, best = self._best(embeddings)
         names = np.array(self.names)[found]
         return np.where(best >= self.threshold, names, UNKNOWN), best
 
     def threshold_at_fpir(self, embeddings, fpir: float) -> float:
-        """Return the least threshold at which a share `fpir` gets a name.
+        """Return the least threshold at which at most a share `fpir` is given a name.
 
-        embeddings [N, D] are of people who aren't enrolled. Warns when one of them
-        alone exceeds `fpir`; UserError for none of them, or `fpir` outside (0, 1].
+        `embeddings` `[N, D]` are of people who aren't enrolled. A warning says when one
+        of them alone exceeds `fpir`.
+
+        Raises:
+          UserError: for no embeddings, or `fpir` outside (0, 1].
         """
         _, best = self._best(embeddings)
         return OpenSet(np.sort(best), best[:0], 0).threshold_at_fpir(fpir)
 
     def _best(self, embeddings):
-        """Return the place [N] of the best name of embeddings [N, D], and its score."""
+        """Return the index `[N]` of each embedding's best name, and its score."""
         if not self._enrolled:
             raise UserError("Nobody is enrolled; call enroll(name, embeddings) first.")
         embeddings = np.asarray(embeddings)
@@ -110,7 +137,7 @@ class Gallery:
         return np.concatenate(found), np.concatenate(best)
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one .npz file, which `load` reads."""
+        """Write the gallery to one .npz file, which `load` reads."""
         counts = [len(rows) for rows in self._enrolled.values()]
         rows = list(self._enrolled.values()) or [np.zeros((0, 0), np.float32)]
         with open(path, "wb") as file:
@@ -125,7 +152,11 @@ class Gallery:
 
     @classmethod
     def load(cls, path: str | Path) -> "Gallery":
-        """The gallery that `save` wrote; UserError for a file that isn't one."""
+        """Return the gallery that `save` wrote.
+
+        Raises:
+          UserError: for a file that isn't a gallery.
+        """
         try:
             with np.load(path, allow_pickle=False) as file:
                 gallery = cls(float(file["threshold"]), str(file["template"]))
@@ -140,5 +171,6 @@ class Gallery:
         return gallery
 
     def _some_names(self) -> str:
+        """Return the first names, for an error."""
         names = self.names[:5]
         return ", ".join(names) + (" …" if len(self._enrolled) > 5 else "") or "nobody"

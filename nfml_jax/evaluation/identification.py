@@ -1,4 +1,9 @@
-"""I."""
+"""Closed-set identification: probes are looked up in a gallery of enrolled identities.
+
+A probe is *mated* if its identity is enrolled. The cumulative match characteristic
+(CMC) is the share of mated probes whose identity is among the k best. Open-set rates,
+which include non-mated probes, are in `open_set`.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,10 +19,15 @@ from nfml_jax.ops.labels import check_labels
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What became of each probe.
+    """The result of looking up P probes among I identities.
 
-    `best` [P], the best score of any identity; `found` [P], whose it is; `rank` [P], of
-    the probe's own identity, from 1, or 0 for a non-mated probe; `own` [P], its score.
+    `best` `[P]` is the best score of any identity, and `found` `[P]` is that identity's
+    label. `rank` `[P]` is the rank of the probe's own identity, from 1, or 0 for a
+    non-mated probe. `mated_score` `[P]` is its score, or NaN. `identities` is I.
+
+    >>> found = search([[0.9, 0.1], [0.0, 1.0]], [4, 4], np.eye(2), [4, 7])
+    >>> found.found.tolist(), found.rank.tolist()
+    ([4, 7], [1, 2])
     """
 
     best: np.ndarray
@@ -27,9 +37,12 @@ class Search:
     identities: int
 
     def rank_accuracy(self, k: int) -> float:
-        """The share of mated probes whose identity is among the k best: CMC at rank k.
+        """Return the share of mated probes whose identity is among the k best.
 
-        UserError for k beyond the identities enrolled, or no mated probe.
+        This is the CMC at rank k.
+
+        Raises:
+          UserError: for k beyond the enrolled identities, or without mated probes.
         """
         if not 1 <= k <= self.identities:
             raise UserError(
@@ -39,12 +52,16 @@ class Search:
         return float(np.mean(self._mated_ranks() <= k))
 
     def cmc(self) -> np.ndarray:
-        """`rank_accuracy` [I] at every rank from 1."""
+        """Return `rank_accuracy` `[I]` at every rank from 1."""
         ranks = self._mated_ranks()
         return np.cumsum(np.bincount(ranks - 1, minlength=self.identities)) / len(ranks)
 
     def open_set(self) -> "OpenSet":
-        """Rates over all thresholds; UserError without mated or non-mated probes."""
+        """Return the open-set rates over all thresholds.
+
+        Raises:
+          UserError: without mated or without non-mated probes.
+        """
         mated = self.rank > 0
         if mated.all():
             raise UserError(
@@ -56,6 +73,7 @@ class Search:
         return OpenSet(np.sort(self.best[~mated]), identified, int(mated.sum()))
 
     def _mated_ranks(self):
+        """Return the ranks of mated probes; raise UserError if there are none."""
         ranks = self.rank[self.rank > 0]
         if not len(ranks):
             raise UserError(
@@ -68,12 +86,25 @@ class Search:
 def search(
     probes, probe_labels, gallery, gallery_labels, template: str = "mean"
 ) -> Search:
-    """Look every probe up in the gallery.
+    """Return the result of looking up every probe in the gallery.
 
-    probes [P, D], gallery [G, D], with labels [P] and [G]; one or several gallery rows
-    for an identity, by `template` of `TEMPLATES`. Of equal scores the identity of the
-    lower label stands first. Holds `SCORES` scores at a time. UserError for an unknown
-    template, or embeddings empty, not finite or of different dimensions.
+    Of equal scores the identity of the lower label comes first. At most `SCORES` scores
+    of `templates` are held at a time.
+
+    Args:
+      probes: embeddings `[P, D]`, of any length.
+      probe_labels: integers `[P]`.
+      gallery: embeddings `[G, D]`, one or several for each identity.
+      gallery_labels: integers `[G]`.
+      template: "mean" to compare probes with the mean of an identity's unit embeddings,
+        or "best" for the best of its embeddings.
+
+    Raises:
+      UserError: for an unknown template, or embeddings that are empty, not finite or of
+        different dimensions.
+
+    >>> search([[0.9, 0.1], [0.0, 1.0]], [4, 4], np.eye(2), [4, 7]).cmc()
+    array([0.5, 1. ])
     """
     labels = check_labels(probe_labels, count_rows(probes, "probes"))
     templates = Templates.of(gallery, gallery_labels, template)
@@ -92,10 +123,17 @@ def search(
 
 
 def search_scores(scores, place) -> Search:
-    """What became of probes whose scores [P, I] for each identity are known.
+    """Return the result of looking up probes whose scores are known.
 
-    `place` [P] is the column of a probe's own identity, or -1 for a non-mated probe.
-    UserError for other shapes, a score that is NaN, or a place beyond the columns.
+    Args:
+      scores: the score `[P, I]` of each probe for each identity.
+      place: the column `[P]` of a probe's own identity, or -1 for a non-mated probe.
+
+    Raises:
+      UserError: for other shapes, a score that is NaN, or a column beyond the last.
+
+    >>> search_scores([[0.9, 0.1], [0.2, 0.3]], [0, -1]).rank.tolist()
+    [1, 0]
     """
     scores, place = check_scores(scores), np.asarray(place)
     if place.shape == (len(place), 1):
@@ -113,7 +151,11 @@ def search_scores(scores, place) -> Search:
 
 
 def _rank_probes(scores, place, mated):
-    """Best score, its place, own rank and own score [P] from scores [P, I]."""
+    """Return the best score, its column, the rank and the own score `[P]` of probes.
+
+    `scores` are `[P, I]`, `place` `[P]` is the column of the own identity, and `mated`
+    `[P]` says whether there is one.
+    """
     own = np.take_along_axis(scores, place[:, None], axis=1)
     before = np.arange(scores.shape[1]) < place[:, None]
     rank = 1 + np.sum((scores > own) | ((scores == own) & before), axis=1)
@@ -125,7 +167,11 @@ def _rank_probes(scores, place, mated):
 def metrics(
     found: Search, ranks: Sequence[int] = (1, 5), fpirs: Sequence[float] = ()
 ) -> dict[str, float]:
-    """`rank-k` for each k of `ranks`, and `dir@fpir=…` for each of `fpirs`."""
+    """Return `rank-k` for each k of `ranks`, and `dir@fpir=…` for each of `fpirs`.
+
+    >>> metrics(search_scores([[0.9, 0.1], [0.2, 0.3]], [0, 0]), ranks=(1, 2))
+    {'rank-1': 0.5, 'rank-2': 1.0}
+    """
     values = {f"rank-{k}": found.rank_accuracy(k) for k in ranks}
     if fpirs:
         curve = found.open_set()

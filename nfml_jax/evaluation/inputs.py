@@ -1,4 +1,8 @@
-"""Inputs."""
+"""Checks of the arrays that users pass to measures, and the precision they need.
+
+Embeddings whose columns lie far from zero for their spread lose in float32 what
+distinguishes them. `check_needed` therefore keeps float64 where float32 is too coarse.
+"""
 
 import warnings
 
@@ -9,7 +13,7 @@ from nfml_jax.errors import UserError
 
 
 def check_vectors(x, name: str = "embeddings") -> np.ndarray:
-    """Return vectors [N, D] in float32.
+    """Return vectors `[N, D]` in float32.
 
     Raises:
       UserError: for another shape or type, and for vectors that are empty, not finite
@@ -19,9 +23,10 @@ def check_vectors(x, name: str = "embeddings") -> np.ndarray:
 
 
 def check_digits(x, name: str = "embeddings") -> np.ndarray:
-    """Return vectors [N, D] with all their digits: float32, or float64 for wider types.
+    """Return vectors `[N, D]` in float32 if they are, and else in float64.
 
-    Its errors are those of `check_vectors`.
+    Raises:
+      UserError: as `check_vectors`.
     """
     x = as_numbers(x, name)
     x = x.astype(np.float32 if x.dtype == np.float32 else np.float64, copy=False)
@@ -48,24 +53,29 @@ def check_digits(x, name: str = "embeddings") -> np.ndarray:
 
 
 def check_needed(x, name: str = "embeddings") -> np.ndarray:
-    """Return `needed_digits` of vectors [N, D]; its errors are of `check_vectors`."""
+    """Return vectors `[N, D]` in the precision that `needed_digits` chooses.
+
+    Raises:
+      UserError: as `check_vectors`.
+    """
     return needed_digits(check_digits(x, name))
 
 
 def needed_digits(x: np.ndarray) -> np.ndarray:
-    """Return vectors [N, D] in float32, or as they are if it would be too coarse.
+    """Return vectors `[N, D]` in float32, or as they are where float32 is too coarse.
 
-    It is too coarse for what differs where columns lie far from zero for their spread.
+    It is too coarse where columns lie far from zero for their spread.
     """
     moved = without_common_part(x, x)[0]
     return x if (moved[0] != x[0]).any() else x.astype(np.float32)
 
 
 def without_common_part(a, b):
-    """Return vectors [N, D] and [M, D] less what their columns have in common.
+    """Return vectors `[N, D]` and `[M, D]` without what their columns have in common.
 
-    Rows of more digits than float32 has may all lie far from zero. Then their
-    differences are what is measured, in units of the first vectors.
+    The vectors change only if one of them has more digits than float32. Their rows may
+    all lie far from zero, so that float32 would round away the differences to be
+    measured. The units are those of the first vectors.
     """
     wide = any(x.dtype.kind in "iu" or x.dtype == np.float64 for x in (a, b))
     if not wide or a.ndim != 2 or a.shape[1:] != b.shape[1:] or not len(a):
@@ -79,7 +89,9 @@ def without_common_part(a, b):
 
 
 def as_numbers(x, name: str) -> np.ndarray:
-    """Return an array of real numbers; Python's become float64, halves float32.
+    """Return an array of real numbers.
+
+    Numbers of Python become float64, and half precision becomes float32.
 
     Raises:
       UserError: for text, complex numbers, objects or rows of unequal length.
@@ -102,10 +114,10 @@ def as_numbers(x, name: str) -> np.ndarray:
 
 
 def check_scores(scores, name: str = "scores") -> np.ndarray:
-    """Return scores of any shape as they are; they may be infinite.
+    """Return scores of any shape as an array; they may be infinite.
 
     Raises:
-      UserError: for what is no array of real numbers, or holds a NaN.
+      UserError: for what is no array of real numbers, or contains NaN.
     """
     scores = as_numbers(scores, name)
     if np.isnan(scores).any():
@@ -117,7 +129,11 @@ def check_scores(scores, name: str = "scores") -> np.ndarray:
 
 
 def count_rows(x, name: str) -> int:
-    """Return the length of an array or list; UserError for what has none."""
+    """Return the length of an array or a list.
+
+    Raises:
+      UserError: for a value without a length.
+    """
     try:
         return len(x)
     except TypeError:
@@ -127,7 +143,7 @@ def count_rows(x, name: str) -> int:
 
 
 def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
-    """UserError when vectors `a` [N, D] and `b` [M, D] differ in D."""
+    """Raise UserError if vectors `a` `[N, D]` and `b` `[M, D]` differ in D."""
     if a.shape[1] != b.shape[1]:
         raise UserError(
             f"{names} have {a.shape[1]} and {b.shape[1]} dimensions; expected the same "
@@ -136,9 +152,10 @@ def check_same_dimensions(a: np.ndarray, b: np.ndarray, names: str) -> None:
 
 
 def check_rate(rate: float, count: int, what: str, those: str) -> None:
-    """UserError for a `rate` outside (0, 1]; a warning where `count` can't measure it.
+    """Raise UserError for a rate outside (0, 1], and warn if it can't be measured.
 
-    A rate below one of `count` ("impostor pairs") is only ever seen as 0.
+    A rate below 1 / `count` can't be measured: it is either 0 or more than that.
+    `those` names what is counted, such as "impostor pairs".
     """
     if not 0 < rate <= 1:
         raise UserError(f"{what} {rate}: expected a rate above 0 and at most 1.")

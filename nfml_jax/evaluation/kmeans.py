@@ -1,7 +1,8 @@
-"""k-means by Lloyd's algorithm, from the start of greedy k-means++.
+"""k-means by Lloyd's algorithm, started by greedy k-means++.
 
-Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding", SODA 2007,
-where greedy means that of several draws the one that leaves the least is taken.
+Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding", SODA 2007.
+Greedy means that several rows are drawn for each center, and the one that leaves the
+least inertia is taken.
 """
 
 import dataclasses
@@ -25,10 +26,15 @@ SCORES = 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Clustering:
-    """The cluster [N] of each row, the clusters' `centers` [K, D], and the `inertia`.
+    """Clusters of rows.
 
-    The inertia is the sum of squared distances to the own center; `iterations`, how
-    often centers moved, and `converged`, whether they had come to rest by then.
+    `clusters` `[N]` is the cluster of each row, and `centers` are `[K, D]`. `inertia`
+    is the sum of squared distances of rows to the centers of their clusters.
+    `iterations` counts the times that centers moved, and `converged` says whether they
+    came to rest.
+
+    >>> kmeans([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]], k=2).converged
+    True
     """
 
     clusters: np.ndarray
@@ -39,12 +45,24 @@ class Clustering:
 
 
 def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
-    """`k` clusters of rows [N, D], the same for the same seed.
+    """Return `k` clusters of rows, the same for the same seed.
 
     A cluster that loses all its rows starts again at the row farthest from its center.
-    Of equally near centers the lowest index wins. Rows are compared with centers some
-    at a time, `SCORES` distances. For cosine, give unit rows. UserError for k outside
-    1 … N, or rows that are empty or not finite.
+    Of equally near centers the lowest index wins. At most `SCORES` distances are held
+    at a time. For the cosine, pass unit rows.
+
+    Args:
+      x: rows `[N, D]`.
+      k: the number of clusters, 1 … N.
+      seed: of the first centers.
+      iterations: the number of times that centers move, at most.
+
+    Raises:
+      UserError: for k outside 1 … N, or rows that are empty or not finite.
+
+    >>> found = kmeans([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]], k=2)
+    >>> found.clusters == found.clusters[0]
+    array([ True,  True, False, False])
     """
     given = check_digits(x, "rows")
     check_integer(None, 0, k=k, iterations=iterations)
@@ -90,7 +108,10 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
 
 
 def _scaled(x):
-    """Return rows whose squares neither overflow nor vanish, and a power of two."""
+    """Return rows whose squares neither overflow nor vanish, and their scale.
+
+    The scale is a power of two by which the rows were divided.
+    """
     size = float(np.abs(x).max())
     if size == 0 or 1e-9 < size < 1e9:
         return x, 1.0
@@ -99,7 +120,7 @@ def _scaled(x):
 
 
 def _sums(x, clusters, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The sum [k, D], in 64 bits, and the number [k] of each cluster's rows."""
+    """Return the sums `[k, D]` in float64 and the counts `[k]` of clusters' rows."""
     counts = np.bincount(clusters, minlength=k)
     held = np.flatnonzero(counts)
     starts = (np.cumsum(counts) - counts)[held]
@@ -113,13 +134,16 @@ def _sums(x, clusters, k: int) -> tuple[np.ndarray, np.ndarray]:
 @functools.partial(jax.jit, static_argnames="k")
 @broadcasting
 def _plus_plus(x, k, key):
-    """k rows [k, D]: each the best of some drawn by their distance² to those before."""
+    """Return k of the rows `[k, D]` as first centers.
+
+    Each is the best of some rows drawn by their squared distance to the centers before.
+    """
     trials = min(2 + int(np.log(k)), len(x))
     keys = jax.random.split(key, k)
     squares = _squares(x)
 
     def distances(rows):
-        """Squared, of x to `rows` [T, D]: [N, T]."""
+        """Return squared distances `[N, T]` of x to `rows` `[T, D]`."""
         products = jnp.matmul(x, rows.T, precision=lax.Precision.HIGHEST)
         others = _squares(rows)[None]
         total = squares[:, None] + others
@@ -146,7 +170,7 @@ def _plus_plus(x, k, key):
 @jax.jit
 @broadcasting
 def _nearest(tiles, centers):
-    """The nearest center [T, S] of rows in tiles [T, S, D]."""
+    """Return the nearest center `[T, S]` of rows in tiles `[T, S, D]`."""
     half_squares = _squares(centers) / 2
 
     def nearest(tile):
@@ -168,9 +192,10 @@ def _nearest(tiles, centers):
 @jax.jit
 @broadcasting
 def _distances(tiles, centers, clusters):
-    """The squared distance [T, S] of each row to the center of its cluster [T, S]."""
+    """Return the squared distance `[T, S]` of each row to the center of its cluster."""
     return lax.map(lambda part: _squares(part[0] - centers[part[1]]), (tiles, clusters))
 
 
 def _squares(x):
+    """Return the squared lengths `[...]` of vectors `[..., D]`."""
     return jnp.sum(x * x, axis=-1)

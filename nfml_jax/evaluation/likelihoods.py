@@ -1,4 +1,7 @@
-"""L."""
+"""The fit of a density: likelihood, KL divergence, calibration and coverage.
+
+Every estimate comes with its standard error or a p-value where it has one.
+"""
 
 import numpy as np
 import scipy  # which imports its parts when they are used: some take a second
@@ -11,18 +14,42 @@ LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 def negative_log_likelihood(log_probs) -> dict[str, float]:
-    """`nll`, the mean of -log p `[N]` in nats, and `nll_error`, its standard error.
+    """Return the negative log-likelihood in nats and its standard error.
 
-    Infinite if any point has density 0. UserError for NaN or no points.
+    Args:
+      log_probs: log-densities `[N]`.
+
+    Returns:
+      `nll`, the mean of -log p, infinite if any point has density 0;
+      `nll_error`, its standard error.
+
+    Raises:
+      UserError: for NaN, or no points.
+
+    >>> negative_log_likelihood([-1.0, -2.0, -3.0])["nll"]
+    2.0
     """
     mean, error = _mean_and_error(-_check_log_probs(log_probs))
     return {"nll": mean, "nll_error": error}
 
 
 def kl_divergence(log_p, log_q) -> dict[str, float]:
-    """`kl` = KL(p ‖ q) in nats and `kl_error`, from both at the same draws of p `[N]`.
+    """Return an estimate of KL(p ‖ q) in nats and its standard error.
 
-    The estimate may come out below 0, by its standard error.
+    The estimate may be below 0 by its standard error.
+
+    Args:
+      log_p: log-densities `[N]` under p at draws from p.
+      log_q: log-densities `[N]` under q at the same draws.
+
+    Returns:
+      `kl`, the mean of log p - log q, and `kl_error`, its standard error.
+
+    Raises:
+      UserError: for other shapes, NaN, or a density p of 0.
+
+    >>> kl_divergence([-1.0, -1.0], [-1.5, -2.5])["kl"]
+    1.0
     """
     log_p, log_q = _check_log_probs(log_p), _check_log_probs(log_q)
     if log_p.shape != log_q.shape:
@@ -40,16 +67,34 @@ def kl_divergence(log_p, log_q) -> dict[str, float]:
 
 
 def normal_pit(z) -> np.ndarray:
-    """Probability integral transform of standard normal coordinates, Φ(z)."""
+    """Return the probability integral transform Φ(z) of standard normal coordinates.
+
+    >>> normal_pit([0.0, 1.96]).round(3)
+    array([0.5  , 0.975])
+    """
     return scipy.special.ndtr(np.asarray(z, np.float64))
 
 
 def pit_calibration(pit, bins: int = 20) -> dict[str, np.ndarray]:
-    """Are probability integral transforms `[N, D]` uniform, as they should be?
+    """Return tests of whether probability integral transforms are uniform.
 
-    Of data taken back to a normal base they are `normal_pit(z)`. For each column:
-    `statistic` and `p_value` of a Kolmogorov-Smirnov test, `error`, the mean over
-    levels u of |P(pit ≤ u) - u|, and `histogram [D, bins]`, 1 where calibrated.
+    For data that a flow maps to a normal base they are `normal_pit(z)`, and uniform if
+    the flow is right.
+
+    Args:
+      pit: transforms `[N, D]` or `[N]`, in [0, 1].
+      bins: the number of bins of the histogram.
+
+    Returns:
+      `statistic` `[D]` and `p_value` `[D]` of a Kolmogorov-Smirnov test of each column;
+      `error` `[D]`, the mean over levels u of |P(pit ≤ u) - u|;
+      `histogram` `[D, bins]`, which is 1 where calibrated.
+
+    Raises:
+      UserError: for values outside [0, 1].
+
+    >>> pit_calibration(np.full(3, 0.5))["error"]
+    array([0.25])
     """
     pit = check_vectors(np.reshape(pit, (len(pit), -1)), "transforms").astype(float)
     if pit.min() < 0 or pit.max() > 1:
@@ -73,12 +118,26 @@ def pit_calibration(pit, bins: int = 20) -> dict[str, np.ndarray]:
 
 
 def coverage(data_log_probs, sample_log_probs, levels=LEVELS) -> dict[str, np.ndarray]:
-    """The share of data in the model's highest-density regions of given probability.
+    """Return the share of data in the model's highest-density regions.
 
-    The region of level α is where the density is above its 1 - α quantile over the
-    model's own samples (Hyndman 1996); overconfident models cover less than α of the
-    data with it. Log-densities `[N]` of data and `[M]` of samples give `level`,
-    `coverage`, and its standard `error`, from both, if the model is right.
+    The region of level α is where the density exceeds its 1 - α quantile over samples
+    of the model (Hyndman 1996). An overconfident model covers less than α of the data.
+
+    Args:
+      data_log_probs: the model's log-densities `[N]` of data.
+      sample_log_probs: the model's log-densities `[M]` of its own samples.
+      levels: probabilities of the regions, in (0, 1).
+
+    Returns:
+      `level`; `coverage`, the share of data in each region; and `error`, its standard
+        error from both counts if the model is right.
+
+    Raises:
+      UserError: for levels outside (0, 1), or log-densities that are NaN.
+
+    >>> samples = np.arange(10.0)
+    >>> coverage([9.0, 3.0], samples, levels=[0.5])["coverage"]
+    array([0.5])
     """
     data, samples = map(_check_log_probs, (data_log_probs, sample_log_probs))
     levels = np.asarray(levels, np.float64)
@@ -91,7 +150,10 @@ def coverage(data_log_probs, sample_log_probs, levels=LEVELS) -> dict[str, np.nd
 
 
 def _mean_and_error(values):
-    """The mean of `[N]` and its standard error, NaN where one value or ∞ gives none."""
+    """Return the mean of values `[N]` and its standard error.
+
+    The error is NaN for a single value and for an infinite mean.
+    """
     mean = values.mean()
     if len(values) < 2 or not np.isfinite(mean):
         return float(mean), float("nan")
@@ -99,6 +161,7 @@ def _mean_and_error(values):
 
 
 def _check_log_probs(log_probs):
+    """Return log-densities `[N]` in float64; raise UserError for NaN and +∞."""
     log_probs = np.asarray(log_probs, np.float64)
     if log_probs.ndim != 1 or not len(log_probs):
         raise UserError(

@@ -1,8 +1,8 @@
-"""Verification by log-likelihood ratios: are they right, and how right could they be?
+"""Verification by log-likelihood ratios: their cost, calibrated and as they are.
 
 Brümmer and du Preez, "Application-Independent Evaluation of Speaker Detection",
 Computer Speech and Language 2006. A log-likelihood ratio (LLR) is log p(pair | one
-class) - log p(pair | two), in nats; a score is anything that rises with it.
+class) - log p(pair | two classes), in nats. A score is anything that rises with it.
 """
 
 import numpy as np
@@ -15,11 +15,20 @@ from nfml_jax.evaluation.inputs import check_scores
 
 
 def cllr(genuine_llrs, impostor_llrs) -> float:
-    """The cost of LLRs, in bits: 0 when sure and right, 1 when they say nothing.
+    """Return the cost of LLRs in bits: 0 if certain and right, 1 if uninformative.
 
-    ½ mean log₂(1 + e^-llr) over genuine pairs [G] + ½ mean log₂(1 + e^llr) over
-    impostor pairs [I]. Infinite for one sure and wrong. UserError when one of
-    them is empty or holds a NaN.
+    It is ½ mean log₂(1 + e^-llr) over genuine pairs plus ½ mean log₂(1 + e^llr) over
+    impostor pairs. It is infinite for a pair that is certain and wrong.
+
+    Args:
+      genuine_llrs: LLRs in nats of genuine pairs.
+      impostor_llrs: LLRs in nats of impostor pairs.
+
+    Raises:
+      UserError: if one of them is empty or contains NaN.
+
+    >>> cllr([0.0], [0.0]), round(cllr([5.0], [-5.0]), 3)
+    (1.0, 0.01)
     """
     genuine, impostor = _numbers(genuine_llrs, impostor_llrs, "LLRs")
     costs = np.logaddexp(0, -genuine).mean(), np.logaddexp(0, impostor).mean()
@@ -27,11 +36,24 @@ def cllr(genuine_llrs, impostor_llrs) -> float:
 
 
 def best_llrs(genuine_scores, impostor_scores) -> tuple[np.ndarray, np.ndarray]:
-    """The LLRs of genuine [G] and impostor [I] scores that cost the least, in order.
+    """Return the LLRs of least cost that rise with the scores.
 
-    Of all maps that never fall as the score rises (pool adjacent violators), the best
-    for these very scores: a bound, not a calibration. May be infinite; equal scores get
-    equal LLRs. Errors of `verification.roc`.
+    They are the best of all maps that never fall as the score rises, for these very
+    scores (pool adjacent violators). So they are a bound, not a calibration. They may
+    be infinite, and equal scores get equal LLRs.
+
+    Args:
+      genuine_scores: scores of genuine pairs `[G]`.
+      impostor_scores: scores of impostor pairs `[I]`.
+
+    Returns:
+      LLRs in nats of genuine pairs `[G]` and of impostor pairs `[I]`.
+
+    Raises:
+      UserError: as `accept_rates.roc`.
+
+    >>> best_llrs([0.9, 0.4], [0.5, 0.1])[0]
+    array([inf,  0.])
     """
     scores = [np.ravel(s) for s in (genuine_scores, impostor_scores)]
     curve = roc(*scores)
@@ -46,15 +68,28 @@ def best_llrs(genuine_scores, impostor_scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def min_cllr(genuine_scores, impostor_scores) -> float:
-    """`cllr` of `best_llrs`, in bits: what a perfect calibration would leave."""
+    """Return the `cllr` of `best_llrs` in bits: the cost after perfect calibration.
+
+    >>> min_cllr([0.9, 0.8], [0.5, 0.1])
+    0.0
+    """
     return cllr(*best_llrs(genuine_scores, impostor_scores))
 
 
 def from_posteriors(log_posterior_a, log_posterior_b, prior) -> np.ndarray:
-    """The LLR [P] that two are of one class, from log p(class | x) [P, K] of each.
+    """Return the LLR `[P]` in nats that two examples are of one class.
 
-    log Σ_k p(k|a) p(k|b) - log Σ_{k≠l} p(k|a) p(l|b), less the prior odds of a pair of
-    one class, for independent a and b of the known classes with their `prior` [K].
+    For independent examples a and b of the known classes it is log Σ_k p(k|a) p(k|b) -
+    log Σ_{k≠l} p(k|a) p(l|b), less the prior odds of a pair of one class.
+
+    Args:
+      log_posterior_a: log p(class | a) `[P, K]`.
+      log_posterior_b: log p(class | b) `[P, K]`.
+      prior: the probability `[K]` of each class.
+
+    >>> posterior = np.log([[0.9, 0.1]])
+    >>> from_posteriors(posterior, posterior, [0.5, 0.5]).round(3)
+    array([1.516])
     """
     a, b = (np.asarray(x, np.float64) for x in (log_posterior_a, log_posterior_b))
     prior = np.asarray(prior, np.float64)
@@ -65,7 +100,7 @@ def from_posteriors(log_posterior_a, log_posterior_b, prior) -> np.ndarray:
 
 
 def _without_each(b):
-    """Yield log Σ_{l≠k} exp b [P, l] for each k of K columns, as [P]."""
+    """Yield log Σ_{l≠k} exp b `[P]` for each column k of b `[P, K]`."""
     if b.shape[1] <= 64:
         for k in range(b.shape[1]):
             yield np.asarray(logsumexp(np.delete(b, k, axis=1), axis=1))
@@ -78,10 +113,26 @@ def _without_each(b):
 
 
 def calibrate(genuine_to_fit, impostor_to_fit, genuine, impostor):
-    """Scores as LLRs: a straight line that is logistic regression's on those to fit.
+    """Return scores as LLRs, by logistic regression on other scores.
 
-    All are scores [N] of pairs; gives the last two as LLRs. Of the pairs to fit either
-    kind weighs the same. UserError when scores of a kind are missing or hold a NaN.
+    Genuine and impostor pairs have the same weight in the fit, which is a straight
+    line.
+
+    Args:
+      genuine_to_fit: scores of genuine pairs that fit the line.
+      impostor_to_fit: scores of impostor pairs that fit the line.
+      genuine: scores of genuine pairs to calibrate `[G]`.
+      impostor: scores of impostor pairs to calibrate `[I]`.
+
+    Returns:
+      LLRs in nats of genuine pairs `[G]` and of impostor pairs `[I]`.
+
+    Raises:
+      UserError: if scores are empty or contain NaN.
+
+    >>> genuine, impostor = calibrate([0.9, 0.4, 0.8], [0.5, 0.1, 0.2], [0.9], [0.1])
+    >>> bool(genuine[0] > 0 > impostor[0])
+    True
     """
     scores = _numbers(genuine, impostor, "scores")
     given = _numbers(genuine_to_fit, impostor_to_fit, "scores to fit")
@@ -102,14 +153,24 @@ def calibrate(genuine_to_fit, impostor_to_fit, genuine, impostor):
 
 
 def metrics(genuine_llrs, impostor_llrs) -> dict[str, float]:
-    """`cllr`, `min_cllr`, and `calibration_cllr`, the first less the second."""
+    """Return `cllr`, `min_cllr` and `calibration_cllr`, the difference of the two.
+
+    All are in bits. Arguments and errors are those of `cllr`.
+
+    >>> {name: round(value, 3) for name, value in metrics([5.0], [-5.0]).items()}
+    {'cllr': 0.01, 'min_cllr': 0.0, 'calibration_cllr': 0.01}
+    """
     actual = cllr(genuine_llrs, impostor_llrs)
     least = min_cllr(genuine_llrs, impostor_llrs)
     return {"cllr": actual, "min_cllr": least, "calibration_cllr": actual - least}
 
 
 def _numbers(genuine, impostor, what: str) -> list[np.ndarray]:
-    """Return both as float64 [N]; UserError for one that is empty or holds a NaN."""
+    """Return both as float64 `[N]`.
+
+    Raises:
+      UserError: for one that is empty or contains NaN.
+    """
     kinds = []
     for name, values in (("genuine", genuine), ("impostor", impostor)):
         values = np.ravel(check_scores(values, f"{name} {what}")).astype(np.float64)

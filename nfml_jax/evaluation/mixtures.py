@@ -1,4 +1,4 @@
-"""Normal densities and mixtures of them: what a flow on the same rows should beat."""
+"""Gaussians and Gaussian mixtures as baselines that a flow should beat."""
 
 import warnings
 from dataclasses import dataclass
@@ -25,10 +25,14 @@ _CHUNK = 50_000
 
 @dataclass(frozen=True)
 class Mixture:
-    """A mixture of normal densities.
+    """A mixture of Gaussians.
 
-    `log_weights [K]`, `means [K, D]` and `covariances`, `[K, D, D]` or, of independent
-    columns, `[K, D]`.
+    `log_weights` are `[K]` and `means` `[K, D]`. `covariances` are `[K, D, D]`, or
+    variances `[K, D]` of independent columns.
+
+    >>> normal = Mixture(np.zeros(1), np.zeros((1, 2)), np.ones((1, 2)))
+    >>> normal.log_prob([[0.0, 0.0]]).round(3)
+    array([-1.838])
     """
 
     log_weights: np.ndarray
@@ -37,16 +41,16 @@ class Mixture:
 
     @property
     def components(self) -> int:
-        """The count of normal densities."""
+        """The number of Gaussians."""
         return len(self.means)
 
     def log_prob(self, x, given=None) -> np.ndarray:
-        """Return log-densities `[N]` of rows `[N, D]` in nats.
+        """Return log-densities `[N]` in nats of rows `[N, D]`.
 
         Args:
-            x: rows.
-            given: rows `[N, C]` that the density of `x` is conditioned on; they are the
-                last columns of the mixture then.
+          x: rows `[N, D]`.
+          given: rows `[N, C]` that the density of `x` is conditioned on. They are the
+            last columns of the mixture.
         """
         x = np.asarray(x, np.float64)
         if given is None:
@@ -56,17 +60,19 @@ class Mixture:
         return self._log_prob(whole) - self._last(given.shape[1])._log_prob(given)
 
     def _last(self, count: int) -> "Mixture":
-        """The mixture of the last columns alone."""
+        """Return the mixture of the last columns alone."""
         last = slice(self.means.shape[1] - count, None)
         full = self.covariances.ndim == 3
         cut = self.covariances[:, last, last] if full else self.covariances[:, last]
         return Mixture(self.log_weights, self.means[:, last], cut)
 
     def _log_prob(self, x):
+        """Return log-densities `[N]` of rows, computed in chunks."""
         parts = np.split(x, range(_CHUNK, len(x), _CHUNK))
         return np.concatenate([np.asarray(self._of_chunk(part)) for part in parts])
 
     def _of_chunk(self, x):
+        """Return log-densities `[N]` of a chunk of rows."""
         found = []
         for log_weight, mean, covariance in zip(
             self.log_weights, self.means, self.covariances, strict=True
@@ -84,7 +90,11 @@ class Mixture:
 
 
 def fit_gaussian(x) -> Mixture:
-    """Return the normal density of greatest likelihood of rows `[N, D]`."""
+    """Return the Gaussian of maximum likelihood of rows `[N, D]`.
+
+    >>> fit_gaussian([[0.0, 1.0], [2.0, 1.0]]).means
+    array([[1., 1.]])
+    """
     x = np.asarray(x, np.float64)
     mean = x.mean(axis=0)
     variance = x.var(axis=0)
@@ -97,17 +107,21 @@ def fit_gaussian(x) -> Mixture:
 
 
 def fit_mixture(x, validation=None, *, given: int = 0, seed: int = 0) -> Mixture:
-    """Return a mixture fitted by EM, of as many components as do best.
+    """Return a mixture fitted by EM, with the best number of components.
 
-    Of `COMPONENTS` these have the greatest likelihood of validation rows, or without
-    these the least BIC; one normal density is among the choices.
+    The numbers tried are 1 and those of `COMPONENTS`. The best has the greatest
+    likelihood of validation rows, or the least BIC without them.
 
     Args:
-        x: training rows `[N, D]`, of which at most `MOST_ROWS` are used.
-        validation: rows `[M, D]`, of which at most `MOST_ROWS` are used.
-        given: count of the last columns, on which the density of the others is to be
-            conditioned: its likelihood is what chooses.
-        seed: of the first components.
+      x: training rows `[N, D]`, of which at most `MOST_ROWS` are used.
+      validation: rows `[M, D]`, of which at most `MOST_ROWS` are used.
+      given: the number of last columns that the density of the others is conditioned
+        on. The conditional likelihood chooses then.
+      seed: of the first components.
+
+    >>> rows = np.concatenate([np.arange(100.0), np.arange(100.0) + 10_000])[:, None]
+    >>> fit_mixture(rows).components
+    2
     """
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits  # scikit-learn's own
@@ -161,19 +175,25 @@ def fit_mixture(x, validation=None, *, given: int = 0, seed: int = 0) -> Mixture
 
 @dataclass(frozen=True)
 class ClassMixtures:
-    """A density for each class, and `log_prior [C]`."""
+    """A density for each class, and `log_prior` `[C]`.
+
+    >>> rows = np.array([[0.0], [1.0], [7.0], [9.0]])
+    >>> densities = fit_classes(fit_gaussian, rows, np.array([0, 0, 1, 1]), classes=2)
+    >>> densities.log_joint(rows).argmax(axis=1)
+    array([0, 0, 1, 1])
+    """
 
     of_class: tuple[Mixture, ...]
     log_prior: np.ndarray
 
     def log_joint(self, x) -> np.ndarray:
-        """Return log p(x, class) `[N, C]` of rows `[N, D]`."""
+        """Return log p(x, class) `[N, C]` in nats of rows `[N, D]`."""
         x = np.asarray(x, np.float64)
         given = np.stack([density.log_prob(x) for density in self.of_class], axis=1)
         return given + self.log_prior
 
     def log_prob(self, x, labels) -> np.ndarray:
-        """Return log p(x | class) `[N]` of rows and their classes' numbers `[N]`."""
+        """Return log p(x | class) `[N]` in nats of rows and their classes `[N]`."""
         x, found = np.asarray(x, np.float64), np.empty(len(x))
         for number, density in enumerate(self.of_class):
             rows = np.flatnonzero(labels == number)
@@ -183,7 +203,20 @@ class ClassMixtures:
 
 
 def fit_classes(fit, x, labels, classes: int, validation=None, validation_labels=None):
-    """Return `ClassMixtures` with `fit(x[, validation])` of each class's rows."""
+    """Return `ClassMixtures` with one density fitted to each class.
+
+    Args:
+      fit: `fit_gaussian` or `fit_mixture`.
+      x: training rows `[N, D]`.
+      labels: classes `[N]`, in [0, C).
+      classes: the number of classes, C.
+      validation: rows `[M, D]` that choose the number of components.
+      validation_labels: classes `[M]`.
+
+    >>> rows = np.array([[0.0], [1.0], [7.0], [9.0]])
+    >>> fit_classes(fit_gaussian, rows, np.array([0, 0, 1, 1]), 2).log_prior.round(3)
+    array([-0.693, -0.693])
+    """
     densities = []
     for number in range(classes):
         parts = [x[labels == number]]

@@ -1,4 +1,4 @@
-"""N."""
+"""Exact search for the nearest neighbors in tiles, and accuracy by their vote."""
 
 import dataclasses
 import functools
@@ -29,16 +29,34 @@ VOTES = 2**24
 def top_k(
     queries, gallery, k: int, metric: str = "cosine", chunk: int = TILE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k nearest gallery rows of each query: similarities and indices [Q, k].
+    """Return the k most similar gallery rows of each query.
 
-    queries [Q, D], gallery [N, D]; best first, of equal ones the lowest index. Equal
-    rows are equally similar. The similarity is the cosine, or minus the squared
-    distance for "euclidean", from differences where products would cancel. Holds
-    chunk² scores at a time.
+    The most similar row comes first, and of equally similar rows the one of lower
+    index. Equal rows are equally similar. Similarities are computed from differences
+    where inner products would cancel. `chunk`² scores are held at a time.
+
+    Args:
+      queries: `[Q, D]`.
+      gallery: `[N, D]`.
+      k: the number of rows to return for each query.
+      metric: "cosine", or "euclidean" for minus the squared distance.
+      chunk: the number of rows and columns of a tile.
+
+    Returns:
+      The similarities `[Q, k]` and the indices `[Q, k]` of gallery rows.
 
     Raises:
       UserError: for an unknown metric, k outside 1 … N, or embeddings that are empty,
         not finite, or of different dimensions.
+
+    >>> gallery = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> similarity, index = top_k(gallery[:2], gallery, k=2)
+    >>> index
+    array([[0, 1],
+           [1, 0]], dtype=int32)
+    >>> similarity.round(3)
+    array([[1. , 0.8],
+           [1. , 0.8]], dtype=float32)
     """
     check_metric(metric)
     queries, gallery = check_digits(queries, "queries"), check_digits(gallery)
@@ -65,7 +83,7 @@ def top_k(
 
 
 def _search(compared: Compared, k: int, chunk: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k best scores of each query, and their indices [Q, k]."""
+    """Return the k best scores `[Q, k]` of each query, and their indices `[Q, k]`."""
     queries, gallery = compared.queries, compared.gallery
     # Wide tiles: fewer merges of k for each query.
     rows = min(max(chunk // 8, 1), len(queries))
@@ -95,10 +113,11 @@ def _search(compared: Compared, k: int, chunk: int) -> tuple[np.ndarray, np.ndar
 @functools.partial(jax.jit, static_argnames=("k", "squared"))
 @broadcasting
 def _merge(best, queries, gallery, ids, k, squared=False):
-    """The k best of `best` (scores and ids [Q, k]) and a block of the gallery.
+    """Return the k best of `best` and a block of the gallery.
 
-    `ids` [G] number the block's rows, −1 for padding. Of equal scores the one seen
-    first wins, so the lowest id.
+    `best` holds the scores and indices `[Q, k]` found so far. `ids` `[G]` are the
+    indices of the block's rows, and −1 for padding. Of equal scores the one seen first
+    wins, so the lowest index.
     """
     # The full float32 product also where the hardware's default is coarser.
     scores = jnp.matmul(queries, gallery.T, precision=lax.Precision.HIGHEST)
@@ -117,9 +136,10 @@ def _merge(best, queries, gallery, ids, k, squared=False):
 
 
 def _with_equal_rows(scores, indices, first, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k best of rows found [Q, K] and of those that equal them.
+    """Return the k best of the rows found `[Q, K]` and of all rows that equal them.
 
-    `first` [N] is the first row equal to each; only first rows have been searched.
+    `first` `[N]` is the index of the first row equal to each. Only first rows have been
+    searched.
     """
     members = np.argsort(first, kind="stable")
     sizes = np.bincount(first, minlength=len(first))
@@ -137,9 +157,13 @@ def _with_equal_rows(scores, indices, first, k: int) -> tuple[np.ndarray, np.nda
 
 
 def vote(labels: np.ndarray) -> np.ndarray:
-    """The most frequent label [Q] of each row of neighbors' `labels` [Q, k].
+    """Return the most frequent label `[Q]` of each row of neighbors' labels `[Q, k]`.
 
-    Neighbors come nearest first; of equally frequent labels, the nearest one's wins.
+    Neighbors are sorted, the nearest first. Of equally frequent labels the nearest
+    wins.
+
+    >>> vote(np.array([[1, 2, 2], [3, 4, 5]]))
+    array([2, 3])
     """
     votes = np.sum(labels[:, :, None] == labels[:, None, :], axis=-1)
     return np.take_along_axis(labels, votes.argmax(axis=1)[:, None], axis=1)[:, 0]
@@ -154,9 +178,25 @@ def knn_accuracy(
     metric: str = "cosine",
     chunk: int = TILE,
 ) -> float:
-    """The share of test examples whose k nearest training examples elect their label.
+    """Return the share of test examples whose k nearest neighbors elect their label.
 
-    Embeddings [N, D] and labels [N]; majority of `vote`, errors of `top_k`.
+    The neighbors are training examples and their majority is that of `vote`.
+
+    Args:
+      train_embeddings: `[N, D]`.
+      train_labels: integers `[N]`.
+      test_embeddings: `[M, D]`.
+      test_labels: integers `[M]`.
+      k: the number of neighbors.
+      metric: "cosine" or "euclidean".
+      chunk: the number of rows and columns of a tile.
+
+    Raises:
+      UserError: as `top_k`, and for labels that don't fit.
+
+    >>> train = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> knn_accuracy(train, [0, 0, 1, 1], train[1:3], [0, 0], k=1)
+    0.5
     """
     train_labels = check_labels(train_labels, count_rows(train_embeddings, "rows"))
     test_labels = check_labels(test_labels, count_rows(test_embeddings, "rows"))
@@ -167,9 +207,10 @@ def knn_accuracy(
 
 
 def nearest_others(queries, gallery, own, k: int = 1, chunk: int = TILE):
-    """The k gallery rows [Q, k] nearest in angle to each query, but for row `own` [Q].
+    """Return the k gallery rows `[Q, k]` nearest in angle to each query, but for `own`.
 
-    Chosen by cosine: among rows within 0.02 degrees of each other it may take another.
+    `own` `[Q]` is the row that each query leaves out. Rows are chosen by their cosines,
+    so among rows within 0.02 degrees of each other another one may be taken.
     """
     _, nearest = top_k(queries, gallery, k + 1, chunk=chunk)
     # False sorts first: the own row goes last, and else the last one is too many.

@@ -1,7 +1,7 @@
-"""One-shot and few-shot classification: episodes of classes drawn anew, or given runs.
+"""One-shot and few-shot classification, in random episodes or in given runs.
 
 Episodes and prototypes are those of Snell, Swersky and Zemel, "Prototypical Networks
-for Few-shot Learning", NeurIPS 2017; given runs those of Lake, Salakhutdinov and
+for Few-shot Learning", NeurIPS 2017. Given runs are those of Lake, Salakhutdinov and
 Tenenbaum, Science 2015, with 20 fixed trials within alphabets.
 """
 
@@ -34,17 +34,34 @@ def episodes(
     metric: str = "cosine",
     normalize: bool = True,
 ) -> dict[str, float]:
-    """The mean `accuracy` of `count` episodes, and `accuracy_ci95`, half its interval.
+    """Return the mean accuracy of random episodes, with a confidence interval.
 
-    embeddings [N, D], labels [N]. An episode draws `ways` classes, and of each class
-    `shots` examples and `queries` others; a query is given the class of the nearest
-    prototype, the mean of a class's shots. They are unit embeddings, unless `normalize`
-    is false, and `metric` is one of `similarities.SIMILARITIES`. Of equally near
-    prototypes the one drawn first wins, which is any. The same `seed` gives the same
-    episodes for any embeddings of the same labels.
+    An episode draws `ways` classes, and of each class `shots` examples and `queries`
+    others. A query is assigned to the class of the nearest prototype, which is the mean
+    of the class's shots. Of equally near prototypes the one drawn first wins. The same
+    seed gives the same episodes for any embeddings of the same labels.
 
-    The interval is 1.96 standard errors over episodes. UserError for fewer classes than
-    `ways`, or any class with fewer than shots + queries examples.
+    Args:
+      embeddings: `[N, D]`.
+      labels: integers `[N]`.
+      ways: the number of classes in an episode.
+      shots: the number of examples that form a prototype.
+      queries: the number of queries of each class.
+      count: the number of episodes.
+      seed: of the draws.
+      metric: a name in `similarities.SIMILARITIES`.
+      normalize: whether embeddings are scaled to unit length first.
+
+    Returns:
+      `accuracy`, and `accuracy_ci95`, which is 1.96 standard errors over episodes.
+
+    Raises:
+      UserError: for fewer classes than `ways`, or a class with fewer than shots +
+        queries examples.
+
+    >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> episodes(embeddings, [0, 0, 1, 1], ways=2, shots=1, queries=1)["accuracy"]
+    1.0
     """
     embeddings, labels = _checked(embeddings, labels, metric)
     for name, value, least in (
@@ -87,11 +104,25 @@ def episodes(
 
 
 def runs(given: Iterable, *, metric: str = "cosine") -> dict[str, float]:
-    """The mean `accuracy` over given runs, and its standard error `accuracy_error`.
+    """Return the mean accuracy of given runs, and its standard error.
 
-    Each run is (support [S, D], support_labels [S], queries [Q, D], query_labels [Q]),
-    embeddings and integers; a query is given the label of the nearest support example,
-    the first of equally near ones. Every run weighs the same, as in Lake et al.
+    A query is assigned the label of the most similar support example; of equally
+    similar ones the first wins. Every run has the same weight, as in Lake et al.
+
+    Args:
+      given: runs, each (support `[S, D]`, support_labels `[S]`, queries `[Q, D]`,
+        query_labels `[Q]`).
+      metric: a name in `similarities.SIMILARITIES`.
+
+    Returns:
+      `accuracy` and `accuracy_error`.
+
+    Raises:
+      UserError: for no runs, or arrays that don't fit.
+
+    >>> run = np.eye(2), [4, 7], [[0.9, 0.1], [0.8, 0.2]], [4, 7]
+    >>> runs([run])["accuracy"]
+    0.5
     """
     accuracies = [_run(*run, metric=metric) for run in given]
     if not accuracies:
@@ -103,6 +134,7 @@ def runs(given: Iterable, *, metric: str = "cosine") -> dict[str, float]:
 
 
 def _run(support, support_labels, queries, query_labels, metric):
+    """Return the accuracy of one run."""
     support, support_labels = _checked(support, support_labels, metric, "support")
     queries, query_labels = _checked(queries, query_labels, metric, "queries")
     check_same_dimensions(queries, support, "Queries and support")
@@ -111,15 +143,17 @@ def _run(support, support_labels, queries, query_labels, metric):
 
 
 def _checked(embeddings, labels, metric, name="embeddings"):
+    """Return embeddings `[N, D]` and labels `[N]` that fit each other."""
     check_metric(metric)
     embeddings = check_needed(embeddings, name)
     return embeddings, check_labels(labels, len(embeddings), name=f"labels of {name}")
 
 
 def _without_replacement(rng, sizes, draws: int) -> np.ndarray:
-    """Distinct numbers [..., draws] below each of `sizes` [...], in random order.
+    """Return distinct numbers `[..., draws]` below each of `sizes` `[...]`.
 
-    Floyd's algorithm, for all sizes at once: its memory does not grow with them.
+    Their order is random. This is Floyd's algorithm for all sizes at once, whose memory
+    does not grow with them.
     """
     chosen = np.full((*sizes.shape, draws), -1)
     for i in range(draws):
@@ -131,10 +165,10 @@ def _without_replacement(rng, sizes, draws: int) -> np.ndarray:
 
 
 def _similarity(queries, prototypes, metric):
-    """Return scores [..., W, Q, P] that rank as similarities do.
+    """Return scores `[..., W, Q, P]` that rank like similarities.
 
-    They are of queries [..., W, Q, D] and prototypes [..., P, D]. Where several
-    prototypes are so near a query that products have cancelled, they are made of
+    They are of queries `[..., W, Q, D]` and prototypes `[..., P, D]`. Where several
+    prototypes are so near a query that products cancel, scores are computed from
     differences.
     """
     if metric == "cosine":

@@ -1,4 +1,10 @@
-"""Pairs."""
+"""Histograms of the cosines of all pairs, in even or in fine bins.
+
+Cosines that lie close together, such as those of embeddings with a large common part,
+are equal in float32 and share one bin of [−1, 1]. For unit vectors, 1 − cosine is half
+the squared distance, which keeps its digits. Fine bins are therefore ranges of float32
+numbers 1 − cosine, which are narrower the nearer the cosine is to 1.
+"""
 
 import dataclasses
 import functools
@@ -20,10 +26,13 @@ ROUNDING = 4
 
 @dataclasses.dataclass(frozen=True)
 class PairHistograms:
-    """Counts [bins] of the cosines of genuine and of impostor pairs.
+    """Counts `[bins]` of the cosines of genuine and of impostor pairs.
 
-    `edges` [bins + 1] ascend; a bin holds its lower edge. Without them the bins are
-    those of equal width over [−1, 1].
+    `edges` `[bins + 1]` ascend, and a bin contains its lower edge. Without edges the
+    bins have equal width over [−1, 1].
+
+    >>> PairHistograms(genuine=np.array([0, 2]), impostor=np.array([1, 0])).roc().auc
+    1.0
     """
 
     genuine: np.ndarray
@@ -36,13 +45,16 @@ class PairHistograms:
             object.__setattr__(self, "edges", edges)
 
     def roc(self) -> Roc:
-        """The Roc at the bins' lower edges: exact counts, quantized thresholds."""
+        """Return the Roc at the bins' lower edges, with exact counts."""
         assert self.edges is not None  # `__post_init__` sets them
         return roc_from_counts(self.edges[:-1], self.genuine, self.impostor)
 
 
 def share_tied(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """Return the share of genuine and impostor pairs that have one bin of [bins]."""
+    """Return the share of pairs of a genuine and an impostor pair in one bin.
+
+    Both are counts `[bins]`.
+    """
     most = float(genuine.sum()) * float(impostor.sum())
     return float(np.sum(genuine.astype(float) * impostor)) / max(most, 1.0)
 
@@ -50,9 +62,10 @@ def share_tied(genuine: np.ndarray, impostor: np.ndarray) -> float:
 @functools.partial(jax.jit, static_argnames="bins")
 @broadcasting
 def count_tile(rows, columns, bins):
-    """Histogram [2 bins]: impostor then genuine pairs, of each row with later columns.
+    """Return the histogram `[2 bins]` of a tile: impostor pairs, then genuine pairs.
 
-    `rows` and `columns` are `pair_tiles` of unit embeddings and labels.
+    Each row forms pairs with later columns. `rows` and `columns` are blocks that
+    `pair_tiles` yields for unit embeddings and labels.
     """
     (a, a_labels, i), (b, b_labels, j) = rows, columns
     # The full float32 product also where the hardware's default is coarser.
@@ -70,10 +83,10 @@ def count_tile(rows, columns, bins):
 def count_fine(
     embeddings, labels, bins: int, chunk: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return counts [bins] of genuine and of impostor pairs, and edges [bins + 1].
+    """Return counts `[bins]` of genuine and of impostor pairs, and edges `[bins + 1]`.
 
-    The edges are cosines in float64, ascending; a bin holds its lower edge. Arguments
-    are those of `verification.all_pairs`, checked.
+    The edges are cosines in float64, ascending, and a bin contains its lower edge. The
+    arguments are those of `verification.all_pairs`, already checked.
     """
     directions = unit(check_digits(embeddings).astype(np.float64))
     zero = ~directions.any(axis=1)
@@ -102,9 +115,9 @@ def count_fine(
 
 
 def _bits(rows, columns):
-    """Return 1 − cosine [A, B] as bits, and the pairs to count.
+    """Return 1 − cosine `[A, B]` as bits, and a mask of the pairs to count.
 
-    The bits of numbers that are not negative have the numbers' order.
+    The bits of numbers that are not negative are ordered like the numbers.
     """
     (a, a_zero, _, i), (b, b_zero, _, j) = rows, columns
     # A zero vector has the cosine 0 to any other.
@@ -125,7 +138,7 @@ def _extent(rows, columns):
 @functools.partial(jax.jit, static_argnames="bins")
 @broadcasting
 def _count(rows, columns, first, shift, bins):
-    """Return the histogram [2 bins] of bits: impostor pairs, then genuine ones."""
+    """Return the histogram `[2 bins]` of bits: impostor pairs, then genuine pairs."""
     bits, counted = _bits(rows, columns)
     place = jnp.right_shift(bits + jnp.left_shift(1, shift) // 2, shift) - first
     place += bins * (rows[2][:, None] == columns[2][None]).astype(jnp.int32)

@@ -1,7 +1,7 @@
-"""Deep rankings of a gallery: similarities from the device, put in order on the host.
+"""Deep rankings of a gallery: similarities on the device, sorted on the host.
 
-For the few best of many rows `neighbors.top_k` does it all on the device. Here the
-order goes on as far as wanted; XLA's sort on CPU takes twenty times as long as numpy's.
+For a few of many rows `neighbors.top_k` works on the device alone. Rankings here are as
+deep as wanted, and XLA's sort on CPU takes twenty times as long as numpy's.
 """
 
 import functools
@@ -29,13 +29,21 @@ THREADS = min(8, os.cpu_count() or 1)
 def make_ranking(
     queries, gallery, depth: int, metric: str, itself: bool, chunk: int
 ) -> Callable[[int], np.ndarray]:
-    """A function of a query's number: the rankings of it and of `chunk` - 1 after it.
+    """Return a function that ranks the gallery for some queries.
 
-    queries [Q, D], gallery [N, D]. A ranking [depth] holds the gallery's rows from the
-    most similar one on, of equal ones the lowest first; where the gallery is the
-    queries `itself`, each is left out of its own, and depth is below N. Its memory is
-    some 20 bytes for each of chunk × N similarities. It may be called from `THREADS`
-    threads at once.
+    Its argument is the number of a query. It returns the rankings `[chunk, depth]` of
+    this query and those after it. A ranking lists gallery rows from the most similar
+    one on; of equal ones the lowest comes first. It needs some 20 bytes for each of
+    chunk × N similarities, and may be called from `THREADS` threads at once.
+
+    Args:
+      queries: `[Q, D]`, checked.
+      gallery: `[N, D]`, checked.
+      depth: the number of rows in a ranking.
+      metric: a name in `similarities.SIMILARITIES`.
+      itself: whether the gallery is the queries. Each is left out of its own ranking
+        then, and depth is below N.
+      chunk: the number of queries ranked at a time.
     """
     compared = SIMILARITIES[metric](queries, gallery)
     opposite, columns = -compared.queries, jnp.asarray(compared.gallery.T.copy())
@@ -58,9 +66,10 @@ def make_ranking(
 @functools.partial(jax.jit, static_argnames="squared")
 @broadcasting
 def _dissimilarities(opposite, columns, own, equal, squared):
-    """Return minus the scores [Q, N], and infinity in column `own` [Q].
+    """Return minus the scores `[Q, N]`, and infinity in column `own` `[Q]`.
 
-    `equal` [N] is the first column equal to each, whose score it gets, or None.
+    `equal` `[N]` is the first column that equals each column, whose score it gets, or
+    None.
     """
     # The full float32 product also where the hardware's default is coarser.
     apart = jnp.matmul(opposite, columns, precision=lax.Precision.HIGHEST)
@@ -79,9 +88,13 @@ def _dissimilarities(opposite, columns, own, equal, squared):
 
 
 def first(values: np.ndarray, depth: int) -> np.ndarray:
-    """The columns [Q, depth] of the least entries of each row of `values` [Q, N].
+    """Return the columns `[Q, depth]` of the least values in each row.
 
-    Float32, least first, equal ones by column.
+    `values` `[Q, N]` are float32. The least comes first, and of equal ones the lower
+    column.
+
+    >>> first(np.float32([[3, 1, 2, 1]]), depth=2).tolist()
+    [[1, 3]]
     """
     few = 6 * depth <= values.shape[1]
     keys = (
@@ -93,7 +106,7 @@ def first(values: np.ndarray, depth: int) -> np.ndarray:
 
 
 def _keys(values, columns):
-    """Numbers of 64 bits that sort as `values` do, and equal ones as their columns."""
+    """Return 64-bit integers that sort like `values`, and equal ones by column."""
     # The bits of a float sort like those of an integer, negative ones the other way
     # round. Adding 0 makes −0 equal to 0.
     bits = (values + np.float32(0)).view(np.int32)
@@ -106,7 +119,7 @@ def _keys(values, columns):
 
 
 def _few_keys(values, depth):
-    """The keys of the least entries of each row, `depth` or somewhat more of them."""
+    """Return the keys of the least values in each row, of `depth` or a few more."""
     count, columns = values.shape
     # At least `depth` entries are no larger than the depth-th least of groups' least.
     # Short rows of groups would cost more than they save.

@@ -1,4 +1,4 @@
-"""R."""
+"""Retrieval: ranks of the gallery rows of a query's own class."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -31,21 +31,32 @@ def metrics(
     metric: str = "cosine",
     scores: int = SCORES,
 ) -> dict[str, float]:
-    """The means over queries of the measures in `names`.
+    """Return the means over queries of retrieval measures, by name.
 
-    queries [Q, D], query_labels [Q], gallery [N, D], gallery_labels [N]. Without a
-    gallery the queries are searched themselves, each among all the others.
+    A name is one of `retrieval_measures.MEASURES`, over the whole ranking, its first K
+    rows ("recall@10"), or its first R rows ("map@r"), where R is the number of the
+    query's relevant rows. "r_precision" is "precision@r". Of equal similarities the
+    lowest index comes first, as in `neighbors.top_k`. Queries without a relevant row
+    have no rank; the means leave them out, and a warning counts them. Similarities are
+    computed on the device and sorted on the host (`rankings`).
 
-    A name is one of `MEASURES`, over the whole ranking or the first "…@K" of it, or the
-    first "…@r", the number R of the query's relevant rows; "r_precision" is
-    "precision@r". Of equal similarities the lowest index comes first, as in
-    `neighbors.top_k`, whose metrics these are. Queries with no relevant row have no
-    rank; the means leave them out, and a warning counts them.
+    Args:
+      queries: `[Q, D]`.
+      query_labels: integers `[Q]`.
+      gallery: `[N, D]`, or None to search each query among all others.
+      gallery_labels: integers `[N]`.
+      names: of the measures.
+      metric: a name in `similarities.SIMILARITIES`.
+      scores: the number of similarities that each thread holds at a time.
 
-    Similarities are made on the device and ranked on the host (`rankings`), `scores` of
-    them at a time in each thread. UserError for an unknown name, K beyond the rows
-    searched, no query with a relevant row, or embeddings that are empty, not finite or
-    of different dimensions.
+    Raises:
+      UserError: for an unknown name, K beyond the rows searched, no query with a
+        relevant row, or embeddings that are empty, not finite or of different
+        dimensions.
+
+    >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> metrics(embeddings, [0, 0, 1, 1], names=["recall@1", "mrr"])
+    {'recall@1': 1.0, 'mrr': 1.0}
     """
     values = per_query(
         queries,
@@ -81,7 +92,14 @@ def per_query(
     metric: str = "cosine",
     scores: int = SCORES,
 ) -> dict[str, np.ndarray]:
-    """As `metrics`, but for each query [Q]; NaN for one without a relevant row."""
+    """Return the measures of each query `[Q]`, NaN for one without a relevant row.
+
+    Arguments and errors are those of `metrics`.
+
+    >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> per_query(embeddings, [0, 1, 0, 1], names=["mrr"])["mrr"].round(2)
+    array([0.5 , 0.33, 0.33, 0.5 ])
+    """
     measures = {name: _measure(name) for name in names}
     if not measures:
         raise UserError(f"names are empty; expected some of {', '.join(NAMES)}.")
@@ -126,7 +144,7 @@ def per_query(
 
 
 def _measure(name: str) -> tuple[Callable, int | str | None]:
-    """The measure of a name and where it cuts the ranking: K, "r" or None."""
+    """Return the measure of a name, and its cut of the ranking: K, "r" or None."""
     spelled = "precision@r" if name == "r_precision" else name
     base, at, cut = spelled.partition("@")
     if base not in MEASURES or (at and cut != "r" and not cut.isdecimal()):
@@ -138,7 +156,7 @@ def _measure(name: str) -> tuple[Callable, int | str | None]:
 
 
 def _count(query_labels, gallery_labels) -> np.ndarray:
-    """How many gallery rows [Q] have each query's label."""
+    """Return the number `[Q]` of gallery rows with each query's label."""
     ordered = np.sort(gallery_labels)
     ends = [np.searchsorted(ordered, query_labels, side) for side in ("left", "right")]
     return ends[1] - ends[0]

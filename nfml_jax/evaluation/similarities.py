@@ -1,4 +1,9 @@
-"""S."""
+"""Cosines and Euclidean distances as inner products of rows that keep their digits.
+
+A search multiplies matrices of queries and gallery. `SIMILARITIES` prepares both such
+that the products rank like the similarities. Products of rows that lie close together
+cancel, so `from_differences` computes those similarities again from differences.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,11 +19,11 @@ from nfml_jax.ops.distances import CANCELLED, pair_lengths, unit
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """Rows whose inner products are scores, which rank as their similarities do.
+    """Queries and a gallery whose inner products rank like their similarities.
 
-    `queries` [Q, E] and `gallery` [N, E] in float32. Where `squared`, scores are minus
-    squared distances, and a row of either is (2 q, −‖q‖², 1) or (g, 1, −‖g‖²). The
-    similarity is `offset` + `unit` · score.
+    `queries` `[Q, E]` and `gallery` `[N, E]` are float32. If `squared`, scores are
+    minus squared distances, a query q is the row (2 q, −‖q‖², 1), and a gallery vector
+    g is the row (g, 1, −‖g‖²). The similarity is `offset` + `unit` · score.
     """
 
     queries: np.ndarray
@@ -28,7 +33,7 @@ class Compared:
     unit: float = 1.0
 
     def similarity(self, scores: np.ndarray) -> np.ndarray:
-        """Return similarities of scores, in float64 where the unit isn't 1."""
+        """Return the similarities of scores, in float64 unless the unit is 1."""
         if self.unit == 1:
             return scores
         return self.offset + self.unit * scores.astype(np.float64)
@@ -39,13 +44,17 @@ CLOSE = 1e-3
 
 
 def are_close(directions: np.ndarray) -> bool:
-    """Return whether the cosines of unit vectors [N, D] are mostly too near to 1."""
+    """Return whether the cosines of unit vectors `[N, D]` are mostly too near to 1.
+
+    The mean of 1 − cosine is then below `CLOSE`.
+    """
     directions = directions[directions.any(axis=1)]
     mean = directions.mean(axis=0, dtype=np.float64) if len(directions) else 0.0
     return bool(1 - np.sum(mean * mean) < CLOSE)
 
 
 def _cosine(queries, gallery) -> Compared:
+    """Return queries and gallery prepared for the cosine."""
     q, g = (unit(x.astype(np.float32)) for x in (queries, gallery))
     if not are_close(g):
         return Compared(q, g)
@@ -58,6 +67,7 @@ def _cosine(queries, gallery) -> Compared:
 
 
 def _euclidean(queries, gallery) -> Compared:
+    """Return queries and gallery prepared for minus the squared distance."""
     queries, gallery = without_common_part(queries, gallery)
     q, g = queries.astype(np.float32), gallery.astype(np.float32)
     with np.errstate(over="ignore"):
@@ -68,7 +78,7 @@ def _euclidean(queries, gallery) -> Compared:
 
 
 def _squared(q, g) -> Compared:
-    """Return rows whose products are −‖q − g‖² = 2 q·g − ‖q‖² − ‖g‖²."""
+    """Return rows whose inner products are −‖q − g‖² = 2 q·g − ‖q‖² − ‖g‖²."""
     scale = 1.0
     size = max(np.abs(q).max(), np.abs(g).max())
     if size > 0 and not 1e-9 < size < 1e9:
@@ -99,9 +109,10 @@ def check_metric(metric: str) -> None:
 
 
 def have_cancelled(scores, query_squares, gallery_squares):
-    """Return which scores [Q, N], minus squared distances, are mostly rounding.
+    """Return a mask of the scores `[Q, N]` that are mostly rounding.
 
-    They are small beside the squares ‖q‖² [Q] and ‖g‖² [N] that they are made of.
+    Scores are minus squared distances. They are rounding if they are small beside the
+    squares ‖q‖² `[Q]` and ‖g‖² `[N]` that they are computed from.
     """
     unit = float(jnp.finfo(scores.dtype).eps)
     total = query_squares[:, None] + gallery_squares[None]
@@ -109,9 +120,10 @@ def have_cancelled(scores, query_squares, gallery_squares):
 
 
 def from_differences(scores, wanted, rows: Callable):
-    """Return scores [Q, N], those `wanted` made anew of the differences of rows.
+    """Return scores `[Q, N]`, recomputed from differences of rows where `wanted`.
 
-    `rows` gives queries [Q, D] and gallery [N, D]; it is used if any are wanted.
+    `rows` is a function that returns queries `[Q, D]` and gallery `[N, D]`. It runs
+    only if any score is wanted.
     """
     apart = lax.cond(
         jnp.any(wanted), lambda: pair_lengths(*rows()), lambda: jnp.zeros_like(scores)

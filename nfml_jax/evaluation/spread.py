@@ -1,4 +1,4 @@
-"""S."""
+"""The spread of embeddings: alignment, uniformity, hubness and spectrum."""
 
 import functools
 
@@ -18,10 +18,20 @@ from nfml_jax.ops.labels import check_labels
 
 
 def alignment(embeddings, labels) -> float:
-    """The mean squared distance of two unit embeddings of one class, over all pairs.
+    """Return the mean squared distance between two unit embeddings of one class.
 
-    Wang and Isola, ICML 2020, with α = 2: 0 when classes are points. UserError
-    when no class has two examples.
+    The mean is over all pairs of one class. It is 0 when each class is a point. Wang
+    and Isola, ICML 2020, with α = 2.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: integers `[N]`.
+
+    Raises:
+      UserError: if no class has two examples.
+
+    >>> round(alignment([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], [0, 0, 1]), 3)
+    0.4
     """
     embeddings = check_needed(embeddings)
     labels = check_labels(labels, len(embeddings))
@@ -42,6 +52,7 @@ def alignment(embeddings, labels) -> float:
 @functools.partial(jax.jit, static_argnames="t")
 @broadcasting
 def _potential_tile(rows, columns, t):
+    """Return the sum of exp(-t ‖x - y‖²) over the pairs of a tile that count."""
     (a, i), (b, j) = rows, columns
     # The full float32 product also where the hardware's default is coarser.
     products = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
@@ -52,10 +63,21 @@ def _potential_tile(rows, columns, t):
 
 
 def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
-    """log of the mean of exp(-t ‖x - y‖²) over all pairs of unit embeddings.
+    """Return the log of the mean of exp(-t ‖x - y‖²) over pairs.
 
-    Wang and Isola, ICML 2020: 0 when all are one point, the lower the more
-    evenly they spread over the sphere. UserError for fewer than two.
+    x and y are two unit embeddings. The value is 0 when all embeddings are one point,
+    and lower the more evenly they cover the sphere. Wang and Isola, ICML 2020.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      t: the inverse width of the kernel.
+      chunk: the number of rows and columns of a tile.
+
+    Raises:
+      UserError: for fewer than two embeddings.
+
+    >>> round(uniformity([[1.0, 0.0], [-1.0, 0.0]]), 3)
+    -8.0
     """
     embeddings = check_needed(embeddings)
     pairs = len(embeddings) * (len(embeddings) - 1) / 2
@@ -66,11 +88,22 @@ def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
 
 
 def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
-    """Skewness of how often each embedding is among the k nearest of the others.
+    """Return the skewness of how often an embedding is among the k nearest of others.
 
-    Neighbors by cosine. Radovanović, Nanopoulos and Ivanović, JMLR 2010: 0
-    when all occur alike, large when a few hubs are near everything. UserError for k
-    outside 1 … N - 1.
+    Neighbors are found by the cosine. The skewness is 0 when all embeddings occur
+    equally often, and large when a few hubs are near everything. Radovanović,
+    Nanopoulos and Ivanović, JMLR 2010.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      k: the number of neighbors, 1 … N - 1.
+      chunk: the number of rows and columns of a tile.
+
+    Raises:
+      UserError: for k outside 1 … N - 1.
+
+    >>> round(hubness([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]], k=1), 3)
+    0.0
     """
     embeddings = check_needed(embeddings)
     count = len(embeddings)
@@ -83,12 +116,15 @@ def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
 
 
 def spectrum_decay(embeddings) -> float:
-    """ρ: KL divergence of the uniform from the normalized singular values, in nats.
+    """Return ρ, the KL divergence in nats of uniform from normalized singular values.
 
-    Roth et al., "Revisiting Training Strategies and Generalization Performance in Deep
-    Metric Learning", ICML 2020: 0 when all directions are used alike, the larger the
-    fewer are. Of unit embeddings [N, D], not centered, as there. Infinite when they
-    span fewer than min(N, D) directions.
+    It is 0 when all directions are used equally, and larger the fewer are used. It is
+    infinite when unit embeddings `[N, D]` span fewer than min(N, D) directions. As in
+    the paper they are not centered: Roth et al., "Revisiting Training Strategies and
+    Generalization Performance in Deep Metric Learning", ICML 2020.
+
+    >>> abs(round(spectrum_decay([[1.0, 0.0], [0.0, 2.0]]), 6))
+    0.0
     """
     x = unit(check_needed(embeddings))
     if len(x) < x.shape[1]:

@@ -1,4 +1,4 @@
-"""T."""
+"""Templates of enrolled identities, and the scores of probes against them."""
 
 import dataclasses
 
@@ -25,16 +25,17 @@ TEMPLATES = "mean", "best"
 
 
 def check_template(template: str) -> None:
-    """UserError for a `template` not in `TEMPLATES`."""
+    """Raise UserError for a `template` that is not in `TEMPLATES`."""
     if template not in TEMPLATES:
         raise UserError(f"template is {template!r}; expected {' or '.join(TEMPLATES)}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Templates:
-    """What probes are compared with: unit `rows` [G, D], those of an identity together.
+    """Unit embeddings of enrolled identities, with which probes are compared.
 
-    `first` [I] is where each identity's rows begin, and `identities` [I] its label.
+    `rows` `[G, D]` are sorted by identity. `first` `[I]` is where the rows of each
+    identity begin, and `identities` `[I]` are their labels.
     """
 
     rows: np.ndarray
@@ -43,7 +44,7 @@ class Templates:
 
     @classmethod
     def of(cls, embeddings, labels, template: str = "mean") -> "Templates":
-        """Of embeddings [N, D] and labels [N]; `template` is one of `TEMPLATES`."""
+        """Return the templates of embeddings `[N, D]` with labels `[N]`."""
         check_template(template)
         embeddings = check_needed(embeddings, "gallery rows")
         labels = check_labels(labels, len(embeddings))
@@ -55,7 +56,7 @@ class Templates:
         return cls(unit(embeddings)[order], first, identities)
 
     def scores(self, probes):
-        """For some probes [P, D] at a time, all their scores [P, I]."""
+        """Yield the scores `[P, I]` of some probes at a time, given all probes."""
         probes = check_digits(probes, "probes")
         check_same_dimensions(probes, self.rows, "Probes and gallery")
         found = (
@@ -75,4 +76,5 @@ class Templates:
 @broadcasting
 def _cosines(probes, rows):
     # The full float32 product also where the hardware's default is coarser.
+    """Return the inner products `[P, G]` of probes and rows."""
     return jnp.matmul(probes, rows.T, precision=lax.Precision.HIGHEST)

@@ -1,4 +1,4 @@
-"""Tiles."""
+"""Blocks and tiles of rows in fixed sizes, for pairs too many to hold at once."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,12 @@ TILE = 1024
 
 
 def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """`x` [N, ...] in consecutive blocks [size, ...], the last padded with zeros.
+    """Yield the rows of `x` `[N, ...]` in consecutive blocks `[size, ...]`.
 
-    One shape for all blocks means one compilation.
+    The last block is padded with zeros. One shape for all blocks means one compilation.
+
+    >>> [block.tolist() for block in blocks(np.arange(3), 2)]
+    [[0, 1], [2, 0]]
     """
     for start in range(0, len(x), size):
         block = x[start : start + size]
@@ -21,11 +24,16 @@ def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def pair_tiles(*columns: np.ndarray, size: int) -> Iterator[tuple[tuple, tuple]]:
-    """Two blocks of rows at a time, so that every pair of rows is met.
+    """Yield two blocks of rows at a time, so that every pair of rows is met once.
 
-    `columns` [N, ...] hold what is known of each row. A block is these for `size` rows
-    and then their indices [size], -1 for padding: the pairs to count are those whose
-    first index is not negative and lower than the second.
+    Args:
+      columns: arrays `[N, ...]`, each with one entry for each row.
+      size: the number of rows in a block.
+
+    Yields:
+      Two blocks. Each is a tuple of the columns of `size` rows, followed by the indices
+      `[size]` of these rows, which are -1 for padding. The pairs to count are those
+      whose first index is not negative and lower than the second.
     """
     size = min(size, len(columns[0]))
     columns = (*columns, np.arange(1, len(columns[0]) + 1, dtype=np.int32))
@@ -39,9 +47,12 @@ def pair_tiles(*columns: np.ndarray, size: int) -> Iterator[tuple[tuple, tuple]]
 
 
 def first_of_equal(rows: np.ndarray) -> np.ndarray | None:
-    """Return the number [N] of the first row equal to each of rows [N, D] in float32.
+    """Return the index `[N]` of the first row that equals each row of `rows` `[N, D]`.
 
-    None says that all rows differ.
+    The rows are float32. None is returned if all rows differ.
+
+    >>> first_of_equal(np.float32([[1, 2], [3, 4], [1, 2]]))
+    array([0, 1, 0])
     """
     bits = np.ascontiguousarray(rows + np.float32(0)).view(np.uint32)  # -0 becomes 0
     odd = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
@@ -61,4 +72,5 @@ def first_of_equal(rows: np.ndarray) -> np.ndarray | None:
 
 
 def _parts(x):
+    """Yield consecutive parts of at most `TILE` rows."""
     return (x[start : start + TILE] for start in range(0, len(x), TILE))

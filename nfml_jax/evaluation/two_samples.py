@@ -1,4 +1,7 @@
-"""T."""
+"""Two-sample tests: are two sets of rows drawn from one density?
+
+Compare a model's samples with fresh data, not with the rows it was trained on.
+"""
 
 import numpy as np
 import scipy  # which imports its parts when they are used: some take a second
@@ -15,13 +18,32 @@ from nfml_jax.evaluation.tiles import TILE
 def classifier_two_sample_test(
     a, b, *, folds: int = 5, max_rows: int = 2000, seed: int = 0, classifier=None
 ) -> dict[str, float]:
-    """Can a classifier tell the samples `a` and `b` `[N, D]` apart?
+    """Return how well a classifier distinguishes the samples `a` and `b`.
 
-    Lopez-Paz and Oquab (ICLR 2017): `accuracy` over cross-validation, ½ if they cannot
-    be told apart; `accuracy_error`, its standard error; `p_value` of so high an
-    accuracy by chance. At most `max_rows` of each are used, as many of one as of the
-    other. The classifier, any of scikit-learn's, is by default a network of two hidden
-    layers of 64 on standardized columns.
+    Lopez-Paz and Oquab, ICLR 2017. Equally many rows of both are used.
+
+    Args:
+      a: rows `[N, D]`.
+      b: rows `[M, D]`.
+      folds: the number of parts of the cross-validation.
+      max_rows: the number of rows of each sample to use, at most.
+      seed: of the rows drawn, of the parts and of the classifier.
+      classifier: a classifier of scikit-learn; by default a network with two hidden
+        layers of 64 on standardized columns.
+
+    Returns:
+      `accuracy` over the cross-validation, ½ if the samples are alike;
+      `accuracy_error`, its standard error;
+      `p_value` of an accuracy as high by chance.
+
+    Raises:
+      UserError: for fewer rows than twice the folds, or rows that don't fit.
+
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> a, b = np.arange(20.0)[:, None], np.arange(20.0)[:, None] + 100
+    >>> nearest = KNeighborsClassifier(1)
+    >>> classifier_two_sample_test(a, b, classifier=nearest)["accuracy"]
+    1.0
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.neural_network import MLPClassifier
@@ -58,12 +80,29 @@ def classifier_two_sample_test(
 def maximum_mean_discrepancy(
     a, b, *, bandwidth: float | None = None, max_rows: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """Squared MMD of samples `a` and `b` `[N, D]` under exp(-‖x-y‖² / 2 bandwidth²).
+    """Return the squared MMD of two samples under a Gaussian kernel.
 
-    Gretton et al. (JMLR 2012): `mmd2`, unbiased, so below 0 at times (equation 3);
-    `mmd2_error`, its standard deviation if the two are alike; `p_value` of so large a
-    value then. The bandwidth is the median distance between points unless given. At
-    most `max_rows` of each are used, in tiles of 1024 × 1024.
+    The kernel is exp(-‖x-y‖² / 2 bandwidth²). Gretton et al., JMLR 2012. Equally many
+    rows of both are used, in tiles of 1024 × 1024.
+
+    Args:
+      a: rows `[N, D]`.
+      b: rows `[M, D]`.
+      bandwidth: of the kernel; the median distance between points if None.
+      max_rows: the number of rows of each sample to use, at most.
+      seed: of the rows drawn.
+
+    Returns:
+      `mmd2`, unbiased, so that it may be below 0 (equation 3);
+      `mmd2_error`, its standard deviation if the samples are alike;
+      `p_value` of a value as large if the samples are alike.
+
+    Raises:
+      UserError: for fewer than two rows, or rows that don't fit.
+
+    >>> a = np.arange(20.0)[:, None]
+    >>> maximum_mean_discrepancy(a, a + 100)["p_value"] < 1e-6
+    True
     """
     a, b = (x.astype(np.float64) for x in _equally_many(a, b, max_rows, seed))
     if len(a) < 2:
@@ -96,7 +135,18 @@ def maximum_mean_discrepancy(
 
 
 def marginal_ks(a, b) -> dict[str, np.ndarray]:
-    """Two-sample Kolmogorov-Smirnov `statistic` and `p_value` of each column, `[D]`."""
+    """Return the two-sample Kolmogorov-Smirnov test of each column.
+
+    Args:
+      a: rows `[N, D]`.
+      b: rows `[M, D]`.
+
+    Returns:
+      `statistic` `[D]` and `p_value` `[D]`.
+
+    >>> marginal_ks([[0.0], [1.0]], [[5.0], [6.0]])["statistic"]
+    array([1.])
+    """
     a, b = _check_samples(a, b)
     results = [
         scipy.stats.ks_2samp(*x, method="asymp") for x in zip(a.T, b.T, strict=True)
@@ -108,6 +158,7 @@ def marginal_ks(a, b) -> dict[str, np.ndarray]:
 
 
 def _check_samples(a, b):
+    """Return both samples in float32, without what their columns have in common."""
     a, b = without_common_part(np.asarray(a), np.asarray(b))
     a, b = check_vectors(a, "samples"), check_vectors(b, "samples")
     check_same_dimensions(a, b, "the two samples")
@@ -115,7 +166,7 @@ def _check_samples(a, b):
 
 
 def _equally_many(a, b, max_rows, seed):
-    """As many rows of each sample, drawn without replacement."""
+    """Return the same number of rows of each sample, drawn without replacement."""
     a, b = _check_samples(a, b)
     count = min(len(a), len(b), max_rows)
     rng = np.random.default_rng(seed)
@@ -123,9 +174,11 @@ def _equally_many(a, b, max_rows, seed):
 
 
 def _square_distances(x, y):
+    """Return squared distances `[N, M]` of rows `[N, D]` and `[M, D]`."""
     squares = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
     return np.maximum(squares, 0)
 
 
 def _kernel(x, y, bandwidth):
+    """Return the Gaussian kernel `[N, M]` of rows `[N, D]` and `[M, D]`."""
     return np.exp(_square_distances(x, y) / (-2 * bandwidth**2))

@@ -1,4 +1,7 @@
-"""V."""
+"""Verification of pairs by their cosine: do two embeddings show the same class?
+
+Definitions of genuine and impostor pairs, FAR and TAR are in `accept_rates`.
+"""
 
 import numpy as np
 
@@ -32,17 +35,27 @@ FEW = 1000
 
 
 def has_pairs(labels) -> bool:
-    """Whether `labels` [N] make both a genuine and an impostor pair."""
+    """Return whether `labels` `[N]` form both a genuine and an impostor pair.
+
+    >>> has_pairs([0, 0, 1]), has_pairs([0, 1, 2])
+    (True, False)
+    """
     labels = check_labels(labels, count_rows(labels, "labels"))
     counts = np.unique(labels, return_counts=True)[1]
     return len(counts) > 1 and bool(counts.max() > 1)
 
 
 def pair_scores(a, b) -> np.ndarray:
-    """Return the cosine [N] of each pair of rows of `a` and `b` [N, D].
+    """Return the cosine `[N]` of each row of `a` with the same row of `b`.
 
-    Cosines of which most are beyond `CLOSE` have float64's digits: those of float32
-    would be alike. UserError when `a` and `b` differ in shape, are empty or not finite.
+    Both are `[N, D]`. If most cosines are beyond `CLOSE`, they are float64, because
+    those of float32 would be equal.
+
+    Raises:
+      UserError: if `a` and `b` differ in shape, are empty or not finite.
+
+    >>> pair_scores([[1.0, 0.0], [0.0, 2.0]], [[0.6, 0.8], [0.0, 1.0]]).round(3)
+    array([0.6, 1. ], dtype=float32)
     """
     a, b = check_digits(a), check_digits(b)
     if a.shape != b.shape:
@@ -62,11 +75,23 @@ def all_pairs(
 ) -> PairHistograms:
     """Return histograms of the cosine over all N (N − 1) / 2 pairs.
 
-    embeddings [N, D], labels [N] integers; `bins` a power of two: the counts are
-    exact, the scores quantized to 2 / bins (3e-5 with the default). Where genuine and
-    impostor pairs share these bins and finer ones separate them, as where all cosines
-    lie close together, the bins follow the cosines found (`pairs.count_fine`). Streams
-    tiles of chunk × chunk pairs. UserError for empty or non-finite embeddings.
+    Counts are exact and scores are quantized to 2 / bins, which is 3e-5 by default. If
+    genuine and impostor pairs share many of these bins and finer ones separate them,
+    the bins follow the cosines found (`pair_histograms.count_fine`). That is so where
+    all cosines lie close together. `chunk`² pairs are held at a time.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: integers `[N]`.
+      bins: the number of bins, a power of two.
+      chunk: the number of rows and columns of a tile.
+
+    Raises:
+      UserError: for embeddings that are empty or not finite, or a wrong number of bins.
+
+    >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> all_pairs(embeddings, [0, 0, 1, 1]).roc().eer
+    0.0
     """
     if bins < 2 or bins & (bins - 1):
         raise UserError(f"bins is {bins}; expected a power of two, such as 65536.")
@@ -85,10 +110,16 @@ def all_pairs(
 
 
 def metrics(curve: Roc, threshold: float) -> dict[str, float]:
-    """The numbers of a Roc: eer, auc, tar@far=…, and accuracy at `threshold`.
+    """Return the numbers that are reported of a Roc.
 
-    Warns when it holds too few impostor pairs for a FAR. The accuracy is balanced
-    between genuine and impostor pairs (`Roc.accuracy_at`).
+    They are `eer`, `auc`, `tar@far=…` for each of `FARS`, and `accuracy`, the balanced
+    accuracy at `threshold` (`Roc.accuracy_at`). A warning says when there are too few
+    impostor pairs for a FAR.
+
+    >>> from nfml_jax.evaluation.accept_rates import roc
+    >>> found = metrics(roc([0.9, 0.8], np.linspace(-0.5, 0.5, 1000)), threshold=0.6)
+    >>> found["eer"], found["tar@far=1e-3"], found["accuracy"]
+    (0.0, 1.0, 1.0)
     """
     return {
         "eer": curve.eer,
@@ -101,12 +132,23 @@ def metrics(curve: Roc, threshold: float) -> dict[str, float]:
 def choose_threshold(
     embeddings, labels, max_examples: int = 10_000, seed: int = 0, chunk: int = TILE
 ) -> float:
-    """Return the threshold of the best balanced accuracy over pairs for training.
+    """Return the threshold of the best balanced accuracy over training pairs.
 
-    Takes all pairs of at most `max_examples`, drawn without replacement from `seed`. If
-    fewer than `FEW` genuine pairs are among these, half of them are drawn from classes
-    of two or more examples, class by class. Give it training embeddings: a threshold
-    chosen on test pairs flatters the test.
+    All pairs of at most `max_examples` examples are used, drawn without replacement. If
+    fewer than `FEW` genuine pairs are among them, half of the examples are drawn from
+    classes of two or more examples, class by class. Give it training embeddings: a
+    threshold that is chosen on test pairs flatters the test.
+
+    Args:
+      embeddings: `[N, D]`, of any length.
+      labels: integers `[N]`.
+      max_examples: the number of examples to use, at most.
+      seed: of the draw.
+      chunk: the number of rows and columns of a tile.
+
+    >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> round(choose_threshold(embeddings, [0, 0, 1, 1]), 2)
+    0.7
     """
     embeddings = check_digits(embeddings)
     labels = check_labels(labels, len(embeddings))
@@ -120,12 +162,13 @@ def choose_threshold(
 
 
 def _genuine_pairs(labels) -> int:
+    """Return the number of genuine pairs of labels `[N]`."""
     counts = np.unique(labels, return_counts=True)[1].astype(np.int64)
     return int(np.sum(counts * (counts - 1) // 2))
 
 
 def _with_pairs(labels, count: int, rng) -> np.ndarray:
-    """Return `count` row numbers, of which half are of classes with several rows."""
+    """Return `count` row numbers, half of which belong to classes with several rows."""
     _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     order = rng.permutation(len(labels))
     # Classes in random order, the rows of one together.

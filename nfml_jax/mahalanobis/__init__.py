@@ -1,7 +1,15 @@
-"""Metrics on vectors: the Mahalanobis metric, and those who learn one from labels.
+"""Mahalanobis metrics on vectors, and learners of such a metric from labels.
 
-`METRIC_LEARNERS["lmnn"](x, labels)` gives L; then distances are those between rows of
-`x @ L.T`, and any search or evaluation of embeddings is one under the metric.
+`METRIC_LEARNERS["lmnn"](x, labels)` returns L. The learned distances are Euclidean
+distances between rows of `x @ L.T`, so any search or evaluation of embeddings works
+with them.
+
+>>> import numpy as np
+>>> x = [[0.0, 0.0], [1.0, 0.1], [0.5, 0.2], [0.0, 1.0], [1.0, 1.1], [0.5, 1.2]]
+>>> L = METRIC_LEARNERS["rca"](x, [0, 0, 0, 1, 1, 1])  # the first column is irrelevant
+>>> z = np.array(x) @ L.T
+>>> np.linalg.norm(z - z[0], axis=1).round(1).tolist()
+[0.0, 2.4, 2.4, 14.1, 14.4, 16.3]
 """
 
 from nfml_jax.mahalanobis.itml import itml

@@ -1,8 +1,8 @@
 """Information-theoretic metric learning: Davis et al. (ICML 2007).
 
-Of all W under which alike pairs are near and others far, the one whose normal density
-diverges least from that of the identity: found by Bregman projections onto one pair's
-constraint after another, each in closed form and of rank one.
+Among all W under which similar pairs are near and others far, it finds the one whose
+Gaussian diverges least from that of the identity. Bregman projections onto the
+constraint of one pair after another are each in closed form and of rank one.
 """
 
 from functools import partial
@@ -23,16 +23,19 @@ LEAST = 1e-9
 
 @partial(jax.jit, static_argnames="sweeps")
 def project(apart, signs, bounds, gamma, *, sweeps: int, tolerance: float = 1e-3):
-    """W `[D, D]`, and the slack bounds ξ `[M]`: algorithm 1 of the paper.
+    """Return W `[D, D]` and the slack bounds ξ `[M]`: algorithm 1 of the paper.
 
-    `apart [M, D]` are the differences of pairs; where `signs [M]` is 1 their squared
-    distance under W is to be at most, where it is -1 at least, `bounds [M]`. A large
-    `gamma` holds W to the bounds, a small one to the identity. It ends after `sweeps`
-    over all pairs, or when one moves the multipliers by less than `tolerance` of
-    themselves.
+    The paper's α = δ/2 (1/p - γ/ξ) is meant for γ = 1. Solving its two conditions gives
+    γ/(γ + 1) in place of 1/2, as in the authors' code.
 
-    The paper's α = δ/2 (1/p - γ/ξ) is meant for γ = 1; solving its two conditions
-    gives γ/(γ + 1) in place of 1/2, as the authors' own code has it.
+    Args:
+      apart: the differences `[M, D]` of pairs.
+      signs: 1 `[M]` for pairs whose squared distance under W should be at most the
+        bound, and -1 for those where it should be at least the bound.
+      bounds: bounds `[M]` of the squared distances.
+      gamma: a large one holds W to the bounds, a small one to the identity.
+      sweeps: the number of passes over all pairs, at most.
+      tolerance: the relative change of the multipliers in one pass at which to end.
     """
 
     def one(i, carry):
@@ -66,16 +69,20 @@ def project(apart, signs, bounds, gamma, *, sweeps: int, tolerance: float = 1e-3
 
 
 def divergence(w, slack, bounds, gamma) -> float:
-    """What ITML makes least: D(W, I) + γ D(diag ξ, diag ξ₀), D being LogDet's."""
+    """Return the objective of ITML, D(W, I) + γ D(diag ξ, diag ξ₀).
+
+    D is the LogDet divergence.
+    """
     ratio = np.asarray(slack) / np.asarray(bounds)
     metric = np.trace(w) - np.linalg.slogdet(w)[1] - len(w)
     return float(metric + gamma * np.sum(ratio - np.log(ratio) - 1))
 
 
 def draw_pairs(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Pairs of rows `[count, 2]`: half of one class, half of two, as far as there are.
+    """Return pairs of rows `[count, 2]`, half of them of one class, half of two.
 
-    Each pair is two different rows; a pair may come twice.
+    There are fewer if too few are drawn. A pair is two different rows, and may come
+    twice.
     """
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, len(labels), (2, 64 * count))
@@ -95,11 +102,28 @@ def itml(
     sweeps: int = 200,
     seed: int = 0,
 ):
-    """L `[D, D]` with LᵀL = W, of `pairs` of rows drawn by `seed`.
+    """Return L `[D, D]` with LᵀL = W, learned from drawn pairs of rows.
 
-    0 takes 20 C² pairs for C classes, as the paper does, and 1,000 at least. Alike
-    pairs are to come within the 5th percentile of the squared distances between drawn
-    rows, others beyond the 95th.
+    Pairs of one class should come within the 5th percentile of the squared distances
+    between rows, and others beyond the 95th.
+
+    Args:
+      x: rows `[N, D]`.
+      labels: integers `[N]`.
+      gamma: the weight of the slack; a large one holds W to the bounds.
+      pairs: the number of pairs; 0 takes 20 C² pairs for C classes, as in the paper,
+        and at least 1,000.
+      sweeps: the number of passes over all pairs, at most.
+      seed: of the draw.
+
+    Raises:
+      UserError: for fewer than two classes, no class of two rows, or an option out of
+        range.
+
+    >>> x = [[0.0, 0.0], [1.0, 0.1], [0.5, 0.2], [0.0, 1.0], [1.0, 1.1], [0.5, 1.2]]
+    >>> L = itml(x, [0, 0, 0, 1, 1, 1], pairs=8, sweeps=2)
+    >>> (L.T @ L).shape
+    (2, 2)
     """
     check_neighbors(labels, "itml")
     if not 0 < gamma < np.inf:

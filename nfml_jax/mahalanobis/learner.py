@@ -1,6 +1,6 @@
-"""What all learners of a metric share: checked input, double precision, one optimiser.
+"""The parts that all metric learners share: checked input, float64, and one optimizer.
 
-A learner is a function of rows x `[N, D]` and labels `[N]` that gives L `[rank, D]`.
+A learner is a function of rows `[N, D]` and labels `[N]` that returns L `[rank, D]`.
 """
 
 import functools
@@ -27,12 +27,12 @@ UNMOVED = 1e-6
 
 
 def learner(fit: Callable) -> Callable:
-    """Return `fit(x, labels, **options)` as a learner.
+    """Return `fit(x, labels, **options)` as a learner of checked rows and labels.
 
-    Rows and labels come to it checked, as float64 and int32. Where columns lie far from
-    zero for their spread, they come without what they have in common, which changes no
-    distance. `fit` runs in float64 whatever JAX's default is: the inverse of a
-    covariance needs the digits, and the sets are small. It gives a numpy array.
+    `fit` gets rows in float64 and labels in int32. Where columns lie far from zero for
+    their spread, rows come without their common part, which changes no distance. It
+    runs in float64 whatever JAX's default is, because the inverse of a covariance needs
+    the digits, and the sets are small. The learner returns a numpy array.
     """
 
     @functools.wraps(fit)
@@ -53,7 +53,7 @@ def learner(fit: Callable) -> Callable:
 
 
 def check_neighbors(labels: np.ndarray, name: str) -> None:
-    """UserError unless there are two classes, and two rows of one of them."""
+    """Raise UserError unless there are two classes, one of which has two rows."""
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
         raise UserError(
@@ -62,8 +62,11 @@ def check_neighbors(labels: np.ndarray, name: str) -> None:
         )
 
 
-def start(x: np.ndarray, rank: int | None) -> np.ndarray:
-    """Where the search for L begins: the identity, or `rank` principal components."""
+def initial_matrix(x: np.ndarray, rank: int | None) -> np.ndarray:
+    """Return the L `[rank, D]` that a search begins with, for rows `[N, D]`.
+
+    It is the identity for a rank of None, and else the first `rank` principal axes.
+    """
     dimensions = x.shape[1]
     if rank is None:
         return np.eye(dimensions)
@@ -76,11 +79,11 @@ def start(x: np.ndarray, rank: int | None) -> np.ndarray:
 
 
 def mean_over_rows(of_chunk: Callable, count: int) -> jax.Array:
-    """The mean over rows of what `of_chunk(rows)` `[CHUNK]` gives, chunk after chunk.
+    """Return the mean of `of_chunk(rows)` `[CHUNK]` over all rows, chunk by chunk.
 
-    `rows [CHUNK]` are numbers of rows, those from `count` on being padding that does
-    not count. Going backwards a chunk is computed again, so that no more than `CHUNK`
-    × N distances are ever held.
+    `rows` `[CHUNK]` are row numbers. Those from `count` on are padding that does not
+    count. The backward pass computes each chunk again, so at most `CHUNK` × N distances
+    are held.
     """
     chunks = -(-count // CHUNK)
 
@@ -93,15 +96,19 @@ def mean_over_rows(of_chunk: Callable, count: int) -> jax.Array:
     return jnp.sum(lax.map(one, rows)) / count
 
 
-def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
-    """‖a_i - b_j‖² `[N, M]` of `[N, D]` and `[M, D]`, never below zero."""
+def plain_squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return ‖a_i - b_j‖² `[N, M]` of `[N, D]` and `[M, D]`, never below zero.
+
+    It is one matrix product, and enough in float64; `nfml_jax.ops.distances` is for
+    float32.
+    """
     squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)
     return jnp.maximum(squares - 2 * a @ b.T, 0)
 
 
 @functools.partial(jax.jit, static_argnames="objective")
 def value_and_grad(objective: Callable, matrix, *data):
-    """The value and gradient of `objective(L, *data)`, compiled once for its shapes."""
+    """Return the value and gradient of `objective(L, *data)`, compiled once."""
     return jax.value_and_grad(objective)(matrix, *data)
 
 
@@ -119,11 +126,11 @@ def warn_if_unmoved(name: str, matrix: np.ndarray, first: np.ndarray) -> None:
 def minimize(
     name: str, objective: Callable, matrix: np.ndarray, *data, steps: int
 ) -> np.ndarray:
-    """Return the L from `matrix` on that minimizes `objective(L, *data)`, by L-BFGS.
+    """Return the L that minimizes `objective(L, *data)`, found by L-BFGS from `matrix`.
 
-    At most `steps` steps with a line search (Byrd et al. 1995, without bounds); sums
-    over rows are compiled, the few numbers of L are the host's. A warning that names
-    the learner says when L stays where it is.
+    At most `steps` steps with a line search are taken (Byrd et al. 1995, without
+    bounds). Sums over rows are compiled, and the few numbers of L are optimized on the
+    host. If L does not move, a warning names the learner.
     """
     check_integer(None, 0, steps=steps)
     if not steps:  # scipy would take one all the same

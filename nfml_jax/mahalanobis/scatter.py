@@ -1,4 +1,4 @@
-"""Metrics in closed form: those that whiten all rows, or the rows within classes."""
+"""Metrics in closed form, which whiten all rows or the rows within classes."""
 
 import numpy as np
 
@@ -8,27 +8,58 @@ from nfml_jax.mahalanobis.learner import learner
 
 @learner
 def euclidean(x, labels):
-    """L = I: what the others should do better than."""
+    """Return L = I, the baseline of all learners.
+
+    Args:
+      x: rows `[N, D]`.
+      labels: integers `[N]`.
+
+    >>> euclidean([[1.0, 2.0], [3.0, 4.0]], [0, 1]).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     return np.eye(x.shape[1])
 
 
 @learner
 def covariance(x, labels):
-    """L = Σ^(-1/2), Σ being the covariance of all rows: Mahalanobis (1936).
+    """Return L = Σ^(-1/2) `[D, D]`, where Σ is the covariance of all rows.
 
-    Distances don't change when x goes through an invertible linear map. It leaves
-    labels alone. Directions in which x doesn't vary count nothing.
+    This is the metric of Mahalanobis (1936). Distances don't change if x is mapped by
+    an invertible matrix. Labels are ignored. Directions in which x doesn't vary have no
+    weight.
+
+    Args:
+      x: rows `[N, D]`.
+      labels: integers `[N]`.
+
+    Raises:
+      UserError: for rows that are all equal.
+
+    >>> x = [[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0]]
+    >>> np.diag(covariance(x, [0, 0, 1, 1])).round(3)
+    array([0.5, 1. ])
     """
     return _whitening(x - x.mean(axis=0))
 
 
 @learner
 def rca(x, labels):
-    """L = S^(-1/2), S being the covariance within classes.
+    """Return L = S^(-1/2) `[D, D]`, where S is the covariance within classes.
 
-    Relevant component analysis (Bar-Hillel et al. 2005), the classes being its
-    chunklets: what varies within a class counts little. Directions in which no class
-    varies count nothing.
+    This is relevant component analysis (Bar-Hillel et al. 2005) with the classes as
+    chunklets. Directions that vary within classes have little weight. Directions in
+    which no class varies have none.
+
+    Args:
+      x: rows `[N, D]`.
+      labels: integers `[N]`.
+
+    Raises:
+      UserError: if no class has two rows, or no class varies.
+
+    >>> rca([[0.0, 0.0], [4.0, 1.0], [9.0, 5.0], [5.0, 6.0]], [0, 0, 1, 1]).round(1)
+    array([[0.5, 0. ],
+           [0. , 2. ]])
     """
     classes, number = np.unique(labels, return_inverse=True)
     if len(classes) == len(labels):
@@ -43,9 +74,9 @@ def rca(x, labels):
 
 
 def _whitening(centered):
-    """The symmetric root of the pseudo-inverse of the covariance of rows `[N, D]`.
+    """Return the symmetric root of the pseudo-inverse covariance of rows `[N, D]`.
 
-    By singular values of the rows, which keep the digits that squaring them loses.
+    It uses singular values of the rows, which keep the digits that squares lose.
     """
     values, axes = np.linalg.svd(
         centered / np.sqrt(len(centered)), full_matrices=False

@@ -2,19 +2,21 @@
 
 | module | gives |
 |---|---|
-| `checks` | checks of options, each a sentence |
+| `checks` | checks of options, each with a one-sentence error |
+| `scalars` | numbers of any library, known or traced |
 | `labels`, `embeddings` | the border of class labels and of embeddings |
-| `events` | broadcasting of events and contexts |
-| `broadcasting` | broadcasting where a user has JAX refuse it |
+| `events` | events and contexts as arrays that broadcast |
+| `broadcasting` | broadcasting even if a user has JAX refuse it |
 | `values` | modules as hashable values |
-| `angles`, `distances` | norms and distances of vectors of any length |
-| `masked_reductions` | reductions under a mask |
+| `angles`, `distances` | norms, angles and distances of vectors of any length |
+| `precision` | the precision that maps compute in |
+| `masked_reductions` | means and log-sum-exps under a mask |
 | `control_flow` | loops inside and outside a mapped step |
 | `devices` | gathering and averaging over a device axis |
 | `batches` | a function over many rows in bounded memory |
 | `fields` | fields of settings that a program may trace |
-| `names` | looking names up, with "did you mean" |
-| `units` | numbers in words |
+| `names` | lookups by name, with "did you mean" |
+| `units` | numbers for people to read |
 | `lazy` | packages whose names are imported on first use |
 """
 
@@ -38,6 +40,8 @@ __getattr__, __all__ = lazy_exports(
             "lazy",
             "masked_reductions",
             "names",
+            "precision",
+            "scalars",
             "units",
             "values",
         ),

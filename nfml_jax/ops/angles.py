@@ -1,7 +1,7 @@
-"""Functions of an angle, computed from its cosine without ever calling acos.
+"""Functions of an angle, computed from its cosine without the arccosine.
 
-`acos` has an infinite slope at ±1, where trained embeddings end up. Everything here
-is finite there, in value and in gradient, in the precision of its argument.
+The arccosine has an infinite slope at ±1, where trained embeddings end up. Everything
+here is finite there, in value and in gradient, in the precision of its argument.
 """
 
 import math
@@ -18,11 +18,15 @@ SQUARED_NORM_FLOOR = 1e-12
 
 
 def direction_and_norm(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the unit vectors [..., D] and norms [...] of vectors [..., D].
+    """Return the unit vectors `[..., D]` and norms `[...]` of vectors `[..., D]`.
 
-    Vectors are divided by a power of two first, so that any of normal numbers has
-    length one. The zero vector has direction 0 and norm 1e-6, which keeps the gradient
-    finite; `direction * norm` is the vector itself, with gradient one.
+    Vectors are divided by a power of two first, so that squares neither overflow nor
+    vanish. The zero vector has direction 0 and norm 1e-6, which keeps the gradient
+    finite. `direction * norm` is the vector itself, with gradient one.
+
+    >>> direction, norm = direction_and_norm(jnp.array([[0.0, -4.0]]))
+    >>> direction.tolist(), norm.tolist()
+    ([[0.0, -1.0]], [4.0])
     """
     scale = power_of_two(largest(vectors, axis=-1, keepdims=True))
     scaled = vectors / scale
@@ -32,9 +36,13 @@ def direction_and_norm(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def sine(cosine: jax.Array) -> jax.Array:
-    """sin θ in [0, 1] from cos θ in [-1, 1]; its gradient at ±1 is zero, not infinite.
+    """Return sin θ in [0, 1] from cos θ in [-1, 1].
 
-    (1 - c)(1 + c) keeps the digits that 1 - c² loses near ±1.
+    Its gradient at ±1 is zero, not infinite. (1 - c)(1 + c) keeps the digits that 1 -
+    c² loses near ±1.
+
+    >>> sine(jnp.array([-1.0, 0.0])).tolist()
+    [0.0, 1.0]
     """
     squared = (1.0 - cosine) * (1.0 + cosine)
     inside = squared > 0.0
@@ -42,20 +50,28 @@ def sine(cosine: jax.Array) -> jax.Array:
 
 
 def angle(cosine: jax.Array) -> jax.Array:
-    """θ in [0, π] radians from cos θ in [-1, 1], with a finite gradient at ±1."""
+    """Return θ in [0, π] radians from cos θ in [-1, 1], with a finite gradient at ±1.
+
+    >>> round(float(angle(jnp.array(0.5))), 4)  # π / 3
+    1.0472
+    """
     return jnp.arctan2(sine(cosine), cosine)
 
 
 def is_plain_number(value) -> TypeGuard[float]:
-    """Whether a margin is a plain number, known before any tracing."""
+    """Return whether a margin is a number of Python or NumPy, known before tracing."""
     return isinstance(value, numbers.Real)
 
 
 def multiple_angle(cosine: jax.Array, multiple) -> tuple[jax.Array, jax.Array]:
-    """cos mθ and sin mθ from cos θ in [-1, 1].
+    """Return cos mθ and sin mθ from cos θ in [-1, 1].
 
-    A whole number m takes the Chebyshev polynomials T_m and sin θ · U_{m-1}; a real or
-    traced m goes through the angle.
+    If m, the `multiple`, is an integer, they are the Chebyshev polynomials T_m and sin
+    θ · U_{m-1}. A real or traced m goes through the angle.
+
+    >>> cosine, sine_ = multiple_angle(jnp.array(0.5), 2)
+    >>> round(float(cosine), 4), round(float(sine_), 4)
+    (-0.5, 0.866)
     """
     if not (is_plain_number(multiple) and float(multiple).is_integer()):
         scaled = multiple * angle(cosine)
@@ -69,10 +85,16 @@ def multiple_angle(cosine: jax.Array, multiple) -> tuple[jax.Array, jax.Array]:
 
 
 def unfolded_cosine(cosine: jax.Array, multiple) -> jax.Array:
-    """ψ(θ) = (-1)^k cos mθ - 2k with k = ⌊mθ/π⌋: cos mθ made to fall all the way to π.
+    """Return ψ(θ) = (-1)^k cos mθ - 2k with k = ⌊mθ/π⌋, which falls up to θ = π.
 
-    `multiple` ≥ 1 is a number or a traced scalar. L-Softmax (Liu et al. 2016), eq. 6;
-    SphereFace (Liu et al. 2017), eq. 7.
+    Args:
+      cosine: cos θ `[...]`.
+      multiple: m ≥ 1, a number or a traced scalar.
+
+    L-Softmax (Liu et al. 2016), eq. 6; SphereFace (Liu et al. 2017), eq. 7.
+
+    >>> unfolded_cosine(jnp.array([1.0, -1.0]), 2).tolist()
+    [1.0, -3.0]
     """
     folded, _ = multiple_angle(cosine, multiple)
     if is_plain_number(multiple):
@@ -85,13 +107,23 @@ def unfolded_cosine(cosine: jax.Array, multiple) -> jax.Array:
 
 
 def shifted_cosine(cosine: jax.Array, multiple, shift, beyond_pi: str) -> jax.Array:
-    """cos(m1 θ + m2), and what follows once m1 θ + m2 has passed π.
+    """Return cos(m1 θ + m2), continued monotonically beyond π.
 
-    There the cosine would rise again and reward a larger angle. `"linear"` goes on as
-    cos θ - max(m2 sin m2, 1 + cos θ*), θ* being where π is reached: for m1 = 1 and
-    m2 ≤ 2.33 this is cos θ - m2 sin m2. `"clamp"` stays at -1, with no gradient;
-    `"none"` lets it rise. ArcFace (Deng et al. 2019), eq. 4. Below 0, which a negative
-    shift (an array) leads to, all three do likewise: straight from 1 on, 1, or fall.
+    Beyond π the cosine would rise again and reward a larger angle. ArcFace (Deng et al.
+    2019), eq. 4. A negative shift, which is an array, leads below 0. There "linear" is
+    a straight line, "clamp" is 1, and "none" falls.
+
+    Args:
+      cosine: cos θ `[...]`.
+      multiple: m1, a number or a traced scalar.
+      shift: m2, a number or an array.
+      beyond_pi: "linear" for cos θ - max(m2 sin m2, 1 + cos θ*), where θ* is the angle
+        at which π is reached; this is cos θ - m2 sin m2 for m1 = 1 and m2 ≤ 2.33.
+        "clamp" for -1, without gradient. "none" to let it rise.
+
+    >>> cosine = jnp.array([1.0, -1.0])
+    >>> [round(float(c), 3) for c in shifted_cosine(cosine, 1, 0.5, "linear")]
+    [0.878, -1.24]
     """
     cosine_m, sine_m = multiple_angle(cosine, multiple)
     shifted = cosine_m * jnp.cos(shift) - sine_m * jnp.sin(shift)

@@ -1,4 +1,4 @@
-"""Any number of rows through a function, a batch at a time, in bounded memory."""
+"""A function of rows, applied in batches and in bounded memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,20 @@ PyTree = Any
 def in_batches(
     function: Callable[..., PyTree], size: int, *rows: np.ndarray, multiple: int = 1
 ) -> PyTree:
-    """`function(*batch)` of all `rows [N, ...]`, as numpy arrays `[N, ...]`.
+    """Return `function(*batch)` of all rows, as numpy arrays `[N, ...]`.
 
-    Every batch has `size` rows, or if there are fewer, the next power of two, and in
-    any case a `multiple` of so many: one shape is compiled, the last batch is padded
-    with zeros. `function` must treat rows independently. Its results are written where
-    they belong, so memory grows by them alone. No rows give none, of the right shape.
+    Every batch has `size` rows, or the next power of two if there are fewer, rounded up
+    to a multiple of `multiple`. So one shape is compiled, and the last batch is padded
+    with zeros. Only the results take memory. No rows give results `[0, ...]`.
+
+    Args:
+      function: a function of batches `[size, ...]` that treats rows independently.
+      size: the number of rows in a batch.
+      rows: arrays `[N, ...]`.
+      multiple: a number that divides the size of a batch, such as that of devices.
+
+    >>> in_batches(lambda x: 2 * x, 4, np.arange(5))
+    array([0, 2, 4, 6, 8])
     """
     count = len(rows[0])
     size = min(size, 2 ** max(count - 1, 0).bit_length())
@@ -37,5 +45,6 @@ def in_batches(
 
 
 def _padded(rows, length):
+    """Return rows `[N, ...]`, padded with zeros to `length`."""
     short = length - len(rows)
     return np.pad(rows, [(0, short)] + [(0, 0)] * (rows.ndim - 1)) if short else rows

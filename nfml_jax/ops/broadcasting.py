@@ -9,8 +9,14 @@ import jax
 def broadcasting(function: Callable) -> Callable:
     """Return `function` with `jax_numpy_rank_promotion` set to "allow" while it runs.
 
-    A row is added to a matrix on purpose in this package. A user who has JAX raise or
-    warn of that, to find mistakes in code of their own, is not stopped here.
+    This package adds a row to a matrix on purpose. A user may have JAX raise or warn
+    about that, to find mistakes in other code, and is not stopped here.
+
+    >>> import jax.numpy as jnp
+    >>> add = broadcasting(lambda matrix, row: matrix + row)
+    >>> with jax.numpy_rank_promotion("raise"):
+    ...     add(jnp.eye(2), jnp.ones(2)).shape
+    (2, 2)
     """
 
     @functools.wraps(function)
@@ -22,9 +28,9 @@ def broadcasting(function: Callable) -> Callable:
 
 
 def broadcasting_methods(kind: type, *names: str) -> None:
-    """Make the methods of these names `broadcasting` that a class defines itself.
+    """Make those named methods `broadcasting` that a class defines itself.
 
-    A base class calls it in `__init_subclass__`, for all that derive from it.
+    A base class calls it in `__init_subclass__` for all classes that derive from it.
     """
     for name in names:
         if name in vars(kind):

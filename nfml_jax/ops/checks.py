@@ -18,7 +18,6 @@ A bool is never taken for a number.
 
 import math
 import numbers
-import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -26,6 +25,7 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import did_you_mean
+from nfml_jax.ops.scalars import has_axes, is_integer, is_number, is_traced, plain
 
 # The largest integer that a count may be: counts on devices are int32.
 LARGEST = 2**31 - 1
@@ -46,16 +46,17 @@ def check_number(
     hint: str = "",
     **values: Any,
 ) -> None:
-    """Raise UserError for what is no finite number in [low, high] and (above, below).
+    """Raise UserError for a value that isn't a finite number in the given range.
 
-    The value of an `integral` number is an integer, and its type may be a float. None
-    passes where `optional` is true. `hint` ends the sentence: a unit or a remedy. JAX's
-    arrays with axes pass: a margin has one number for each example.
+    The range is [low, high] and (above, below). The value of an `integral` number is an
+    integer, though its type may be a float. None passes if `optional`. `hint` ends the
+    sentence with a unit or a remedy. Arrays of JAX with axes pass, because a margin may
+    have one number for each example.
     """
     for name, value in values.items():
-        if _is_traced(value) or _has_axes(value) or (optional and value is None):
+        if is_traced(value) or has_axes(value) or (optional and value is None):
             continue
-        value = _plain(value)
+        value = plain(value)
         inside = is_number(value) and low <= value <= high and above < value < below
         if not inside or (integral and not float(value).is_integer()):
             kind = "an integer" if integral else "a number"
@@ -72,14 +73,14 @@ def check_integer(
     hint: str = "",
     **values: Any,
 ) -> None:
-    """Raise UserError for what is no integer in [low, high]; None passes if `optional`.
+    """Raise UserError for a value that isn't an integer in [low, high].
 
-    A float is no integer, even if its value is integral.
+    A float isn't an integer, even if its value is integral. None passes if `optional`.
     """
     for name, value in values.items():
-        if _is_traced(value) or (optional and value is None):
+        if is_traced(value) or (optional and value is None):
             continue
-        value = _plain(value)
+        value = plain(value)
         if not (is_integer(value) and low <= value <= high):
             wanted = (
                 f" of at least {low}" if high == LARGEST else f" in [{low}, {high}]"
@@ -98,9 +99,9 @@ def check_sizes(
     most: float = math.inf,
     **values: Any,
 ) -> None:
-    """Raise UserError for what is no sequence of integers in [low, high].
+    """Raise UserError for a value that isn't a sequence of integers in [low, high].
 
-    `least` and `most` are the bounds of the number of integers.
+    `least` and `most` bound the number of integers.
     """
     for name, value in values.items():
         fits = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
@@ -123,7 +124,7 @@ def check_sizes(
 
 
 def check_flag(owner: Any, **values: Any) -> None:
-    """Raise UserError for what is neither True nor False."""
+    """Raise UserError for a value that is neither True nor False."""
     for name, value in values.items():
         if not isinstance(value, bool | np.bool_):
             refuse(owner, name, value, "True or False")
@@ -132,9 +133,9 @@ def check_flag(owner: Any, **values: Any) -> None:
 def check_text(
     owner: Any, *, empty: bool = True, optional: bool = False, **values: Any
 ) -> None:
-    """Raise UserError for what is no text, or is empty where `empty` is false.
+    """Raise UserError for a value that isn't a text.
 
-    None passes if `optional`.
+    An empty one passes if `empty`, and None if `optional`.
     """
     for name, value in values.items():
         if optional and value is None:
@@ -144,7 +145,7 @@ def check_text(
 
 
 def check_texts(owner: Any, **values: Any) -> None:
-    """Raise UserError for what is no tuple or list of texts."""
+    """Raise UserError for a value that isn't a tuple or a list of texts."""
     for name, value in values.items():
         listed = isinstance(value, tuple | list)
         if not (listed and all(isinstance(text, str) for text in value)):
@@ -152,7 +153,10 @@ def check_texts(owner: Any, **values: Any) -> None:
 
 
 def check_choice(owner: Any, choices, *, optional: bool = False, **values: Any) -> None:
-    """Raise UserError for what is none of the choices; None passes if `optional`."""
+    """Raise UserError for a value that isn't one of the choices.
+
+    None passes if `optional`.
+    """
     choices = tuple(choices)
     for name, value in values.items():
         if optional and value is None:
@@ -164,9 +168,9 @@ def check_choice(owner: Any, choices, *, optional: bool = False, **values: Any) 
 
 
 def check_kind(owner: Any, kind: Any, *, optional: bool = False, **values: Any) -> None:
-    """Raise UserError for what is no instance of `kind`; None passes if `optional`.
+    """Raise UserError for a value that isn't an instance of `kind`.
 
-    `kind` is a class or a union of classes.
+    `kind` is a class or a union of classes. None passes if `optional`.
     """
     for name, value in values.items():
         if isinstance(value, kind) or (optional and value is None):
@@ -179,7 +183,7 @@ def check_kind(owner: Any, kind: Any, *, optional: bool = False, **values: Any) 
 
 
 def check_interval(owner: Any, **values: Any) -> None:
-    """Raise UserError for what is no tuple of two finite numbers, the lower first."""
+    """Raise UserError for a value that isn't two finite numbers in order."""
     for name, value in values.items():
         pair = isinstance(value, tuple) and len(value) == 2
         if not (pair and all(map(is_number, value)) and value[0] < value[1]):
@@ -187,42 +191,22 @@ def check_interval(owner: Any, **values: Any) -> None:
 
 
 def check_function(owner: Any, **values: Any) -> None:
-    """Raise UserError for what can't be called."""
+    """Raise UserError for a value that can't be called."""
     for name, value in values.items():
         if not callable(value):
             refuse(owner, name, value, "a function")
 
 
 def check_radians(owner: Any, **values: Any) -> None:
-    """Raise UserError for what is no angle in [0, π/2]; point out degrees."""
+    """Raise UserError for a value that isn't an angle in [0, π/2].
+
+    The sentence points out an angle in degrees.
+    """
     for name, value in values.items():
         hint = " radians"
         if is_number(value) and 2 <= value <= 90:
             hint += f" (if {value:g} is in degrees, give {math.radians(value):.3f})"
         check_number(owner, 0.0, math.pi / 2, hint=hint, **{name: value})
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a finite real number known now, and no bool."""
-    value = _plain(value)
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
-        return False
-
-
-def is_integer(value: Any) -> bool:
-    """Return whether a value is an integer known now, and no bool."""
-    value = _plain(value)
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _plain(value: Any) -> Any:
-    """Return an array without axes as a Python number, if its value is known."""
-    known = hasattr(value, "item") and not _is_traced(value)
-    return value.item() if known and np.ndim(value) == 0 else value
 
 
 def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
@@ -237,22 +221,13 @@ def refuse(owner: Any, name: str, value: Any, wanted: str) -> NoReturn:
 
 
 def _lies_in(value: Any, low: int, high: int) -> bool:
+    """Return whether a value is an integer in [low, high]."""
     return is_integer(value) and low <= value <= high
 
 
 def _is_text(value: Any) -> bool:
+    """Return whether a value is a text."""
     return isinstance(value, str)
-
-
-def _is_traced(value: Any) -> bool:
-    # Without importing JAX: commands answer mistakes before they take seconds for it.
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(value, jax.core.Tracer)
-
-
-def _has_axes(value: Any) -> bool:
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(value, jax.Array) and value.ndim > 0
 
 
 def _equal(value: Any, choice: Any) -> bool:

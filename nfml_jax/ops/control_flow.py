@@ -1,7 +1,7 @@
-"""Loops whose carries may start as constants, on one device or as one of several.
+"""Loops whose carries may start as constants, on one device or on several.
 
-Within `jax.shard_map` a carry has to vary between devices from the start if it does in
-the end; a library cannot know whether it is called from there.
+Within `jax.shard_map`, a carry that varies between devices in the end must vary from
+the start. A library can't know whether it is called from there.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ PyTree = Any
 
 
 def while_loop(unfinished: Callable, step: Callable, start: PyTree) -> PyTree:
-    """`lax.while_loop`."""
+    """Return `lax.while_loop` from a start that varies as its result does."""
     return lax.while_loop(unfinished, step, _carried(step, start))
 
 
 def fori_loop(first: int, end, step: Callable, start: PyTree) -> PyTree:
-    """`lax.fori_loop`."""
+    """Return `lax.fori_loop` from a start that varies as its result does."""
     number = jnp.asarray(first)
     return lax.fori_loop(
         first, end, step, _carried(lambda state: step(number, state), start)
@@ -28,14 +28,14 @@ def fori_loop(first: int, end, step: Callable, start: PyTree) -> PyTree:
 
 
 def scan(step: Callable, start: PyTree, xs: PyTree, *, reverse: bool = False):
-    """`lax.scan`."""
+    """Return `lax.scan` from a start that varies as its result does."""
     one = jax.tree.map(lambda x: x[0], xs)
     start = _carried(lambda state: step(state, one)[0], start)
     return lax.scan(step, start, xs, reverse=reverse)
 
 
 def vary_as(tree: PyTree, like: PyTree) -> PyTree:
-    """`tree`, varying over all device axes that anything of `like` does."""
+    """Return `tree`, varying over every device axis that `like` varies over."""
     axes = frozenset().union(*map(axes_of, jax.tree.leaves(like)))
 
     def vary(x):
@@ -46,7 +46,7 @@ def vary_as(tree: PyTree, like: PyTree) -> PyTree:
 
 
 def shared_as(tree: PyTree, like: PyTree) -> PyTree:
-    """`tree`, whose devices agree, known to be shared where `like`'s leaf is."""
+    """Return `tree`, on which devices agree, as shared where the leaf of `like` is."""
 
     def share(x, like):
         axes = tuple(axes_of(x) - axes_of(like))
@@ -57,13 +57,14 @@ def shared_as(tree: PyTree, like: PyTree) -> PyTree:
 
 def _carried(step, start):
     # Closed over: as an argument `start` would lose what it varies over.
+    """Return `start`, varying over the axes that the result of a step varies over."""
     return vary_as(start, jax.eval_shape(lambda: step(start)))
 
 
 def axes_of(x) -> frozenset:
-    """The device axes that an array or its abstract value varies over.
+    """Return the device axes that an array or its abstract value varies over.
 
-    None are known outside `jax.shard_map`, nor where it doesn't check.
+    None are known outside `jax.shard_map`, or inside if it doesn't check.
     """
     aval = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
     kind = getattr(aval, "manual_axis_type", None)

@@ -1,4 +1,7 @@
-"""Batches that lie on several devices, seen whole; `axis_name` None is one device."""
+"""A batch that is divided between devices, seen as a whole.
+
+`axis_name` is the device axis of a mapped step, or None for one device.
+"""
 
 from typing import Any, TypeAlias
 
@@ -14,17 +17,19 @@ SPLIT = "split_"
 
 
 def gather(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """All devices' rows [N·B, ...] of x [B, ...], in the order of the devices.
+    """Return all devices' rows `[N·B, ...]` of x `[B, ...]`.
 
-    Its gradient is exact: each device's rows get what all devices say of them.
+    They are in the order of the devices. Its gradient is exact: each device's rows
+    receive the gradients of all devices.
     """
     return x if axis_name is None else lax.all_gather(x, axis_name, tiled=True)
 
 
 def gather_shared(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """`gather` as a value that all devices are known to share, without a gradient.
+    """Return `gather` of x as a value that all devices share, without a gradient.
 
-    `jax.shard_map` lets only such values leave as replicated: what a memory keeps.
+    `jax.shard_map` lets only such values leave as replicated ones, for example those
+    that a memory of embeddings holds.
     """
     x = lax.stop_gradient(x)
     if axis_name is None:
@@ -35,28 +40,37 @@ def gather_shared(x: jax.Array, axis_name: str | None) -> jax.Array:
 
 
 def local_places(rows: int, axis_name: str | None) -> jax.Array:
-    """The places [rows] of this device's rows in the gathered batch."""
+    """Return the places `[rows]` of this device's rows in the gathered batch."""
     return _first_place(rows, axis_name) + jnp.arange(rows)
 
 
 def local_rows(x: jax.Array, rows: int, axis_name: str | None) -> jax.Array:
-    """This device's `rows` of x [N·rows, ...], which all devices' batch is."""
+    """Return this device's `rows` of the gathered batch x `[N·rows, ...]`."""
     if axis_name is None:
         return x
     return lax.dynamic_slice_in_dim(x, _first_place(rows, axis_name), rows)
 
 
 def total(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """The sum of x over devices, without a gradient: for counts and weights."""
+    """Return the sum of x over devices, without a gradient; for counts and weights."""
     x = lax.stop_gradient(x)
     return x if axis_name is None else lax.psum(x, axis_name)
 
 
 def weighted_mean(values: jax.Array, weights: jax.Array, axis_name: str | None):
-    """This device's share of Σ w·v / Σ w over the last axis and all devices.
+    """Return this device's share of Σ w·v / Σ w over the last axis and all devices.
 
-    values and weights [..., B] -> [...]; 0 where all weights are. `pmean` of the
-    shares is the mean; weights have no gradient.
+    `pmean` of the shares is the mean, and weights have no gradient. The result is 0 if
+    all weights are.
+
+    Args:
+      values: `[..., B]`.
+      weights: `[..., B]`.
+      axis_name: the device axis, or None.
+
+    >>> values, weights = jnp.array([1.0, 5.0]), jnp.array([3.0, 1.0])
+    >>> float(weighted_mean(values, weights, axis_name=None))
+    2.0
     """
     weights = lax.stop_gradient(weights)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
@@ -67,4 +81,5 @@ def weighted_mean(values: jax.Array, weights: jax.Array, axis_name: str | None):
 
 
 def _first_place(rows, axis_name):
+    """Return the place of this device's first row in the gathered batch."""
     return 0 if axis_name is None else rows * lax.axis_index(axis_name)

@@ -1,8 +1,8 @@
 """Distances in float32 that neither overflow, vanish nor cancel.
 
 Squares of 1e20 overflow float32 and squares of 1e-23 vanish, so points are divided by a
-power of two first. That is exact: distances of ordinary points are the same to the last
-bit. ‖a‖² + ‖b‖² - 2 a·b cancels where two points are near each other and far from the
+power of two first. That is exact: distances of ordinary points stay the same to the
+last bit. ‖a‖² + ‖b‖² - 2 a·b cancels if two points are near each other and far from the
 origin, so the distance of such points is the length of their difference.
 """
 
@@ -21,7 +21,7 @@ CANCELLED = 256.0
 def power_of_two(size: jax.Array) -> jax.Array:
     """Return a power of two near each size `[...]` of at least 0, and 1 where it is 0.
 
-    Multiplication and division by it are exact, for it and its inverse are normal
+    Multiplication and division by it are exact, because it and its inverse are normal
     numbers. It has no gradient.
     """
     info = jnp.finfo(size.dtype)
@@ -32,7 +32,7 @@ def power_of_two(size: jax.Array) -> jax.Array:
 
 
 def largest(x: jax.Array, axis=None, keepdims: bool = False) -> jax.Array:
-    """Return the largest absolute value of x over the axis; 0 of nothing."""
+    """Return the largest absolute value of x over the axis, or 0 of an empty one."""
     size = jnp.abs(lax.stop_gradient(x))
     return jnp.max(size, axis=axis, keepdims=keepdims, initial=0.0)
 
@@ -41,8 +41,16 @@ def largest(x: jax.Array, axis=None, keepdims: bool = False) -> jax.Array:
 def distances(a: jax.Array, b: jax.Array, among: jax.Array | None = None) -> jax.Array:
     """Return the Euclidean distances `[A, B]` of points `[A, D]` and `[B, D]`.
 
-    Equal points are at distance 0, without a gradient. `among` `[A, B]` says which
-    pairs matter; of the others, those that are nearly equal are at distance 0, too.
+    Equal points are at distance 0, without a gradient.
+
+    Args:
+      a: points `[A, D]`.
+      b: points `[B, D]`.
+      among: a mask `[A, B]` of the pairs that matter, or None for all. Other pairs that
+        are nearly equal are at distance 0, too.
+
+    >>> distances(jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 0.0], [3.0, 4.0]])).tolist()
+    [[5.0, 0.0]]
     """
     square, near, apart, scale = _squares(a, b, among)
     far = ~(square <= 0.0)  # or NaN
@@ -60,8 +68,11 @@ def squared_distances(
 
 
 def _squares(a, b, among):
-    """Return squared distances of `a / scale` and `b / scale`, which pairs are near
-    each other, the distances of those as they are, and the scale."""
+    """Return squared distances of scaled points, and what distances need beside them.
+
+    They are those of `a / scale` and `b / scale`, followed by a mask of the pairs that
+    are near each other, the unscaled distances of these pairs, and the scale.
+    """
     scale = power_of_two(jnp.maximum(largest(a), largest(b)))
     x, y = a / scale, b / scale
     total = jnp.sum(x * x, axis=-1)[:, None] + jnp.sum(y * y, axis=-1)
@@ -80,7 +91,7 @@ def _squares(a, b, among):
 def pair_lengths(a, b):
     """Return the lengths `[A, B]` of the differences of points, without a product.
 
-    Memory is that of the result: nothing of a row's differences is kept.
+    Only the result takes memory, because no row's differences are kept.
     """
 
     @jax.checkpoint
@@ -97,8 +108,12 @@ def pair_lengths(a, b):
 def unit(x: np.ndarray) -> np.ndarray:
     """Return vectors `[..., D]` scaled to length one, on the host.
 
-    A zero vector stays zero. Dividing by the largest entry first keeps the squares from
-    overflowing or vanishing, so any finite vector other than zero gets length one.
+    A zero vector stays zero. Dividing by the largest entry first keeps squares from
+    overflowing or vanishing, so any other finite vector gets length one.
+
+    >>> unit(np.array([[3e200, 4e200], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
     """
     largest = np.max(np.abs(x), axis=-1, keepdims=True)
     x = x / np.where(largest > 0, largest, 1)

@@ -1,4 +1,4 @@
-"""The border for embeddings: what users bring becomes floating-point rows."""
+"""The border for embeddings: arrays of users become floating-point rows."""
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,11 @@ def embedding_rows(embeddings, name: str = "embeddings") -> jax.Array:
     """Return embeddings `[B, D]` as they are; integers and booleans become float32.
 
     Raises:
-      UserError: for another rank, for text or complex numbers, and for numbers on the
-        host that are finite, but beyond the range of JAX's floats.
+      UserError: for another rank, for text or complex numbers, and for finite numbers
+        on the host that are beyond the range of JAX's floats.
+
+    >>> embedding_rows([[1, 2], [3, 4]]).dtype
+    dtype('float32')
     """
     if not isinstance(embeddings, jax.Array):
         embeddings = _from_host(embeddings, name)
@@ -31,13 +34,14 @@ def labeled_rows(
     """Return `embedding_rows` `[B, D]` and their `row_labels` `[B]`.
 
     Raises:
-      UserError: if one of them doesn't fit, or not the other.
+      UserError: for embeddings or labels that don't fit, or not each other.
     """
     embeddings = embedding_rows(embeddings)
     return embeddings, row_labels(labels, len(embeddings), num_classes=num_classes)
 
 
 def _from_host(embeddings, name) -> jax.Array:
+    """Return an array of JAX from an array or a list on the host."""
     try:
         with np.errstate(over="ignore"):  # said below
             values = jnp.asarray(embeddings)
@@ -57,6 +61,7 @@ def _from_host(embeddings, name) -> jax.Array:
 
 
 def _refusal(shape, kind, name) -> UserError:
+    """Return the error for embeddings of another shape or type."""
     return UserError(
         f"{name} have shape {list(shape)} and type {kind}; expected one row of real "
         "numbers for each example, [B, D]."

@@ -11,8 +11,10 @@ Array = jax.Array
 def as_floating(name: str, values) -> Array:
     """Return numbers as an array of floats, in the precision that they have.
 
-    Integers get the default precision. UserError for an array without axes, and for
-    what isn't real numbers.
+    Integers get the default precision.
+
+    Raises:
+      UserError: for an array without axes, and for values that aren't real numbers.
     """
     try:
         array = jnp.asarray(values)
@@ -37,15 +39,19 @@ def broadcast_events(x, context=None) -> tuple[Array, Array | None]:
     """Return events that have every batch axis, and their context.
 
     Args:
-      x: Events `[*A, D]`.
-      context: Contexts `[*B, C]`, or None.
+      x: events `[*A, D]`.
+      context: contexts `[*B, C]`, or None.
 
     Returns:
       Events `[*batch, D]`, where `batch` is what A and B broadcast to as in NumPy, and
-      the context as it is, which broadcasts against them.
+        the context as it is, which broadcasts against them.
 
     Raises:
-      UserError: A and B don't broadcast.
+      UserError: if A and B don't broadcast.
+
+    >>> events, context = broadcast_events(jnp.zeros(2), jnp.zeros((3, 1)))
+    >>> events.shape
+    (3, 2)
     """
     x = as_floating("events", x)
     if context is None:

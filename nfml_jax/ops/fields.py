@@ -1,4 +1,4 @@
-"""Fields of settings that say of themselves that a program may trace them."""
+"""Fields of settings that are declared as traceable by a program."""
 
 import dataclasses
 from typing import Any
@@ -21,6 +21,6 @@ def traced(default: Any, **metadata: Any) -> Any:
 
 
 def traced_fields(kind: Any) -> frozenset[str]:
-    """Return the names of the fields of a dataclass that were made by `traced`."""
+    """Return the names of a dataclass's fields that were made by `traced`."""
     fields = dataclasses.fields(kind)
     return frozenset(field.name for field in fields if field.metadata.get("traced"))

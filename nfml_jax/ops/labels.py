@@ -1,18 +1,16 @@
-"""The border for labels: what users bring becomes one integer for each row.
+"""The border for labels: arrays of users become one integer for each row.
 
-Labels are integers of any width and signedness, or booleans, of shape `[N]` or the
-column `[N, 1]`, in any container that numpy reads: arrays, lists, tuples, and series
-of pandas and polars. Masked entries and negative labels are padding where padding is
-taken. Floats, text and one-hot rows are refused by a sentence that says how to make
-labels of them: the same bytes could mean something else, and another loss would be
-computed in silence.
+Labels are integers of any width and signedness, or booleans, of shape `[N]` or `[N,
+1]`, in any container that numpy reads: arrays, lists, tuples, and series of pandas and
+polars. Masked entries and negative labels are padding where padding is allowed. Floats,
+text and one-hot rows are refused with a remedy, because the same numbers could mean
+something else, and another loss would be computed silently.
 
 Values are checked wherever they are known, on the host, before JAX makes them 32 bits
-wide. Of a traced array only shape and type are known. Its integers keep a width that
-holds them all, so that labels of 64 bits are exact where `jax_enable_x64` is on; a
-type that 64 bits (or 32, without x64) don't hold is refused. What reaches a jitted
-function as numpy int64 without x64 has been cut to 32 bits by JAX before anything here
-sees it.
+wide. Only the shape and type of a traced array are known. Its integers keep a width
+that holds them all, so labels of 64 bits are exact if `jax_enable_x64` is on. A type
+that doesn't fit in 64 bits (or 32, without x64) is refused. A numpy int64 array that is
+passed to a jitted function without x64 has already been cut to 32 bits by JAX.
 """
 
 import numbers
@@ -34,14 +32,23 @@ def row_labels(
     num_classes: int | None = None,
     name: str = "labels",
 ) -> jax.Array:
-    """Return integers `[rows]`, traced or not, of which negative ones are padding.
+    """Return labels as integers `[rows]`, traced or not; negative ones are padding.
 
-    They are int32, or int64 where a traced array is. `num_classes` is checked against
-    values that are known; a traced label beyond it is left for the caller to treat.
+    They are int32, or int64 if a traced array is. Known values are checked against
+    `num_classes`. A traced label beyond it is left to the caller.
+
+    Args:
+      labels: integers or booleans `[rows]` or `[rows, 1]`.
+      rows: the number of labels expected.
+      num_classes: the number of classes, or None if any label is valid.
+      name: the name of the labels in errors.
 
     Raises:
       UserError: for another shape or type, or for a known value that is `num_classes`
-        or more, or that 32 bits don't hold.
+        or more, or doesn't fit in 32 bits.
+
+    >>> row_labels([2, 0, -1], rows=3, num_classes=3).tolist()
+    [2, 0, -1]
     """
     if not _is_known(labels):
         labels = jnp.asarray(labels)
@@ -58,14 +65,21 @@ def check_labels(
     *,
     padding: bool = False,
 ) -> np.ndarray:
-    """Return int32 `[count]` of labels whose values are known.
+    """Return known labels as int32 `[count]`.
 
-    With `padding`, masked entries become -1, and negative labels pass where
-    `num_classes` is given.
+    Args:
+      labels: integers or booleans `[count]` or `[count, 1]`.
+      count: the number of labels expected.
+      num_classes: the number of classes, or None if any label is valid.
+      name: the name of the labels in errors.
+      padding: whether masked entries become -1, and negative labels are valid.
 
     Raises:
-      UserError: for another shape or type, for a value that 32 bits don't hold, or with
-        `num_classes` for one outside [0, num_classes).
+      UserError: for another shape or type, for a value that doesn't fit in 32 bits, or
+        with `num_classes` for one outside [0, num_classes).
+
+    >>> check_labels([[2], [0]], count=2)
+    array([2, 0], dtype=int32)
     """
     values = _as_numpy(labels, count, name, padding)
     if values.shape == (count, 1):
@@ -93,7 +107,7 @@ def check_labels(
 
 
 def _is_known(labels) -> bool:
-    """Return whether the values can be read now: of no tracer, nor a list of some."""
+    """Return whether labels can be read now: not a tracer, nor a list that has one."""
     if isinstance(labels, jax.Array):
         return not isinstance(labels, Tracer) and labels.is_fully_addressable
     if isinstance(labels, list | tuple):
@@ -102,6 +116,7 @@ def _is_known(labels) -> bool:
 
 
 def _traced(labels, rows, name) -> jax.Array:
+    """Return traced labels `[rows]` in a width that holds them."""
     if labels.shape == (rows, 1):
         labels = labels[:, 0]
     dtype = labels.dtype
@@ -121,6 +136,7 @@ def _traced(labels, rows, name) -> jax.Array:
 
 
 def _as_numpy(labels, rows, name, padding) -> np.ndarray:
+    """Return known labels as a numpy array, with -1 for masked entries."""
     mask = np.ma.getmask(labels)
     try:
         values = np.asarray(labels)
@@ -141,7 +157,7 @@ def _as_numpy(labels, rows, name, padding) -> np.ndarray:
 
 
 def _odd(values: np.ndarray) -> str:
-    """Return what values are instead of integers, or "" if they are integers."""
+    """Return the type of values that aren't integers, or "" if they are integers."""
     if values.dtype != object:
         return "" if _is_integral(values.dtype) else str(values.dtype)
     # Python's integers have any width, and pandas keeps some integers as objects.
@@ -151,6 +167,7 @@ def _odd(values: np.ndarray) -> str:
 
 
 def _is_integral(dtype) -> bool:
+    """Return whether a type is one of integers or booleans."""
     return dtype.kind in "biu" or jnp.issubdtype(dtype, jnp.integer)
 
 

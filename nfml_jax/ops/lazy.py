@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when they are first used."""
+"""Public names of a package that are imported on first use."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +10,19 @@ def lazy_exports(
 ) -> tuple[Callable[[str], Any], list[str]]:
     """Return the `__getattr__` and the `__all__` of a package.
 
+    A room whose modules take seconds to import thus has a face that costs nothing.
+
     Args:
       package: the package's `__name__`.
-      modules: the names that each of its modules gives; a module without names is
-        itself a public name.
+      modules: the public names of each module; a module without names is a public name
+        itself.
 
-    A room whose modules take seconds to import thus has a face that costs nothing:
-
-        __getattr__, __all__ = lazy_exports(__name__, {"loop": ["train_and_evaluate"]})
+    >>> modules = {"units": ["format_flops"], "names": []}
+    >>> get, public = lazy_exports("nfml_jax.ops", modules)
+    >>> public
+    ['format_flops', 'names']
+    >>> get("format_flops")(2.5e9)
+    '2.5 GFLOP'
     """
     module_of = {name: module for module, names in modules.items() for name in names}
     public = [*module_of, *(module for module, names in modules.items() if not names)]

@@ -1,4 +1,4 @@
-"""Names as configs use them: looking a thing up, and dotted names of nested fields."""
+"""Names in configs: lookup by name, and dotted names of nested fields."""
 
 import difflib
 from collections.abc import Mapping
@@ -13,9 +13,14 @@ MANY, LISTED = 100, 20
 
 
 def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
-    """Return `table[name]`, or raise a sentence that lists the known names.
+    """Return `table[name]`.
 
-    The nearest one is named first; of very many, some are listed.
+    Raises:
+      UserError: for an unknown name; the error suggests the nearest name and lists the
+        known ones, or some if there are very many.
+
+    >>> look_up({"adam": 1, "sgd": 2}, "sgd", "Optimizer")
+    2
     """
     if isinstance(name, str) and name in table:
         return table[name]
@@ -28,16 +33,23 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def did_you_mean(name: str, known, alike: float = 0.6) -> str:
-    """ " (did you mean ...?)" with the nearest of the `known` names, or "".
+    """Return " (did you mean ...?)" with the nearest of the `known` names, or "".
 
     `alike` is the least ratio of `difflib` at which two names are near.
+
+    >>> did_you_mean("adma", ["adam", "sgd"])
+    " (did you mean 'adam'?)"
     """
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=alike)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def flatten(config: Mapping, prefix: str = "") -> dict[str, Any]:
-    """{"head": {"margin": 0.5}} as {"head.margin": 0.5}."""
+    """Return a nested mapping with dotted names.
+
+    >>> flatten({"head": {"margin": 0.5}})
+    {'head.margin': 0.5}
+    """
     flat = {}
     for name, value in config.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The precision that maps compute in, whatever they are given."""
+"""The precision that maps compute in, whatever their input has."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,16 @@ Array = jax.Array
 
 
 def at_least_float32(x) -> Array:
-    """`x` in float32, or in float64 where it is that."""
+    """Return `x` in float32, or in float64 if it has that precision."""
     x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def as_events(x) -> tuple[Array, jnp.dtype]:
-    """`x` in the precision to compute in, and the precision to return it in.
+    """Return `x` in the precision to compute in, and the type to return results in.
 
-    Half precision returns as it came; integers and booleans return as float32.
+    Results for floating-point input have its type; for integers and booleans they are
+    float32.
     """
     x = jnp.asarray(x)
     computed = at_least_float32(x)

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Numbers for people to read."""
 
 import math
 import re
@@ -12,7 +12,11 @@ UNITS = (
 
 
 def format_metric(name: str, value: float | str) -> str:
-    """A metric as a person reads it: 98.70%, 35.21°, 0.6123; a string stays itself."""
+    """Return a metric as a person reads it; a text stays as it is.
+
+    >>> format_metric("test/accuracy", 0.987), format_metric("test/angle", 35.2)
+    ('98.70%', '35.20°')
+    """
     if isinstance(value, str):
         return value
     value = float(value)
@@ -28,7 +32,11 @@ def format_metric(name: str, value: float | str) -> str:
 
 
 def format_flops(flops: float, per: str = "") -> str:
-    """A number of operations: 812 FLOP, 2.35 GFLOP/s."""
+    """Return a number of floating-point operations with a prefix of its unit.
+
+    >>> format_flops(2.35e9, per="/s")
+    '2.35 GFLOP/s'
+    """
     for prefix in ("", "k", "M", "G", "T"):
         if flops < 999.5:
             return f"{flops:.3g} {prefix}FLOP{per}"
@@ -37,7 +45,11 @@ def format_flops(flops: float, per: str = "") -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """``0:42``, ``12:05`` or ``27:46:40``."""
+    """Return a duration as minutes and seconds, or with hours.
+
+    >>> format_seconds(42), format_seconds(100_000)
+    ('0:42', '27:46:40')
+    """
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

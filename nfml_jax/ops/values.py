@@ -1,7 +1,8 @@
-"""Objects as values: equal, hashable and picklable by what they are made of.
+"""Objects as values, which are equal, hashed and pickled by their contents.
 
-A value can be a static argument of `jax.jit`, the key of a cache, and can go to another
-process. Lists and arrays are not hashable, so fields of values hold tuples instead.
+A value can be a static argument of `jax.jit` or the key of a cache, and can be sent to
+another process. Lists and arrays are not hashable, so fields of values are tuples
+instead.
 """
 
 import dataclasses
@@ -60,7 +61,8 @@ class Value(nn.Module):
 def freeze(instance: Any, except_for: tuple[str, ...] = ()) -> None:
     """Replace the fields of a dataclass by `frozen` ones, in place.
 
-    An integer in a field of type float is a float, as JAX has no integers beyond int32.
+    An integer in a field of type float becomes a float, because JAX has no integers
+    beyond int32.
     """
     for field in dataclasses.fields(instance):
         if field.name in except_for or not hasattr(instance, field.name):
@@ -74,6 +76,7 @@ def freeze(instance: Any, except_for: tuple[str, ...] = ()) -> None:
 
 
 def _as_float(value: int) -> float | int:
+    """Return an integer as a float, or as it is if it is beyond every float."""
     try:
         return float(value)
     except OverflowError:  # it is refused where it is checked
@@ -81,7 +84,9 @@ def _as_float(value: int) -> float | int:
 
 
 def frozen(value: Any) -> Any:
-    """Return lists and arrays as tuples, NumPy's scalars as Python's; others as is.
+    """Return lists and arrays as tuples, scalars of NumPy as those of Python.
+
+    Other values are returned as they are.
 
     >>> frozen([1, np.array([2.0, 3.0])])
     (1, (2.0, 3.0))
@@ -100,6 +105,7 @@ def frozen(value: Any) -> Any:
 
 
 def _is_key(value) -> bool:
+    """Return whether a value is a random key of JAX."""
     dtype = getattr(value, "dtype", None)
     return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
@@ -111,11 +117,12 @@ class _Name(NamedTuple):
     name: str
 
     def find(self) -> Callable:
+        """Return the function."""
         return getattr(importlib.import_module(self.module), self.name)
 
 
 def _by_name(value):
-    """Return the `_Name` of a function of JAX's, and anything else as it is."""
+    """Return the `_Name` of a function of JAX, and anything else as it is."""
     name = getattr(value, "__name__", None)
     if callable(value) and isinstance(name, str):
         for module in FUNCTIONS_OF:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import is_integer
+from nfml_jax.ops.scalars import is_integer
 
 # The statuses of a run; a trial of a sweep that has not begun is pending.
 STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")

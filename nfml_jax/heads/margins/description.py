@@ -7,7 +7,7 @@ import math
 
 import jax.numpy as jnp
 
-from nfml_jax.ops.checks import is_number
+from nfml_jax.ops.scalars import is_number
 
 # Values of `beyond_pi`, and the words for them.
 CONTINUATIONS = {

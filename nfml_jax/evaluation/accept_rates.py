@@ -155,7 +155,20 @@ def roc(genuine_scores, impostor_scores) -> Roc:
 
 
 def roc_from_counts(scores, genuine, impostor) -> Roc:
-    """Return the Roc of counts `[T]` at ascending distinct scores `[T]`."""
+    """Return the Roc of counts of pairs at ascending distinct scores.
+
+    Args:
+      scores: distinct scores `[T]`, ascending.
+      genuine: counts `[T]` of genuine pairs with each score.
+      impostor: counts `[T]` of impostor pairs with each score.
+
+    Raises:
+      UserError: if there are no genuine or no impostor pairs.
+
+    >>> counts = np.array([0, 1, 2]), np.array([3, 1, 0])
+    >>> roc_from_counts(np.array([0.1, 0.5, 0.9]), *counts).tar_at_far(0.25)
+    1.0
+    """
     for name, counts in (("genuine", genuine), ("impostor", impostor)):
         if counts.sum() == 0:
             raise UserError(

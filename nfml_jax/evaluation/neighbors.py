@@ -207,10 +207,21 @@ def knn_accuracy(
 
 
 def nearest_others(queries, gallery, own, k: int = 1, chunk: int = TILE):
-    """Return the k gallery rows `[Q, k]` nearest in angle to each query, but for `own`.
+    """Return the k gallery rows `[Q, k]` nearest in angle to each query, but for one.
 
-    `own` `[Q]` is the row that each query leaves out. Rows are chosen by their cosines,
-    so among rows within 0.02 degrees of each other another one may be taken.
+    Rows are chosen by their cosines, so among rows within 0.02 degrees of each other
+    another one may be taken.
+
+    Args:
+      queries: `[Q, D]`.
+      gallery: `[N, D]`.
+      own: the gallery row `[Q]` that each query leaves out.
+      k: the number of rows, below N.
+      chunk: the number of rows and columns of a tile.
+
+    >>> x = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+    >>> nearest_others(x, x, own=np.arange(4)).ravel().tolist()
+    [1, 0, 3, 2]
     """
     _, nearest = top_k(queries, gallery, k + 1, chunk=chunk)
     # False sorts first: the own row goes last, and else the last one is too many.

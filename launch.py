@@ -26,6 +26,7 @@ from nfml_jax.cli.command_line import (
     read_config,
     read_sweep,
     sweep_name,
+    turned_off,
 )
 from nfml_jax.distributed.guard import guard
 from nfml_jax.errors import UserError
@@ -123,16 +124,17 @@ def main(argv) -> int:
         guard()
     terminal = start()
     from experiments import make_experiment
-    from nfml_jax.training.checks import check_config
     from nfml_jax.training.loop import train_and_evaluate
+    from nfml_jax.training.settings import RunSettings
 
     span = Span.parse(PROFILE.value) if PROFILE.value else None
     if DISTRIBUTED.value:
         join()
 
     config = CONFIG.value.to_dict()
-    check_config(config)
-    default = Path("runs") / config["name"] / time.strftime("%Y%m%d-%H%M%S")
+    settings = RunSettings.of(config)
+    config = settings.cast(config)
+    default = Path("runs") / settings.name / time.strftime("%Y%m%d-%H%M%S")
     outcome = train_and_evaluate(
         make_experiment,
         config,
@@ -198,10 +200,10 @@ def sweep(config: dict, text: str) -> int:
     if not DRY_RUN.value:
         terminal = start()
     from experiments import make_experiment
-    from experiments.checks import check_trials
+    from experiments.checks import checked_trials
     from nfml_jax.sweeps.trials import listing, plan, run_trials
 
-    check_trials(trials)
+    trials = checked_trials(trials)
     jobs = plan(make_experiment, trials, folder, vmap=VMAP.value, retry=RETRY.value)
     if DRY_RUN.value:
         print(listing(trials, jobs, folder))
@@ -254,7 +256,12 @@ def parse_flags(argv):
                 fields = config.to_dict()
                 make_trials(fields, read_sweep(files[-1], fields))
             check_flags(argv)
-        return flags.FLAGS(argv)
+        # The parsers of numbers and texts take no None.
+        off = turned_off(argv)
+        left = flags.FLAGS([item for item in argv if item not in off])
+        for name in off.values():
+            CONFIG.value.update_from_flattened_dict({name: None})
+        return left
     except flags.Error as problem:
         raise UserError(f"{problem}.") from None
 

@@ -31,6 +31,7 @@ from nfml_jax.training.feeds import ResidentFeed
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.settings import OptimizerSettings
 from nfml_jax.training.sharding import make_mesh, replicate
 from nfml_jax.training.step import init_state, make_dispatch, make_step
 
@@ -57,7 +58,8 @@ def bare(experiment, config, steps: int) -> np.ndarray:
     feed = ResidentFeed(
         experiment.train_arrays, settings["batch_size"], key, mesh, ahead=most
     )
-    optimizer = make_optimizer(make_schedule("cosine", 1e-3, steps=2 * steps))
+    schedule = make_schedule("cosine", 1e-3, steps=2 * steps)
+    optimizer = make_optimizer(schedule, OptimizerSettings())
     variables = jax.jit(experiment.init)(purpose_key(key, "init"))
     state = replicate(init_state(variables, optimizer, average=False), mesh)
     step = make_step(experiment.loss, optimizer, key=key)

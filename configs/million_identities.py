@@ -7,7 +7,7 @@ With embeddings of 512, weights and gradient take 2 GB each in float32 and the m
 in bfloat16, 1 GB::
 
     python launch.py --config=configs/million_identities.py \
-        --config.train.total="5 steps" --config.optimizer.warmup=never
+        --config.train.total="5 steps" --config.optimizer.warmup=None
 
 is what one core of a CPU does in four minutes, a checkpoint and the evaluation
 included; an epoch, each identity seen once, is 2,000 steps. With fewer identities a

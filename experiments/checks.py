@@ -25,7 +25,8 @@ from nfml_jax.ops.names import look_up
 from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.training.checks import check_config
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
-from nfml_jax.variational import ENERGIES, make_objective
+from nfml_jax.training.settings import RunSettings
+from nfml_jax.variational import ENERGIES, DivergenceSettings
 
 # Sizes for the objects that are built to be checked: the data will give the real ones.
 CLASSES, STEPS = 10, 2
@@ -34,6 +35,7 @@ UNFIT = (TypeError, ValueError, AttributeError, KeyError)
 
 def check_experiment(config: dict) -> None:
     """Raise UserError for a config that no run can take, whatever its data."""
+    RunSettings.of(config)
     check_config(config)
     for section, check in CHECKS.items():
         if section not in config:
@@ -52,28 +54,31 @@ def check_experiment(config: dict) -> None:
             ) from problem
 
 
-def check_trials(trials: Sequence[Trial]) -> None:
-    """Raise UserError for the first trial of a sweep that no run can take."""
+def checked_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of a sweep with their values in the types of their fields.
+
+    Raises UserError for the first trial that no run can take.
+    """
     from experiments import EXPERIMENTS
 
+    checked = []
     for number, trial in enumerate(trials, start=1):
         try:
             look_up(EXPERIMENTS, trial.config.get("experiment"), "experiment")
             check_experiment(trial.config)
+            config = RunSettings.of(trial.config).cast(trial.config)
+            checked.append(Trial(trial.override, config))
         except UserError as problem:
             raise UserError(
                 f"trial {number} of the sweep ({trial.words()}) cannot run: {problem}"
             ) from None
+    return checked
 
 
 def _optimizer(config):
-    options = dict(config["optimizer"])
-    del options["warmup"]
-    rate = make_schedule(
-        options.pop("schedule"), options.pop("learning_rate"), steps=STEPS
-    )
-    _only(make_optimizer, options, "optimizer")
-    make_optimizer(rate, **options)
+    settings = RunSettings.of(config).optimizer
+    rate = make_schedule(settings.schedule, settings.learning_rate, steps=STEPS)
+    make_optimizer(rate, settings)
 
 
 def _augment(config):
@@ -83,7 +88,7 @@ def _augment(config):
 
 def _objective(config):
     if "encoder" not in config:
-        make_objective(**config["objective"])
+        DivergenceSettings.of(config["objective"])
         return
     make_loss(CLASSES, config["encoder"]["embedding_size"], **config["objective"])
 

@@ -25,7 +25,7 @@ from nfml_jax.training.sharding import AXIS
 from nfml_jax.variational import (
     ENERGIES,
     SQUARE,
-    WHOLE_BATCH,
+    DivergenceSettings,
     annealed_importance_sampling,
     approximation_of,
     draws_on_grid,
@@ -78,8 +78,9 @@ class VariationalExperiment(Experiment):
 
     def _configure(self, config):
         self.config = config
-        self.whole_batch = config["objective"]["name"] in WHOLE_BATCH
-        self.objective = make_objective(**config["objective"], axis_name=AXIS)
+        settings = DivergenceSettings.of(config["objective"])
+        self.whole_batch = settings.whole_batch
+        self.objective = make_objective(settings, axis_name=AXIS)
 
     def describe(self) -> dict[str, str]:
         flow, annealing = self.config["flow"], self.config["annealing"]

@@ -32,8 +32,8 @@ def two_circles(config: ConfigDict) -> None:
     config.train.total = "5000 steps"
     config.optimizer.learning_rate = 1e-2
     config.optimizer.schedule = "constant"
-    config.optimizer.warmup = "never"
-    config.optimizer.clip_norm = 0.0
+    config.optimizer.warmup = None
+    config.optimizer.clip_norm = None
 
 
 def variational(name: str, recipe: str, **flow) -> ConfigDict:

@@ -36,7 +36,7 @@ def maf(name: str, data: str, **flow) -> ConfigDict:
     config.optimizer.learning_rate = 1e-4
     config.optimizer.schedule = "constant"
     config.optimizer.weight_decay = 1e-6
-    config.optimizer.clip_norm = 0.0
+    config.optimizer.clip_norm = None
     return config
 
 
@@ -52,7 +52,7 @@ def table(config: ConfigDict, data: str) -> None:
     )
     config.train.evaluate_every = "2000 steps"
     config.train.checkpoint_every = "10000 steps"
-    config.optimizer.warmup = "never"
+    config.optimizer.warmup = None
 
 
 def any_table(config: ConfigDict) -> None:

@@ -2,49 +2,17 @@
 
 from ml_collections import ConfigDict
 
+from configs.defaults.sections import as_config
 from nfml_jax.errors import UserError
+from nfml_jax.training.settings import RunSettings
 
 
 def training(name: str, experiment: str) -> ConfigDict:
-    """Return the sections of every run: seed, devices, optimizer and schedule."""
-    return ConfigDict(
-        {
-            "name": name,
-            "experiment": experiment,
-            "seed": 0,
-            "platform": "auto",  # auto, cpu, gpu or tpu
-            "num_devices": 0,  # 0: all there are
-            "optimizer": {
-                # A name of optax, such as adamw, nadam, muon or schedule_free_adamw,
-                # or of nfml_jax.training.optimizers.OPTIMIZERS: adam, sgd, lamb, ...
-                "name": "adam",
-                # Its arguments: --config.optimizer.options.b2=0.99
-                "options": {},
-                "learning_rate": 1e-3,
-                "schedule": "cosine",  # constant, cosine, linear or staircase
-                "warmup": "100 steps",
-                "weight_decay": 0.0,
-                # Patterns of the ends or beginnings of parameters' paths: what decays.
-                "decay": ("kernel*", "weights", "proxies", "triangles", "L"),
-                "clip_norm": 0.0,  # 0: off
-                # Of the learning rate, by such patterns, "head" or "objective/proxies".
-                "multipliers": {"head": 1.0},
-            },
-            "train": {
-                "batch_size": 128,
-                # Steps, epochs or examples; small sets train longer than ten epochs.
-                "total": "10 epochs, at least 600 steps",
-                "log_every": "64 steps",
-                "evaluate_every": "1 epoch, at least 192 steps",
-                "checkpoint_every": "1 epoch, at least 192 steps",
-                "steps_per_dispatch": 32,  # in one program, see benchmarks/README.md
-                "accumulate": 1,  # parts of a device's share; 0: as suits its cache
-                "average_decay": 0.0,  # of the parameters' moving average; 0: off
-                "report": "last",  # evaluate the last or the best checkpoint
-                "patience": "",  # stop if validation is no better for "30 epochs"
-            },
-        }
-    )
+    """Return the sections of every run: seed, devices, optimizer and schedule.
+
+    `nfml_jax.training.settings` says what each field means.
+    """
+    return as_config(RunSettings(name=name, experiment=experiment))
 
 
 def finish(config: ConfigDict, arg: str | None) -> ConfigDict:

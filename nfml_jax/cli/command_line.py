@@ -97,7 +97,7 @@ def call_file(file: str, function: str, kind: str, folder: Path) -> Any:
 
 def check_overrides(argv, config: ConfigDict) -> None:
     """Raise UserError for `--config.X=V` with an unknown X, or a V of another type."""
-    fields = flatten(config.to_dict())
+    fields, types = flatten(config.to_dict()), _types(config)
     for item in argv:
         match = re.match(r"--?(no)?config\.([^=]+)(?:=(.*))?$", item, re.DOTALL)
         if not match:
@@ -109,15 +109,36 @@ def check_overrides(argv, config: ConfigDict) -> None:
             if is_open(name):
                 continue
             raise no_field(config.to_dict(), name)
-        kind = type(fields[name])
+        kind = types[name]
         try:
-            if text is not None and kind in (int, float):
+            if text not in (None, "None") and kind in (int, float):
                 kind(text)
         except ValueError:
             expected = {int: "an integer", float: "a number"}[kind]
             raise UserError(
                 f"{name} = {text!r} is not {expected}; the config has {fields[name]!r}."
             ) from None
+
+
+def turned_off(argv) -> dict[str, str]:
+    """Return the items `--config.FIELD=None` of a command line, and their fields.
+
+    >>> turned_off(["launch.py", "--config.train.patience=None", "--config.seed=1"])
+    {'--config.train.patience=None': 'train.patience'}
+    """
+    found = [re.match(r"--?config\.([\w.]+)=None$", item) for item in argv]
+    return {match.group(0): match.group(1) for match in found if match}
+
+
+def _types(config: ConfigDict, prefix: str = "") -> dict[str, type]:
+    """Return the type of each dotted field, also of one that is None."""
+    types: dict[str, type] = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            types |= _types(value, f"{prefix}{name}.")
+        else:
+            types[prefix + name] = config.get_type(name)
+    return types
 
 
 def check_flags(argv) -> None:

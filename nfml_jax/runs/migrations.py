@@ -12,6 +12,7 @@ from typing import Any
 
 # What decayed when the field came, whatever decays by default now.
 DECAYED = ["kernel*", "weights", "proxies", "triangles", "L"]
+INTERVALS = ("log", "evaluate", "checkpoint")
 UCI_SETS = ("red_wine", "white_wine", "parkinsons")
 
 
@@ -28,9 +29,10 @@ class Added:
 
     def __call__(self, config: dict) -> None:
         """Add the field to `config`, unless it is there."""
-        section, name = self.field.split(".")
-        if isinstance(config.get(section), dict) and self.where(config):
-            config[section].setdefault(name, copy.copy(self.value))
+        section, _, name = self.field.rpartition(".")
+        fields = config.get(section) if section else config
+        if isinstance(fields, dict) and self.where(config):
+            fields.setdefault(name, copy.copy(self.value))
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,24 @@ class Renamed:
             values[self.name] = values.pop(old)
 
 
+@dataclass(frozen=True)
+class Off:
+    """A field whose value for "off", one of `values`, is None since then."""
+
+    field: str
+    values: tuple[Any, ...]
+
+    def __call__(self, config: dict) -> None:
+        """Replace the field's value in `config` by None where it means off."""
+        section, _, name = self.field.rpartition(".")
+        fields = config.get(section) if section else config
+        if not isinstance(fields, dict):
+            return
+        value = fields.get(name)
+        if not isinstance(value, bool) and value in self.values:
+            fields[name] = None
+
+
 def _options(config: dict) -> None:
     """Replace `momentum` and `head_multiplier` by options and multipliers.
 
@@ -76,6 +96,13 @@ def _options(config: dict) -> None:
     optimizer.setdefault("options", {} if momentum == 0.9 else {name: momentum})
     multiplier = optimizer.pop("head_multiplier", 1.0)
     optimizer.setdefault("multipliers", {"head": multiplier})
+
+
+def _embeddings(config: dict) -> None:
+    """Remove the name of the rows of a bridge, which are always embeddings of a run."""
+    data = config.get("data")
+    if config.get("experiment") == "bridge" and isinstance(data, dict):
+        data.pop("name", None)
 
 
 def _has_images(config: Mapping) -> bool:
@@ -92,10 +119,18 @@ MIGRATIONS = (
     Added("optimizer.decay", DECAYED),
     Added("data.without", "", where=_has_images),
     *(Removed(f"data.{name}", where=_is_uci) for name in ("columns", "path")),
+    _embeddings,
     Renamed("loss.normalise", "normalize"),
     Renamed("objective.normalise", "normalize"),
     Renamed("objective.centres", "centers"),
     Renamed("head.subcentres", "subcenters"),
+    Added("cpu_devices", 1),
+    *(Off(name, (0,)) for name in ("cpu_devices", "num_devices", "train.accumulate")),
+    *(Off(f"optimizer.{name}", (0,)) for name in ("weight_decay", "clip_norm")),
+    Off("train.average_decay", (0,)),
+    Off("train.patience", ("",)),
+    Off("optimizer.warmup", ("never",)),
+    *(Off(f"train.{part}_every", ("never",)) for part in INTERVALS),
 )
 
 
@@ -103,7 +138,7 @@ def up_to_date(config: Mapping) -> dict:
     """Return a config of any earlier version with the current fields.
 
     >>> up_to_date({"name": "a", "train": {"total": "6 steps"}})["train"]
-    {'total': '6 steps', 'patience': ''}
+    {'total': '6 steps', 'patience': None}
     """
     config = copy.deepcopy(dict(config))
     for migration in MIGRATIONS:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
+from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.records import quantity
 
 CONFIDENCE = 0.95
@@ -86,9 +87,9 @@ def group(records: Sequence[Mapping]) -> list[Group]:
 def _fields(record):
     """Return a run's config without `REPEATED` and without empty fields.
 
-    A field that was added later and is empty must not separate a run from an older one.
+    A field that was added, removed or renamed must not separate a run from an older one.
     """
-    fields = flatten(record.get("config", {}))
+    fields = flatten(up_to_date(record.get("config", {})))
     return {
         n: v for n, v in fields.items() if n not in REPEATED and v not in ("", None)
     }

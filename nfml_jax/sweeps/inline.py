@@ -1,8 +1,8 @@
 """Sweeps on the command line: the product `"head.margin=0.1,0.3 seed=0:5"`.
 
 Values are separated by commas; a:b is the integers from a to below b. Each value is
-parsed as the type of the config's field. Quotes and brackets keep their content
-together.
+parsed as the type of the config's field, and None turns a part off. Quotes and brackets
+keep their content together.
 """
 
 import ast
@@ -66,7 +66,7 @@ def _values(name: str, text: str, there: Any) -> list:
     values = []
     for word in _split(text, ",".__eq__):
         bounds = RANGE.fullmatch(word)
-        if bounds and not isinstance(there, str) and there is not NEW:
+        if bounds and not isinstance(there, str) and there not in (NEW, None):
             numbers = range(int(bounds[1]), int(bounds[2]))
             check_count(len(values) + max(0, numbers.stop - numbers.start), name)
             values += [type(there)(number) for number in numbers]
@@ -82,7 +82,7 @@ def _values(name: str, text: str, there: Any) -> list:
 
 def _value(name: str, word: str, there: Any):
     """Return `word` as a value of the type of `there`."""
-    if there is NEW:
+    if there in (NEW, None) or word == "None":
         return as_literal(word)
     try:
         if isinstance(there, bool):

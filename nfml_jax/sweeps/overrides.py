@@ -144,6 +144,10 @@ def overlay(config: dict, override: Override) -> dict:
         if not (isinstance(section, Mapping) and last in section):
             raise no_field(config, name)
         there = section[last]
+        if there is None or value is None:
+            # The section's settings know which types fit.
+            cast(dict, section)[last] = value
+            continue
         if type(value) not in (type(there), *ALSO.get(type(there), ())):
             raise UserError(
                 f"{name} = {value!r} is not {kind_in_words(type(there))}; the "

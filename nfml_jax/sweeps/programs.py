@@ -1,7 +1,7 @@
 """Groups of trials that run as one program, because they differ in numbers alone.
 
 A field is traced if a step can take it as an array: it changes no shape, no branch and
-no data. Margins, heads and losses declare their traced fields themselves, by
+no data. Settings, margins, heads and losses declare their traced fields themselves, by
 `nfml_jax.ops.fields.traced`. Everything else in a config decides what is compiled.
 """
 
@@ -10,20 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
+from nfml_jax.ops.settings import traced_names
 from nfml_jax.sweeps.overrides import Trial
 
-# Traced fields that aren't declared where they are defined.
-TRACED = (
-    "seed",
-    "optimizer.learning_rate",
-    "optimizer.options.b1",
-    "optimizer.options.momentum",
-    "optimizer.weight_decay",
-    "optimizer.clip_norm",
-    "objective.alpha",  # of an alpha divergence
-)
-# At 0 the program lacks a part, and so is another.
-OFF_AT_ZERO = ("optimizer.weight_decay", "optimizer.clip_norm")
 WHOLE = ("seed",)  # traced although an integer; other integers are kinds, as in cos 4θ
 
 MODES = ("auto", "on", "off")
@@ -67,26 +56,31 @@ def pays(trials: Sequence[Trial]) -> bool:
 def traced_fields(config: Mapping) -> frozenset[str]:
     """Return the dotted fields of a config that a program may take as inputs."""
     # Imported here, because most mistakes are answered without JAX.
-    from nfml_jax import heads, losses
+    from nfml_jax import heads, losses, variational
+    from nfml_jax.training.settings import RunSettings
 
-    rooms = {"head": heads.traced_options, "objective": losses.traced_options}
+    rooms = {
+        "head": (heads.traced_options,),
+        "objective": (losses.traced_options, variational.traced_options),
+    }
     declared = {
         f"{section}.{option}"
-        for section, options in rooms.items()
+        for section, found in rooms.items()
+        for options in found
         for option in options(config.get(section) or {})
     }
-    return frozenset(declared.union(TRACED))
+    return traced_names(RunSettings) | declared
 
 
 def is_number(field: str, value) -> bool:
     """Return whether the value of a traced field may differ within a group."""
     try:
-        number = float(value)  # a head's scale is written "30"
+        float(value)
     except (TypeError, ValueError):
         return False
     if field in WHOLE:
         return True
-    return not isinstance(value, int) and not (field in OFF_AT_ZERO and number == 0)
+    return not isinstance(value, int)
 
 
 def _is_split(config: dict) -> bool:

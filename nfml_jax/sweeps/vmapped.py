@@ -24,10 +24,11 @@ from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.sweeps.traced import Programs, differing, numbers_of, with_numbers
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.terminal.trial_progress import TrialTerminal
-from nfml_jax.training.checks import check_config, find_devices
+from nfml_jax.training.checks import find_devices
 from nfml_jax.training.loop import train_to_the_end
 from nfml_jax.training.rates import Clock
 from nfml_jax.training.run import Run
+from nfml_jax.training.settings import RunSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import replicate
 from nfml_jax.training.step import TrainState, compile_dispatch
@@ -113,7 +114,7 @@ def run_group(
     `CannotShareProgram`. `side_by_side` is `Group`'s; None chooses by the devices.
     """
     paths = [Path(path) for path in paths]
-    devices = find_devices(trials[0].config)
+    devices = find_devices(_any_settings(trials))
     if side_by_side is None:
         side_by_side = devices[0].platform != "cpu"
     with jax.default_device(devices[0]):
@@ -139,10 +140,17 @@ def _any_setup(make_experiment, trials, devices) -> Setup:
     *others, last = trials
     for trial in others:
         with contextlib.suppress(UserError):
-            check_config(trial.config)
             return Setup(make_experiment, trial.config, devices)
-    check_config(last.config)
     return Setup(make_experiment, last.config, devices)
+
+
+def _any_settings(trials) -> RunSettings:
+    """Return the settings of the first trial that has some; devices are the same."""
+    *others, last = trials
+    for trial in others:
+        with contextlib.suppress(UserError):
+            return RunSettings.of(trial.config)
+    return RunSettings.of(last.config)
 
 
 def _run_together(setup, trials, paths, side_by_side) -> None:
@@ -159,7 +167,7 @@ def _run_together(setup, trials, paths, side_by_side) -> None:
             log = opened.enter_context((path / LOG).open("a", encoding="utf-8"))
             terminal = TrialTerminal(log, [path])
             try:
-                check_config(trial.config)
+                RunSettings.of(trial.config)
                 own = programs.of(numbers_of(trial.config, names))
                 own = setup.with_config(trial.config, own)
                 directory.begin()

@@ -17,11 +17,9 @@ from nfml_jax.ops.checks import (
     check_number,
     check_sizes,
     check_text,
-    check_texts,
 )
 from nfml_jax.ops.devices import Device
-from nfml_jax.ops.names import flatten
-from nfml_jax.training.durations import to_steps
+from nfml_jax.training.settings import RunSettings, TrainSettings
 
 # On a CPU: 16 pictures of 14x14 at width 64 take 0.8 MB a layer.
 PART_ROWS = 16
@@ -31,39 +29,12 @@ COUNT, SIZE = partial(check_integer, low=0), partial(check_integer, low=1)
 AT_LEAST_0, ABOVE_0 = partial(check_number, low=0), partial(check_number, above=0)
 BELOW_1 = partial(check_number, low=0, below=1)
 TEXT, NAME = check_text, partial(check_text, empty=False)
-# Fields that every config has.
-FIELDS: dict[str, Callable] = {
-    "name": NAME,
-    "seed": SEED,
-    "platform": NAME,
-    "num_devices": COUNT,
-    "optimizer.name": NAME,
-    "optimizer.learning_rate": ABOVE_0,
-    "optimizer.schedule": NAME,
-    "optimizer.warmup": NAME,
-    "train.batch_size": SIZE,
-    "train.total": NAME,
-    "train.log_every": NAME,
-    "train.evaluate_every": NAME,
-    "train.checkpoint_every": NAME,
-    "train.steps_per_dispatch": SIZE,
-    "train.accumulate": COUNT,
-    "train.average_decay": BELOW_1,
-    "train.report": partial(check_choice, choices=("last", "best")),
-    "train.patience": TEXT,
-}
 TEXTS = ("source", "manual_dir", "data_dir", "root", "without", "fit", "path", "split")
 TEXTS += ("run", "outside", "jitter", "missing", "header")
-DURATIONS = ("total", "log_every", "evaluate_every", "checkpoint_every")
 # Fields that a config may have, among them numbers that are read only after training.
 # The remaining fields of a section are checked by the part that is built from it.
 FURTHER: dict[str, Callable] = {
-    "experiment": NAME,
-    "cpu_devices": COUNT,
     "baselines": check_flag,
-    "optimizer.decay": check_texts,
-    "optimizer.weight_decay": AT_LEAST_0,
-    "optimizer.clip_norm": AT_LEAST_0,
     "data.name": NAME,
     "data.seed": SEED,
     "data.max_train": partial(COUNT, optional=True),
@@ -102,52 +73,25 @@ FURTHER: dict[str, Callable] = {
     "sampler.name": NAME,
     "sampler.per_class": COUNT,
 }
-SECTIONS = ("optimizer", "train")
 
 
 def check_config(config: dict) -> None:
-    """Raise UserError for values that no run accepts; `config` is a nested dict."""
-    for section in SECTIONS:
-        if not isinstance(config.get(section), Mapping):
-            raise UserError(
-                f"the config has no section {section!r}; begin it with "
-                "configs.defaults.training, which has all that a run needs."
-            )
-    fields = flatten(config)
-    for name in FIELDS.keys() - fields.keys():
-        raise UserError(
-            f"the config has no field {name!r}; begin it with "
-            "configs.defaults.training, which has all that a run needs."
-        )
-    for name, check in FIELDS.items():
-        check(None, **{name: fields[name]})
+    """Raise UserError for values that no experiment accepts."""
     for name, check in FURTHER.items():
         section, _, field = name.rpartition(".")
         values = config.get(section, {}) if section else config
         if isinstance(values, Mapping) and field in values:
             check(None, **{name: values[field]})
-    _check_durations(config)
     for path, value in jax.tree_util.tree_leaves_with_path(config):
         if isinstance(value, float) and not math.isfinite(value):
             name = jax.tree_util.keystr(path, simple=True, separator=".")
             raise UserError(f"{name} = {value} must be a finite number.")
 
 
-def _check_durations(config: dict) -> None:
-    """Raise UserError for texts that are not durations, whatever the data."""
-    size = config["train"]["batch_size"]
-    durations = {f"train.{name}": config["train"][name] for name in DURATIONS}
-    durations["optimizer.warmup"] = config["optimizer"]["warmup"]
-    if config["train"]["patience"]:
-        durations["train.patience"] = config["train"]["patience"]
-    for field, duration in durations.items():
-        to_steps(duration, batch_size=size, examples=size, field=field)
-
-
-def check_division(settings: dict, devices: int) -> None:
+def check_division(settings: TrainSettings, devices: int) -> None:
     """Raise UserError unless a batch gives every device `accumulate` equal parts."""
-    batch, parts = settings["batch_size"], max(settings["accumulate"], 1)
-    if batch < 1 or batch % (devices * parts):
+    batch, parts = settings.batch_size, settings.accumulate or 1
+    if batch % (devices * parts):
         raise UserError(
             f"train.batch_size = {batch} cannot be divided into {devices} device(s) × "
             f"train.accumulate = {parts} equal parts; choose a multiple of "
@@ -155,35 +99,35 @@ def check_division(settings: dict, devices: int) -> None:
         )
 
 
-def parts_of_share(settings: dict, mesh: Mesh) -> int:
+def parts_of_share(settings: TrainSettings, mesh: Mesh) -> int:
     """Return the number of parts that a device processes its share of a batch in.
 
-    `train.accumulate` = 0 leaves it to the device. A CPU takes parts of at most
+    `train.accumulate` = None leaves it to the device. A CPU takes parts of at most
     `PART_ROWS` rows, so that a part's activations stay in its cache; others take one.
     """
-    if settings["accumulate"]:
-        return settings["accumulate"]
+    if settings.accumulate is not None:
+        return settings.accumulate
     if mesh.devices.flat[0].platform != "cpu":
         return 1
-    rows = settings["batch_size"] // mesh.size
+    rows = settings.batch_size // mesh.size
     return next(
         n for n in range(1, rows + 1) if rows % n == 0 and rows <= n * PART_ROWS
     )
 
 
-def check_accumulation(settings: dict, whole_batch: bool) -> None:
+def check_accumulation(settings: TrainSettings, whole_batch: bool) -> None:
     """Raise UserError if a loss of the whole batch would be accumulated in parts."""
-    if whole_batch and settings["accumulate"] > 1:
+    if whole_batch and (settings.accumulate or 1) > 1:
         raise UserError(
-            f"train.accumulate = {settings['accumulate']} would train another "
+            f"train.accumulate = {settings.accumulate} would train another "
             "objective: this loss compares the rows of a batch with each other, and "
             "rows in different parts would never meet; set train.accumulate = 1, and "
             "to save memory objective.chunk or a smaller train.batch_size."
         )
 
 
-def divide_cpu(count: int) -> None:
-    """Divide the CPU into `count` devices of XLA; 0 means one for each core.
+def divide_cpu(count: int | None) -> None:
+    """Divide the CPU into `count` devices of XLA; None means one for each core.
 
     Narrow convolutions, whose small operations do not share threads, train faster on
     devices of one thread each. JAX divides the CPU only before its first use: later
@@ -199,15 +143,15 @@ def divide_cpu(count: int) -> None:
         return
 
 
-def find_devices(config: Mapping) -> list[Device]:
-    """Return the devices that a config asks for; `num_devices` 0 means all there are.
+def find_devices(settings: RunSettings) -> list[Device]:
+    """Return the devices that a run asks for; `num_devices` None means all there are.
 
     A CPU is divided into `cpu_devices` before, see `divide_cpu`. Raises UserError if
     the devices do not exist, or if the environment's JAX_PLATFORMS hides them.
     """
-    platform, count = config["platform"], config["num_devices"]
-    if config.get("cpu_devices", 1) != 1:
-        divide_cpu(config["cpu_devices"])
+    platform, count = settings.platform, settings.num_devices
+    if settings.cpu_devices != 1:
+        divide_cpu(settings.cpu_devices)
     # JAX fails an assertion when JAX_PLATFORMS names a platform that is absent.
     missing = (RuntimeError, AssertionError)
     try:
@@ -226,14 +170,14 @@ def find_devices(config: Mapping) -> list[Device]:
             f"platform = {platform!r} is not on this machine (there is: {there}); "
             f"{hint}use platform='auto', or install the jax that drives it."
         ) from None
-    if not 0 <= count <= len(devices):
+    if count is not None and count > len(devices):
         raise UserError(
             f"num_devices = {count}, but there are {len(devices)} of platform "
-            f"{devices[0].platform!r}; give 0 for all."
+            f"{devices[0].platform!r}; give None for all."
         )
-    if jax.process_count() > 1 and count not in (0, len(devices)):
+    if jax.process_count() > 1 and count not in (None, len(devices)):
         raise UserError(
             f"num_devices = {count}, but {jax.process_count()} processes share "
-            f"{len(devices)} devices, all of them; give 0."
+            f"{len(devices)} devices, all of them; give None."
         )
-    return devices[: count or None]
+    return devices[:count]

@@ -3,23 +3,29 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nfml_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from nfml_jax.training.settings import TrainSettings
 
 _DURATION = re.compile(r"\s*([0-9.eE+]+)\s*(step|epoch|example)s?\s*$")
 
 MOST_STEPS = 2**31 - 1  # the train state counts them in an int32
 
 
-def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> int:
-    """Convert `duration` to steps of `batch_size`: at least 1, or 0 for "never".
+def to_steps(
+    duration: str | None, *, batch_size: int, examples: int, field: str
+) -> int:
+    """Convert `duration` to steps of `batch_size`: at least 1, or 0 for None.
 
     "10 epochs, at least 1000 steps" is the longer of the two, for data sets of
     different sizes. `examples` is the size of the training set (an epoch drops the
     incomplete last batch), or 0 for experiments without one, which have no epochs.
     `field` is the name of the config field in error messages.
     """
-    if str(duration).strip() == "never":
+    if duration is None:
         return 0
     per_unit = {
         "step": 1.0,
@@ -36,8 +42,8 @@ def to_steps(duration: str, *, batch_size: int, examples: int, field: str) -> in
         if match is None or not (amount > 0 and math.isfinite(amount)):
             raise UserError(
                 f"{field} = {duration!r} is not a duration; write for example "
-                "'10 epochs', '500 steps', '60000 examples', '10 epochs, at least "
-                "1000 steps' or 'never'."
+                "'10 epochs', '500 steps', '60000 examples', or '10 epochs, at "
+                "least 1000 steps'."
             )
         if match.group(2) == "epoch" and not examples:
             raise UserError(
@@ -66,28 +72,25 @@ class Schedule:
 
     @classmethod
     def from_settings(
-        cls, settings: dict, *, batch_size: int, examples: int
+        cls, settings: "TrainSettings", *, batch_size: int, examples: int
     ) -> "Schedule":
-        """Return the schedule of a config's "train" section; see `to_steps`."""
+        """Return the schedule of the durations in `settings`; see `to_steps`."""
 
         def steps(field):
             return to_steps(
-                settings[field],
+                getattr(settings, field),
                 batch_size=batch_size,
                 examples=examples,
                 field=f"train.{field}",
             )
 
-        schedule = cls(
+        return cls(
             total=steps("total"),
             log=steps("log_every"),
             evaluate=steps("evaluate_every"),
             checkpoint=steps("checkpoint_every"),
-            patience=steps("patience") if settings["patience"] else 0,
+            patience=steps("patience"),
         )
-        if not schedule.total:
-            raise UserError("train.total = 'never' trains nothing; give a duration.")
-        return schedule
 
     def next_event(self, step: int) -> int:
         """Return the first step after `step` at which something is due."""

@@ -32,7 +32,7 @@ from nfml_jax.distributed.processes import (
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.runs.run_directory import RunDirectory
 from nfml_jax.terminal.terminal import Terminal, silent
-from nfml_jax.training.checks import check_config, find_devices
+from nfml_jax.training.checks import find_devices
 from nfml_jax.training.cost import Counted
 from nfml_jax.training.durations import Schedule
 from nfml_jax.training.experiment import Experiment
@@ -41,6 +41,7 @@ from nfml_jax.training.pace import Dispatches
 from nfml_jax.training.profiling import Span, Tracer
 from nfml_jax.training.rates import Clock
 from nfml_jax.training.run import Outcome, Run
+from nfml_jax.training.settings import RunSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
 
@@ -70,7 +71,7 @@ def train_and_evaluate(
     UserError for a mistake in the config, before anything is trained or written.
     """
     terminal = (terminal or Terminal()) if is_first() else silent()
-    check_config(config)
+    settings = RunSettings.of(config)
     check_same(config)
     with raise_in_all():
         directory = RunDirectory(workdir, config, writes=is_first())
@@ -84,7 +85,7 @@ def train_and_evaluate(
             terminal.summary("Result", finished["metrics"])
             terminal.results({"run directory": directory.path})
             return Outcome("done", finished["steps"], finished)
-        devices = find_devices(config)
+        devices = find_devices(settings)
         # What isn't mapped over the mesh (init, parts of the evaluation) must run on
         # one of the chosen devices, too.
         with jax.default_device(local_devices(devices)[0]):
@@ -117,7 +118,7 @@ class Program(Protocol):
     """
 
     schedule: Schedule
-    settings: dict
+    settings: RunSettings
     mesh: Mesh
 
     def dispatch(self) -> Callable:
@@ -172,7 +173,7 @@ class _Training:
         self.step = runs[0].first
         self.dispatches = Dispatches(
             dispatch,
-            program.settings["steps_per_dispatch"],
+            program.settings.train.steps_per_dispatch,
             self.log,
             lambda: bool(interrupts.requested),
             None if is_single_process() else max_over_processes,

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by name, from plain config values.
+"""Optimizers and learning-rate schedules by name.
 
 An optimizer is a name of optax or of optax.contrib, or one of `OPTIMIZERS`, with its
 options. Weight decay and multipliers of the learning rate act on parameters whose paths
@@ -13,6 +13,7 @@ True
 False
 """
 
+import dataclasses
 import functools
 import inspect
 import types
@@ -27,15 +28,10 @@ import optax.contrib
 from optax.contrib import MuonDimensionNumbers, ScheduleFreeState
 
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import (
-    check_flag,
-    check_kind,
-    check_number,
-    check_text,
-    check_texts,
-)
+from nfml_jax.ops.checks import check_flag, check_number, check_text
 from nfml_jax.ops.devices import SPLIT
 from nfml_jax.ops.names import did_you_mean, look_up
+from nfml_jax.training.settings import DECAYED, OptimizerSettings
 from nfml_jax.training.sharding import norm
 
 PyTree = Any
@@ -83,9 +79,6 @@ OPTIMIZERS: dict[str, Callable[..., Transformation]] = {
     "rmsprop": _rmsprop,
     "lion": optax.scale_by_lion,
 }
-
-DECAYED = ("kernel*", "weights", "proxies", "triangles", "L")
-"""Patterns of the names of parameters that inputs are multiplied by."""
 
 # What optax's functions take, and the section's own fields say for all of them.
 ELSEWHERE = {
@@ -151,16 +144,9 @@ def make_schedule(
 
 
 def make_optimizer(
-    schedule: optax.Schedule,
-    *,
-    name: str = "adam",
-    options: Mapping[str, Any] = types.MappingProxyType({}),
-    weight_decay: float = 0.0,
-    decay: Sequence[str] = DECAYED,
-    clip_norm: float = 0.0,
-    multipliers: Mapping[str, float] = types.MappingProxyType({}),
+    schedule: optax.Schedule, settings: OptimizerSettings
 ) -> Transformation:
-    """Return a named optimizer.
+    """Return the optimizer of `settings`.
 
     Weight decay is decoupled from the gradient's statistics (Loshchilov and Hutter
     2019, algorithm 2): it adds `-schedule(step) * weight_decay * parameter`.
@@ -168,35 +154,29 @@ def make_optimizer(
     Args:
       schedule: the learning rate by step. One of `OPTIMIZERS` is scaled by it; one of
         optax is made with it.
-      name: one of `optimizers()`.
-      options: the optimizer's arguments, such as b2 and eps of adam.
-      weight_decay: the rate of decay; 0 turns it off.
-      decay: patterns of the parameters that decay; see `matches`. By default biases,
-        scales and shifts do not.
-      clip_norm: the largest global norm of a gradient; 0 turns clipping off.
-      multipliers: patterns of parameters, and numbers that multiply their learning
-        rate. Class weights often want ten times the encoder's. A parameter that
-        several patterns match has the product.
+      settings: the name and its options; see `matches` for patterns. The schedule's
+        fields are not read.
 
     Raises:
       UserError: for an unknown name or option, for a value that does not fit, and for
         an optimizer that needs more than gradients and parameters.
     """
-    _check_section(options, weight_decay, decay, clip_norm, multipliers)
+    name, options = settings.name, settings.options
     factory = look_up(optimizers(), name, "optimizer")
     _check_options(factory, name, options)
-    scaled = {pattern: m for pattern, m in multipliers.items() if m != 1.0}
+    scaled = {p: m for p, m in settings.multipliers.items() if m != 1.0}
     if name in SCHEDULE_FREE and scaled:
         raise UserError(
             f"optimizer.name = {name!r} has one learning rate for all parameters; take "
             "out optimizer.multipliers, or take another optimizer."
         )
-    parts = [_clip_by_norm(clip_norm)] if _is_on(clip_norm) else []
-    mask = functools.partial(matching, patterns=tuple(decay))
+    clip_norm, weight_decay = settings.clip_norm, settings.weight_decay
+    parts = [] if clip_norm is None else [_clip_by_norm(clip_norm)]
+    mask = functools.partial(matching, patterns=settings.decay)
     try:
         if name in OPTIMIZERS:
             parts.append(factory(**options))
-            if _is_on(weight_decay):
+            if weight_decay is not None:
                 parts.append(optax.add_decayed_weights(weight_decay, mask=mask))
             parts.append(optax.scale_by_learning_rate(schedule))
         else:
@@ -252,22 +232,6 @@ def is_known(number: float | jax.Array) -> bool:
     return not isinstance(number, jax.Array)
 
 
-def _is_on(number) -> bool:
-    """Return whether a number may differ from 0, as an unknown one may."""
-    return not is_known(number) or number != 0
-
-
-def _check_section(options, weight_decay, decay, clip_norm, multipliers) -> None:
-    numbers = {"weight_decay": weight_decay, "clip_norm": clip_norm}
-    numbers = {f"optimizer.{n}": x for n, x in numbers.items()}
-    check_number(None, 0, **numbers, hint="; 0 is off")
-    check_texts(None, **{"optimizer.decay": decay})
-    mappings = {"options": options, "multipliers": multipliers}
-    check_kind(None, Mapping, **{f"optimizer.{n}": x for n, x in mappings.items()})
-    for pattern, multiplier in multipliers.items():
-        check_number(None, above=0, **{f"optimizer.multipliers.{pattern}": multiplier})
-
-
 def _check_options(factory, name, options) -> None:
     known = known_options(name)
     for option, value in options.items():
@@ -307,19 +271,21 @@ def _of_optax(factory, name, schedule, options, weight_decay, mask) -> list:
     """
     taken, parts = inspect.signature(factory).parameters, []
     own = {n: mask for n in ("mask", "weight_decay_mask") if n in taken}
-    own = own | {"weight_decay": weight_decay} if "weight_decay" in taken else {}
+    rate_of_decay = 0.0 if weight_decay is None else weight_decay
+    own = own | {"weight_decay": rate_of_decay} if "weight_decay" in taken else {}
     if name == "muon":
         # Its decay leaves out what is no matrix, and by default it takes a stack of
         # biases for one.
         own = {"muon_weight_dimension_numbers": _matrices}
     everything = own.keys() & {"mask", "weight_decay_mask"} or "weight_decay" not in own
-    if not everything and _is_on(weight_decay) and "*" not in mask.keywords["patterns"]:
+    decays = weight_decay is not None
+    if not everything and decays and "*" not in mask.keywords["patterns"]:
         raise UserError(
             f"optimizer.name = {name!r} decays all parameters or none; set "
-            "optimizer.decay = ('*',), or optimizer.weight_decay = 0."
+            "optimizer.decay = ('*',), or optimizer.weight_decay = None."
         )
     parts.append(factory(schedule, **options, **own))
-    if _is_on(weight_decay) and "weight_decay" not in own:
+    if decays and "weight_decay" not in own:
 
         def rate(step):
             return -schedule(step) * weight_decay
@@ -418,17 +384,15 @@ def _names(path) -> tuple[str, ...]:
     return tuple(key.removeprefix(SPLIT) for key in keys)
 
 
-def check_patterns(
-    params: PyTree, *, decay: Sequence[str], multipliers: Mapping[str, float], **_: Any
-) -> None:
-    """Raise UserError for a pattern of a config that matches none of its parameters.
+def check_patterns(params: PyTree, settings: OptimizerSettings) -> None:
+    """Raise UserError for a pattern of `settings` that matches none of the parameters.
 
     The default patterns pass, and so does a multiplier of 1.
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     paths = [_names(path) for path, _ in leaves]
-    given = {p: "decay" for p in decay if p not in DECAYED}
-    given |= {p: "multipliers" for p, m in multipliers.items() if m != 1.0}
+    given = {p: "decay" for p in settings.decay if p not in DECAYED}
+    given |= {p: "multipliers" for p, m in settings.multipliers.items() if m != 1.0}
     for pattern, field in given.items():
         if not any(matches(path, pattern) for path in paths):
             beginnings = sorted({p for path in paths for p in path})
@@ -439,17 +403,17 @@ def check_patterns(
             )
 
 
-def check_shares(schedule: optax.Schedule, **section: Any) -> None:
+def check_shares(schedule: optax.Schedule, settings: OptimizerSettings) -> None:
     """Raise UserError for an optimizer that must see the whole of a parameter.
 
     Devices that have a share each of a parameter update it by themselves. The library's
     own optimizers sum their norms over devices; one of optax has to update each number
     by itself, which is tried on halves of a small parameter.
     """
-    if section["name"] in OPTIMIZERS:
+    if settings.name in OPTIMIZERS:
         return
-    options: dict[str, Any] = {**section, "clip_norm": 0.0}
-    optimizer = make_optimizer(schedule, **options)
+    unclipped = dataclasses.replace(settings, clip_norm=None)
+    optimizer = make_optimizer(schedule, unclipped)
     whole = {"kernel": jnp.arange(1.0, 17.0).reshape(8, 2)}
     first, second = ({"kernel": x} for x in jnp.split(whole["kernel"], 2))
 
@@ -466,7 +430,7 @@ def check_shares(schedule: optax.Schedule, **section: Any) -> None:
     halves = jnp.concatenate([last_update(first), last_update(second)])
     if not jnp.allclose(last_update(whole), halves, rtol=1e-3, atol=0.0):
         raise UserError(
-            f"optimizer.name = {section['name']!r} needs whole parameters, and devices "
+            f"optimizer.name = {settings.name!r} needs whole parameters, and devices "
             "have a share each of the class weights; take adam, lamb or another "
             "optimizer that updates each number by itself, or head.summation="
             "'streamed'."

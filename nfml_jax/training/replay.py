@@ -18,9 +18,10 @@ from nfml_jax.errors import UserError
 from nfml_jax.runs.run_directory import RunDirectory
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.checks import check_config, find_devices
+from nfml_jax.training.checks import find_devices
 from nfml_jax.training.experiment import Batch, Experiment
 from nfml_jax.training.randomness import row_keys
+from nfml_jax.training.settings import RunSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import AXIS, is_inexact, per_device
 from nfml_jax.training.step import TrainState
@@ -105,13 +106,13 @@ def replay(
     """
     terminal = terminal or Terminal()
     workdir = Path(workdir).expanduser()
-    check_config(config)
+    settings = RunSettings.of(config)
     if not (workdir / "config.json").is_file():
         raise UserError(
             f"{workdir} holds no run to replay; give --workdir=FOLDER of a run that "
             "was started with this config."
         )
-    device = find_devices(config)[:1]
+    device = find_devices(settings)[:1]
     with jax.default_device(device[0]), RunDirectory(workdir, config):
         setup = Setup(make_experiment, config, device)
         total = setup.schedule.total
@@ -145,7 +146,7 @@ def _state_before(setup, folder, step, terminal) -> TrainState:
     if first == step:
         return state
     terminal.note(f"Training again from step {first:,} to {step:,}.")
-    dispatch, most = setup.dispatch(), setup.settings["steps_per_dispatch"]
+    dispatch, most = setup.dispatch(), setup.settings.train.steps_per_dispatch
     for start in range(first, step, most):
         steps = np.int32(min(most, step - start))
         state, _ = dispatch(state, steps, *setup.data(start))

@@ -156,7 +156,7 @@ class Run:
         rows["run directory"] = str(self.directory.path)
         if self.group is not None:
             rows["one of"] = f"{self.group['runs']} runs in one program"
-        self.terminal.header(self.setup.config["name"], rows)
+        self.terminal.header(self.setup.settings.name, rows)
         for sentence in self.experiment.warnings():
             self.terminal.warning(sentence)
         if self.first:
@@ -252,7 +252,8 @@ class Run:
             return
         # Training is safe on disk, so from here on a stop request is met at once.
         self.apply.interrupted = self.interrupts.check
-        variables, reported = choose(state, self.saved, self.setup.settings["report"])
+        which = self.setup.settings.train.report
+        variables, reported = choose(state, self.saved, which)
         if self.rates.input_wait > INPUT_BOUND:
             self.terminal.note(
                 f"Steps awaited their data {self.rates.input_wait:.0%} of the time: "

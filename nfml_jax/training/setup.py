@@ -27,6 +27,7 @@ from nfml_jax.training.optimizers import (
     make_schedule,
 )
 from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.settings import RunSettings
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
 from nfml_jax.training.step import (
     TrainState,
@@ -52,17 +53,18 @@ class Setup:
         devices: list[Device],
     ):
         self.began = time.time(), time.process_time()
-        self.config, self.settings = config, config["train"]
+        self.config, self.settings = config, RunSettings.of(config)
+        train = self.settings.train
         self.mesh = make_mesh(devices)
         # Each of several processes evaluates on its own.
         self.own_mesh = (
             self.mesh if is_single_process() else make_mesh(local_devices(devices))
         )
-        check_division(self.settings, self.mesh.size)
+        check_division(train, self.mesh.size)
         self.experiment = make_experiment(config)
-        check_accumulation(self.settings, self.experiment.whole_batch)
+        check_accumulation(train, self.experiment.whole_batch)
         self.compiled = jax.jit
-        if self.settings["report"] == "best" and self.experiment.best is None:
+        if train.report == "best" and self.experiment.best is None:
             raise UserError(
                 "train.report = 'best' needs validation examples to choose by; set "
                 "data.validation, or train.report = 'last'."
@@ -74,12 +76,12 @@ class Setup:
             "batch_size": self.feed.batch_size,
             "examples": self.feed.examples,
         }
-        schedule = Schedule.from_settings(self.settings, **self._size)
+        schedule = Schedule.from_settings(train, **self._size)
         if schedule.patience and not (self.experiment.best and schedule.evaluate):
             raise UserError(
-                f"train.patience = {self.settings['patience']!r} needs validations to "
+                f"train.patience = {train.patience!r} needs validations to "
                 "compare; set data.validation and train.evaluate_every, or "
-                "train.patience = ''."
+                "train.patience = None."
             )
         self.schedule = dataclasses.replace(schedule, window=self.feed.window)
         self._make_optimizer()
@@ -94,46 +96,46 @@ class Setup:
         other = copy.copy(self)
         experiment = self.experiment.with_config(config)
         assert experiment is not None  # or its runs would not train as one program
-        other.config, other.experiment = config, experiment
+        other.config, other.settings = config, RunSettings.of(config)
+        other.experiment = experiment
         other.compiled = compiled
         other._init = compiled(other.experiment.init)
         other._make_optimizer()
         return other
 
     def _purpose(self, purpose: str) -> jax.Array:
-        return purpose_key(root_key(self.config["seed"]), purpose)
+        return purpose_key(root_key(self.settings.seed), purpose)
 
     def _make_optimizer(self):
-        optimizer = dict(self.config["optimizer"])
-        warmup = optimizer.pop("warmup")
+        settings = self.settings.optimizer
+        warmup = to_steps(settings.warmup, field="optimizer.warmup", **self._size)
         self.learning_rate = make_schedule(
-            optimizer.pop("schedule"),
-            optimizer.pop("learning_rate"),
+            settings.schedule,
+            settings.learning_rate,
             steps=self.schedule.total,
-            warmup_steps=to_steps(warmup, field="optimizer.warmup", **self._size),
+            warmup_steps=warmup,
         )
-        self.optimizer = make_optimizer(self.learning_rate, **optimizer)
+        self.optimizer = make_optimizer(self.learning_rate, settings)
 
     def _check_optimizer(self):
         """Raise UserError for an optimizer that the parameters don't suit."""
-        section = dict(self.config["optimizer"])
-        for name in ("warmup", "schedule", "learning_rate"):
-            del section[name]
-        check_patterns(self._shapes["params"], **section)
+        settings = self.settings.optimizer
+        check_patterns(self._shapes["params"], settings)
         if self.is_split:
-            check_shares(self.learning_rate, **section)
-        if self.settings["average_decay"] and section["name"] in SCHEDULE_FREE:
+            check_shares(self.learning_rate, settings)
+        averages = self.settings.train.average_decay is not None
+        if averages and settings.name in SCHEDULE_FREE:
             raise UserError(
-                f"optimizer.name = {section['name']!r} averages the parameters by "
-                "itself; set train.average_decay = 0."
+                f"optimizer.name = {settings.name!r} averages the parameters by "
+                "itself; set train.average_decay = None."
             )
 
     def _feed(self) -> Feed:
-        arrays, batch_size = self.experiment.train_arrays, self.settings["batch_size"]
+        arrays, train = self.experiment.train_arrays, self.settings.train
+        batch_size, ahead = train.batch_size, train.steps_per_dispatch
         if arrays is None:
             return EmptyFeed(batch_size)
         key = self.order_key()
-        ahead = self.settings["steps_per_dispatch"]
         sampler = self.experiment.sampler
         parts = arrays, batch_size, key, self.mesh
         stored = [a for a in jax.tree.leaves(arrays) if isinstance(a, StoredImages)]
@@ -148,7 +150,7 @@ class Setup:
     def parts(self) -> int:
         """The number of parts that a device processes its share of a batch in."""
         whole = self.experiment.whole_batch
-        return 1 if whole else parts_of_share(self.settings, self.mesh)
+        return 1 if whole else parts_of_share(self.settings.train, self.mesh)
 
     def order_key(self) -> jax.Array:
         """The key of the order of the examples."""
@@ -160,7 +162,7 @@ class Setup:
 
     def state(self) -> TrainState:
         """Return the state at step 0, placed on the devices."""
-        average = self.settings["average_decay"] > 0
+        average = self.settings.train.average_decay is not None
 
         @jax.jit  # one program, rather than one for each shape of a parameter
         def begin(variables):
@@ -170,14 +172,15 @@ class Setup:
 
     def steps(self) -> Callable:
         """Return the training steps of a dispatch; see `training.step.make_steps`."""
+        train = self.settings.train
         step = make_step(
             self.experiment.loss,
             self.optimizer,
             key=self.loss_key(),
-            average_decay=self.settings["average_decay"],
+            average_decay=train.average_decay,
             accumulate=self.parts,
         )
-        return make_steps(step, self.feed.take, self.settings["steps_per_dispatch"])
+        return make_steps(step, self.feed.take, train.steps_per_dispatch)
 
     def dispatch(self) -> Callable:
         """Return the compiled steps; see `nfml_jax.training.step.make_dispatch`."""
@@ -214,7 +217,7 @@ class Setup:
     def describe(self) -> dict[str, str]:
         """Return the rows of the run's header."""
         shapes = [x.shape for x in jax.tree.leaves(self._shapes["params"])]
-        total, optimizer = self.schedule.total, self.config["optimizer"]
+        total, optimizer = self.schedule.total, self.settings.optimizer
         epochs = (
             f" ({total / self.feed.steps_per_epoch:.4g} epochs)"
             if self.feed.examples
@@ -223,8 +226,8 @@ class Setup:
         return self.experiment.describe() | {
             "parameters": f"{sum(map(math.prod, shapes)):,}",
             "training": f"{total:,} steps of {self.feed.batch_size}{epochs}, "
-            f"{optimizer['name']}, "
-            f"rate {optimizer['learning_rate']:g}, {optimizer['schedule']}",
+            f"{optimizer.name}, "
+            f"rate {optimizer.learning_rate:g}, {optimizer.schedule}",
             "devices": self.devices() + self._parts_in_words(),
         }
 

@@ -72,7 +72,7 @@ def make_step(
     optimizer: optax.GradientTransformation,
     *,
     key: jax.Array,
-    average_decay: float = 0.0,
+    average_decay: float | None = None,
     accumulate: int = 1,
 ) -> Callable:
     """Return one optimizer step as one device sees it.
@@ -98,7 +98,7 @@ def make_step(
         average = state.average
         if (averaged := evaluation_params(optimizer_state, params)) is not None:
             average = {"params": averaged, **collections}
-        elif average is not None:
+        elif average is not None and average_decay is not None:
             # The warm-up of the decay keeps the random initial weights out of the
             # average.
             t = state.step.astype(jnp.float32)

@@ -13,6 +13,7 @@ from nfml_jax.variational.objectives import (
     OBJECTIVES,
     WHOLE_BATCH,
     Approximation,
+    DivergenceSettings,
     alpha_divergence,
     approximation_of,
     estimates,
@@ -21,6 +22,7 @@ from nfml_jax.variational.objectives import (
     make_objective,
     path_gradient,
     reverse_kl,
+    traced_options,
 )
 from nfml_jax.variational.quadrature import draws_on_grid, kl_on_grid
 
@@ -30,6 +32,7 @@ __all__ = [
     "SQUARE",
     "WHOLE_BATCH",
     "Approximation",
+    "DivergenceSettings",
     "Energy",
     "alpha_divergence",
     "annealed_importance_sampling",
@@ -44,4 +47,5 @@ __all__ = [
     "path_gradient",
     "random_walk",
     "reverse_kl",
+    "traced_options",
 ]

@@ -5,7 +5,8 @@ p = p̃ / Z. An objective is `(q, log_density, variables, key, n) -> loss`, a sc
 nats estimated from n draws, to be differentiated in `variables`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import check_number
+from nfml_jax.ops.fields import traced_fields
 from nfml_jax.ops.names import look_up
+from nfml_jax.ops.settings import Settings, setting
 
 Array = jax.Array
 LogDensity = Callable[[Array], Array]
@@ -201,22 +203,51 @@ WHOLE_BATCH = ("forward_kl", "alpha_divergence")
 """The objectives that normalize importance weights over all draws of a batch."""
 
 
+@dataclass(frozen=True)
+class DivergenceSettings(Settings):
+    """The section "objective" of a flow that is fitted to an energy."""
+
+    section = "objective"
+
+    name: str = setting("One of `OBJECTIVES`.", "reverse_kl")
+    alpha: float = setting("The order of alpha_divergence, not 1.", 0.5, traced=True)
+
+    def __post_init__(self) -> None:
+        """Check the name, and the order of an alpha divergence."""
+        super().__post_init__()
+        look_up(OBJECTIVES, self.name, "objective")
+        if self.name == "alpha_divergence":
+            _check(self.alpha)
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether importance weights are normalized over all draws of a batch."""
+        return self.name in WHOLE_BATCH
+
+
 def make_objective(
-    name: str, *, alpha: float = 0.5, axis_name: str | None = None
+    settings: DivergenceSettings, *, axis_name: str | None = None
 ) -> Callable:
-    """The objective of a config's section; `alpha` is that of "alpha_divergence".
+    """Return the objective of `settings`.
 
     `axis_name` is the device axis that a step is mapped over, if it is.
     """
-    objective = look_up(OBJECTIVES, name, "objective")
-    check_number("objective", alpha=alpha)
+    objective = OBJECTIVES[settings.name]
     if objective is alpha_divergence:
-        _check(alpha)
-        return partial(alpha_divergence, alpha=alpha, axis_name=axis_name)
-    # The others are means over draws, whichever device has them.
-    return (
-        partial(forward_kl, axis_name=axis_name) if name == "forward_kl" else objective
-    )
+        return partial(objective, alpha=settings.alpha, axis_name=axis_name)
+    if objective is forward_kl:
+        return partial(objective, axis_name=axis_name)
+    return objective  # a mean over draws, whichever device has them
+
+
+def traced_options(section: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields of a section "objective" that a program takes as inputs.
+
+    >>> traced_options({"name": "alpha_divergence"}), traced_options({"name": "nca"})
+    (frozenset({'alpha'}), frozenset())
+    """
+    known = section.get("name") in OBJECTIVES
+    return traced_fields(DivergenceSettings) if known else frozenset()
 
 
 def log_weights(

@@ -8,6 +8,7 @@ import pytest
 
 from configs import plane
 from experiments import make_experiment
+from experiments.checks import check_experiment
 from nfml_jax.cli import reproduce
 from nfml_jax.ops.names import flatten
 from nfml_jax.runs.migrations import up_to_date
@@ -66,15 +67,21 @@ def test_limits_come_from_the_spread_over_seeds():
 
 
 def test_every_kept_config_has_the_fields_of_today():
+    checked = set()
     for record in find_results([KEPT]):
         config = up_to_date(record["config"])
+        if (kind := (record["name"], *flatten(config))) not in checked:
+            checked.add(kind)
+            check_experiment(config)
         assert "patience" in config["train"], record["name"]
         assert up_to_date(config) == config
         changed = set(flatten(config)) ^ set(flatten(record["config"]))
         assert changed <= {
             "train.patience",
+            "cpu_devices",
             "data.without",
             "data.columns",
+            "data.name",
             "data.path",
             "loss.normalise",
             "loss.normalize",

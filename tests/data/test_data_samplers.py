@@ -139,7 +139,7 @@ def test_a_run_takes_the_sampler_of_its_experiment():
     )
     config = defaults.training("made up", "made up").to_dict()
     config["train"] |= {"batch_size": 6, "total": "2 epochs"}
-    config["optimizer"]["warmup"] = "never"
+    config["optimizer"]["warmup"] = None
     setup = Setup(lambda config: experiment, config, jax.devices()[:1])
     # 5 + 5 + 6 groups of 2, three in a batch.
     assert setup.feed.steps_per_epoch == 6 and setup.schedule.total == 12

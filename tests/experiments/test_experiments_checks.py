@@ -7,7 +7,7 @@ import math
 import pytest
 
 from experiments import make_experiment
-from experiments.checks import check_experiment, check_trials
+from experiments.checks import check_experiment, checked_trials
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.inline import parse_sweep
@@ -27,6 +27,7 @@ WRONG = {
     bool: ("false", None, [], 2),
     str: ([], 3.5, -1),
     tuple: ("text", 64, [0.5]),
+    type(None): ([], True, -1, -1e30, ""),  # where None is off
 }
 # Of some a value of this kind has a meaning.
 MEANINGS = {
@@ -68,7 +69,7 @@ def test_hostile_values_are_one_sentence(name):
             except UserError as problem:
                 assert "\n" not in str(problem), field
     meant = [(f, v) for f, v in accepted if v not in MEANINGS.get(f, ())]
-    assert not meant, "give these fields a check in nfml_jax.training.checks"
+    assert not meant, "give these fields a check in their settings"
 
 
 def test_a_section_of_another_kind_is_one_sentence():
@@ -105,12 +106,12 @@ def test_a_sweep_names_the_first_trial_that_cannot_run(field, value):
     with pytest.raises(
         UserError, match=rf"trial 2 of the sweep \({field}=.*cannot run"
     ):
-        check_trials([Trial({}, config), bad])
+        checked_trials([Trial({}, config), bad])
 
 
 def test_a_sweep_has_no_more_trials_than_can_be_listed():
     config = config_of("plane")
-    check_trials(make_trials(config, param("seed", 0, 1)))
+    checked_trials(make_trials(config, param("seed", 0, 1)))
     for text in ("seed=0:99999999999", "seed=0:1000 data.seed=0:1000"):
         with pytest.raises(UserError, match="at most 100,000"):
             parse_sweep(text, config)

@@ -42,7 +42,7 @@ def small(config, path, **data):
         }
     )
     config.optimizer.learning_rate = 1e-2
-    config.optimizer.warmup = "never"
+    config.optimizer.warmup = None
     config.report.samples = 200
     return config.to_dict()
 

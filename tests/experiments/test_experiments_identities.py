@@ -23,7 +23,7 @@ def test_it_learns(tmp_path):
         IdentitiesExperiment,
         config(
             **{"train.total": "400 steps", "train.evaluate_every": "100 steps"},
-            **{"train.checkpoint_every": "never", "train.steps_per_dispatch": 100},
+            **{"train.checkpoint_every": None, "train.steps_per_dispatch": 100},
             **{"train.batch_size": 128, "train.log_every": "100 steps"},
         ),
         tmp_path,

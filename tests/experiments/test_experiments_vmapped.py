@@ -29,7 +29,7 @@ def configs(name, changes, files, folder, **sections):
     """The smoke configs of two trials, made small."""
     config = importlib.import_module(f"configs.{name}").get_config("smoke").to_dict()
     config |= sections
-    config["optimizer"]["warmup"] = "never"
+    config["optimizer"]["warmup"] = None
     config["train"] |= {"steps_per_dispatch": STEPS, "total": f"{STEPS} steps"}
     if "encoder" in config:
         config["encoder"] = MLP

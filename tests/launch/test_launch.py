@@ -1,5 +1,6 @@
 """The command itself: what it prints, what it leaves, and its exit codes."""
 
+import ast
 import json
 import os
 import re
@@ -170,6 +171,24 @@ def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch, tmp_path):
         arguments = [a.replace(f"={name}", f"={tmp_path / name}") for a in arguments]
     with pytest.raises(UserError, match=re.escape(sentence)):
         command.parse_flags(["launch.py", *arguments])
+
+
+def test_a_part_is_turned_off_and_on_by_its_field(tmp_path):
+    given = ("optimizer.clip_norm=None", "optimizer.weight_decay=1", "train.patience=x")
+    program = "import launch, sys; launch.parse_flags(sys.argv); "
+    program += "print(launch.CONFIG.value.to_dict())"
+    flags = ["--config=configs/nsf_vectors.py", *(f"--config.{g}" for g in given)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    config = ast.literal_eval(done.stdout)
+    assert config["optimizer"]["clip_norm"] is None
+    assert config["optimizer"]["weight_decay"] == 1.0
+    assert config["train"]["patience"] == "x"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_the_four_functions():
         (lambda: overlay(CONFIG, {"flow.layers": 1.5}), "not an integer"),
         (lambda: overlay(CONFIG, {"flow.layers": True}), "not an integer"),
         (lambda: overlay(CONFIG, {"optimizer.rate": "x"}), "not a number"),
-        (lambda: overlay(CONFIG, {"flow.recipe": None}), "not a string"),
+        (lambda: overlay(CONFIG, {"flow.recipe": 3}), "not a string"),
         (lambda: overlay(CONFIG, {"flow": "maf"}), "not a dict"),
     ],
 )

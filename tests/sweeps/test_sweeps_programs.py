@@ -11,7 +11,7 @@ CONFIG = {
     "name": "base",
     "seed": 0,
     "platform": "auto",
-    "optimizer": {"learning_rate": 0.1, "weight_decay": 0.0},
+    "optimizer": {"learning_rate": 0.1, "weight_decay": None},
     "head": {"name": "arcface", "margin": 0.5, "scale": "30", "easy": False},
 }
 
@@ -32,7 +32,7 @@ def sizes(*sweeps, mode="on"):
         ([param("head.scale", "30", "64")], [2]),
         # What is no number, or turns a part of the program off, is another program.
         ([param("head.scale", "30", "learned", "64")], [2, 1]),
-        ([param("optimizer.weight_decay", 0.0, 0.1, 0.2)], [1, 2]),
+        ([param("optimizer.weight_decay", None, 0.1, 0.2)], [1, 2]),
         ([param("head.easy", True, False), param("seed", 0, 1)], [2, 2]),
         ([param("name", "a", "b")], [1, 1]),
         ([param("seed", *range(groups.LARGEST + 1))], [groups.LARGEST, 1]),

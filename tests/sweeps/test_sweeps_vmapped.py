@@ -105,7 +105,7 @@ def test_a_group_shares_its_time_and_says_so(finished):
 
 @pytest.mark.parametrize("side_by_side", [True, False])
 def test_a_diverging_run_stops_no_other(tmp_path, side_by_side):
-    changes = {"optimizer__name": "sgd", "optimizer__warmup": "never"}
+    changes = {"optimizer__name": "sgd", "optimizer__warmup": None}
     changes["train__total"] = "7 steps"
     group = trials((0.05, 3e38), **changes)
     paths, records = run(tmp_path, group, side_by_side=side_by_side)

@@ -8,39 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.training.experiment import Experiment, Report
+from nfml_jax.training.settings import OptimizerSettings, RunSettings, TrainSettings
 
 
 def config(**changes):
-    settings = {
-        "name": "regression",
-        "experiment": "regression",
-        "seed": 0,
-        "platform": "cpu",
-        "num_devices": 0,
-        "optimizer": {
-            "name": "adam",
-            "learning_rate": 0.05,
-            "schedule": "cosine",
-            "warmup": "3 steps",
-            "options": {},
-            "weight_decay": 0.0,
-            "decay": ["kernel*", "weights", "proxies", "triangles", "L"],
-            "clip_norm": 0.0,
-            "multipliers": {"head": 1.0},
-        },
-        "train": {
-            "batch_size": 8,
-            "total": "5 epochs",
-            "log_every": "4 steps",
-            "evaluate_every": "1 epoch",
-            "checkpoint_every": "1 epoch",
-            "steps_per_dispatch": 3,
-            "accumulate": 1,
-            "average_decay": 0.0,
-            "report": "last",
-            "patience": "",
-        },
-    }
+    settings = RunSettings(
+        name="regression",
+        experiment="regression",
+        platform="cpu",
+        optimizer=OptimizerSettings(learning_rate=0.05, warmup="3 steps"),
+        train=TrainSettings(
+            batch_size=8,
+            total="5 epochs",
+            log_every="4 steps",
+            evaluate_every="1 epoch",
+            checkpoint_every="1 epoch",
+            steps_per_dispatch=3,
+        ),
+    ).to_config()
     for name, value in changes.items():
         section = settings
         *path, last = name.split("__")

@@ -68,7 +68,7 @@ def test_a_run_of_a_group_stops_early_by_itself(tmp_path):
     "changes, sentence",
     [
         ({"train__patience": "soon"}, "train.patience = 'soon' is not a duration"),
-        (SETTINGS | {"train__evaluate_every": "never"}, "needs validations to compare"),
+        (SETTINGS | {"train__evaluate_every": None}, "needs validations to compare"),
     ],
 )
 def test_mistakes_about_patience_get_a_sentence(changes, sentence, tmp_path):

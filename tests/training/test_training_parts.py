@@ -21,6 +21,7 @@ from nfml_jax.training.optimizers import (
     make_schedule,
 )
 from nfml_jax.training.randomness import purpose_key, root_key, row_keys
+from nfml_jax.training.settings import OptimizerSettings, TrainSettings
 from nfml_jax.training.sharding import make_mesh, replicate
 from nfml_jax.training.step import (
     init_state,
@@ -39,7 +40,7 @@ from nfml_jax.training.step import (
         ("500 steps", 500),
         ("1e3 examples", 16),
         ("1 example", 1),
-        ("never", 0),
+        (None, 0),
         ("10 epochs, at least 100 steps", 150),
         ("10 epochs, at least 1000 steps", 1000),
     ],
@@ -58,6 +59,7 @@ def test_durations(duration, steps):
         "0 steps",
         "1.2.3 steps",
         "nan steps",
+        "never",
         "3e9 steps",
     ],
 )
@@ -174,7 +176,9 @@ def test_keys_differ_by_purpose_step_and_row_and_by_nothing_else():
 
 
 def test_the_average_of_constant_parameters_is_constant():
-    optimizer = make_optimizer(make_schedule("constant", 0.1, steps=100), name="sgd")
+    optimizer = make_optimizer(
+        make_schedule("constant", 0.1, steps=100), OptimizerSettings(name="sgd")
+    )
     traces = []
 
     def loss(params, collections, batch, step):
@@ -214,10 +218,11 @@ def test_statistics_are_averaged_with_the_parameters_and_integers_are_not():
 
 
 @pytest.mark.parametrize(
-    "accumulate, batch_size, parts", [(3, 128, 3), (0, 128, 8), (0, 24, 2), (0, 7, 1)]
+    "accumulate, batch_size, parts",
+    [(3, 128, 3), (None, 128, 8), (None, 24, 2), (None, 7, 1)],
 )
 def test_a_cpu_takes_parts_that_fit_its_cache(accumulate, batch_size, parts):
-    settings = {"accumulate": accumulate, "batch_size": batch_size}
+    settings = TrainSettings(accumulate=accumulate, batch_size=batch_size)
     mesh = make_mesh(jax.devices("cpu")[:1])
     assert parts_of_share(settings, mesh) == parts
 
@@ -225,9 +230,10 @@ def test_a_cpu_takes_parts_that_fit_its_cache(accumulate, batch_size, parts):
 def test_a_cpu_is_divided_into_devices():
     script = (
         "from nfml_jax.training.checks import find_devices as find\n"
-        "config = {'platform': 'cpu', 'num_devices': 0}\n"
-        "print(len(find(config | {'cpu_devices': 3})))\n"
-        "print(len(find(config | {'cpu_devices': 2})))"  # in use: they stay
+        "from nfml_jax.training.settings import RunSettings as Settings\n"
+        "asked = {'name': 'a', 'experiment': 'b', 'platform': 'cpu'}\n"
+        "print(len(find(Settings(**asked, cpu_devices=3))))\n"
+        "print(len(find(Settings(**asked, cpu_devices=2))))"  # in use: they stay
     )
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     command = [sys.executable, "-c", script]

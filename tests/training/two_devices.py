@@ -149,12 +149,12 @@ def test_without_data_a_run_on_one_device_is_the_run_on_two(tmp_path):
             return Report({"w": float(variables["params"]["head"]["w"].sum())})
 
     every = {f"train__{name}_every": "5 steps" for name in ("log", "evaluate")}
-    changes = every | {"train__total": "12 steps", "train__checkpoint_every": "never"}
+    changes = every | {"train__total": "12 steps", "train__checkpoint_every": None}
     one, two = (
         train_and_evaluate(
             Drawn,
             # Two devices choose their parts themselves.
-            config(num_devices=n, train__accumulate=2 * (n == 1), **changes),
+            config(num_devices=n, train__accumulate=2 if n == 1 else None, **changes),
             tmp_path / f"{n}",
         ).result["metrics"]["w"]
         for n in (1, 2)
@@ -186,7 +186,7 @@ def test_a_run_on_one_device_is_the_run_on_two(tmp_path):
                     num_devices=n,
                     train__accumulate=2,
                     train__average_decay=0.9,
-                    train__checkpoint_every="never",
+                    train__checkpoint_every=None,
                 ),
                 tmp_path / f"{n}",
             ).result

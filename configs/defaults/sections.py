@@ -1,0 +1,31 @@
+"""ConfigDicts of settings: what a config file gives, and a command line overrides."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict, FieldReference
+
+from nfml_jax.ops.settings import Kind, Settings, kinds_of
+
+
+def as_config(settings: Settings) -> ConfigDict:
+    """Return a ConfigDict of all fields of a section, and of those within it.
+
+    An optional field keeps its type while it is None, so that a command line can set
+    it. A field of several types takes a value as Python writes it.
+    """
+    kinds, config = dict(kinds_of(type(settings))), ConfigDict()
+    for name, value in settings.to_config().items():
+        own = getattr(settings, name, None)
+        nested = isinstance(own, Settings)
+        config[name] = as_config(own) if nested else _field(value, kinds.get(name))
+    return config
+
+
+def _field(value: Any, kind: Kind | None) -> Any:
+    if isinstance(value, Mapping):
+        return ConfigDict(dict(value))
+    if kind is None or (len(kind.types) == 1 and not kind.optional):
+        return value
+    one = kind.types[0] if len(kind.types) == 1 else object
+    return FieldReference(value, field_type=one)

@@ -1,8 +1,9 @@
 """Annealed importance sampling (Neal, Statistics and Computing 2001).
 
-Draws of a density one can sample move through ever more of another, by Markov chains;
-the weights they gather estimate its normaliser without bias, from however few steps. A
-check on what a variational fit says.
+Points are drawn from a density that can be sampled. Markov chains move them through
+densities that approach another one, the target. The weights that they accumulate
+estimate the target's normalizer without bias, for any number of steps. So the method
+checks the results of a variational fit.
 """
 
 from collections.abc import Callable
@@ -12,19 +13,22 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.ops import control_flow
+from nfml_jax.variational.approximation import LogDensity
 
 Array = jax.Array
-LogDensity = Callable[[Array], Array]
 # (key, log_density, x [n, D]) -> (x [n, D], probability of acceptance [n])
 Transition = Callable[[Array, LogDensity, Array], tuple[Array, Array]]
 
 
 @flax.struct.dataclass
 class Annealed:
-    """Points `[n, D]`, their log weights `[n]`, mean acceptance of each step `[T]`.
+    """The points and weights of annealed importance sampling.
 
-    `nfml_jax.variational.estimates` makes log Z and the effective sample size of the
-    weights.
+    Attributes:
+      points: The points `[n, D]` after the last step.
+      log_weights: Their log weights `[n]`, from which `estimates` computes log Z and
+        the effective sample size.
+      acceptance: The mean acceptance probability `[T]` of each step.
     """
 
     points: Array
@@ -40,12 +44,31 @@ def annealed_importance_sampling(
     transition: Transition,
     betas: Array,
 ) -> Annealed:
-    """Anneals `points [n, D]`, drawn from the normalised initial density.
+    """Return points annealed from an initial density to a target, and their weights.
 
-    `betas [T + 1]` rise from 0, the initial density, to 1, the target; between them the
-    logarithms are mixed in proportion. `transition` leaves each mixture as it is. Equal
-    neighbors among the betas move the points again at the same temperature. A point at
-    which the target is zero weighs nothing once its weight counts the target.
+    Args:
+      key: A random key.
+      points: Points `[n, D]` drawn from the initial density.
+      log_initial: The log-density of the initial density, which is normalized.
+      log_target: The log-density of the target, up to a constant.
+      transition: A Markov kernel that leaves each mixture invariant, such as
+        `random_walk` or `hamiltonian`.
+      betas: Weights `[T + 1]` that rise from 0, the initial density, to 1, the target.
+        Between them the log-densities are mixed in proportion. Equal neighbors move the
+        points again at the same temperature.
+
+    Returns:
+      An `Annealed`. The weight of a point is zero where the target is zero.
+
+    >>> def log_normal(x):
+    ...     return -(x**2).sum(-1) / 2 - jnp.log(2 * jnp.pi)
+    >>> key = jax.random.key(0)
+    >>> points = jax.random.normal(key, (8, 2))
+    >>> betas = jnp.linspace(0.0, 1.0, 3)
+    >>> annealed = annealed_importance_sampling(
+    ...     key, points, log_normal, log_normal, random_walk(0.5), betas)
+    >>> annealed.points.shape, annealed.log_weights.tolist() == [0.0] * 8
+    ((8, 2), True)
     """
 
     def step(carry, inputs):
@@ -71,12 +94,18 @@ def annealed_importance_sampling(
 
 
 def _share(weight, log_density):
-    """`weight` times a log-density, which may be infinite; no share of it is zero."""
+    """Return `weight` times a log-density, and zero for a zero weight of infinity."""
     return jnp.where(weight == 0, 0, weight * log_density)
 
 
 def random_walk(scale: float) -> Transition:
-    """Metropolis steps: normal moves of standard deviation `scale`."""
+    """Return a transition of Metropolis steps, normal moves with deviation `scale`.
+
+    >>> transition, key = random_walk(0.5), jax.random.key(0)
+    >>> x, probability = transition(key, lambda x: -(x**2).sum(-1), jnp.zeros((8, 2)))
+    >>> x.shape, probability.shape
+    ((8, 2), (8,))
+    """
 
     def transition(key, log_density, x):
         move_key, accept_key = jax.random.split(key)
@@ -88,7 +117,15 @@ def random_walk(scale: float) -> Transition:
 
 
 def hamiltonian(step_size: float, leapfrog_steps: int = 10) -> Transition:
-    """Hamiltonian Monte Carlo (Neal 2011): a trajectory by leapfrog, then accepted."""
+    """Return a transition of Hamiltonian Monte Carlo (Neal 2011).
+
+    It takes `leapfrog_steps` of size `step_size`, and accepts or rejects their end.
+
+    >>> transition, key = hamiltonian(0.1, leapfrog_steps=2), jax.random.key(0)
+    >>> x, probability = transition(key, lambda x: -(x**2).sum(-1), jnp.zeros((8, 2)))
+    >>> x.shape, probability.shape
+    ((8, 2), (8,))
+    """
 
     def transition(key, log_density, x):
         momentum_key, accept_key = jax.random.split(key)
@@ -100,7 +137,7 @@ def hamiltonian(step_size: float, leapfrog_steps: int = 10) -> Transition:
             x = x + step_size * momentum
             return x, momentum + step_size * force(x)
 
-        # Half a step of momentum first and last; whole ones between positions.
+        # The momentum takes half a step first and last, and full steps in between.
         start = x, momentum + step_size / 2 * force(x)
         proposed, end = control_flow.fori_loop(0, leapfrog_steps, leap, start)
         end = end - step_size / 2 * force(proposed)
@@ -112,7 +149,7 @@ def hamiltonian(step_size: float, leapfrog_steps: int = 10) -> Transition:
 
 
 def _accept(key, x, proposed, gain):
-    """Metropolis: moves with probability exp(gain), never to where that is NaN."""
+    """Return moved points and their probability, exp(gain); zero for a NaN gain."""
     probability = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(gain), -jnp.inf, gain), 0))
     moves = jax.random.uniform(key, gain.shape, gain.dtype) < probability
     return jnp.where(moves[:, None], proposed, x), probability

@@ -1,8 +1,8 @@
-"""The four energies of the plane of Rezende and Mohamed (ICML 2015, Table 1).
+"""The four energies on the plane of Rezende and Mohamed (ICML 2015, Table 1).
 
-A density is proportional to exp(-U). U₂ to U₄ repeat along x₁ for ever, so that only a
-box or a penalty makes them densities: the penalty is that of De Cao et al., "Block
-Neural Autoregressive Flow" (UAI 2019), Σ max(|x| - 6, 0)².
+A density is proportional to exp(-U). U₂ to U₄ are periodic along x₁, so that only a box
+or a penalty makes them densities. The penalty is Σ max(|x| - 6, 0)², that of De Cao et
+al., "Block Neural Autoregressive Flow" (UAI 2019).
 """
 
 from collections.abc import Callable
@@ -14,20 +14,28 @@ import jax.numpy as jnp
 Array = jax.Array
 
 BOX = 4.0
-"""Half the side of the square that `log_z_box` is over."""
+"""Half the side of the square over which `log_z_box` integrates."""
 PENALTY_FROM = 6.0
 SQUARE = ((-10.0, 10.0), (-10.0, 10.0))
-"""It holds all of every energy's density, with the penalty, but 1e-8 of it."""
+"""A square that contains all but 1e-8 of every energy's density with the penalty."""
 
 
 @dataclass(frozen=True)
 class Energy:
-    """U(x), `[...]` for `x [..., 2]`, and the log normalisers of its two densities.
+    """An energy U on the plane, and the log normalizers of its two densities.
 
-    `log_z` is log ∫ exp(-U - penalty) over the plane, `log_z_box` log ∫ exp(-U) over
-    |x₁|, |x₂| ≤ 4. Both are by Gauss-Legendre quadrature in float64, 500 nodes along
-    each of the intervals between 0, 4 or 6, and 14 on either side; 300 nodes give the
+    Attributes:
+      potential: The function U(x) `[...]` of `x [..., 2]`.
+      log_z: log ∫ exp(-U - penalty) over the plane.
+      log_z_box: log ∫ exp(-U) over |x₁|, |x₂| ≤ 4.
+      event_dim: The number of coordinates, 2.
+
+    Both normalizers are from Gauss-Legendre quadrature in float64, with 500 nodes along
+    each of the intervals between 0, 4 or 6, and 14 on either side. 300 nodes give the
     same to nine digits.
+
+    >>> round(float(ENERGIES["u1"].log_density(jnp.array([0.0, 2.0]))), 3)
+    -4.862
     """
 
     potential: Callable[[Array], Array]
@@ -36,18 +44,18 @@ class Energy:
     event_dim: int = 2
 
     def log_density(self, x: Array) -> Array:
-        """-U - penalty, `[...]`: exp of it integrates to exp(`log_z`) on the plane."""
+        """Return -U - penalty, `[...]`; its exp integrates to exp(`log_z`)."""
         outside = jnp.maximum(jnp.abs(x) - PENALTY_FROM, 0)
         return -self.potential(x) - (outside**2).sum(-1)
 
     def log_density_box(self, x: Array) -> Array:
-        """-U in the box and -∞ outside, for flows that end in the box."""
+        """Return -U in the box and -∞ outside, for flows whose image is the box."""
         inside = (jnp.abs(x) <= BOX).all(-1)
         return jnp.where(inside, -self.potential(x), -jnp.inf)
 
 
 def _normal(x, scale):
-    """The exponent of a normal density."""
+    """Return the exponent of a normal density."""
     return -0.5 * (x / scale) ** 2
 
 
@@ -65,7 +73,7 @@ def _w3(x):
 
 def _u1(x):
     square = (x**2).sum(-1)
-    # The square root's gradient is infinite at the origin, where a ring has none.
+    # The gradient of the square root is infinite at the origin.
     norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
     sides = jnp.logaddexp(_normal(x[..., 0] - 2, 0.6), _normal(x[..., 0] + 2, 0.6))
     return -_normal(norm - 2, 0.4) - sides

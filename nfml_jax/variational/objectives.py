@@ -1,8 +1,8 @@
-"""Objectives that fit a flow q to a density known but for its normaliser, and checks.
+"""Objectives that fit a flow q to a density p̃ whose normalizer is unknown.
 
-The density p̃ is given by its logarithm, `log_density(x [n, D]) -> [n]`; Z = ∫ p̃ and
-p = p̃ / Z. An objective is `(q, log_density, variables, key, n) -> loss`, a scalar in
-nats estimated from n draws, to be differentiated in `variables`.
+The density is given by its logarithm, `log_density(x [n, D]) -> [n]`. Z = ∫ p̃ is its
+normalizer, and p = p̃ / Z. An objective `(q, log_density, variables, key, n) -> loss` is
+a scalar in nats, estimated from n draws, to be differentiated in `variables`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -19,61 +18,27 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.fields import traced_fields
 from nfml_jax.ops.names import look_up
 from nfml_jax.ops.settings import Settings, setting
+from nfml_jax.variational.approximation import Approximation, LogDensity
+from nfml_jax.variational.importance import relative_weights
 
 Array = jax.Array
-LogDensity = Callable[[Array], Array]
-
-
-@flax.struct.dataclass
-class Approximation:
-    """A density q by two pure functions of its variables.
-
-    `sample_and_log_prob(variables, key, n)` gives draws `[n, D]`, differentiable in the
-    variables, and their log-densities `[n]`; `log_prob(variables, x)` those of any
-    points. `key` may be n keys, one for each draw: then a draw doesn't depend on which
-    others are drawn with it, as in a batch that devices share. Where draws are not
-    differentiable, `sample_with_score` gives their score too, as that method of `Flow`.
-    """
-
-    sample_and_log_prob: Callable[[Any, Array, int], tuple[Array, Array]] = (
-        flax.struct.field(pytree_node=False)
-    )
-    log_prob: Callable[[Any, Array], Array] = flax.struct.field(pytree_node=False)
-    sample_with_score: (
-        Callable[[Any, Array, int], tuple[Array, Array, Array]] | None
-    ) = flax.struct.field(pytree_node=False, default=None)
-
-
-def approximation_of(flow) -> Approximation:
-    """A `nfml_jax.flows.Flow` without context as an approximation."""
-
-    def drawing(method):
-        def draw(variables, key, n):
-            if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
-                one = partial(flow.apply, method=method)
-                return jax.vmap(one, (None, 0))(variables, key)
-            return flow.apply(variables, key, (n,), method=method)
-
-        return draw
-
-    def log_prob(variables, x):
-        return flow.apply(variables, x, method="log_prob")
-
-    differentiable = getattr(flow.base, "has_path", True)
-    return Approximation(
-        drawing("sample_and_log_prob"),
-        log_prob,
-        None if differentiable else drawing("sample_with_score"),
-    )
 
 
 def reverse_kl(
     q: Approximation, log_density: LogDensity, variables, key: Array, n: int
 ) -> Array:
-    """E_q[log q - log p̃] = KL(q ‖ p) - log Z, the negative evidence lower bound.
+    """Return E_q[log q - log p̃] = KL(q ‖ p) - log Z, the negative ELBO.
 
-    Differentiated through the draws (Rezende and Mohamed 2015); where they carry no
-    gradient, by their score, with the mean of the other draws as its baseline.
+    The gradient is that through the draws (Rezende and Mohamed 2015). For draws without
+    a gradient it uses their score, with the mean of the other draws as the baseline.
+
+    >>> from nfml_jax import flows, variational
+    >>> flow = flows.realnvp(event_dim=2, layers=1, hidden=(8,))
+    >>> variables = flow.init(jax.random.key(0), jnp.zeros((1, 2)))
+    >>> q, u1 = variational.approximation_of(flow), variational.ENERGIES["u1"]
+    >>> loss = reverse_kl(q, u1.log_density, variables, jax.random.key(1), 8)
+    >>> loss.shape
+    ()
     """
     x, log_q, score = _draws(q, variables, key, n)
     gains = log_q - log_density(x)
@@ -83,10 +48,18 @@ def reverse_kl(
 def path_gradient(
     q: Approximation, log_density: LogDensity, variables, key: Array, n: int
 ) -> Array:
-    """`reverse_kl` in value, with the gradient along the draws' paths alone.
+    """Return the value of `reverse_kl`, with the gradient along the draws' paths only.
 
-    Its expectation is the same, and it vanishes for every draw once q = p: "sticking
-    the landing" (Roeder et al., NeurIPS 2017). Takes the flow's inverse too.
+    The expectation of the gradient is the same, and it is zero for every draw if q = p
+    ("sticking the landing", Roeder et al., NeurIPS 2017). It needs the flow's inverse.
+
+    >>> from nfml_jax import flows, variational
+    >>> flow = flows.realnvp(event_dim=2, layers=1, hidden=(8,))
+    >>> variables = flow.init(jax.random.key(0), jnp.zeros((1, 2)))
+    >>> q, u1 = variational.approximation_of(flow), variational.ENERGIES["u1"]
+    >>> loss = path_gradient(q, u1.log_density, variables, jax.random.key(1), 8)
+    >>> loss.shape
+    ()
     """
     x, _, score = _draws(q, variables, key, n)
     gains = q.log_prob(lax.stop_gradient(variables), x) - log_density(x)
@@ -102,12 +75,21 @@ def forward_kl(
     *,
     axis_name: str | None = None,
 ) -> Array:
-    """E_p[log p̃ - log q] = KL(p ‖ q) + log Z, by self-normalised importance weights.
+    """Return E_p[log p̃ - log q] = KL(p ‖ q) + log Z by importance weights.
 
-    Draws of q itself are weighted by p̃ / q. The estimate and its gradient have a bias
-    of order 1 / n, which is large where q misses part of p. Takes the flow's inverse.
-    With `axis_name` the draws are those of all its devices, n on each. If no draw has
-    any weight the loss is infinite, with gradients of zero.
+    Draws of q are weighted by p̃ / q, and the weights are normalized by their sum. The
+    estimate and its gradient have a bias of order 1 / n, which is large if q misses a
+    part of p. It needs the flow's inverse. With `axis_name` the draws are those of all
+    devices of this axis, n on each. If all weights are zero, the loss is infinite, with
+    gradients of zero.
+
+    >>> from nfml_jax import flows, variational
+    >>> flow = flows.realnvp(event_dim=2, layers=1, hidden=(8,))
+    >>> variables = flow.init(jax.random.key(0), jnp.zeros((1, 2)))
+    >>> q, u1 = variational.approximation_of(flow), variational.ENERGIES["u1"]
+    >>> loss = forward_kl(q, u1.log_density, variables, jax.random.key(1), 8)
+    >>> loss.shape
+    ()
     """
     x, log_q = lax.stop_gradient(q.sample_and_log_prob(variables, key, n))
     log_p = lax.stop_gradient(log_density(x))
@@ -127,12 +109,24 @@ def alpha_divergence(
     alpha: float = 0.5,
     axis_name: str | None = None,
 ) -> Array:
-    """Rényi's D_α(q ‖ p) - log Z = -log E_q[(p̃ / q)^(1 - α)] / (1 - α).
+    """Return Rényi's D_α(q ‖ p) - log Z (Li and Turner, NeurIPS 2016).
 
-    Li and Turner (NeurIPS 2016). As α nears 1 it is `reverse_kl`; α = 0 gives the
-    importance-weighted bound, α = 2 goes with χ²(q ‖ p). UserError for α = 1. With
-    `axis_name` the draws are those of all its devices, n on each. The divergence is
-    infinite where no draw has any weight (α < 1), or where p̃ is zero at a draw (α > 1).
+    It is -log E_q[(p̃ / q)^(1 - α)] / (1 - α). In the limit α → 1 it is `reverse_kl`.
+    α = 0 is the importance-weighted bound, and α = 2 corresponds to χ²(q ‖ p). With
+    `axis_name` the draws are those of all devices of this axis, n on each. The
+    divergence is infinite if all weights are zero (α < 1), or if p̃ is zero at a draw
+    (α > 1).
+
+    Raises:
+      UserError: `alpha` is 1.
+
+    >>> from nfml_jax import flows, variational
+    >>> flow = flows.realnvp(event_dim=2, layers=1, hidden=(8,))
+    >>> variables = flow.init(jax.random.key(0), jnp.zeros((1, 2)))
+    >>> q, u1 = variational.approximation_of(flow), variational.ENERGIES["u1"]
+    >>> loss = alpha_divergence(q, u1.log_density, variables, jax.random.key(1), 8)
+    >>> loss.shape
+    ()
     """
     _check(alpha)
     x, log_q, score = _draws(q, variables, key, n)
@@ -147,14 +141,14 @@ def alpha_divergence(
 
 
 def _draws(q, variables, key, n):
-    """Draws, their log-densities, and their score, or None where they have a path."""
+    """Return draws, their log-densities, and their score, or None if differentiable."""
     if q.sample_with_score is None:
         return *q.sample_and_log_prob(variables, key, n), None
     return q.sample_with_score(variables, key, n)
 
 
 def _by_score(gains, score):
-    """Zero, whose gradient is that of the mean gain by the choice of the draws."""
+    """Return zero with the score-function gradient of the mean gain."""
     if score is None:
         return 0.0
     others = (gains.sum() - gains) / max(gains.size - 1, 1)
@@ -163,16 +157,16 @@ def _by_score(gains, score):
 
 
 def _shares(log_weights, axis_name):
-    """Weights of mean one over all devices' draws, and the log of what they were.
+    """Return weights with mean one over all devices' draws, and the log of their mean.
 
-    Constants to differentiation. What is averaged with them is averaged over devices
-    as any loss is, and exact then.
+    They are constants in differentiation. An average with these weights is exact after
+    the usual average over devices.
     """
     log_weights = lax.stop_gradient(log_weights)
     largest = log_weights.max()
     if axis_name is not None:
         largest = lax.pmax(largest, axis_name)
-    weights = _relative(log_weights, largest)
+    weights = relative_weights(log_weights, largest)
     total = jnp.mean(weights)
     if axis_name is not None:
         total = lax.pmean(total, axis_name)
@@ -180,14 +174,8 @@ def _shares(log_weights, axis_name):
     return shares, jnp.log(total) + largest
 
 
-def _relative(log_weights, largest):
-    """Return exp(`log_weights` - `largest`), and 0 where no weight is above 0."""
-    below = jnp.where(log_weights == largest, 0, log_weights - largest)
-    return jnp.where(log_weights == -jnp.inf, 0, jnp.exp(below))
-
-
 def _check(alpha):
-    if not isinstance(alpha, Array) and alpha == 1:  # a traced one is not known yet
+    if not isinstance(alpha, Array) and alpha == 1:  # a traced one is unknown here
         raise UserError("alpha is 1, where the divergence is reverse_kl; use that.")
 
 
@@ -205,7 +193,11 @@ WHOLE_BATCH = ("forward_kl", "alpha_divergence")
 
 @dataclass(frozen=True)
 class DivergenceSettings(Settings):
-    """The section "objective" of a flow that is fitted to an energy."""
+    """The section "objective" of a flow that is fitted to an energy.
+
+    >>> DivergenceSettings(name="alpha_divergence", alpha=0.2).whole_batch
+    True
+    """
 
     section = "objective"
 
@@ -221,7 +213,7 @@ class DivergenceSettings(Settings):
 
     @property
     def whole_batch(self) -> bool:
-        """Whether importance weights are normalized over all draws of a batch."""
+        """True if importance weights are normalized over all draws of a batch."""
         return self.name in WHOLE_BATCH
 
 
@@ -230,7 +222,10 @@ def make_objective(
 ) -> Callable:
     """Return the objective of `settings`.
 
-    `axis_name` is the device axis that a step is mapped over, if it is.
+    `axis_name` is the device axis that a step is mapped over, or None.
+
+    >>> make_objective(DivergenceSettings(name="reverse_kl")) is reverse_kl
+    True
     """
     objective = OBJECTIVES[settings.name]
     if objective is alpha_divergence:
@@ -248,53 +243,3 @@ def traced_options(section: Mapping[str, Any]) -> frozenset[str]:
     """
     known = section.get("name") in OBJECTIVES
     return traced_fields(DivergenceSettings) if known else frozenset()
-
-
-def log_weights(
-    q: Approximation,
-    log_density: LogDensity,
-    variables,
-    key: Array,
-    n: int,
-    *,
-    chunk: int = 8192,
-) -> Array:
-    """log (p̃ / q) `[n]` at n draws of q, computed `chunk` at a time."""
-    chunk = min(chunk, n)
-    keys = jax.random.split(key, -(-n // chunk))
-
-    def one(key):
-        x, log_q = q.sample_and_log_prob(variables, key, chunk)
-        return log_density(x) - log_q
-
-    return lax.map(one, keys).reshape(-1)[:n]
-
-
-@partial(jax.jit, static_argnames="log_z")
-def estimates(weights: Array, log_z: float | None = None) -> dict[str, Array]:
-    """What log importance weights `[n]` of draws of q tell, in nats.
-
-    `elbo`, their mean; `log_z`, log of the mean weight; each with its standard error
-    `…_error`; `ess`, the effective sample size (Σw)² / Σw² as a share of n. Where the
-    true `log_z` is known, `kl` = KL(q ‖ p) with its error, too. An estimate of log Z
-    with a small `ess`, or by a q that misses part of p, is too low, and its error
-    doesn't show it. Draws of no weight make `elbo` minus infinity and its error
-    infinite; if no draw has any weight, so is `log_z`, and `ess` is 0.
-    """
-    n, largest = weights.shape[0], weights.max()
-    some = largest != -jnp.inf
-    share = _relative(weights, largest)
-    mean, square = share.mean(), (share**2).mean()
-    elbo, elbo_error = weights.mean(), weights.std(ddof=1) / jnp.sqrt(n)
-    elbo_error = jnp.where(jnp.isinf(elbo), jnp.inf, elbo_error)
-    log_z_error = jnp.sqrt((square / mean**2 - 1) / (n - 1))
-    found = {
-        "elbo": elbo,
-        "elbo_error": elbo_error,
-        "log_z": jnp.log(mean) + largest,
-        "log_z_error": jnp.where(some, log_z_error, jnp.inf),
-        "ess": jnp.where(some, mean**2 / square, 0),
-    }
-    if log_z is not None:
-        found |= {"kl": log_z - elbo, "kl_error": elbo_error}
-    return found

@@ -177,7 +177,7 @@ def test_a_part_is_turned_off_and_on_by_its_field(tmp_path):
     given = ("optimizer.clip_norm=None", "optimizer.weight_decay=1", "train.patience=x")
     program = "import launch, sys; launch.parse_flags(sys.argv); "
     program += "print(launch.CONFIG.value.to_dict())"
-    flags = ["--config=configs/nsf_vectors.py", *(f"--config.{g}" for g in given)]
+    flags = ["--config=configs/nsf.py", *(f"--config.{g}" for g in given)]
     done = subprocess.run(
         [sys.executable, "-c", program, *flags],
         cwd=ROOT,

@@ -20,6 +20,8 @@ Each module holds one idea. Nothing here knows a model, a file or a run.
 | `class_angles` | angles to class weights and class means | embeddings |
 | `spread` | alignment, uniformity, hubness, spectrum | embeddings |
 | `likelihoods` | mean likelihood, KL divergence, coverage, PIT | log-densities |
+| `bits_per_dim` | bits per dimension, its error and kind | terms of log P(x) |
+| `pixel_baselines` | histograms, a Gaussian, compressors in bits | images |
 | `two_samples` | classifier test, MMD, Kolmogorov-Smirnov | two samples |
 | `mixtures` | Gaussians and Gaussian mixtures as baselines | rows |
 | `anomaly` | AUROC of outliers, and simple detectors | scores, or rows |
@@ -40,6 +42,7 @@ __getattr__, __all__ = lazy_exports(
             "accept_rates",
             "anomaly",
             "baselines",
+            "bits_per_dim",
             "class_angles",
             "classification",
             "clustering",
@@ -53,6 +56,7 @@ __getattr__, __all__ = lazy_exports(
             "neighbors",
             "one_shot",
             "open_set",
+            "pixel_baselines",
             "retrieval",
             "spread",
             "two_samples",

@@ -1,0 +1,79 @@
+"""The surjection: a map from the base to the data that loses something.
+
+Nielsen et al. 2020, "SurVAE Flows". What is lost has to be drawn to go back, so that
+direction takes a random key, and its term is the likelihood's contribution to a bound.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.ops.values import Value
+
+Array = jax.Array
+
+
+class Surjection(Value):
+    """A map of events that loses something, with the two methods of a bijector.
+
+    Forward goes from the base to the data, as for bijectors, and needs no key. The
+    inverse draws what the map lost by `key`. With the density q of these draws,
+
+        log p(x) ≥ E_q[log p(z) + log_det],  z, log_det = inverse_and_log_det(x),
+
+    where p(z) is the density of events before the map. The mean of exp(log p(z) +
+    log_det) is p(x) itself, so that the mean over several draws gives a tighter bound
+    (Burda et al. 2016). Forward returns the same term with its sign changed.
+
+    Attributes:
+      event_ndim: The number of axes of an event; all leading axes are batch.
+    """
+
+    event_ndim: int = 3
+
+    @property
+    def exact(self) -> bool:
+        """True if each draw's term is log p(x) - log p(z), False if it is a bound."""
+        return False
+
+    def forward_and_log_det(
+        self, z: Array, context: Array | None = None, key: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return x `[*batch, *event]` for z, and the term `[*batch]`."""
+        raise NotImplementedError
+
+    def inverse_and_log_det(
+        self, x: Array, context: Array | None = None, key: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return a draw z `[*batch, *event]` for x, and the term `[*batch]`."""
+        raise NotImplementedError
+
+    def forward(self, z: Array, context: Array | None = None) -> Array:
+        """Return x `[*batch, *event]` for z."""
+        return self.forward_and_log_det(z, context)[0]
+
+    def inverse(
+        self, x: Array, context: Array | None = None, key: Array | None = None
+    ) -> Array:
+        """Return a draw z `[*batch, *event]` for x."""
+        return self.inverse_and_log_det(x, context, key)[0]
+
+    def __call__(self, x: Array, context: Array | None = None, key=None):
+        return self.inverse_and_log_det(x, context, key)
+
+
+def event_sum(values: Array, event_ndim: int) -> Array:
+    """Return the sum `[*batch]` over the axes of an event."""
+    return values.sum(tuple(range(-event_ndim, 0)))
+
+
+def event_size(x: Array, event_ndim: int) -> int:
+    """Return the count of numbers in an event."""
+    size = 1
+    for length in x.shape[x.ndim - event_ndim :]:
+        size *= length
+    return size
+
+
+def all_of_event(flags: Array, event_ndim: int) -> Array:
+    """Return booleans `[*batch]`: whether all of an event's flags are set."""
+    return jnp.all(flags, axis=tuple(range(-event_ndim, 0)))

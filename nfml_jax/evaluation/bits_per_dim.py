@@ -40,6 +40,9 @@ class BitsPerDim:
       per_image: Bits per dimension `[N]`; empty for a code of the whole set.
       terms: The mean contribution of each term; they add up to the mean.
       facts: The entries of the ledger that the value depends on.
+
+    >>> print(BitsPerDim(1.0784, 0.0026, "8-sample bound", np.zeros(0)))
+    1.0784 ± 0.0026 bits/dim (8-sample bound)
     """
 
     mean: float
@@ -166,7 +169,7 @@ class Ledger:
         with np.errstate(invalid="ignore"):
             weights = sum(batch.values())
             assert isinstance(weights, np.ndarray)
-            total = logsumexp(weights, axis=0) - math.log(self.samples)
+            total = np.asarray(logsumexp(weights, axis=0)) - math.log(self.samples)
         # logsumexp gives minus infinity for NaN among infinities.
         total = np.where(np.isnan(weights).any(axis=0), np.nan, total)
         self._totals.append(total)
@@ -225,7 +228,11 @@ class Ledger:
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of `[N]` and its standard error, NaN where there is none."""
+    """Return the mean of `[N]` and its standard error, NaN where there is none.
+
+    >>> mean_and_error(np.array([1.0, 3.0]))
+    (2.0, 1.0)
+    """
     with np.errstate(invalid="ignore"):
         mean = float(values.mean())
     if len(values) < 2 or not math.isfinite(mean):
@@ -237,6 +244,9 @@ def logit_log_det(pixels, alpha: float, event_ndim: int = 3) -> np.ndarray:
     """Return log |det| `[*batch]` of the logit of α + (1 - 2α) y for pixels y.
 
     It is the map from data to latents, so the term is added to the density of logits.
+
+    >>> logit_log_det([[0.5, 0.5]], alpha=0.0, event_ndim=1).round(3)  # 2 log 4
+    array([2.773])
     """
     check_number("logit_log_det", 0.0, below=0.5, alpha=alpha)
     y = np.asarray(pixels, np.float64)

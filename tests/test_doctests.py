@@ -19,7 +19,7 @@ ROOMS = (
     "variational",
 )
 # Rooms in which every public class and function has an example.
-WITH_EXAMPLES = ("evaluation", "heads", "losses", "mahalanobis")
+WITH_EXAMPLES = ("bijectors", "flows", "heads", "losses", "variational")
 
 
 def modules():

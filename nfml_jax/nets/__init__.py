@@ -1,4 +1,8 @@
-"""Encoders by name: `make_net("cnn", 64)` is a Flax module images -> embeddings."""
+"""Encoders of images by name, and conditioners of bijectors.
+
+`make_net("cnn", 64)` is a Flax module that maps images to embeddings. Conditioners of
+images are in `nfml_jax.nets.images`.
+"""
 
 import dataclasses
 from functools import partial
@@ -38,15 +42,15 @@ __all__ = [
     "make_net",
 ]
 
-# By the type of an option's default, which its values have, too.
+# The check of an option, by the type of its default.
 CHECKS = {
     bool: check_flag,
     int: partial(check_integer, low=1, high=WIDEST),
     str: partial(check_text, empty=False),
     tuple: check_sizes,
 }
-# What is closer than the type, by the option's name.
-CLOSER = {
+# The checks of options for which the type is not enough.
+CHECKS_BY_NAME = {
     "features": partial(check_sizes, least=1),
     "blocks": partial(check_sizes, low=1, high=1000, least=1),
     "linear": partial(check_integer, low=0, high=WIDEST),
@@ -63,11 +67,18 @@ def make_net(
     axis_name: str | None = None,
     **options,
 ) -> Encoder:
-    """The encoder `name` of `NETS`: images [B, H, W, C] -> [B, embedding_size].
+    """Return an encoder of images `[B, H, W, C]` to embeddings `[B, embedding_size]`.
 
-    `dtype` is the precision of the arithmetic (parameters and embeddings stay
-    float32), `axis_name` the device axis over which batch norm averages, `options`
-    the encoder's own fields. Raises `UserError` for anything that does not exist.
+    Args:
+      name: A name of `NETS`.
+      embedding_size: The number of coordinates of an embedding, at least 2.
+      dtype: The precision of the arithmetic, "float32" or "bfloat16". Parameters and
+        embeddings are float32 in any case.
+      axis_name: The device axis over which batch norm averages, or None.
+      **options: The fields of that encoder.
+
+    Raises:
+      UserError: A name is unknown, or a value is invalid.
     """
     net = look_up(NETS, name, "encoder")
     check_integer(
@@ -82,13 +93,13 @@ def make_net(
     for option in options:
         look_up(own, option, f"option of encoder {name!r}:")
     for option, value in options.items():
-        check = CLOSER.get(option) or CHECKS[type(own[option].default)]
+        check = CHECKS_BY_NAME.get(option) or CHECKS[type(own[option].default)]
         check("encoder", **{option: value})
     check_integer(
         "encoder",
         0,
         embedding_size - 1,
-        hint=", because the network gives the rest of the embedding",
+        hint=", because the network computes the rest of the embedding",
         linear=options.get("linear", 0),
     )
     return net(

@@ -1,9 +1,8 @@
-"""Conditioners: networks that give a bijector's parameters.
+"""Conditioners: networks that compute a bijector's parameters.
 
-Called as `conditioner(inputs [..., d] or None, context [..., c] or None, features)`;
-the result is `[..., features]`. The last layer starts at zero, so that a flow starts as
-the identity. `dtype` is the precision of the arithmetic, by default the inputs'.
-Dropout acts where a "dropout" key is given, and nowhere else.
+They are called as `conditioner(inputs, context, features)` with inputs `[..., d]` or
+None and a context `[..., c]` or None. The result is `[..., features]`. The last layer
+starts at zero, so that a flow starts as the identity.
 """
 
 from collections.abc import Callable
@@ -28,7 +27,13 @@ Array = jax.Array
 
 
 class Conditioner(Value):
-    """What conditioners have in common: activation, dropout, precision and output."""
+    """The base class of conditioners.
+
+    Attributes:
+      activation: The activation function.
+      dropout: The dropout rate. Dropout is active while a "dropout" key is given.
+      dtype: The precision of the arithmetic, by default that of the inputs.
+    """
 
     activation: Callable[[Array], Array] = nn.relu
     dropout: float = 0.0
@@ -43,17 +48,24 @@ class Conditioner(Value):
         check_number(self, 0.0, below=1.0, dropout=self.dropout)
 
     def drop(self, x: Array) -> Array:
-        """Dropout, where a key for it is given."""
+        """Return `x` after dropout, which is active if there is a "dropout" key."""
         return nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))(x)
 
     def out(self, x: Array, features: int) -> Array:
-        """The last layer, which starts at zero."""
+        """Return the last layer's output, which starts at zero."""
         init = nn.initializers.zeros
         return nn.Dense(features, kernel_init=init, dtype=self.dtype, name="out")(x)
 
 
 class MLP(Conditioner):
-    """Dense layers of the given widths."""
+    """Dense layers with the widths `hidden`.
+
+    >>> x = jnp.zeros((5, 2))
+    >>> net = MLP(hidden=(8,))
+    >>> output, _ = net.init_with_output(jax.random.key(0), x, None, 3)
+    >>> output.shape
+    (5, 3)
+    """
 
     hidden: tuple[int, ...] = (64, 64)
 
@@ -72,8 +84,8 @@ class MLP(Conditioner):
 class ResidualNet(Conditioner):
     """Pre-activation residual blocks of two layers, as in neural spline flows.
 
-    Durkan et al. 2019, appendix B. The context enters with the inputs, and gates the
-    end of each block.
+    The source is Durkan et al. 2019, appendix B. The context is concatenated to the
+    inputs, and gates the end of each block.
     """
 
     hidden: int = 128
@@ -101,7 +113,7 @@ class ResidualNet(Conditioner):
 
 
 def join(inputs: Array | None, context: Array | None) -> Array:
-    """Inputs and context side by side, their leading axes broadcast."""
+    """Return inputs and context concatenated, with their leading axes broadcast."""
     parts = [part for part in (inputs, context) if part is not None]
     batch = jnp.broadcast_shapes(*(part.shape[:-1] for part in parts))
     parts = [jnp.broadcast_to(part, (*batch, part.shape[-1])) for part in parts]

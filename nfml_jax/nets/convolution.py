@@ -1,4 +1,4 @@
-"""Convolution of images `[B, H, W, C]`, in the formulation that is fast where it runs.
+"""Convolution of images `[B, H, W, C]`, in the fastest form for each platform.
 
 Kernels are `[kh, kw, in, out]`, as in Flax.
 """
@@ -13,16 +13,21 @@ Array = jax.Array
 
 
 def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
-    """Correlation with zero padding as "SAME": [B, H, W, I] * [kh, kw, I, O].
+    """Return the correlation `[B, ceil(H / stride), ceil(W / stride), O]` of images.
 
-    Returns [B, ceil(H / stride), ceil(W / stride), O]. The platform it is lowered for
-    decides how it is computed: `lax`'s convolution on accelerators, one large dot on
-    the CPU, where XLA's own convolution gradients are slow, and ten times slower inside
-    `lax.fori_loop` (benchmarks/README.md). Values and derivatives are the same. The dot
-    is over patches, or, for fewer outputs than inputs, over single pixels.
+    Args:
+      x: The images `[B, H, W, I]`, padded with zeros as "SAME".
+      kernel: The kernel `[kh, kw, I, O]`.
+      stride: The stride along both axes.
+
+    The algorithm depends on the platform: `lax`'s convolution on accelerators, and one
+    large dot on the CPU, where the gradients of XLA's convolution are slow, and ten
+    times slower inside `lax.fori_loop` (benchmarks/README.md). Values and derivatives
+    are the same. The dot is over patches, or, for fewer outputs than inputs, over
+    single pixels.
 
     The size B may be symbolic, as in an export for any number of images. Such a program
-    holds `lax`'s convolution alone: it has no gradients, and an unknown number of
+    contains `lax`'s convolution only: it needs no gradients, and an unknown number of
     images cannot be divided into pieces.
     """
     if not isinstance(x.shape[0], int):
@@ -43,18 +48,18 @@ def _conv_as_conv(x: Array, kernel: Array, stride: int) -> Array:
     )
 
 
-# A layer with more bytes of patches than LARGE makes them PIECE at a time: what fits
-# into a core's caches. Both found by trial (benchmarks/README.md).
+# A layer with more bytes of patches than LARGE computes PIECE bytes at a time, which
+# fit into a core's caches. Both are from measurements (benchmarks/README.md).
 LARGE, PIECE = 2**22, 2**21
 
 
 def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
-    """Every output pixel's patch, [B·H·W, kh·kw·I], times the kernel as a matrix.
+    """Return each output pixel's patch `[B·H·W, kh·kw·I]` times the kernel matrix.
 
     Its transposes are dots of the same size and sums of shifted images. Patches take
-    kh·kw times the memory of `x`, which is kept for the gradient. So a large layer goes
-    through in pieces, a few images at a time, and makes its patches again for the
-    gradient: it then keeps `x` alone, and the caches make it faster, too.
+    kh·kw times the memory of `x`, and are stored for the gradient. So a large layer is
+    computed in pieces, a few images at a time, and its patches again for the gradient.
+    It then stores `x` only, and is faster as pieces fit into caches.
     """
 
     def dot(x):
@@ -73,7 +78,7 @@ def _conv_as_dot(x: Array, kernel: Array, stride: int) -> Array:
 
 
 def _pieces(size: int, images: int) -> int:
-    """The number of equal parts for `images` with `size` bytes of patches."""
+    """Return the number of equal parts for `images` with `size` bytes of patches."""
     pieces = min(images, -(-size // PIECE)) if size > LARGE else 1
     while images % pieces:
         pieces += 1
@@ -81,7 +86,7 @@ def _pieces(size: int, images: int) -> int:
 
 
 def _windows(x: Array, axis: int, size: int, stride: int) -> Array:
-    """Each pixel's `size` neighbours along `axis`, side by side as channels."""
+    """Return each pixel's `size` neighbors along `axis`, concatenated as channels."""
     length = x.shape[axis]
     (pad,) = lax.padtype_to_pads((length,), (size,), (stride,), "SAME")
     x = jnp.pad(x, [pad if d == axis else (0, 0) for d in range(x.ndim)])
@@ -95,8 +100,8 @@ def conv_as_shifts(x: Array, kernel: Array) -> Array:
 
     One dot gives kh·kw maps of the outputs `[B, H, W, kw·kh·O]`. A convolution of fewer
     outputs than inputs thus reads its inputs once instead of kh·kw times, and moves
-    less. Columns are shifted and summed first, then rows. A large layer goes through in
-    pieces; nothing but `x` is kept for the gradient.
+    less. Columns are shifted and summed first, then rows. A large layer is computed in
+    pieces. Only `x` is stored for the gradient.
     """
 
     def dot(x):

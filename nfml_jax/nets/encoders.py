@@ -1,7 +1,8 @@
-"""Encoders: images [B, H, W, C] to float32 embeddings [B, embedding_size].
+"""Encoders of images `[B, H, W, C]` to float32 embeddings `[B, embedding_size]`.
 
-A small CNN, LeNet++ (Wen et al. 2016), an MLP and a ResNet-18 for small images
-(He et al. 2016). Parameters are float32, `dtype` is the precision of the arithmetic.
+They are a small CNN, LeNet++ (Wen et al. 2016), an MLP and a ResNet-18 for small images
+(He et al. 2016). Parameters are float32, and `dtype` is the precision of the
+arithmetic.
 """
 
 from typing import Any
@@ -26,14 +27,18 @@ Array = jax.Array
 
 
 class Encoder(nn.Module):
-    """The options that every encoder has, and its first and last step.
+    """The base class of encoders: their common options, first and last step.
 
-    `standardize` is one of `nfml_jax.nets.layers.STANDARDIZATIONS`: how each picture is
-    normalized by itself before it enters the network. `embedding_norm` is that of
-    `Embedding`, and `axis_name` the device axis over which batch norm averages. The
-    last `linear` numbers of an embedding are a linear map of the picture itself, beside
-    the network: what few pictures teach best where all show the same thing in the same
-    place.
+    Attributes:
+      embedding_size: The number of coordinates of an embedding.
+      embedding_norm: True adds a batch norm to the embedding; see `Embedding`.
+      dtype: The precision of the arithmetic.
+      axis_name: The device axis over which batch norm averages, or None.
+      standardize: A name of `nfml_jax.nets.layers.STANDARDIZATIONS`, the normalization
+        of each picture before the network.
+      linear: The number of last coordinates of an embedding that are a linear map of
+        the picture itself. With few pictures that show aligned objects, such as faces,
+        a linear map is learned best.
     """
 
     embedding_size: int
@@ -44,7 +49,7 @@ class Encoder(nn.Module):
     linear: int = 0
 
     def __call__(self, images: Array, train: bool) -> Array:
-        """Return the embeddings [B, embedding_size] of images [B, H, W, C]."""
+        """Return the embeddings `[B, embedding_size]` of images `[B, H, W, C]`."""
         raise NotImplementedError
 
     def __init_subclass__(cls, **options):
@@ -52,13 +57,13 @@ class Encoder(nn.Module):
         super().__init_subclass__(**options)
 
     def enter(self, images: Array) -> Array:
-        """Return images [B, H, W, C] as the network takes them."""
+        """Return images `[B, H, W, C]`, normalized for the network."""
         return standardize(images, self.standardize)
 
     def embed(self, x: Array, train: bool, entered: Array) -> Array:
-        """Return embeddings [B, embedding_size] of features `x` [B, ...].
+        """Return embeddings `[B, embedding_size]` of features `x` `[B, ...]`.
 
-        `entered` is what `enter` returned: the pictures [B, H, W, C] for the linear
+        `entered` is the result of `enter`, the pictures `[B, H, W, C]` for the linear
         part.
         """
         learned = Embedding(
@@ -77,10 +82,10 @@ class Encoder(nn.Module):
 
 
 class CNN(Encoder):
-    """3×3 convolutions of `features` channels with a max pool each, then dense.
+    """3×3 convolutions with `features` channels and a max pool each, then dense layers.
 
-    With `norm` there is a batch norm after each convolution: few pictures are then
-    learned in fewer steps.
+    `norm` adds a batch norm after each convolution, which takes fewer steps to learn
+    few pictures.
     """
 
     features: tuple[int, ...] = (32, 64)
@@ -163,8 +168,8 @@ class ResNet18(Encoder):
     """ResNet-18 for small images: 3×3 stem, no first pool, four stages of two blocks.
 
     `width` is the number of channels of the first stage, and `blocks` the number of
-    residual blocks of each; a stage halves the image and doubles the channels of the
-    one before.
+    residual blocks of each stage. Each later stage halves the image and doubles the
+    channels.
     """
 
     width: int = 64

@@ -22,10 +22,10 @@ he_normal = nn.initializers.he_normal()
 
 
 def max_pool(x: Array) -> Array:
-    """Maximum over 2×2 blocks: [B, H, W, C] -> [B, H//2, W//2, C], odd edge dropped.
+    """Return the maximum of 2×2 blocks, `[B, H, W, C]` -> `[B, H//2, W//2, C]`.
 
-    The maximum of two rows, then of two columns: its gradient is cheap everywhere, and
-    equal entries share it.
+    An odd edge is dropped. The maximum is first over rows, then over columns. So its
+    gradient is cheap on all devices, and equal entries share it.
     """
     b, h, w, c = x.shape
     x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
@@ -38,13 +38,19 @@ STANDARDIZATIONS = ("none", "picture", "local")
 
 
 def standardize(images: Array, how: str) -> Array:
-    """Return images [B, H, W, C], each normalized by itself as `how` says.
+    """Return images `[B, H, W, C]`, each normalized on its own.
 
-    "picture" gives each picture mean 0 and standard deviation 1. "local" does so with
-    the mean and the deviation around each pixel, within a window of about a quarter of
-    the picture, which takes most of the light's direction away. Where there is nothing
-    but noise (a deviation below 1/40 of the range) nothing is blown up. "none" returns
-    the images as they are. Raises UserError for another name.
+    Args:
+      images: The images `[B, H, W, C]`.
+      how: A name of `STANDARDIZATIONS`. "picture" gives each picture mean 0 and
+        standard deviation 1. "local" uses the mean and deviation around each pixel, in
+        a window of about a quarter of the picture, which removes most of the direction
+        of light. "none" returns the images unchanged.
+
+    Noise with a deviation below 1/40 of the range is not amplified.
+
+    Raises:
+      UserError: `how` is another name.
     """
     look_up(dict.fromkeys(STANDARDIZATIONS), how, "way to standardize pictures")
     if how == "none":
@@ -61,14 +67,14 @@ def standardize(images: Array, how: str) -> Array:
 FAINT = 0.05
 
 COARSE = 784
-"""Numbers of a picture that `coarse_rows` keeps, at most."""
+"""The largest number of pixels of a picture in `coarse_rows`."""
 
 
 def coarse_rows(images: Array) -> Array:
-    """Return images [B, H, W, C] as unit rows [B, P], their channels averaged.
+    """Return images `[B, H, W, C]` as unit rows `[B, P]`, averaged over channels.
 
-    Images of more than `COARSE` pixels are averaged over equal blocks first; the border
-    repeats where blocks don't divide them.
+    Images of more than `COARSE` pixels are first averaged over equal blocks. The border
+    is repeated if the blocks don't divide an image.
     """
     x = images.astype(jnp.float32).mean(axis=-1)
     _, height, width = x.shape
@@ -86,7 +92,7 @@ TINY = 1e-12
 
 
 def _around(x: Array) -> Array:
-    """Return the mean of x [B, H, W, 1] in a window around each pixel."""
+    """Return the mean of `x` `[B, H, W, 1]` in a window around each pixel."""
     for axis in (1, 2):
         reach = max(1, x.shape[axis] // 8)
         size = [2 * reach + 1 if a == axis else 1 for a in range(4)]
@@ -98,7 +104,7 @@ def _around(x: Array) -> Array:
 
 
 class Conv(nn.Module):
-    """`conv` with its kernel and bias: parameters as in `nn.Conv`."""
+    """The layer of `conv`, with the parameters of `nn.Conv`."""
 
     features: int
     kernel_size: int = 3
@@ -132,7 +138,7 @@ class PReLU(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch norm in float32, its statistics averaged over `axis_name` when given."""
+    """Batch norm in float32, with statistics averaged over the axis `axis_name`."""
 
     axis_name: str | None = None
     use_scale: bool = True
@@ -154,9 +160,9 @@ class BatchNorm(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Last linear layer: [B, ...] flattened -> float32 embeddings [B, size].
+    """The last linear layer, `[B, ...]` flattened -> float32 embeddings `[B, size]`.
 
-    `norm` adds a batch norm without a learned scale, as insightface's encoders end.
+    `norm` adds a batch norm without a learned scale, as in insightface's encoders.
     """
 
     size: int

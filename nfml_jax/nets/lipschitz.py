@@ -11,19 +11,24 @@ from nfml_jax.ops.values import Value
 
 Array = jax.Array
 
-# The directions that each weight stretches most, found anew from where they were.
+# The leading singular directions of each weight, from the last power iteration.
 DIRECTIONS = "spectral"
 
 
 class LipschitzMLP(Value):
-    """Dense layers whose whole map x → g(x) has a Lipschitz constant below `lipschitz`.
+    """Dense layers whose map x → g(x) has a Lipschitz constant below `lipschitz`.
 
-    Each weight is divided by its spectral norm where that exceeds the layer's share.
-    The norm is found by power iteration from the direction in the collection
-    "spectral", which moves on while that collection is mutable; if it is not, the
-    iteration only takes longer. The call gives numbers, such as `evaluate` takes, so
-    that the iteration is run once for many evaluations. The context adds to the first
-    layer's bias, without a bound. The last layer starts at zero.
+    Each weight is divided by its spectral norm if that exceeds the layer's share. The
+    norm is computed by power iteration from the direction in the collection "spectral",
+    which is updated while that collection is mutable. Otherwise the iteration takes
+    longer. A call returns the layers' parameters for `evaluate`, so that the iteration
+    runs once for many evaluations. The context is added to the first layer's bias,
+    without a bound. The last layer starts at zero.
+
+    Attributes:
+      hidden: The widths of the hidden layers.
+      lipschitz: The bound of the Lipschitz constant, below 1.
+      tolerance: The relative change of the norm that ends the power iteration.
     """
 
     hidden: tuple[int, ...] = (64, 64)
@@ -38,7 +43,7 @@ class LipschitzMLP(Value):
     @broadcasting
     @nn.compact
     def __call__(self, features: int, context: Array | None, dtype) -> list[dict]:
-        """The layers of a map of `features`: "kernel", "bias", and "slope" between."""
+        """Return the layers of a map of `features`: "kernel", "bias", inner "slope"."""
         widths = *self.hidden, features
         share = self.lipschitz ** (1 / len(widths))
         layers, size = [], features
@@ -60,7 +65,7 @@ class LipschitzMLP(Value):
         return layers
 
     def _norm(self, i, kernel):
-        """The spectral norm; its gradient sees the directions as constant."""
+        """Return the spectral norm, whose gradient takes the directions as constant."""
 
         def draw():
             return jax.random.normal(self.make_rng("params"), kernel.shape[:1])
@@ -76,10 +81,10 @@ class LipschitzMLP(Value):
 
 
 def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 200):
-    """Unit vectors u, v with uᵀ A v close to the spectral norm of A, from u = `left`.
+    """Return unit vectors u, v with uᵀ A v close to the spectral norm of A.
 
-    Ends when the norm has grown by less than the relative `tolerance`. With A zero
-    there is no direction: u stays and v is zero.
+    The iteration starts from u = `left`. It ends when the norm grows by less than the
+    relative `tolerance`, or after `limit` steps. For A = 0, u is unchanged and v zero.
     """
 
     def unit(x, otherwise):
@@ -104,7 +109,7 @@ def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 2
 
 @broadcasting
 def evaluate(layers: list[dict], x: Array) -> Array:
-    """The map that a `LipschitzMLP` gives, at `x [..., features]`."""
+    """Return the map of a `LipschitzMLP`'s layers at `x [..., features]`."""
     for layer in layers:
         y = jnp.einsum("...i,ij->...j", x, layer["kernel"], precision="highest")
         y = y + layer["bias"]
@@ -113,5 +118,5 @@ def evaluate(layers: list[dict], x: Array) -> Array:
 
 
 def lip_swish(x: Array, slope: Array) -> Array:
-    """x σ(β x) / 1.1 with β = softplus(`slope`): its derivative is at most 1."""
+    """Return x σ(β x) / 1.1, β = softplus(`slope`), whose derivative is at most 1."""
     return x * jax.nn.sigmoid(jax.nn.softplus(slope) * x) / 1.1

@@ -1,8 +1,8 @@
 """Masked networks as pure functions: all coordinates at once, or one after another.
 
 The parameters of coordinate i depend only on coordinates of lower levels. So an event
-can be drawn with each hidden unit computed once, as soon as all that it sees is known:
-the whole event then costs the arithmetic of a single pass, not of D.
+can be drawn with each hidden unit computed once, as soon as all its inputs are known.
+The whole event then costs the arithmetic of a single pass, not of D passes.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ Array = jax.Array
 
 
 class Layer(NamedTuple):
-    """y = ((drop ∘ x) kernel + bias) ∘ gate, with the mask already in the kernel.
+    """The parameters of y = ((drop ∘ x) kernel + bias) ∘ gate.
 
-    `kernel [in, out]`; the others `[..., in]` or `[..., out]`, None for ones.
+    `kernel [in, out]` is zero where it is masked. `drop` is `[..., in]` or None for
+    ones, `bias` is `[..., out]`, and `gate` is `[..., out]` or None for ones.
     """
 
     kernel: Array
@@ -35,11 +36,15 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class MaskedNetwork:
-    """The architecture of a masked network; its numbers are a list of `Layer`.
+    """The architecture of a masked network, whose parameters are a list of `Layer`.
 
-    `body(dense, count, x)` runs `count` layers, the l-th as `dense(l, x)`, and is
-    elementwise otherwise. `levels [D]` counts the steps until a coordinate's
-    parameters are known, and each of `units` those of a hidden layer's units.
+    Attributes:
+      body: A function `body(dense, count, x)` that applies `count` layers, the l-th as
+        `dense(l, x)`, and is elementwise otherwise.
+      levels: The number of steps `[D]` until a coordinate's parameters are known.
+      units: The same for the units of each hidden layer.
+      num_params: The number of parameters of a coordinate.
+      dtype: The precision of the arithmetic.
     """
 
     body: Callable[[Callable[[int, Array], Array], int, Array], Array]
@@ -50,12 +55,12 @@ class MaskedNetwork:
 
     @property
     def depth(self) -> int:
-        """How many levels there are: D, unless a graph leaves dependencies out."""
+        """The number of levels: D, or fewer if a graph has fewer dependencies."""
         return int(self.levels.max()) + 1
 
     @broadcasting
     def __call__(self, layers: Sequence[Layer], x: Array) -> Array:
-        """The parameters of all coordinates, `[..., D, num_params]`, from all of x."""
+        """Return the parameters of all coordinates `[..., D, num_params]`."""
 
         def dense(l, h):
             return _gated(layers[l], _product(_dropped(layers[l], h), layers[l].kernel))
@@ -69,17 +74,22 @@ class MaskedNetwork:
         layers: Sequence[Layer],
         y: Array,
         scalar: Callable[[Array, Array], Array],
-        settle: Callable[[Callable[[Array], Array], Array], Array],
+        solve: Callable[[Callable[[Array], Array], Array], Array],
         block: int = 1,
     ) -> Array:
-        """x `[..., D]` with x_i = scalar(raw_i, y_i), `block` levels in one step.
+        """Return x `[..., D]` with x_i = scalar(raw_i, y_i).
 
-        What coordinates of a block do to each other is found by `settle(sweep, start)`,
-        which iterates x ← sweep(x) once less than the block has levels, or until
-        nothing changes. Each block starts from y.
+        Args:
+          layers: The parameters of the network.
+          y: The values `[..., D]`.
+          scalar: A function of raw parameters `[..., num_params]` and y `[...]`.
+          solve: A function `solve(sweep, start)` that iterates x ← sweep(x) within a
+            block until nothing changes, with one iteration fewer than the block has
+            levels. Each block starts from y.
+          block: The number of levels in one step.
         """
         batch = y.shape[:-1]
-        # Units are rows, as then each step reads and writes consecutive memory.
+        # Units are rows, so that each step reads and writes consecutive memory.
         y = y.reshape(-1, y.shape[-1]).T
         outputs = np.repeat(self.levels, self.num_params)
         places = [_arrange(l // block) for l in (self.levels, *self.units, outputs)]
@@ -90,7 +100,7 @@ class MaskedNetwork:
 
         def step(known, now):
             i, layers, y = now
-            # What the earlier steps add to each layer.
+            # The contribution of earlier steps to each layer.
             past = [
                 _product(layer.kernel, h.reshape(-1, h.shape[-1]))
                 for layer, h in zip(layers, known, strict=True)
@@ -112,7 +122,7 @@ class MaskedNetwork:
                 raw = raw.reshape(-1, self.num_params, raw.shape[-1])
                 return scalar(jnp.moveaxis(raw, 1, -1), y), seen
 
-            x = settle(lambda x: evaluate(x)[0], y) if block > 1 else y
+            x = solve(lambda x: evaluate(x)[0], y) if block > 1 else y
             x, seen = evaluate(x)
             seen[0] = _dropped(layers[0], x.astype(self.dtype))
             known = [
@@ -130,7 +140,7 @@ class MaskedNetwork:
         return x.T.reshape(*batch, -1)
 
 
-# Both ways to evaluate a network must give the same numbers, on every device.
+# Both ways to evaluate a network must give the same values on every device.
 _product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
@@ -144,7 +154,7 @@ def _gated(layer, h):
 
 
 def _arrange(steps: np.ndarray) -> np.ndarray:
-    """Which elements each step has, `[steps, most]`; filled up by one past the last."""
+    """Return the elements of each step `[steps, most]`, padded by the total number."""
     counts = np.bincount(steps, minlength=1)
     places = np.full((len(counts), max(counts.max(), 1)), len(steps))
     order = np.argsort(steps, kind="stable")
@@ -154,12 +164,12 @@ def _arrange(steps: np.ndarray) -> np.ndarray:
 
 
 def _take(rows: Array, places: np.ndarray) -> Array:
-    """`rows [n, ...]` arranged by step, zero where a step has fewer."""
+    """Return `rows [n, ...]` arranged by step, with zeros where a step has fewer."""
     return jnp.pad(rows, ((0, 1), *((0, 0),) * (rows.ndim - 1)))[places]
 
 
 def _by_step(layer: Layer, batch, ins, outs) -> Layer:
-    """A layer whose leading axis is the step: each one's outputs, and all inputs."""
+    """Return a layer with a leading axis of steps: its outputs there, all inputs."""
 
     def columns(value, places):
         if value is None:

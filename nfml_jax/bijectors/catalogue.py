@@ -1,23 +1,53 @@
-"""Every bijector in one table: what the laws are tested on, and documentation lists."""
+"""All bijectors by name: the table that exports, documentation and laws follow from.
+
+To add one, write a Flax module on the contract of `Bijector` in a file here, import it,
+and give it a line in `BIJECTORS` with a small example. A scalar transform has its line
+in `TRANSFORMS` (see `nfml_jax.bijectors.transforms`) instead.
+
+>>> BIJECTORS["householder"].kind.__name__
+'Householder'
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nfml_jax.bijectors.autoregressive import Autoregressive
-from nfml_jax.bijectors.bijector import Bijector
-from nfml_jax.bijectors.block_autoregressive import BlockAutoregressive
-from nfml_jax.bijectors.combinators import Chain, Inverse, Stack
-from nfml_jax.bijectors.coupling import Coupling
-from nfml_jax.bijectors.elementwise import Elementwise
-from nfml_jax.bijectors.linear import LU, QR, SVD, LowRank, MatrixExponential
-from nfml_jax.bijectors.normalization import ActNorm, BatchNormalization
-from nfml_jax.bijectors.orthogonal import Householder, Orthogonal
-from nfml_jax.bijectors.permutations import Permutation, Reverse
-from nfml_jax.bijectors.planar import Planar, Radial
-from nfml_jax.bijectors.residual import Residual
-from nfml_jax.bijectors.spheres import PhaseShift
-from nfml_jax.bijectors.sylvester import Sylvester
-from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS, Affine
+from flax import linen as nn
+
+# `X as X` tells type checkers that a name is public, as in JAX's own packages.
+from nfml_jax.bijectors.autoregressive import Autoregressive as Autoregressive
+from nfml_jax.bijectors.bijector import Bijector as Bijector
+from nfml_jax.bijectors.block_autoregressive import (
+    BlockAutoregressive as BlockAutoregressive,
+)
+from nfml_jax.bijectors.combinators import Chain as Chain
+from nfml_jax.bijectors.combinators import Inverse as Inverse
+from nfml_jax.bijectors.combinators import Stack as Stack
+from nfml_jax.bijectors.continuous import Continuous as Continuous
+from nfml_jax.bijectors.coupling import Coupling as Coupling
+from nfml_jax.bijectors.elementwise import Elementwise as Elementwise
+from nfml_jax.bijectors.linear import LU as LU
+from nfml_jax.bijectors.linear import QR as QR
+from nfml_jax.bijectors.linear import SVD as SVD
+from nfml_jax.bijectors.linear import LowRank as LowRank
+from nfml_jax.bijectors.linear import MatrixExponential as MatrixExponential
+from nfml_jax.bijectors.normalization import ActNorm as ActNorm
+from nfml_jax.bijectors.normalization import BatchNormalization as BatchNormalization
+from nfml_jax.bijectors.orthogonal import Householder as Householder
+from nfml_jax.bijectors.orthogonal import Orthogonal as Orthogonal
+from nfml_jax.bijectors.permutations import Permutation as Permutation
+from nfml_jax.bijectors.permutations import Reverse as Reverse
+from nfml_jax.bijectors.planar import Planar as Planar
+from nfml_jax.bijectors.planar import Radial as Radial
+from nfml_jax.bijectors.residual import Residual as Residual
+from nfml_jax.bijectors.spheres import PhaseShift as PhaseShift
+from nfml_jax.bijectors.spheres import Sphere as Sphere
+from nfml_jax.bijectors.sylvester import Sylvester as Sylvester
+from nfml_jax.bijectors.transforms import (
+    DOMAIN_MAPS,
+    TRANSFORMS,
+    Affine,
+    LinearSpline,
+)
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.lipschitz import LipschitzMLP
 from nfml_jax.nets.made import MADE
@@ -25,13 +55,14 @@ from nfml_jax.nets.made import MADE
 
 @dataclass(frozen=True)
 class Entry:
-    """A small example of a bijector, and what holds of it.
+    """A small example of a bijector, and the facts that its laws depend on.
 
     `make(conditional)` builds it, with a conditioner of the context if asked and if it
     `takes_context`. `events` names where its events lie: "line" (any vector), "unit"
     (every coordinate in (0, 1)), "positive", "angle" (every coordinate in [-π, π]) or
     "sphere" (unit vectors). `tolerance` is that of `nfml_jax.testing.check_bijector`
-    in float32 and float64.
+    in float32 and float64. A map is not `exact` if a solver approximates it; its own
+    tests say how closely.
     """
 
     make: Callable[[bool], Bijector]
@@ -41,13 +72,19 @@ class Entry:
     events: str = "line"
     tolerance: tuple[float | None, float | None] = (None, None)
     least_dim: int = 1
+    exact: bool = True
+
+    @property
+    def kind(self) -> type[Bijector]:
+        """The class of the bijector."""
+        return type(self.make(False))
 
 
 def _net(conditional: bool = True):
     return MLP(hidden=(8,)) if conditional else None
 
 
-BIJECTORS = {
+BIJECTORS: dict[str, Entry] = {
     "elementwise": Entry(lambda c: Elementwise(Affine(), _net(c))),
     "coupling": Entry(lambda c: Coupling(Affine(), _net()), "Dinh et al. 2017"),
     "autoregressive": Entry(
@@ -80,6 +117,17 @@ BIJECTORS = {
     },
     "residual": Entry(
         lambda c: Residual(LipschitzMLP(hidden=(8,))), "Chen et al. 2019"
+    ),
+    "continuous": Entry(
+        lambda c: Continuous(MLP(hidden=(8,), activation=nn.tanh)),
+        "Grathwohl et al. 2019",
+        exact=False,
+    ),
+    "sphere": Entry(
+        lambda c: Sphere(LinearSpline(2, 1.0, "box"), PhaseShift(), _net()),
+        "Rezende et al. 2020",
+        events="sphere",
+        least_dim=2,
     ),
     "phase_shift": Entry(
         lambda c: Elementwise(PhaseShift(), _net(c)),
@@ -120,3 +168,11 @@ BIJECTORS = {
         for name, transform in DOMAIN_MAPS.items()
     },
 }
+
+__all__ = [
+    "BIJECTORS",
+    "Bijector",
+    "Entry",
+    "PhaseShift",
+    *sorted({entry.kind.__name__ for entry in BIJECTORS.values()}),
+]

@@ -1,15 +1,20 @@
-"""Labeled images by name: `load("mnist")` finds, checks and reads a data set."""
+"""Labeled images by name: `load("mnist")` finds, checks and reads a data set.
+
+To add one, write a function in a file here that returns `Loaded`, and give it a line in
+`DATASETS`. Its keyword arguments are the fields of a config's section "data".
+"""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nfml_jax.data.arrays import ImageData, Split, make_image_data, shrink
+from nfml_jax.data.arrays import ImageData, Loaded, Split, make_image_data, shrink
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.checks import check_part, check_shared
 from nfml_jax.data.class_splits import choose_classes, validate_apart
-from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST
+from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.image_folder import load_image_folder
 from nfml_jax.data.left_out import leave_out
 from nfml_jax.data.lfw import load_lfw
@@ -17,11 +22,10 @@ from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
 from nfml_jax.ops.names import look_up
 
-# Name -> function of keyword arguments that returns arrays.Loaded. Beside these names,
-# "tfds:NAME" is any prepared tfds data set with an image and a label.
-DATASETS = {
-    "mnist": partial(load_idx_set, MNIST),
-    "fashion_mnist": partial(load_idx_set, FASHION_MNIST),
+# Beside these names, "tfds:NAME" is any prepared data set of tfds with an image and a
+# label.
+DATASETS: dict[str, Callable[..., Loaded]] = {
+    **{name: partial(load_idx_set, spec) for name, spec in IDX_SETS.items()},
     "image_folder": load_image_folder,
     "lfw": load_lfw,
     "omniglot": load_omniglot,
@@ -104,4 +108,4 @@ def _loader(name):
     return look_up(DATASETS, name, "data set")
 
 
-__all__ = ["DATASETS", "ImageData", "Split", "augment", "load", "to_float"]
+__all__ = ["DATASETS", "ImageData", "Loaded", "Split", "augment", "load", "to_float"]

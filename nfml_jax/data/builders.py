@@ -1,7 +1,7 @@
 """TFDS builders of the IDX sets, in array_record: no TensorFlow needed.
 
-Importing this module registers `nfml_mnist` and `nfml_fashion_mnist` with tfds. It
-takes a second or two, so the rest of the package imports it only where it is used.
+Importing this module registers them with tfds, such as `nfml_mnist`. It takes a second
+or two, so the rest of the package imports it only where it is used.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from nfml_jax.data import idx
-from nfml_jax.data.idx_sets import FASHION_MNIST, MNIST, PREPARED_VERSION, IdxSet
+from nfml_jax.data.idx_sets import IDX_SETS, PREPARED_VERSION, IdxSet
 
 # Protobuf makes its classes at import, where no type checker sees them.
 Example = cast(Any, tf_example_pb2).Example
@@ -77,19 +77,14 @@ class IdxBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield i, {"image": image[..., None], "label": int(label)}
 
 
-class NfmlMnist(IdxBuilder):
-    """The builder of MNIST."""
-
-    SPEC = MNIST
-
-
-class NfmlFashionMnist(IdxBuilder):
-    """The builder of Fashion-MNIST."""
-
-    SPEC = FASHION_MNIST
+def _builder(spec: IdxSet) -> type[IdxBuilder]:
+    """Return the builder of a set; tfds names a builder by its class."""
+    name = "".join(word.title() for word in spec.builder_name.split("_"))
+    members = {"__doc__": f"The builder of {spec.title}.", "__module__": __name__}
+    return type(name, (IdxBuilder,), members | {"SPEC": spec})
 
 
-BUILDERS = {cls.SPEC.name: cls for cls in (NfmlMnist, NfmlFashionMnist)}
+BUILDERS = {name: _builder(spec) for name, spec in IDX_SETS.items()}
 
 
 @contextlib.contextmanager

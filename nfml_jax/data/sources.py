@@ -169,7 +169,7 @@ def _read_manual(spec: IdxSet, places: Places) -> _Manual | None:
             continue
         parts = idx.read_parts(paths, len(spec.class_names))
         # Fashion-MNIST's files have the same names as MNIST's.
-        others = [other for other in IDX_SETS if other.name != spec.name]
+        others = [other for other in IDX_SETS.values() if other.name != spec.name]
         if not any(other.is_published(parts) for other in others):
             return _Manual(parts, folder)
     return None

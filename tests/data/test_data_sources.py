@@ -60,7 +60,8 @@ def world(tmp_path, monkeypatch):
     fashion = dataclasses.replace(
         idx_sets.FASHION_MNIST, mirror=REFUSING, system_dir=str(tmp_path / "system")
     )
-    monkeypatch.setattr(sources, "IDX_SETS", (tiny, fashion))
+    both = {spec.name: spec for spec in (tiny, fashion)}
+    monkeypatch.setattr(sources, "IDX_SETS", both)
     for spec in (tiny, fashion):
         loader = functools.partial(sources.load_idx_set, spec)
         monkeypatch.setitem(data.DATASETS, spec.name, loader)

@@ -1,15 +1,29 @@
-"""A margin and a loss from outside train like those of the package."""
+"""What is added from outside trains like what the package has.
+
+That is a margin, a loss, a bijector in a recipe, pictures, and rows of a table.
+"""
 
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
+import nfml_jax
+from configs import plane
 from experiments import make_experiment
+from experiments.density import DensityExperiment
 from experiments.margin import MarginExperiment
 from experiments.pairs import PairsExperiment
+from nfml_jax.bijectors import ActNorm, Bijector, Reverse
+from nfml_jax.bijectors.bijector import zero_log_det
+from nfml_jax.data import DATASETS, Loaded, Split
+from nfml_jax.data.vectors import VECTOR_DATASETS, LoadedVectors
+from nfml_jax.flows import RECIPES
+from nfml_jax.flows.recipes.stacked import passes_options_to, stacked
 from nfml_jax.heads import MARGINS
 from nfml_jax.heads.margins.margin import Margin, number
 from nfml_jax.losses import LOSSES, PairLoss, Row
@@ -18,6 +32,7 @@ from nfml_jax.runs.writers import read_metrics
 from nfml_jax.sweeps.programs import grouped
 from nfml_jax.sweeps.vmapped import run_group
 from nfml_jax.terminal.terminal import Terminal
+from nfml_jax.testing import check_bijector
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.loop import train_and_evaluate
 from tests.experiments.test_experiments_vmapped import configs
@@ -52,6 +67,49 @@ class Tent(PairLoss):
         return f"mean [{self.top:g} - cos θ₊]₊ + mean [cos θ₋]₊"
 
 
+class Shear(Bijector):
+    """y₁ = x₁ and y_i = x_i + a_i x₁."""
+
+    def forward_and_log_det(self, x, context=None):
+        return x + self._shift(x), zero_log_det(x)
+
+    def inverse_and_log_det(self, y, context=None):
+        return y - self._shift(y), zero_log_det(y)
+
+    @nn.compact
+    def _shift(self, x):
+        slope = self.param("slope", nn.initializers.zeros, x.shape[-1:])
+        return (slope.at[0].set(0) * x[..., :1]).astype(x.dtype)
+
+
+@passes_options_to(stacked)
+def sheared(event_dim, *, layers=2, **options):
+    """Shears in turn, after each coordinate is scaled."""
+    layer = [ActNorm(), Shear(), Reverse()]
+    return stacked(event_dim, layer, layers=layers, **options)
+
+
+def squares(*, seed=0):
+    """Return pictures of squares in two corners."""
+
+    def part(count, seed):
+        labels = np.arange(count, dtype=np.int32) % 2
+        noise = np.random.default_rng(seed).integers(0, 99, (count, 4, 4, 1))
+        corner = np.kron(np.eye(2), np.ones((2, 2)))[None, ..., None]
+        bright = np.where(labels[:, None, None, None], corner, corner[:, ::-1])
+        return Split((noise + 99 * bright).astype(np.uint8), labels)
+
+    return Loaded("squares", "drawn", ("/", "\\"), part(300, seed), part(40, seed + 1))
+
+
+def ellipse(*, seed=0, width=2.0):
+    """Return points of a normal distribution whose coordinates depend on each other."""
+    mix = np.array([[width, width], [0.0, 1.0]])
+    rows = np.random.default_rng(seed).normal(size=(900, 2)) @ mix
+    parts = rows[:600], rows[600:700], rows[700:]
+    return LoadedVectors("ellipse", "drawn", ("x", "y"), *parts)
+
+
 def last_loss(path):
     lines = read_metrics(path / "metrics.jsonl")
     return [line["train/loss"] for line in lines if "train/loss" in line][-1]
@@ -61,7 +119,10 @@ ADDED = {
     "margin": (
         *(MARGINS, Bent, MarginExperiment, "arcface_mnist"),
         {"head.margin": (0.05, 0.2)},
-        {"head": {"name": "toy", "margin": 0.05, "scale": "16"}},
+        {
+            "head": {"name": "toy", "margin": 0.05, "scale": "16"},
+            "data": {"name": "squares", "seed": 1, "validation": 0.1},
+        },
     ),
     "loss": (
         *(LOSSES, Tent, PairsExperiment, "mnist_losses"),
@@ -77,6 +138,7 @@ def test_a_class_and_a_line_train_alone_and_in_one_program(
 ):
     table, kind, experiment, config, changes, sections = ADDED[added]
     monkeypatch.setitem(table, "toy", kind)
+    monkeypatch.setitem(DATASETS, "squares", squares)
     monkeypatch.setattr(experiment, "report", lambda *_: Report({"none": 0.0}))
     trials = configs(config, changes, manual_dir, tmp_path, augment={}, **sections)
     (group,) = grouped(trials, mode="on")
@@ -90,3 +152,23 @@ def test_a_class_and_a_line_train_alone_and_in_one_program(
     losses = [last_loss(path) for path in (*paths, alone)]
     np.testing.assert_allclose(losses[1], losses[2], rtol=2e-3)
     assert not np.isclose(losses[0], losses[1], rtol=1e-2)
+
+
+def test_a_bijector_in_a_recipe_trains_on_rows_from_outside(tmp_path, monkeypatch):
+    check_bijector(Shear(), np.random.default_rng(0).normal(size=(4, 3)), eager=False)
+    monkeypatch.setitem(RECIPES, "toy", sheared)
+    monkeypatch.setitem(VECTOR_DATASETS, "ellipse", ellipse)
+    monkeypatch.setattr(DensityExperiment, "report", lambda *_: Report({"none": 0.0}))
+    config = plane.get_config("smoke").to_dict()
+    config |= {
+        "flow": {"recipe": "toy", "layers": 2},
+        "data": {"name": "ellipse", "seed": 0, "standardise": True, "width": 3.0},
+    }
+    config["optimizer"] |= {"learning_rate": 0.05, "warmup": "never"}
+    config["train"] |= {"total": "60 steps", "steps_per_dispatch": 60, "batch_size": 64}
+    config["train"] |= {"log_every": "60 steps", "evaluate_every": "60 steps"}
+    train_and_evaluate(make_experiment, config, tmp_path / "run", terminal=Terminal())
+    trained = nfml_jax.load(tmp_path / "run")
+    rows = ellipse(width=3.0).test
+    exact = multivariate_normal(cov=np.array([[9.0, 9.0], [9.0, 10.0]])).logpdf(rows)
+    np.testing.assert_allclose(trained.log_prob(rows).mean(), exact.mean(), atol=0.1)

@@ -1,36 +1,50 @@
 """Scalar transforms: increasing maps of an interval, as pure functions of parameters.
 
-`TRANSFORMS` holds the families with parameters and `DOMAIN_MAPS` those without, by the
-names that configs use. A new transform is a line in one of them.
+To add a family, write a frozen dataclass on the contract of `ScalarTransform` in a file
+here, import it, and give it a line in `TRANSFORMS`, or in `DOMAIN_MAPS` if it has no
+parameters. Exports, documentation and laws follow.
+
+>>> TRANSFORMS["rational_quadratic"](bins=4).num_params
+11
 """
 
-from nfml_jax.bijectors.transforms.affine import Additive, Affine
-from nfml_jax.bijectors.transforms.deep_sigmoid import DeepSigmoid
-from nfml_jax.bijectors.transforms.domains import (
-    Exp,
-    Loft,
-    Logit,
-    PixelSigmoid,
-    Rescale,
-    Sigmoid,
-    Softplus,
-    Tanh,
+# `X as X` tells type checkers that a name is public, as in JAX's own packages.
+from nfml_jax.bijectors.transforms.affine import Additive as Additive
+from nfml_jax.bijectors.transforms.affine import Affine as Affine
+from nfml_jax.bijectors.transforms.deep_sigmoid import DeepSigmoid as DeepSigmoid
+from nfml_jax.bijectors.transforms.domains import Exp as Exp
+from nfml_jax.bijectors.transforms.domains import Loft as Loft
+from nfml_jax.bijectors.transforms.domains import Logit as Logit
+from nfml_jax.bijectors.transforms.domains import PixelSigmoid as PixelSigmoid
+from nfml_jax.bijectors.transforms.domains import Rescale as Rescale
+from nfml_jax.bijectors.transforms.domains import Sigmoid as Sigmoid
+from nfml_jax.bijectors.transforms.domains import Softplus as Softplus
+from nfml_jax.bijectors.transforms.domains import Tanh as Tanh
+from nfml_jax.bijectors.transforms.mixtures import (
+    MixtureOfGaussians as MixtureOfGaussians,
 )
 from nfml_jax.bijectors.transforms.mixtures import (
-    MixtureOfGaussians,
-    MixtureOfLogistics,
+    MixtureOfLogistics as MixtureOfLogistics,
 )
-from nfml_jax.bijectors.transforms.monotone_network import MonotoneNetwork
+from nfml_jax.bijectors.transforms.monotone_network import (
+    MonotoneNetwork as MonotoneNetwork,
+)
+from nfml_jax.bijectors.transforms.polynomial_splines import CubicSpline as CubicSpline
 from nfml_jax.bijectors.transforms.polynomial_splines import (
-    CubicSpline,
-    LinearSpline,
-    QuadraticSpline,
+    LinearSpline as LinearSpline,
 )
-from nfml_jax.bijectors.transforms.polynomials import Bernstein, SumOfSquares
-from nfml_jax.bijectors.transforms.rational_quadratic import RationalQuadratic
-from nfml_jax.bijectors.transforms.transform import ScalarTransform
+from nfml_jax.bijectors.transforms.polynomial_splines import (
+    QuadraticSpline as QuadraticSpline,
+)
+from nfml_jax.bijectors.transforms.polynomials import Bernstein as Bernstein
+from nfml_jax.bijectors.transforms.polynomials import SumOfSquares as SumOfSquares
+from nfml_jax.bijectors.transforms.rational_quadratic import (
+    RationalQuadratic as RationalQuadratic,
+)
+from nfml_jax.bijectors.transforms.transform import ScalarTransform as ScalarTransform
 
-TRANSFORMS = {
+# Families of increasing maps; parameters choose one of them.
+TRANSFORMS: dict[str, type[ScalarTransform]] = {
     "affine": Affine,
     "additive": Additive,
     "rational_quadratic": RationalQuadratic,
@@ -45,7 +59,8 @@ TRANSFORMS = {
     "bernstein": Bernstein,
 }
 
-DOMAIN_MAPS = {
+# Maps between the line and its parts, without parameters.
+DOMAIN_MAPS: dict[str, type[ScalarTransform]] = {
     "exp": Exp,
     "softplus": Softplus,
     "sigmoid": Sigmoid,

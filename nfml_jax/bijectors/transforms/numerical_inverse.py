@@ -50,6 +50,7 @@ def increasing_inverse(
     lower, upper = (jnp.full_like(y, end) for end in domain)
     start = y if domain == LINE else (lower + upper) / 2
     tolerance = TOLERANCE * jnp.finfo(y.dtype).eps
+    most = float(jnp.finfo(y.dtype).max)
 
     def measure(x):
         value, log_slope = function(parameters, x)
@@ -69,7 +70,8 @@ def increasing_inverse(
         inside = (lower <= x + newton) & (x + newton <= upper)
         quick = jnp.abs(newton) <= 0.75 * jnp.abs(move)
         move = jnp.where(inside & quick, newton, search)
-        x = jnp.where(active, x + move, x)
+        # Beyond the greatest number, nothing could be halved any more.
+        x = jnp.where(active, jnp.clip(x + move, -most, most), x)
         going = jnp.abs(move) > tolerance * jnp.maximum(1, jnp.abs(x))
         return count + 1, active & going, x, move, measure(x), lower, upper
 
@@ -126,6 +128,8 @@ def with_linear_tails(
     curve: Callable[[Array], tuple[Array, Array]], x: Array, bound: float
 ) -> tuple[Array, Array]:
     """Return y and slope of `curve` within ±bound, and of its tangents beyond."""
-    inside = jnp.clip(x, -bound, bound)
+    # A gradient of zero by selection: far out, a product with zero would be NaN.
+    nearest = jax.lax.stop_gradient(jnp.clip(x, -bound, bound))
+    inside = jnp.where(jnp.abs(x) > bound, nearest, x)
     y, slope = curve(inside)
     return y + (x - inside) * slope, slope

@@ -9,7 +9,7 @@ from nfml_jax.ops.lazy import lazy_exports
 __getattr__, __all__ = lazy_exports(
     __name__,
     {
-        "arrays": ["VectorData"],
+        "arrays": ["LoadedVectors", "VectorData"],
         "context": ["Context"],
         "densities": ["DENSITIES", "draw"],
         "density_families": ["Density"],

@@ -1,11 +1,17 @@
-"""Data sets of vectors by name: `load_vectors("power")` finds, checks, scales one."""
+"""Data sets of vectors by name: `load_vectors("power")` finds, checks, scales one.
+
+To add one, write a function in a file here that returns `LoadedVectors`, and give it a
+line in `VECTOR_DATASETS`. Its keyword arguments are the fields of a config's section
+"data". A table of several sets of one kind, such as `DENSITIES`, has a line for each.
+"""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from nfml_jax.data.checks import check_part, check_shared
+from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.vectors.arrays import LoadedVectors, VectorData, make_vector_data
 from nfml_jax.data.vectors.densities import DENSITIES, SPLITS, draw
 from nfml_jax.data.vectors.files import load_vector_file
@@ -48,16 +54,14 @@ def load_density(
     )
 
 
-# Name -> function of keyword arguments that returns vectors.arrays.LoadedVectors.
-VECTOR_DATASETS = {
+VECTOR_DATASETS: dict[str, Callable[..., LoadedVectors]] = {
     "vectors": load_vector_file,
     **{name: partial(load_density, name) for name in DENSITIES},
     **{name: partial(load_published, spec) for name, spec in PUBLISHED.items()},
     "bsds300_patches": load_bsds300_patches,
     **{name: partial(load_uci, spec) for name, spec in UCI.items()},
     **{name: partial(load_uci_classes, name) for name in UCI_CLASSES},
-    "mnist": partial(load_image_rows, "mnist"),
-    "fashion_mnist": partial(load_image_rows, "fashion_mnist"),
+    **{name: partial(load_image_rows, name) for name in IDX_SETS},
 }
 
 

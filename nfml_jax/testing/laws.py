@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.bijectors import Bijector
+from nfml_jax.testing.borders import check_borders
 
 Array = jax.Array
 
@@ -21,6 +22,7 @@ def check_bijector(
     spread: float = 0.5,
     tolerance: float | None = None,
     eager: bool = True,
+    borders: bool = True,
 ) -> None:
     """Raise AssertionError, naming the law, unless `bijector` obeys all of them.
 
@@ -32,7 +34,12 @@ def check_bijector(
     - the log-determinant is that of the Jacobian, by automatic differentiation;
     - a single event gives the values that it gives in the batch, and jit gives the
       `eager` values (the law that takes longest to check);
-    - gradients in events, context and parameters are finite.
+    - gradients in events, context and parameters are finite;
+    - at the `borders` of its input: a context may have more batch axes than the events;
+      half precision gives the results of float32, rounded, and integers those of
+      floats; an event with NaN gives NaN and doesn't change others of its batch; the
+      log-determinant of the inverse is minus infinity where an event is no image; an
+      empty batch gives an empty result.
 
     Without `variables` they are initialized at `x` and moved by normal noise of
     standard deviation `spread`, since many maps start as the identity. `tolerance`, by
@@ -84,6 +91,10 @@ def check_bijector(
             _close(f"{name}: jit is eager", log_det, is_["log_det"], allowed)
     _close("the inverse undoes the map", back["event"], x, allowed)
     _close("the log-determinants cancel", -back["log_det"], forth["log_det"], allowed)
+    if borders:
+        given = {"forward": x, "inverse": forth["event"], "context": context}
+        found = {"forward": forth, "inverse": back}
+        check_borders(bijector, variables, given, found, allowed)
 
 
 def finite_gradients(map_, variables, x, context=None):

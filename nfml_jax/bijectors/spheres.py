@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.transforms import ScalarTransform
@@ -179,7 +178,7 @@ def _point(radius, heights, angle):
 
 def _log_area(heights):
     """Return log Π (1 - h_k²)^((k-3)/2) of the heights from the last to the third."""
-    powers = (np.arange(len(heights))[::-1]) / 2
+    powers = [k / 2 for k in reversed(range(len(heights)))]
     terms = [p * jnp.log(_rest(h)) for p, h in zip(powers, heights, strict=True) if p]
     return sum(terms, start=0.0)
 

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nfml_jax.bijectors import Bijector
+from nfml_jax.bijectors.bijector import zero_log_det
 from nfml_jax.bijectors.catalogue import BIJECTORS
 from nfml_jax.testing import check_bijector
 
@@ -69,3 +71,47 @@ def test_starts_as_the_identity(name):
     y, log_det = start(x)
     np.testing.assert_allclose(y, x, atol=1e-5)
     np.testing.assert_allclose(log_det, 0, atol=1e-5)
+
+
+class Leaking(Bijector):
+    """The identity, where NaN in one event would reach all of the batch."""
+
+    def forward_and_log_det(self, x, context=None):
+        return x + 0 * x.mean(0), zero_log_det(x)
+
+    inverse_and_log_det = forward_and_log_det
+
+
+class Unbounded(Bijector):
+    """y = exp(x), whose inverse gives a density to numbers that are no image."""
+
+    covers_line = False
+
+    def forward_and_log_det(self, x, context=None):
+        return jnp.exp(x), x.sum(-1)
+
+    def inverse_and_log_det(self, y, context=None):
+        x = jnp.log(jnp.maximum(y, jnp.finfo(y.dtype).tiny))
+        return x, -x.sum(-1)
+
+
+class Halved(Bijector):
+    """The identity, which keeps half precision to itself."""
+
+    def forward_and_log_det(self, x, context=None):
+        return x.astype(jnp.bfloat16).astype(x.dtype), zero_log_det(x)
+
+    inverse_and_log_det = forward_and_log_det
+
+
+@pytest.mark.parametrize(
+    "bijector, law",
+    [
+        (Leaking(), "doesn't change others"),
+        (Unbounded(), "-inf where there is no image"),
+        (Halved(), "inverse undoes the map"),
+    ],
+)
+def test_a_broken_law_is_named(bijector, law):
+    with pytest.raises(AssertionError, match=law):
+        check_bijector(bijector, events("line", 2, np.float32), eager=False)

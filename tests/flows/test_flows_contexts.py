@@ -36,7 +36,8 @@ BASES = [
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in BIJECTORS if not name.startswith("coupling_")]
+    "name",
+    [n for n, e in BIJECTORS.items() if e.exact and not n.startswith("coupling_")],
 )
 def test_every_bijector_broadcasts_events_and_contexts(name):
     bijector = BIJECTORS[name].make(True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nfml_jax import bijectors, flows
-from nfml_jax.bijectors import Affine, Reverse
+from nfml_jax.bijectors import BIJECTORS, Affine, Reverse
 from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS
 from nfml_jax.errors import UserError
 from nfml_jax.flows import bases
@@ -105,6 +105,20 @@ def test_numbers_of_numpy_are_taken_as_pythons():
     assert flow == flows.rq_nsf(3, layers=2, hidden=8, bound=2.0)
     hidden = flows.maf(3, hidden=[np.int64(8)] * 2), flows.maf(3, hidden=np.full(2, 8))
     assert hidden[0] == hidden[1] == flows.maf(3, hidden=(8, 8))
+
+
+def test_sizes_of_numpy_make_the_same_maps():
+    modules = [entry.make(True) for entry in BIJECTORS.values()]
+    families = [kind() for kind in (*TRANSFORMS.values(), *DOMAIN_MAPS.values())]
+    sizes = 0
+    for one in modules + families:
+        for field in dataclasses.fields(one):
+            value = getattr(one, field.name)
+            if type(value) is int:
+                other = dataclasses.replace(one, **{field.name: np.int64(value)})
+                assert other == one and hash(other) == hash(one)
+                sizes += 1
+    assert sizes > 20
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ def started(flow, x, context=None):
 
 @pytest.mark.parametrize("recipe", flows.RECIPES)
 def test_samples_have_the_log_prob_they_were_drawn_with(recipe):
-    """The two directions agree, for a conditional density where there is one."""
+    """The two directions agree, whatever else is in the batch.
+
+    NaN beside the draws gives NaN alone, and points far out have no density.
+    """
     flow = flows.make_flow(recipe, 3, context_dim=2)
     context = jnp.linspace(-1, 1, 10).reshape(5, 2)
     x = jax.random.normal(KEY, (5, 3))
@@ -32,9 +35,16 @@ def test_samples_have_the_log_prob_they_were_drawn_with(recipe):
         draws, log_probs = flow.apply(
             variables, KEY, (4,), context, method="sample_and_log_prob"
         )
-        return draws, log_probs, flow.apply(variables, draws, context)
+        missing = draws[:1].at[..., 1].set(jnp.nan)
+        far = jnp.full_like(draws[:1], 1e30)
+        every = jnp.concatenate([draws, missing, far])
+        return draws, log_probs, flow.apply(variables, every, context)
 
     draws, log_probs, again = both()
+    again, missing, far = again[:4], again[4], again[5]
+    assert np.isnan(missing).all()
+    # Networks may overflow there, which is NaN. A circle has no far.
+    assert not (far > -np.inf).any() or recipe == "circular_nsf"
     assert draws.shape == (4, 5, 3) and log_probs.shape == (4, 5)
     assert np.isfinite(draws).all()
     np.testing.assert_allclose(log_probs, again, rtol=2e-3, atol=2e-3)

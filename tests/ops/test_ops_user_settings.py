@@ -31,13 +31,9 @@ LABELS = np.arange(24) % 3
 CENTERS = RNG.normal(size=(3, 4)).astype(np.float32)
 IMAGES = RNG.integers(0, 255, (24, 4, 4, 1)).astype(np.uint8)
 KEY = jax.random.key(0)
-SETTINGS = {
-    "no promotion of ranks": lambda: jax.numpy_rank_promotion("raise"),
-    "no NaN": lambda: jax.debug_nans(True),
-}
 
 
-@pytest.mark.parametrize("name", BIJECTORS)
+@pytest.mark.parametrize("name", [n for n, e in BIJECTORS.items() if e.exact])
 def test_bijectors_work_where_ranks_are_not_promoted(name):
     entry = BIJECTORS[name]
     bijector = entry.make(entry.takes_context)
@@ -69,9 +65,9 @@ def test_networks_work_where_ranks_are_not_promoted():
             jax.eval_shape(lambda n=net, a=arguments: n.init(KEY, *a))
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_evaluation_works_under_strict_settings(setting):
-    with SETTINGS[setting]():
+def test_evaluation_works_under_strict_settings():
+    # At once, as each setting compiles everything anew.
+    with jax.numpy_rank_promotion("raise"), jax.debug_nans(True):
         anomaly.knn_distance(ROWS, ROWS[:5], 2)
         for embed in baselines.fit(IMAGES, LABELS).values():
             embed(IMAGES)

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "write a trained encoder as one file that needs only JAX",
     "heads": "print the table of margin heads",
     "losses": "print the table of losses",
+    "maps": "print the tables of bijectors, transforms and recipes of flows",
 }
 
 USAGE = """usage: nfml COMMAND ... (nfml COMMAND --help for its arguments)

@@ -127,9 +127,9 @@ def check_laws(
 
 def outside_of(transform, interval, x):
     """Where numbers lie outside of an interval that bounds the transform."""
-    low, high = interval
-    outside = (x < low) | (x > high) | (np.isin(x, interval) & (not transform.closed))
-    return outside & (not transform.goes_on)
+    low, high = ends = np.array(interval, x.dtype)
+    outside = (x < low) | (x > high) | (np.isin(x, ends) & (not transform.closed))
+    return outside & (not transform.periodic)
 
 
 def check_borders(transform, x, found, exact):

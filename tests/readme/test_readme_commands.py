@@ -173,6 +173,7 @@ COMMANDS = {
     # Tables and figures of this page.
     "python -m nfml_jax heads": Run({}, prints="| `arcface` |"),
     "python -m nfml_jax losses": Run({}, prints="| `triplet` |"),
+    "python -m nfml_jax maps": Run({}, prints="| `rq_nsf` |"),
     "python -m experiments.figures metric_balls": InTheSuite(
         "experiments/test_experiments_figures.py::test_every_figure_is_written"
     ),

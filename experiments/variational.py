@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 
+from experiments.density import DRAWS
 from experiments.plane import layers_in_motion, on_grid
 from nfml_jax import plots
 from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
+from nfml_jax.flows.resampled import RATE
 from nfml_jax.loading.flows import draw
 from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
@@ -124,10 +126,19 @@ class VariationalExperiment(Experiment):
     def loss(self, params, collections, batch: Batch, step):
         start, steps = self.config["annealing"].values()
         beta = jnp.minimum(1, start + (1 - start) * step / steps) if steps else 1.0
+        variables, q = {"params": params, **collections}, self.q
+        if RATE in collections:
+            # The normalizer of a resampled base, estimated from the same draws by the
+            # objective and by the update.
+            key = jax.random.fold_in(batch.keys[0], DRAWS.index("base"))
+            training = {"rngs": {"base": key}, "mutable": (RATE,)}
+            q = approximation_of(self.flow, **training)
+            _, changed = self.flow.apply(variables, method=_base, **training)
+            collections = {**collections, **changed}
         loss = self.objective(
-            self.q,
+            q,
             lambda x: beta * self.energy.log_density(x),
-            {"params": params, **collections},
+            variables,
             batch.keys,
             len(batch.keys),
         )
@@ -212,6 +223,10 @@ class VariationalExperiment(Experiment):
             return annealed.log_weights[0], annealed.acceptance.mean()
 
         return jax.vmap(one)(rows)
+
+
+def _base(flow: Flow):
+    return flow.base(None)
 
 
 def sampling_flow(options: dict, event_dim: int) -> Flow:

@@ -47,8 +47,11 @@ class Approximation:
     ) = flax.struct.field(pytree_node=False, default=None)
 
 
-def approximation_of(flow) -> Approximation:
+def approximation_of(flow, rngs=None, mutable=()) -> Approximation:
     """Return a `nfml_jax.flows.Flow` without context as an `Approximation`.
+
+    With `rngs` and the names of `mutable` collections, the flow acts as in training;
+    the new values of these collections are lost.
 
     >>> from nfml_jax import flows
     >>> q = approximation_of(flows.realnvp(event_dim=1, layers=1))
@@ -56,17 +59,24 @@ def approximation_of(flow) -> Approximation:
     True
     """
 
+    apply = flow.apply
+    if mutable:
+
+        def apply(*args, method):
+            more = {"rngs": rngs, "mutable": mutable}
+            return flow.apply(*args, method=method, **more)[0]
+
     def drawing(method):
         def draw(variables, key, n):
             if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
-                one = partial(flow.apply, method=method)
+                one = partial(apply, method=method)
                 return jax.vmap(one, (None, 0))(variables, key)
-            return flow.apply(variables, key, (n,), method=method)
+            return apply(variables, key, (n,), method=method)
 
         return draw
 
     def log_prob(variables, x):
-        return flow.apply(variables, x, method="log_prob")
+        return apply(variables, x, method="log_prob")
 
     differentiable = getattr(flow.base, "has_path", True)
     return Approximation(

@@ -135,6 +135,39 @@ def test_every_objective_anneals(name):
         assert all(jax.tree.leaves(finite))
 
 
+def test_the_normalizer_of_a_resampled_base_is_learned():
+    changes = {"flow.layers": 1, "flow.hidden": (4,), "flow.base": "resampled"}
+    config = get_config("iaf")
+    config["flow"] |= {name.split(".")[1]: value for name, value in changes.items()}
+    experiment = make_experiment(config)
+    variables = jax.jit(experiment.init)(jax.random.key(0))
+    out = variables["params"]["base"]["net"]["out"]
+    kernel = 2 * jax.random.normal(jax.random.key(1), out["kernel"].shape)
+    out.update(kernel=kernel, bias=jnp.full((1,), -1.0))
+    params = variables.pop("params")
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=0, axis_name=AXIS)
+    def learned(keys):
+        def step(collections, key):
+            batch = Batch(None, jax.random.split(key, 8))
+            loss, (collections, _) = experiment.loss(params, collections, batch, 0)
+            return collections, (loss, collections["acceptance"]["base"]["rate"])
+
+        return jax.lax.scan(step, variables, keys)[1]
+
+    losses, rates = learned(jax.random.split(jax.random.key(2), (1, 150)))
+    base = experiment.flow.base
+    z = jax.random.normal(jax.random.key(3), (100_000, 2))
+    given = {"params": params["base"], "acceptance": variables["acceptance"]["base"]}
+    accepted = jax.nn.sigmoid(base.apply(given).logit(z)).mean()
+    assert abs(accepted - 0.5) > 0.1
+    np.testing.assert_allclose(rates[0, -20:], accepted, atol=0.02)
+    # The first step moves it by a twentieth of the way.
+    np.testing.assert_allclose(rates[0, 0] - 0.5, (accepted - 0.5) / 20, atol=2e-3)
+    assert np.isfinite(losses).all()
+
+
 def test_draws_keyed_by_rows_do_not_depend_on_one_another():
     flow = Flow(Elementwise(Affine()), Normal(2), event_dim=2)
     q = approximation_of(flow)

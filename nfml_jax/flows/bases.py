@@ -2,8 +2,12 @@
 
 A base may have learned parameters, and with a `conditioner` they depend on the context.
 distrax takes seconds to import, so it is imported where a distribution is made.
+
+A base whose coordinates lie within bounds says so by `interval`, and one of unit
+vectors by `on_sphere`.
 """
 
+import math
 from typing import ClassVar
 
 import flax.linen as nn
@@ -12,6 +16,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortized import amortized
 from nfml_jax.bijectors.matrices import bounded
+from nfml_jax.bijectors.transforms.transform import Interval
 from nfml_jax.ops.checks import WIDEST, check_integer, check_interval, check_number
 from nfml_jax.ops.values import Value
 
@@ -55,6 +60,10 @@ class Uniform(Value):
     def check_options(self):
         check_integer(self, 1, WIDEST, event_dim=self.event_dim)
         check_interval(self, low_and_high=(self.low, self.high))
+
+    @property
+    def interval(self) -> Interval:
+        return self.low, self.high
 
     def __call__(self, context=None):
         import distrax
@@ -138,6 +147,8 @@ class VonMises(Value):
     ((2,), (2,))
     """
 
+    interval: ClassVar[Interval] = (-math.pi, math.pi)
+
     event_dim: int
     conditioner: nn.Module | None = None
 
@@ -161,6 +172,8 @@ class VonMisesFisher(Value):
 
     The density is with respect to the area of the sphere.
     """
+
+    on_sphere: ClassVar[bool] = True
 
     event_dim: int
     conditioner: nn.Module | None = None
@@ -197,6 +210,8 @@ class UniformSphere(Value):
     >>> round(float(base.log_prob(jnp.array([0.0, 0.0, 1.0]))), 3)  # -log 4π
     -2.531
     """
+
+    on_sphere: ClassVar[bool] = True
 
     event_dim: int
 

@@ -52,6 +52,11 @@ class FlowDistribution(distrax.Distribution):
         return new
 
     @property
+    def flow(self):
+        """The module, without its variables."""
+        return self._flow
+
+    @property
     def event_shape(self) -> tuple[int, ...]:
         return (self._flow.event_dim,)
 
@@ -61,6 +66,14 @@ class FlowDistribution(distrax.Distribution):
 
     def log_prob(self, value: Array) -> Array:
         return self._call("log_prob", value)
+
+    def from_base(self, z: Array) -> tuple[Array, Array]:
+        """Return `Flow.from_base` of events of the base."""
+        return self._call("from_base", z)
+
+    def to_base(self, x: Array) -> tuple[Array, Array]:
+        """Return `Flow.to_base` of events."""
+        return self._call("to_base", x)
 
     def _sample_n(self, key, n):
         return self._call("sample", key, (n,))

@@ -90,6 +90,20 @@ class Flow(Compiled):
 
     @compiled
     @broadcasting
+    def from_base(self, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        """Return the events f(z) of base events `z [..., D]`, and log |det ∂f/∂z|."""
+        self._check("base events", z, self.event_dim)
+        return self.bijector.forward_and_log_det(z, self._context(context))
+
+    @compiled
+    @broadcasting
+    def to_base(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        """Return the base events f⁻¹(x) of `x [..., D]`, and log |det ∂f⁻¹/∂x|."""
+        self._check("events", x, self.event_dim)
+        return self.bijector.inverse_and_log_det(x, self._context(context))
+
+    @compiled
+    @broadcasting
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:

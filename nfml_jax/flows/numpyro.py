@@ -1,7 +1,13 @@
 """A flow as a numpyro distribution: a prior, a guide's site, or an observed density."""
 
+import dataclasses
 import functools
+from collections.abc import Iterator
 
+import jax.numpy as jnp
+
+from nfml_jax.bijectors import ScalarTransform
+from nfml_jax.bijectors.transforms.transform import LINE
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 
@@ -9,8 +15,12 @@ from nfml_jax.flows.flow import Flow
 def as_numpyro(flow: Flow, context=None):
     """Return a bound flow with a context as a `numpyro.distributions.Distribution`.
 
-    Events are real vectors `[event_dim]`, and the batch is that of the context. In a
-    numpyro model: `x = numpyro.sample("x", as_numpyro(flow.bind(variables)))`.
+    Events are vectors `[event_dim]`, and the batch is that of the context. In a numpyro
+    model: `x = numpyro.sample("x", as_numpyro(flow.bind(variables)))`.
+
+    The support is that of the flow: all vectors, a box of angles, the unit sphere, or
+    the image of the base under the bijector. The bijector then maps unconstrained
+    numbers to the support, so that samplers such as NUTS never leave it.
 
     Raises:
       UserError: numpyro, an optional dependency, is not installed.
@@ -30,16 +40,77 @@ def as_numpyro(flow: Flow, context=None):
 def _numpyro_flow():
     """Return the distribution's class, which is made at the first call."""
     try:
-        from numpyro.distributions import Distribution, constraints
+        from numpyro.distributions import Distribution, constraints, transforms
     except ImportError:
         raise UserError(
             "as_numpyro needs numpyro, which is not installed; run "
             "`pip install numpyro`."
         ) from None
 
+    def box(interval):
+        if interval == LINE:
+            return constraints.real_vector
+        return constraints.independent(constraints.interval(*interval), 1)
+
+    class Image(constraints.Constraint):
+        """The events that have a density: the image of the base's box."""
+
+        event_dim = 1
+
+        def __init__(self, flow, interval):
+            self.flow, self.interval = flow, interval
+
+        def __call__(self, x):
+            return self.flow.log_prob(x) > -jnp.inf
+
+        def __repr__(self):
+            return f"image of {box(self.interval)!r} under a flow"
+
+        def feasible_like(self, prototype):
+            return transforms.biject_to(self)(jnp.zeros_like(prototype))
+
+        def tree_flatten(self):
+            return (self.flow,), (("flow",), {"interval": self.interval})
+
+    class FromBase(transforms.Transform):
+        """The flow's bijector, from the base's box to its image."""
+
+        def __init__(self, flow, interval):
+            self.flow, self.interval = flow, interval
+
+        @property
+        def domain(self):
+            return box(self.interval)
+
+        @property
+        def codomain(self):
+            return Image(self.flow, self.interval)
+
+        def __call__(self, x):
+            return self.flow.from_base(x)[0]
+
+        def call_with_intermediates(self, x):
+            return self.flow.from_base(x)
+
+        def _inverse(self, y):
+            return self.flow.to_base(y)[0]
+
+        def log_abs_det_jacobian(self, x, y, intermediates=None):
+            return self.flow.from_base(x)[1] if intermediates is None else intermediates
+
+        def tree_flatten(self):
+            return (self.flow,), (("flow",), {"interval": self.interval})
+
+    @transforms.biject_to.register(Image)
+    def _(image):
+        bijector = FromBase(image.flow, image.interval)
+        if image.interval == LINE:
+            return bijector
+        start = transforms.biject_to(bijector.domain)
+        return transforms.ComposeTransform([start, bijector])
+
     class NumpyroFlow(Distribution):
-        # numpyro's distributions override its property and its list in this way.
-        support = constraints.real_vector  # pyright: ignore[reportAssignmentType]
+        # numpyro's distributions override its list in this way.
         reparametrized_params = ()  # pyright: ignore[reportAssignmentType]
 
         def __init__(self, flow, context=None):
@@ -56,6 +127,22 @@ def _numpyro_flow():
             (new._flow,), new._validate_args = leaves, validate_args
             return new
 
+        # numpyro's types have room for the defaults alone.
+        @constraints.dependent_property(
+            is_discrete=False,  # pyright: ignore[reportArgumentType]
+            event_dim=1,  # pyright: ignore[reportArgumentType]
+        )
+        def support(self):
+            flow = self._flow.flow
+            if getattr(flow.base, "on_sphere", False):
+                return constraints.sphere
+            interval = getattr(flow.base, "interval", LINE)
+            bounded = [t for t in _transforms(flow.bijector) if t.codomain != LINE]
+            circles = bool(bounded) and all(t.codomain == interval for t in bounded)
+            if flow.bijector.covers_line and (circles or interval == LINE):
+                return box(interval)
+            return Image(self._flow, interval)
+
         @property
         def batch_shape(self):
             return self._flow.batch_shape
@@ -71,3 +158,16 @@ def _numpyro_flow():
             return self._flow.log_prob(value)
 
     return NumpyroFlow
+
+
+def _transforms(part) -> Iterator[ScalarTransform]:
+    """Yield the scalar transforms that a bijector is made of."""
+    if isinstance(part, ScalarTransform):
+        yield part
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from _transforms(one)
+    elif dataclasses.is_dataclass(part):
+        for field in dataclasses.fields(part):
+            if field.name not in ("parent", "name"):
+                yield from _transforms(getattr(part, field.name, None))

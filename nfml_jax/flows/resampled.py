@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.bijectors.transforms.transform import LINE, Interval
 from nfml_jax.flows.bases import Normal
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.ops.broadcasting import broadcasting
@@ -61,6 +62,14 @@ class Resampled(Value):
         check_kind(self, nn.Module, optional=True, proposal=self.proposal)
         check_integer(self, 1, truncation=self.truncation, samples=self.samples)
         check_number(self, 0.0, below=1.0, momentum=self.momentum)
+
+    @property
+    def interval(self) -> Interval:
+        return getattr(self.proposal, "interval", LINE)
+
+    @property
+    def on_sphere(self) -> bool:
+        return getattr(self.proposal, "on_sphere", False)
 
     @nn.compact
     def __call__(self, context=None):

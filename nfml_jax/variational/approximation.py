@@ -58,7 +58,6 @@ def approximation_of(flow, rngs=None, mutable=()) -> Approximation:
     >>> q.sample_with_score is None
     True
     """
-
     apply = flow.apply
     if mutable:
 

@@ -166,8 +166,8 @@ def test_a_flow_is_a_numpyro_distribution():
 def test_without_numpyro_a_sentence_says_what_to_install(monkeypatch):
     from nfml_jax.flows import numpyro as module
 
-    module._flow_distribution.cache_clear()
+    module._numpyro_flow.cache_clear()
     monkeypatch.setitem(sys.modules, "numpyro.distributions", None)
     with pytest.raises(UserError, match="pip install numpyro"):
         as_numpyro(None)
-    module._flow_distribution.cache_clear()
+    module._numpyro_flow.cache_clear()

@@ -144,7 +144,7 @@ def _scalar(parameters, x):
     h = _units(past[0], log_within[0], x[..., None])
     log_slope = log_within[0][..., 0]
     for shift, weights in zip(past[1:], log_within[1:], strict=True):
-        # log tanh'(h), without 1 - tanh², which is zero far out.
+        # log tanh'(h), without 1 - tanh², which underflows to zero.
         size = jnp.abs(h)
         log_slope += 2 * (jnp.log(2) - size - jnp.log1p(jnp.exp(-2 * size)))
         log_slope = logsumexp(weights + log_slope[..., None, :], -1)

@@ -47,7 +47,7 @@ def test_laws_of_a_stack():
 @pytest.mark.parametrize(
     "structure", [{"order": (3, 1, 0, 5, 2, 4)}, {"adjacency": GRAPH}]
 )
-def test_solvers_agree_and_differentiate_as_through_the_steps(structure):
+def test_solvers_agree_in_values_and_gradients(structure):
     """With parameters so large that Jacobi iterates pass through infinity."""
     with jax.enable_x64(True):
         y = events(np.float64)
@@ -98,7 +98,7 @@ def test_solvers_agree_and_differentiate_as_through_the_steps(structure):
             )
 
 
-def test_second_derivatives_are_those_of_the_steps():
+def test_second_derivatives_equal_those_through_the_steps():
     with jax.enable_x64(True):
         y = events(np.float64)[:1]
         made = MADE(hidden=(8,), activation=jnp.tanh)
@@ -122,7 +122,7 @@ def test_second_derivatives_are_those_of_the_steps():
         np.testing.assert_allclose(actual[0, :, 0], expected[:, 0], atol=1e-7)
 
 
-def test_jacobi_ends_early_and_after_as_many_sweeps_as_levels():
+def test_jacobi_ends_at_convergence_or_after_all_levels():
     """Whatever the start, and through overflow."""
 
     def chain(gain):
@@ -141,7 +141,7 @@ def test_jacobi_ends_early_and_after_as_many_sweeps_as_levels():
 
 
 @pytest.mark.parametrize("options", SOLVERS.values(), ids=SOLVERS)
-def test_low_precision_conditioners_and_numbers_that_are_none(options):
+def test_low_precision_conditioners_and_nan_in_events(options):
     """What rounds is inverted as it rounds, and NaN stays in its event."""
     y = events().at[1, 2].set(jnp.nan)
     made = MADE(hidden=(16,), dtype=jnp.bfloat16)
@@ -161,7 +161,7 @@ def test_low_precision_conditioners_and_numbers_that_are_none(options):
     np.testing.assert_allclose(again[good], y[good], atol=1e-5)
 
 
-def test_unknown_solvers_and_blocks_get_a_sentence():
+def test_unknown_solvers_and_blocks_raise_one_sentence():
     for options, says in (
         ({"solver": "newton"}, "one of 'gs_jacobi', 'scan', 'jacobi'"),
         ({"block": 0}, "block=0"),

@@ -23,7 +23,7 @@ def drawn(bnaf, x, context=None, spread=0.5, seed=0):
     )
 
 
-def test_inverts_what_it_gives_without_a_residual_too():
+def test_inverse_without_a_residual():
     with jax.enable_x64(True):
         bnaf = BlockAutoregressive(hidden=3, layers=2, residual="none")
         x, context = jnp.asarray(events(3)), jnp.asarray(events(2))[:, None]
@@ -43,7 +43,7 @@ def test_inverts_what_it_gives_without_a_residual_too():
 
 
 @pytest.mark.parametrize("options", [{"layers": 2}, {"layers": 0, "residual": "plain"}])
-def test_coordinates_depend_on_all_before_them_and_increase_in_themselves(options):
+def test_coordinates_depend_on_earlier_ones_and_are_increasing(options):
     with jax.enable_x64(True):
         bnaf = BlockAutoregressive(hidden=2, **options)
         x = events(4)[0]
@@ -89,6 +89,6 @@ def test_gradients_of_the_inverse_are_those_of_differences():
         np.testing.assert_allclose(slope, (ahead - behind) / 2e-5, rtol=1e-6)
 
 
-def test_an_unknown_residual_gets_a_sentence():
+def test_unknown_residual_raises_one_sentence():
     with pytest.raises(UserError, match="one of 'gated', 'plain', 'none'"):
         drawn(BlockAutoregressive(residual="skip"), jnp.ones((2, 3)))

@@ -31,7 +31,7 @@ def x():
     return np.float32(np.random.default_rng(0).normal(size=(4, SIZE)))
 
 
-def test_inverts_and_has_the_jacobians_log_determinant_and_gradients(x):
+def test_inverse_log_determinant_and_gradients_are_correct(x):
     pytest.importorskip("diffrax")
     bijector = Continuous(net(), rtol=1e-6, atol=1e-6)
     context = np.ones((4, 1), np.float32)
@@ -59,7 +59,7 @@ def test_inverts_and_has_the_jacobians_log_determinant_and_gradients(x):
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
 
 
-def test_with_a_key_the_log_determinant_is_an_estimate_but_nothing_else(x):
+def test_a_key_makes_only_the_log_determinant_an_estimate(x):
     pytest.importorskip("diffrax")
     bijector = Continuous(net(), solver="heun")
 
@@ -98,7 +98,7 @@ def test_adjoints_agree(x, adjoint):
     )
 
 
-def test_hutchinsons_estimate_is_the_trace_on_average(x):
+def test_hutchinsons_estimate_has_the_trace_as_its_mean(x):
     matrix = np.float32(np.random.default_rng(1).normal(size=(SIZE, SIZE)))
 
     def field(x):
@@ -117,7 +117,7 @@ def test_hutchinsons_estimate_is_the_trace_on_average(x):
     np.testing.assert_allclose(estimate.mean(0), expected, atol=0.1)
 
 
-def test_flow_matching_learns_where_the_data_is():
+def test_flow_matching_learns_the_data():
     flow = flows.ffjord(SIZE, hidden=(32,), rtol=1e-3, atol=1e-3)
     rng = np.random.default_rng(0)
     data = np.float32(rng.normal([3, -1], 0.5, (512, SIZE)))
@@ -146,7 +146,7 @@ def test_flow_matching_learns_where_the_data_is():
     np.testing.assert_allclose(samples.std(0), 0.5, atol=0.15)
 
 
-def test_what_cannot_be_done_is_said_in_a_sentence(x, monkeypatch):
+def test_invalid_uses_raise_one_sentence(x, monkeypatch):
     flow = Flow(Reverse(), Normal(SIZE), SIZE)
     with pytest.raises(UserError, match="trains a Continuous bijector, and this flow"):
         flow.apply({}, jax.random.key(0), x, method=flow_matching_loss)

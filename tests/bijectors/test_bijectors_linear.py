@@ -1,4 +1,4 @@
-"""Linear maps: what their matrices are, beyond the laws that all bijectors obey."""
+"""Properties of linear maps beyond the laws of all bijectors."""
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def affine():
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_are_affine_and_invert_to_the_last_places(affine, name):
+def test_maps_are_affine_and_inverted_to_rounding(affine, name):
     matrix, _, gap, log_det, back = affine[name]
     assert np.abs(gap).max() < 1e-9
     np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], atol=1e-9)
@@ -76,12 +76,12 @@ def test_singular_values_stay_within_the_bound(affine):
     assert values.max() < np.e and values.min() > 1 / np.e
 
 
-def test_low_rank_moves_no_more_directions_than_its_rank(affine):
+def test_low_rank_changes_as_many_directions_as_its_rank(affine):
     values = np.linalg.svd(affine["low_rank"][0] - np.eye(SIZE), compute_uv=False)
     assert (values[2:] < 1e-12).all() and values[1] > 0.1
 
 
-def test_reflections_are_applied_in_order_and_zero_ones_are_none():
+def test_reflections_are_applied_in_order_and_skipped_if_zero():
     vectors = np.random.default_rng(0).normal(size=(3, SIZE))
     vectors[1] = 0
     one, _, three = (np.outer(v, v) / max(v @ v, 1e-9) for v in vectors)
@@ -93,7 +93,7 @@ def test_reflections_are_applied_in_order_and_zero_ones_are_none():
     assert np.isfinite(jax.jit(jacobian)(vectors)).all()
 
 
-def test_scales_and_shift_follow_the_context_where_there_is_a_conditioner():
+def test_scales_and_shift_depend_on_the_context_with_a_conditioner():
     net = MLP(hidden=(4,))
     x, context = np.ones((2, SIZE)), np.asarray([[1.0], [2.0]])
     bijector = LU(net)

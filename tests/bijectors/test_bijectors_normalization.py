@@ -1,4 +1,4 @@
-"""ActNorm starts by the data; batch norm follows it."""
+"""ActNorm is initialized by data; batch norm follows its statistics."""
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ def x():
 
 
 @pytest.mark.parametrize("direction", ["forward_and_log_det", INVERSE])
-def test_act_norm_whitens_its_first_batch_in_either_direction(x, direction):
+def test_act_norm_standardizes_its_first_batch_in_either_direction(x, direction):
     variables = ActNorm().init(jax.random.key(0), x, method=direction)
     y, log_det = ActNorm().apply(variables, x, method=direction)
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-4)
@@ -34,7 +34,7 @@ def test_act_norm_whitens_its_first_batch_in_either_direction(x, direction):
     np.testing.assert_allclose(log_det, -np.log(x.std(0)).sum(), rtol=1e-4)
 
 
-def test_act_norm_starts_by_the_data_in_each_layer_of_a_stack(x):
+def test_act_norm_is_initialized_by_data_in_each_layer_of_a_stack(x):
     stack = Stack(Chain([Permutation(), ActNorm()]), 3)
     y, variables = stack.init_with_output(jax.random.key(0), x, method=INVERSE)
     np.testing.assert_allclose(y[0].std(0), 1, atol=1e-3)
@@ -46,14 +46,14 @@ def test_act_norm_starts_by_the_data_in_each_layer_of_a_stack(x):
 
 
 @pytest.mark.parametrize("rows", [np.zeros((4, 2)), np.full((4, 2), 1e4 / 3)])
-def test_act_norm_survives_constant_coordinates(rows):
+def test_act_norm_is_finite_for_constant_coordinates(rows):
     rows = np.float32(rows)
     y, _ = ActNorm().init_with_output(jax.random.key(0), rows)
     np.testing.assert_allclose(y[0], 0, atol=1e-2)
     np.testing.assert_allclose(y[1], 0, atol=1e-6)
 
 
-def test_act_norm_learns_nothing_from_a_single_row(x):
+def test_act_norm_of_a_single_row_is_the_identity(x):
     (y, log_det), _ = ActNorm().init_with_output(jax.random.key(0), x[:1])
     np.testing.assert_array_equal(y, x[:1])
     assert log_det == 0
@@ -86,7 +86,7 @@ def test_batch_norm_uses_the_batch_while_its_statistics_are_mutable(x):
     np.testing.assert_allclose(norm.apply(variables, z)[0], x, atol=1e-4)
 
 
-def test_the_statistics_can_be_set_to_those_of_the_whole_train_set(x):
+def test_fit_statistics_gives_those_of_the_train_set(x):
     layers = Stack(Chain([Permutation(), BatchNormalization()]), 2)
     flow = Flow(layers, Normal(3), 3)
     variables = flow.init(jax.random.key(0), x)
@@ -102,7 +102,7 @@ def test_the_statistics_can_be_set_to_those_of_the_whole_train_set(x):
     )
 
 
-def test_batch_norm_sees_the_batches_of_all_devices(x):
+def test_batch_norm_uses_the_batches_of_all_devices(x):
     norm = BatchNormalization(axis_name="devices")
     variables = BatchNormalization().init(jax.random.key(0), x)
 
@@ -116,7 +116,7 @@ def test_batch_norm_sees_the_batches_of_all_devices(x):
     np.testing.assert_allclose(y.reshape(-1, 3), whole, atol=2e-5)
 
 
-def test_batch_norm_turned_round_normalises_forwards(x):
+def test_inverse_batch_norm_normalizes_forward(x):
     norm = Inverse(BatchNormalization())
     variables = norm.init(jax.random.key(0), x)
     (y, _), _ = norm.apply(variables, x, mutable=["batch_stats"])

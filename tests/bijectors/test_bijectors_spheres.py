@@ -111,7 +111,7 @@ def test_poles_and_the_seam_have_finite_values_and_gradients():
 def test_a_torus_flows_by_couplings_without_a_seam():
     spline = RationalQuadratic(bound=np.pi, tails="circular")
     layer = Chain([Elementwise(PhaseShift()), Coupling(spline, net()), Reverse()])
-    # The same two points, told by angles on either side of the seam.
+    # The same two points, given by angles on either side of the seam.
     x = np.asarray([[np.pi, 1.0], [-np.pi, 1.0]])
 
     @jax.jit

@@ -136,7 +136,7 @@ def test_slope_of_linear_tails_is_continuous():
         np.testing.assert_allclose(log_det, 0, atol=2e-2)
 
 
-def test_a_circle_closes():
+def test_circular_splines_are_continuous_at_the_ends():
     """Slopes agree where the ends meet, and a turn takes points past them."""
     spline = RationalQuadratic(tails="circular")
     raw = random_raw(spline, 50, 1)
@@ -147,7 +147,7 @@ def test_a_circle_closes():
     assert (np.abs(y) <= B).all()
 
 
-def test_what_cannot_be_made_is_said():
+def test_invalid_options_raise_one_sentence():
     for arguments in (
         {"tails": "cubic"},
         {"bins": 0},

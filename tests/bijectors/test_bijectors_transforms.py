@@ -1,6 +1,6 @@
 """The laws of scalar transforms, over the table of all of them.
 
-One compiled program for each family and precision: a grid of inputs far out, at bounds
+One compiled program for each family and precision: a grid of distant inputs, at bounds
 and a unit in the last place beside them, by parameters up to a standard deviation of 5.
 The same programs show what is outside of a map's domain, NaN, and numbers up to 1e36.
 """
@@ -82,7 +82,7 @@ def measured(transform, dtype, unusual):
         return x, *jax.device_get(results)
 
 
-# The exponential of 1e4 is the largest number, and what is judged by it overflows.
+# The exponential of 1e4 is the largest number, and errors relative to it overflow.
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_laws(name):
@@ -107,7 +107,7 @@ def check_laws(
     for leaf in jax.tree.leaves(results):
         assert leaf.dtype == dtype and np.isfinite(leaf).all()
     ulp = np.finfo(dtype).eps
-    # Everything is judged by what one rounding of x or y may do.
+    # Errors are compared to the effect of one rounding of x or y.
     size = np.abs(y) + np.exp(log_det) * np.abs(x) + 1
     steep = np.exp(log_det)
     assert (np.abs(back - x) * steep <= 1024 * ulp * size).all()

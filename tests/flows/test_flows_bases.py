@@ -1,4 +1,4 @@
-"""Bases: draws are distributed as the densities say, with and without context."""
+"""Draws of bases have the densities of the bases, with and without context."""
 
 import sys
 
@@ -94,7 +94,7 @@ def test_densities_integrate_to_one_and_draws_follow_them(name):
 
 
 @pytest.mark.parametrize("name", FOLLOW)
-def test_bases_follow_the_context(name):
+def test_bases_depend_on_the_context(name):
     base = BASES[name][0](True)
     context = np.float32(np.random.default_rng(0).normal(size=(5, 2)))
 
@@ -111,7 +111,7 @@ def test_bases_follow_the_context(name):
     assert (np.ptp(log_prob, axis=1) > 1e-3).all()
 
 
-def test_the_rate_of_acceptance_is_a_running_mean_and_draws_end_in_time():
+def test_acceptance_is_a_running_mean_and_draws_are_truncated():
     # A net that keeps nothing: only the last draw, the proposal's, is ever taken.
     base = Resampled(1, _net(), truncation=3, momentum=0.5)
 
@@ -163,7 +163,7 @@ def test_a_flow_is_a_numpyro_distribution():
     np.testing.assert_allclose(log_joint, expected, rtol=1e-5)
 
 
-def test_without_numpyro_a_sentence_says_what_to_install(monkeypatch):
+def test_a_missing_numpyro_raises_one_sentence(monkeypatch):
     from nfml_jax.flows import numpyro as module
 
     module._numpyro_flow.cache_clear()

@@ -1,4 +1,4 @@
-"""An option that makes no flow gets a sentence where the flow is made."""
+"""Invalid options raise one sentence where a flow is made."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize("recipe", flows.RECIPES)
-def test_recipes_refuse_by_a_sentence(recipe):
+def test_recipes_reject_invalid_options_with_one_sentence(recipe):
     for option in ["event_dim", *option_names(flows.RECIPES[recipe])]:
         for wrong in WRONG:
             options = {"event_dim": 3, "layers": 2, option: wrong}
@@ -85,7 +85,7 @@ OPEN = {"parent", "name", "dtype", "axis_name", "conditioner"}
 
 
 @pytest.mark.parametrize("kind", MADE_OF, ids=lambda kind: kind.__name__)
-def test_fields_refuse_by_a_sentence(kind):
+def test_modules_reject_invalid_fields_with_one_sentence(kind):
     for field in dataclasses.fields(kind):
         if field.name in OPEN:
             continue
@@ -98,7 +98,7 @@ def test_fields_refuse_by_a_sentence(kind):
         assert refused > len(WRONG) / 2, field.name
 
 
-def test_numbers_of_numpy_are_taken_as_pythons():
+def test_numpy_numbers_equal_python_numbers():
     flow = flows.rq_nsf(
         np.int64(3), layers=np.int32(2), hidden=np.uint8(8), bound=np.float32(2.0)
     )
@@ -138,7 +138,7 @@ def test_sizes_of_numpy_make_the_same_maps():
         ),
     ],
 )
-def test_sentences_name_the_option_its_value_and_what_was_expected(make, sentence):
+def test_sentences_contain_option_value_and_expectation(make, sentence):
     with pytest.raises(UserError, match=sentence):
         make()
 
@@ -155,13 +155,13 @@ def test_sentences_name_the_option_its_value_and_what_was_expected(make, sentenc
         ),
     ],
 )
-def test_what_only_events_show_gets_a_sentence_at_the_first_call(bijector, sentence):
+def test_sizes_that_do_not_fit_raise_one_sentence_at_the_first_call(bijector, sentence):
     with pytest.raises(UserError, match=sentence):
         bijector.init(jax.random.key(0), jnp.zeros((2, 3)))
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_transforms_refuse_another_number_of_parameters(name):
+def test_transforms_reject_a_wrong_number_of_parameters(name):
     transform = TRANSFORMS[name]()
     for more in -1, 1:
         for method in transform.forward_and_log_det, transform.inverse_and_log_det:

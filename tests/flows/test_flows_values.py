@@ -44,7 +44,7 @@ def made_twice():
 
 
 @pytest.mark.parametrize("name, pair", list(made_twice()))
-def test_modules_made_alike_are_equal_hash_alike_and_come_back_from_pickle(name, pair):
+def test_equal_modules_have_equal_hashes_and_survive_pickle(name, pair):
     one, other = pair
     assert one == other and hash(one) == hash(other)
     for again in pickle.loads(pickle.dumps(one)), copy.deepcopy(one):
@@ -73,7 +73,7 @@ def test_a_flow_is_a_static_argument(variables):
 
 
 @pytest.mark.parametrize("kind", ["distrax", "numpyro"])
-def test_distributions_go_through_transformations(kind, variables):
+def test_distributions_pass_through_transformations(kind, variables):
     if kind == "numpyro":
         pytest.importorskip("numpyro")
 
@@ -108,7 +108,7 @@ def test_distributions_go_through_transformations(kind, variables):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_the_distribution_of_a_resampled_base_leaves_jit():
+def test_the_distribution_of_a_resampled_base_can_leave_jit():
     base = BASES["resampled"](2)
     variables = jax.jit(base.init)(KEY)
     distribution = jax.jit(base.apply)(variables)
@@ -162,7 +162,7 @@ def test_the_second_call_traces_nothing(variables, traces):
         assert len(traces) - before <= (1 if same is calls["sample"] else 0)
 
 
-def test_compiled_calls_obey_transformations(variables):
+def test_compiled_calls_work_under_transformations(variables):
     def total(v):
         return SMALL.apply(v, X, CONTEXT).sum()
 
@@ -185,5 +185,5 @@ def test_mutable_collections_and_keys_pass_through_compiled_calls():
     assert flow.apply(variables, x).shape == (16,)
 
 
-def test_the_number_of_retained_programs_is_bounded():
+def test_the_number_of_cached_programs_is_bounded():
     assert compiled._kept.cache_info().maxsize == compiled.PROGRAMS

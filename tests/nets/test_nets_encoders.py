@@ -52,7 +52,7 @@ def found(request):
     """What the tests below ask of a small encoder, from one program: one compile."""
     net = small(request.param, embedding_norm=True)
     x, weights = images(4, 9, 8, 1), images(4, 3)
-    # Compiling the random initialisation would take longer than the tests.
+    # Compiling the random initialization would take longer than the tests.
     shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=True))
     variables = jax.tree_util.tree_map_with_path(filled, shapes)
 
@@ -94,7 +94,7 @@ def test_embeddings_and_parameters_are_float32(name, shape, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-def test_an_axis_of_devices_is_one_and_bfloat16_nearly_float32(found):
+def test_a_device_axis_equals_one_device_and_bfloat16_is_close(found):
     embeddings, stats = found["trained"]
     parts, part_stats = found["on two devices"]
     assert_near(parts.reshape(embeddings.shape), embeddings, 2e-3)
@@ -110,7 +110,7 @@ def assert_near(a, b, tolerance):
     jax.tree.map(near, a, b)
 
 
-def test_evaluation_is_the_same_image_by_image(found):
+def test_evaluation_does_not_depend_on_the_batch(found):
     assert_near(found["one by one"], found["embedded"], 1e-3)
 
 
@@ -123,7 +123,7 @@ def test_every_parameter_has_a_finite_gradient(found):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
+def test_an_export_gives_the_encoders_embeddings_for_any_batch_size(name):
     shape = (9, 8, 1)
     module = Embedder(small(name, embedding_norm=True, linear=1))
     pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
@@ -155,12 +155,12 @@ def test_an_export_embeds_any_number_of_images_as_the_encoder_does(name):
         (("cnn", 2.5), {}, "need 2 dimensions"),
     ],
 )
-def test_what_does_not_exist_is_said_in_a_sentence(arguments, options, says):
+def test_unknown_names_raise_one_sentence(arguments, options, says):
     with pytest.raises(UserError, match=says):
         make_net(*arguments, **options)
 
 
-def test_options_may_be_lists_as_configs_write_them():
+def test_options_may_be_lists_as_in_configs():
     assert make_net("mlp", 2, hidden=[8, 4]) == make_net("mlp", 2, hidden=(8, 4))
 
 
@@ -179,12 +179,12 @@ def test_a_linear_part_is_linear_in_the_standardized_picture(name):
 
 
 @pytest.mark.parametrize("shape", [(7, 5, 3), (40, 40, 1), (29, 120, 3)])
-def test_rows_of_pictures_are_unit_and_few(shape):
+def test_coarse_rows_are_unit_vectors_of_bounded_size(shape):
     rows = coarse_rows(images(2, *shape))
     assert rows.shape[1] <= COARSE
     np.testing.assert_allclose(jnp.linalg.norm(rows, axis=1), 1, rtol=1e-5)
 
 
-def test_equal_pictures_of_one_color_have_rows_of_zeros():
+def test_coarse_rows_of_one_color_are_zero():
     rows = coarse_rows(jnp.zeros((2, 6, 6, 3)))
     assert (rows == 0).all()

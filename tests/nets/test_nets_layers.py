@@ -81,7 +81,7 @@ def test_conv_and_its_gradients_equal_lax(
 @pytest.mark.parametrize(
     ("stride", "pieces", "outputs"), [(1, 3, 4), (2, 6, 4), (1, 3, 2)]
 )
-def test_a_large_conv_in_pieces_is_the_same_conv(stride, pieces, outputs, monkeypatch):
+def test_a_large_conv_in_pieces_equals_one_conv(stride, pieces, outputs, monkeypatch):
     monkeypatch.setattr(convolution, "LARGE", 0)
     patches = 6 * 7 * 8 * min(3, outputs) * 9 * 4 // stride**2
     monkeypatch.setattr(convolution, "PIECE", patches // pieces)
@@ -95,7 +95,7 @@ def test_a_large_conv_in_pieces_is_the_same_conv(stride, pieces, outputs, monkey
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_large_convs_keep_their_inputs_and_not_their_patches(monkeypatch):
+def test_large_convs_store_inputs_instead_of_patches(monkeypatch):
     x = jax.ShapeDtypeStruct((32, 16, 16, 8), jnp.float32)
     kernels = [jax.ShapeDtypeStruct((3, 3, 8, 8), jnp.float32)] * 4
 
@@ -148,7 +148,7 @@ def test_conv_trains_inside_a_loop_under_shard_map_as_lax_does():
     np.testing.assert_allclose(sharded(kernel, x, 5), plain, rtol=1e-4, atol=1e-5)
 
 
-def test_conv_exports_each_platform_its_own_way():
+def test_conv_exports_a_form_for_each_platform():
     x, kernel = normal(0, 2, 6, 5, 3), normal(1, 3, 3, 3, 2)
     export = partial(jax.export.export, jax.jit(conv))
     both = export(platforms=("cpu", "cuda"))(x, kernel)
@@ -236,7 +236,7 @@ def test_batch_norm_in_evaluation_uses_the_running_statistics():
     np.testing.assert_allclose(BatchNorm().apply(variables, x, False), train, atol=1e-2)
 
 
-def test_normalised_embedding_has_mean_zero_and_variance_one():
+def test_normalized_embedding_has_mean_zero_and_variance_one():
     x = normal(0, 64, 2, 3) + 1
     module = Embedding(5, norm=True)
     y, _ = jax.jit(lambda: module.init_with_output(jax.random.key(0), x, True))()
@@ -254,7 +254,7 @@ def test_standardized_pictures_do_not_depend_on_light_and_contrast(how):
     assert float(jnp.abs(standardize(jnp.full((1, 9, 9, 1), 0.7), how)).max()) < 1e-4
 
 
-def test_local_standardization_takes_a_gradient_of_light_away():
+def test_local_standardization_removes_a_gradient_of_light():
     pictures = jax.random.uniform(jax.random.key(0), (2, 32, 32, 1))
     lit = pictures * jnp.linspace(0.2, 1.0, 32)[:, None]
 
@@ -265,7 +265,7 @@ def test_local_standardization_takes_a_gradient_of_light_away():
     assert likeness("local") > 0.95 > likeness("picture")
 
 
-def test_pictures_are_left_alone_unless_asked():
+def test_pictures_are_unchanged_by_default():
     pictures = jnp.ones((1, 4, 4, 1))
     assert standardize(pictures, "none") is pictures
     with pytest.raises(UserError, match="'locale'"):

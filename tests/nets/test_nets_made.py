@@ -76,7 +76,7 @@ def test_dependencies_are_exactly_those_of_the_structure(net, structure, conditi
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_one_coordinate_has_learned_numbers_or_functions_of_the_context(net):
+def test_parameters_of_one_coordinate_depend_on_the_context_only(net):
     made = NETS[net]()
     x, context = jnp.array([[0.3], [-2.0]]), jnp.array([[1.0, 2.0]])
 
@@ -93,7 +93,7 @@ def test_one_coordinate_has_learned_numbers_or_functions_of_the_context(net):
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_drawing_step_by_step_is_evaluating_at_what_was_drawn(net):
+def test_drawing_step_by_step_agrees_with_one_evaluation(net):
     """For chains and graphs, with dropout, any block, and context of another batch."""
     made = NETS[net](adjacency=GRAPH, dropout=0.5)
     rng = np.random.default_rng(1)
@@ -126,7 +126,7 @@ def test_drawing_step_by_step_is_evaluating_at_what_was_drawn(net):
         np.testing.assert_allclose(difference, 0, atol=1e-5)
 
 
-def test_starts_at_zero_and_computes_in_its_own_precision():
+def test_output_starts_at_zero_in_the_precision_of_the_network():
     made, x = MADE(hidden=(8,), dtype=jnp.bfloat16), jnp.ones((2, 5))
     init = jax.jit(made.init_with_output, static_argnums=(2, 3))
     raw, variables = init(jax.random.key(0), x, None, 2)
@@ -146,6 +146,6 @@ def test_starts_at_zero_and_computes_in_its_own_precision():
         ({}, 0, "events of one coordinate"),
     ],
 )
-def test_impossible_structures_get_a_sentence(options, events, says):
+def test_invalid_structures_raise_one_sentence(options, events, says):
     with pytest.raises(UserError, match=says):
         MADE(**options).init(jax.random.key(0), jnp.zeros((2, events)), None, 2)

@@ -1,4 +1,4 @@
-"""Annealing finds normalisers, and its chains leave the target as it is."""
+"""Annealing estimates normalizers, and its chains leave the target invariant."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ def log_initial(x):
 
 
 def log_target(x):
-    """Two equal bumps of width 0.4, unnormalised; log Z = log(4π · 0.4²)."""
+    """Two equal bumps of width 0.4, unnormalized; log Z = log(4π · 0.4²)."""
     bumps = [-((x - m) ** 2).sum(-1) / 0.32 for m in (1.0, -1.0)]
     return jnp.logaddexp(*bumps)
 
@@ -43,7 +43,7 @@ def anneal(key, betas, kind):
 
 
 @pytest.mark.parametrize("kind", TRANSITIONS)
-def test_the_normaliser_is_found_from_few_and_better_from_many_steps(kind):
+def test_the_normalizer_is_more_accurate_with_more_steps(kind):
     sizes = []
     for steps in (2, 24):
         annealed = anneal(KEY, jnp.linspace(0, 1, steps + 1), kind)
@@ -60,7 +60,7 @@ def test_the_normaliser_is_found_from_few_and_better_from_many_steps(kind):
 
 
 @pytest.mark.parametrize("kind", TRANSITIONS)
-def test_chains_leave_their_density_as_it_is(kind):
+def test_chains_leave_their_density_invariant(kind):
     @jax.jit
     def many(key):
         def step(x, key):
@@ -78,7 +78,7 @@ def test_chains_leave_their_density_as_it_is(kind):
     assert abs(np.corrcoef(end.T)[0, 1]) < 0.08
 
 
-def test_a_chain_never_goes_where_there_is_no_density():
+def test_a_chain_does_not_enter_regions_of_zero_density():
     def log_half(x):
         return jnp.where(x[:, 0] > 0, log_initial(x), -jnp.inf)
 

@@ -86,7 +86,7 @@ def exact_log_prob(flow, variables):
 
 
 @pytest.mark.parametrize("name", BASES)
-def test_gradients_in_all_parameters_are_those_of_the_integral(name):
+def test_gradients_in_all_parameters_equal_those_of_the_integral(name):
     flow = Flow(Elementwise(Affine()), BASES[name], 1)
     q = approximation_of(flow)
 

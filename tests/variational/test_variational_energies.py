@@ -1,4 +1,4 @@
-"""The energies' normalisers are those of their densities, and gradients are finite."""
+"""The energies' normalizers are correct, and their gradients finite."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def log_integral(log_density, side, cells=1200):
 
 
 @pytest.mark.parametrize("name", ENERGIES)
-def test_the_normalisers_are_those_of_a_grid(name):
+def test_the_normalizers_agree_with_a_grid(name):
     energy = ENERGIES[name]
     plane = log_integral(energy.log_density, 12.0)
     box = log_integral(energy.log_density_box, 4.0)
@@ -26,7 +26,7 @@ def test_the_normalisers_are_those_of_a_grid(name):
     assert box == pytest.approx(energy.log_z_box, abs=1e-5)
 
 
-def test_the_second_energys_normalisers_are_known_in_closed_form():
+def test_the_second_energys_normalizers_have_a_closed_form():
     # Normal in x₂; in x₁ flat over the box, or with the penalty's tails.
     width = 0.4 * np.sqrt(2 * np.pi)
     assert ENERGIES["u2"].log_z_box == pytest.approx(np.log(8 * width), abs=1e-8)
@@ -35,7 +35,7 @@ def test_the_second_energys_normalisers_are_known_in_closed_form():
 
 
 @pytest.mark.parametrize("name", ENERGIES)
-def test_gradients_are_finite_at_the_origin_and_far_out(name):
+def test_gradients_are_finite_at_the_origin_and_at_large_distances(name):
     x = jnp.array([[0, 0], [1e-30, 0], [2, 0], [6, -6], [80, 300], [-1e4, 1e4]], float)
     energy = ENERGIES[name]
     value, gradient = jax.jit(jax.vmap(jax.value_and_grad(energy.log_density)))(x)

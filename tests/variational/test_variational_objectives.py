@@ -11,6 +11,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.variational import (
     OBJECTIVES,
     Approximation,
+    DivergenceSettings,
     alpha_divergence,
     approximation_of,
     estimates,
@@ -83,7 +84,7 @@ def test_every_objective_is_tested():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_value_and_gradient_are_those_of_the_divergence(name):
+def test_value_and_gradient_equal_those_of_the_divergence(name):
     objective, exact = CASES[name]
 
     @jax.jit
@@ -102,7 +103,7 @@ def test_value_and_gradient_are_those_of_the_divergence(name):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_draws_of_two_devices_are_those_of_one(name):
+def test_two_devices_give_the_draws_of_one(name):
     def sample(variables, keys, n):
         one = partial(sample_and_log_prob, variables, n=1)
         return jax.tree.map(lambda a: a[:, 0], jax.vmap(one)(keys))
@@ -110,7 +111,8 @@ def test_draws_of_two_devices_are_those_of_one(name):
     q, keys = Approximation(sample, log_prob), jax.random.split(KEY, 12)
 
     def on(axis_name, keys):
-        objective = make_objective(name, axis_name=axis_name)
+        settings = DivergenceSettings(name=name)
+        objective = make_objective(settings, axis_name=axis_name)
         return jax.value_and_grad(lambda v: objective(q, target, v, keys, len(keys)))(
             AT
         )
@@ -134,7 +136,7 @@ def test_the_path_gradient_vanishes_for_every_draw_once_q_is_p(name):
     assert (largest < 1e-6) == (name == "path_gradient")
 
 
-def test_weights_give_the_normaliser_the_bound_and_the_sample_size():
+def test_weights_give_normalizer_bound_and_sample_size():
     shift = {"mean": jnp.array([0.6, 0.0]), "log_scale": jnp.zeros(2)}
     run = jax.jit(lambda key: log_weights(Q, target, shift, key, N, chunk=3000))
     weights = run(KEY)
@@ -152,7 +154,7 @@ def test_weights_give_the_normaliser_the_bound_and_the_sample_size():
     assert float(equal["log_z"]) == pytest.approx(LOG_Z, abs=1e-5)
 
 
-def test_points_of_no_density_weigh_nothing():
+def test_points_of_zero_density_have_zero_weight():
     found = estimates(jnp.array([0.0, -jnp.inf, -jnp.inf, 0.0]))
     assert found["log_z"] == pytest.approx(-np.log(2), abs=1e-6)
     assert found["ess"] == pytest.approx(0.5) and found["elbo"] == -jnp.inf
@@ -168,7 +170,7 @@ def test_points_of_no_density_weigh_nothing():
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
 
 
-def test_a_flow_is_an_approximation():
+def test_a_flow_gives_an_approximation():
     from nfml_jax.bijectors import Affine, Elementwise
     from nfml_jax.flows import Flow
     from nfml_jax.flows.bases import Normal

@@ -24,6 +24,7 @@ ORDER = (
     "data.tables",
     "data",
     "data.vectors",
+    "data.pixels",
     "plots",
     "distributed",
     "runs",
@@ -33,7 +34,7 @@ ORDER = (
     "loading",
     "cli",
 )
-WITHIN = ("data.tables", "data.vectors")  # rooms within a room
+WITHIN = ("data.tables", "data.vectors", "data.pixels")  # rooms within a room
 ROOMS = sorted([path.parent.name for path in ROOT.glob("*/__init__.py")] + [*WITHIN])
 LARGEST_SHARE = 0.15
 

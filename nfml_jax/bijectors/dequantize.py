@@ -24,11 +24,11 @@ from nfml_jax.bijectors.surjection import (
 from nfml_jax.errors import UserError
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_kind
+from nfml_jax.ops.levels import MOST_LEVELS
 from nfml_jax.ops.precision import at_least_float32
 
 Array = jax.Array
 
-MOST_LEVELS = 2**16
 # Bits of a float that carry x + u; what is left keeps the level safe from the rounding
 # of the division and of a few maps that follow, such as the logit of pixels.
 BITS = {jnp.dtype("float32"): 22, jnp.dtype("float64"): 50}

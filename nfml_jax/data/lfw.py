@@ -64,7 +64,7 @@ def load_lfw(
     """
     look = Look.of(image_size, channels, crop)
     places = Places(manual_dir)
-    root = Path(root).expanduser() if str(root) else _find_root(places.manual)
+    root = Path(root).expanduser() if str(root) else find_root(places.manual)
     protocol = _protocol(view, fold, root, places.manual)
     test_pairs = protocol.test
     if max_test is not None:
@@ -111,7 +111,8 @@ def load_lfw(
     return Loaded(f"lfw_view{view}", source, **fields, pairs=pairs, unread=tree.unread)
 
 
-def _find_root(folder: Path) -> Path:
+def find_root(folder: Path) -> Path:
+    """Return the folder, zip or tar of LFW in `folder`; UserError if there is none."""
     found = [folder / f"lfw{suffix}" for suffix in SUFFIXES]
     found = [p for p in found if p.exists()] + sorted(folder.glob("lfw*.zip"))
     for path in found:

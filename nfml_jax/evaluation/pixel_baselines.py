@@ -13,6 +13,7 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.bits_per_dim import CODE, BitsPerDim, Ledger
+from nfml_jax.ops.levels import check_levels
 
 CHUNK = 2048
 SMOOTHING = 20
@@ -162,33 +163,6 @@ def trivial_baselines(train, test, levels: int = 256) -> dict[str, BitsPerDim]:
         for name, baseline in BASELINES.items()
         if fits or name != "gaussian"
     }
-
-
-def check_levels(images, levels: int, name: str = "images") -> np.ndarray:
-    """Return images as an array; raise UserError unless they are integers below K.
-
-    >>> check_levels(np.full((1, 2, 2, 1), 16, np.uint8), levels=16)
-    Traceback (most recent call last):
-    nfml_jax.errors.UserError: images range from 16 to 16, and levels=16 covers 0 to 15;
-    set levels to 17 or more.
-    """
-    images = np.asarray(images)
-    if not np.issubdtype(images.dtype, np.integer):
-        raise UserError(
-            f"{name} are of type {images.dtype}; expected integers from 0 to "
-            f"{levels - 1}: give the levels themselves, before any division."
-        )
-    if images.ndim < 2 or not images.size:
-        raise UserError(
-            f"{name} have shape {list(images.shape)}; expected [N, H, W, C], not empty."
-        )
-    low, high = int(images.min()), int(images.max())
-    if low < 0 or high >= levels:
-        raise UserError(
-            f"{name} range from {low} to {high}, and levels={levels} covers 0 to "
-            f"{levels - 1}; set levels to {high + 1} or more."
-        )
-    return images
 
 
 def _rows(images):

@@ -6,6 +6,7 @@
 | `scalars` | numbers of any library, known or traced |
 | `labels`, `embeddings` | the border of class labels and of embeddings |
 | `events` | events and contexts as arrays that broadcast |
+| `levels` | the border of pictures of integer levels |
 | `broadcasting` | broadcasting even if a user has JAX refuse it |
 | `values` | modules as hashable values |
 | `angles`, `distances` | norms, angles and distances of vectors of any length |
@@ -38,6 +39,7 @@ __getattr__, __all__ = lazy_exports(
             "fields",
             "labels",
             "lazy",
+            "levels",
             "masked_reductions",
             "names",
             "precision",

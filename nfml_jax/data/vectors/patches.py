@@ -36,18 +36,18 @@ def load_bsds300_patches(
     Raises:
         UserError: if there are no photographs.
     """
-    photographs = {part: _photographs(manual_dir, part) for part in ("train", "test")}
+    images = {part: photographs(manual_dir, part) for part in ("train", "test")}
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(photographs["train"]))
+    order = rng.permutation(len(images["train"]))
     validating, training = np.split(order, [VALIDATION_IMAGES])
     chosen = {
-        "train": (training, photographs["train"], train),
-        "validation": (validating, photographs["train"], validation),
-        "test": (np.arange(len(photographs["test"])), photographs["test"], test),
+        "train": (training, images["train"], train),
+        "validation": (validating, images["train"], validation),
+        "test": (np.arange(len(images["test"])), images["test"], test),
     }
     parts = {
-        part: preprocess(draw_patches([images[i] for i in places], count, rng), rng)
-        for part, (places, images, count) in chosen.items()
+        part: preprocess(draw_patches([among[i] for i in places], count, rng), rng)
+        for part, (places, among, count) in chosen.items()
     }
     columns = tuple(f"{i // SIDE},{i % SIDE}" for i in range(SIDE**2 - 1))
     source = f"patches of the BSDS300 photographs, seed {seed}"
@@ -64,17 +64,30 @@ def load_bsds300_patches(
 
 def draw_patches(images, count: int, rng: np.random.Generator) -> np.ndarray:
     """Draw patches uint8 `[count, 64]` uniformly from gray images."""
-    shares = np.array([(i.shape[0] - 7) * (i.shape[1] - 7) for i in images], float)
+    return draw_crops(images, (SIDE, SIDE), count, rng).reshape(count, SIDE**2)
+
+
+def draw_crops(
+    images, size: tuple[int, int], count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw crops uint8 `[count, h, w, ...]` of `size`, uniformly from all places.
+
+    Images are `[H, W]` or `[H, W, C]` and may differ in height and width.
+    """
+    least = [(i.shape[0] - size[0] + 1) * (i.shape[1] - size[1] + 1) for i in images]
+    shares = np.array(least, float)
     counts = rng.multinomial(count, shares / shares.sum())
-    patches = np.empty((count, SIDE, SIDE), np.uint8)
+    crops = np.empty((count, *size, *images[0].shape[2:]), np.uint8)
     start = 0
     for image, n in zip(images, counts, strict=True):
-        windows = np.lib.stride_tricks.sliding_window_view(image, (SIDE, SIDE))
+        windows = np.lib.stride_tricks.sliding_window_view(image, size, axis=(0, 1))
         row, column = (rng.integers(length, size=n) for length in windows.shape[:2])
-        patches[start : start + n] = windows[row, column]
+        # The window's axes come last, after those of the color.
+        drawn = windows[row, column]
+        crops[start : start + n] = np.moveaxis(drawn, (-2, -1), (1, 2))
         start += n
-    rng.shuffle(patches)
-    return patches.reshape(count, SIDE**2)
+    rng.shuffle(crops)
+    return crops
 
 
 def preprocess(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -83,7 +96,12 @@ def preprocess(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (x - x.mean(axis=1, keepdims=True))[:, :-1]
 
 
-def _photographs(manual_dir, part):
+def photographs(manual_dir, part: str, mode: str = "L") -> list[np.ndarray]:
+    """Return the photographs of "train" or "test": gray, or colored by `mode` "RGB".
+
+    Raises:
+        UserError: if there are none.
+    """
     from PIL import Image
 
     found = manual_files(manual_dir, f"images/{part}/*.jpg")
@@ -96,5 +114,5 @@ def _photographs(manual_dir, part):
     images = []
     for open_file in found.values():
         with open_file() as file:
-            images.append(np.asarray(Image.open(file).convert("L")))
+            images.append(np.asarray(Image.open(file).convert(mode)))
     return images

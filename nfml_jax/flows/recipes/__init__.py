@@ -1,5 +1,8 @@
 """Recipes: the architectures of the papers by name, with all their options.
 
+To add one, write a function of `event_dim` in a file here, import it, and give it a
+line in `RECIPES`. Exports, fields of configs, documentation and laws follow.
+
 All take `event_dim`, and these options by keyword:
 
 - `context_dim`: the size of the context of a conditional density, 0 for none;

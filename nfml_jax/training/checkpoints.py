@@ -31,6 +31,7 @@ from nfml_jax.training.integrity import (
 from nfml_jax.training.orbax_options import (
     RaisedAlone,
     keeping,
+    not_listed,
     reading,
     without_absl_warnings,
 )
@@ -61,15 +62,9 @@ class Checkpoints:
                 f"{self.directory} is a file, where a run has the folder of its "
                 "checkpoints; move it away, or give another run directory."
             )
-        try:
-            with without_absl_warnings():
-                self._manager = ocp.CheckpointManager(self.directory, options=options)
-        except DAMAGE as problem:
-            raise UserError(
-                f"the checkpoints in {self.directory} cannot be listed "
-                f"({first_line(problem)}); remove the folder of a checkpoint whose "
-                "_CHECKPOINT_METADATA is damaged, and the one before it is used."
-            ) from problem
+        with without_absl_warnings():
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        self._not_listed = not_listed(self.directory)
 
     def __enter__(self):
         self._errors.__enter__()
@@ -160,7 +155,7 @@ class Checkpoints:
 
     def all_steps(self) -> list[int]:
         """Return the steps that have a checkpoint, newest first."""
-        return sorted(self._manager.all_steps(), reverse=True)
+        return sorted({*self._manager.all_steps(), *self._not_listed}, reverse=True)
 
     def best_step(self) -> int | None:
         """Return the step of the checkpoint with the largest `best` metric, if any."""
@@ -212,6 +207,8 @@ class Checkpoints:
         return None, {}
 
     def _meta(self, step):
+        if step in self._not_listed:
+            raise ValueError(self._not_listed[step])
         meta = self._manager.restore(
             step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
         )["meta"]
@@ -271,6 +268,7 @@ class Checkpoints:
         with raise_in_all():
             if is_first():
                 (self.directory / str(step)).rename(target)
+        self._not_listed.pop(step, None)
         self._manager.reload()
         return target
 

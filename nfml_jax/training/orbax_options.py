@@ -10,8 +10,10 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
+from orbax.checkpoint.path import step as step_names
 
 from nfml_jax.distributed.processes import is_single_process
+from nfml_jax.training.integrity import DAMAGE, first_line
 
 KEEP_LATEST = 2
 
@@ -22,6 +24,7 @@ def reading() -> ocp.CheckpointManagerOptions:
     return ocp.CheckpointManagerOptions(
         read_only=True,
         create=False,
+        step_name_format=_Listable(),
         save_interval_steps=0,
         multiprocessing_options=_by_itself(),
     )
@@ -32,8 +35,18 @@ def keeping(
 ) -> ocp.CheckpointManagerOptions:
     """Return the options of the writer: keep the latest steps and the best one."""
     return ocp.CheckpointManagerOptions(
-        cleanup_tmp_directories=True, preservation_policy=_LatestAndBest(best_of)
+        cleanup_tmp_directories=True,
+        preservation_policy=_LatestAndBest(best_of),
+        step_name_format=_Listable(),
     )
+
+
+def not_listed(directory: Path) -> dict[int, str]:
+    """Return what damage keeps a manager from listing a checkpoint, by its step."""
+    if not directory.is_dir():
+        return {}
+    steps = {found.step: _problem(found) for found in STANDARD.find_all(directory)}
+    return {step: problem for step, problem in steps.items() if problem}
 
 
 @contextlib.contextmanager
@@ -95,6 +108,35 @@ def _by_itself() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(
         primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"{this}"
     )
+
+
+STANDARD = step_names.standard_name_format()
+
+
+def _problem(found: step_names.Metadata) -> str | None:
+    """Return why a checkpoint's times, which a list of checkpoints has, can't be read.
+
+    Orbax itself passes over text that is no JSON.
+    """
+    try:
+        found.commit_timestamp  # noqa: B018  (reading it is the test)
+    except DAMAGE as problem:
+        return f"its _CHECKPOINT_METADATA: {first_line(problem)}"
+    return None
+
+
+@dataclass(frozen=True)
+class _Listable(step_names.NameFormat[step_names.Metadata]):
+    """Orbax's names of checkpoints, without those that stop it from listing any."""
+
+    def build_name(self, step):
+        return STANDARD.build_name(step)
+
+    def find_all(self, base_path):
+        return (found for found in STANDARD.find_all(base_path) if not _problem(found))
+
+    def find_step(self, base_path, step):
+        return STANDARD.find_step(base_path, step)
 
 
 @dataclass

@@ -142,12 +142,33 @@ def test_a_checkpoint_with_wrong_meta_is_damaged(folder):
             assert checkpoints.restore_model()[1]["step"] == 12
 
 
-def test_checkpoints_that_cannot_be_listed_get_a_sentence(folder, tmp_path):
-    (folder / "18" / "_CHECKPOINT_METADATA").write_text("[]")
+@pytest.mark.parametrize(
+    "text", ["[]", '{"commit_timestamp_nsecs": "late"}', '{"item_handlers": [1]}']
+)
+def test_a_checkpoint_that_stops_orbax_from_listing_is_damaged(folder, text):
+    damaged = folder / "18" / "_CHECKPOINT_METADATA"
+    damaged.write_text(text)
+    with Checkpoints(folder) as checkpoints, pytest.warns(match="18 is damaged"):
+        assert checkpoints.all_steps() == [18, 12]
+        assert checkpoints.restore_model()[1]["step"] == 12
+    assert damaged.read_text() == text
+    with pytest.warns(UserWarning, match=r"18 is damaged \(its _CHECKPOINT_METADATA"):
+        assert restore(folder)[1]["step"] == 12
+    assert {p.name for p in folder.glob("[0-9]*")} == {"12"}
+    with Checkpoints(folder, write=True) as checkpoints:
+        checkpoints.save(18, state(18), {})
+    assert restore(folder)[1]["step"] == 18
+    # Without another one there is nothing to go back to.
+    for step in ("12", "18"):
+        (folder / step / "_CHECKPOINT_METADATA").write_text(text)
+    with pytest.raises(UserError, match=r"no checkpoint in .* \(18: its _CHECK"):
+        restore(folder)
+
+
+def test_a_file_in_place_of_the_checkpoints_gets_a_sentence(tmp_path):
     (tmp_path / "file").write_text("text")
-    for place in (folder, tmp_path / "file"):
-        with pytest.raises(UserError, match=r"cannot be listed|is a file"):
-            Checkpoints(place, write=True)
+    with pytest.raises(UserError, match="is a file"):
+        Checkpoints(tmp_path / "file", write=True)
 
 
 def test_another_model_is_not_damage(folder):

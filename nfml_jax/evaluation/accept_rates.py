@@ -67,7 +67,9 @@ class Roc:
         the two realizes.
         """
         far, excess = self.far, self.frr - self.far
-        i = int(np.argmax(excess <= 0))  # never 0: nothing accepted has excess 1
+        i = int(
+            np.argmax(excess <= 0)
+        )  # at least 1, because nothing accepted is an excess of 1
         t = excess[i - 1] / (excess[i - 1] - excess[i])
         return float(far[i - 1] + t * (far[i] - far[i - 1]))
 

@@ -93,8 +93,8 @@ class GaussianClasses:
         counts = np.bincount(labels, minlength=num_classes)
         if counts.min() < 2:
             raise UserError(
-                f"class {counts.argmin()} has {counts.min()} training rows; a normal "
-                "density of it takes two or more."
+                f"class {counts.argmin()} has {counts.min()} training rows; expected "
+                "two or more for its Gaussian."
             )
         order = np.argsort(labels, kind="stable")
         groups = np.split(x[order], np.cumsum(counts)[:-1])
@@ -162,8 +162,8 @@ def _root(centered):
     """Return the Cholesky factor `[D, D]` of the covariance of centered rows."""
     if not centered.any():
         raise UserError(
-            f"{len(centered)} rows of a class are all alike; a normal density takes "
-            "rows that differ."
+            f"{len(centered)} rows of a class are all equal; expected rows that "
+            "differ, for its Gaussian."
         )
     covariance = centered.T @ centered / len(centered)
     covariance += (

@@ -14,13 +14,13 @@ from nfml_jax.ops.distances import unit
 from nfml_jax.ops.labels import check_labels
 
 VALUES = 784
-"""Numbers of an image, at most: pixels times channels after averaging."""
+"""The most numbers of an image: pixels times channels, after averaging."""
 
 ROWS = 4_000
-"""Training images used, at most."""
+"""The most training images that callers use."""
 
 COMPONENTS = 128
-"""Principal components and discriminants, at most."""
+"""The most principal components and discriminants."""
 
 CHUNK = 1024
 FAINT = 1e-6

@@ -7,7 +7,7 @@ from nfml_jax.evaluation.inputs import check_vectors, count_rows
 from nfml_jax.ops.labels import check_labels
 
 MOST_CLASSES = 10_000
-"""Classes of a confusion matrix, at most (800 MB)."""
+"""The most classes of a confusion matrix (800 MB)."""
 
 
 def predictions(logits) -> np.ndarray:
@@ -43,27 +43,30 @@ def accuracy(logits_or_predictions, labels) -> float:
     try:
         predicted = np.asarray(logits_or_predictions)
     except ValueError as problem:
-        raise UserError(f"predictions are no classes ({problem}).") from None
+        raise UserError(
+            f"predictions are no array ({problem}); expected logits [N, C], or "
+            "predicted classes [N] as integers."
+        ) from None
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         predicted = predictions(predicted)
     elif predicted.ndim == 2:
         predicted = predicted[:, 0]
-    if predicted.dtype == object:  # such as integers of Python
+    if predicted.dtype == object:  # for example integers of Python
         predicted = check_labels(predicted, len(predicted), name="predictions")
-    whole = predicted.dtype.kind in "iub" or (
+    integral = predicted.dtype.kind in "iub" or (
         predicted.dtype.kind == "f"
         and np.isfinite(predicted).all()
         and (predicted == np.round(predicted)).all()
     )
-    if not whole or predicted.ndim != 1:
+    if not integral or predicted.ndim != 1:
         raise UserError(
             f"predictions have shape {np.shape(logits_or_predictions)} and type "
-            f"{predicted.dtype}, and are no classes; give logits [N, C], or the "
-            "predicted classes [N] as integers."
+            f"{predicted.dtype}; expected logits [N, C], or predicted classes [N] as "
+            "integers."
         )
     labels = check_labels(labels, len(predicted))
     if len(labels) == 0:
-        raise UserError("accuracy of an empty set; evaluate on at least one example.")
+        raise UserError("predictions are empty; expected at least one example.")
     return float(np.mean(predicted == labels))
 
 
@@ -85,7 +88,7 @@ def confusion_matrix(predicted, labels, num_classes: int) -> np.ndarray:
     """
     if num_classes > MOST_CLASSES:
         raise UserError(
-            f"a confusion matrix of {num_classes} classes; expected at most "
+            f"num_classes is {num_classes}; expected at most "
             f"{MOST_CLASSES}: take accuracy_of_classes(predicted, labels, num_classes)."
         )
     count = count_rows(predicted, "predictions")
@@ -179,6 +182,6 @@ def _checked(log_probs, labels):
     off = np.abs(np.exp(log_probs).sum(axis=1) - 1).max()
     if not off < 1e-3:
         raise UserError(
-            f"probabilities add up to 1 only within {off:g}; expected log-softmaxes."
+            f"probabilities sum to 1 only within {off:g}; expected log-softmaxes."
         )
     return log_probs, check_labels(labels, *log_probs.shape)

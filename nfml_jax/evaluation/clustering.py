@@ -16,7 +16,7 @@ from nfml_jax.ops.distances import unit
 from nfml_jax.ops.labels import check_labels
 
 MOST_CELLS = 2**24
-"""Cells of a contingency table that are held with their zeros (128 MiB)."""
+"""The most cells of a contingency table that is not sparse (128 MiB)."""
 
 
 def contingency(clusters, labels):
@@ -86,7 +86,7 @@ def adjusted_rand_index(table: np.ndarray) -> float:
     both, same_cluster, same_class, every = _pairs(table)
     expected = same_cluster * same_class / max(every, 1)
     most = (same_cluster + same_class) / 2
-    # Both say the same of all pairs: one cluster each, or all examples alone.
+    # Both have one cluster, or both have a cluster for each example.
     return float((both - expected) / (most - expected)) if most != expected else 1.0
 
 
@@ -116,7 +116,7 @@ def adjusted_mutual_information(table: np.ndarray) -> float:
     expected = _expected_information(a, b)
     entropy = (_entropy(a) + _entropy(b)) / 2
     gap = entropy - expected
-    # Where nothing is left to explain, rounding must not decide the sign.
+    # If the gap is only rounding, it must not decide the sign.
     gap = np.copysign(max(abs(gap), np.finfo(float).eps), gap)
     return float((_mutual_information(table) - expected) / gap)
 
@@ -128,7 +128,7 @@ MEASURES = {
     "purity": purity,
     "f1": pairwise_f1,
 }
-"""Name -> the measure of a contingency table [K, C]."""
+"""The measures of a contingency table `[K, C]`, by name."""
 
 
 def compare(clusters, labels) -> dict[str, float]:
@@ -137,7 +137,7 @@ def compare(clusters, labels) -> dict[str, float]:
     >>> {name: round(value, 2) for name, value in compare([0, 0, 1], [5, 5, 6]).items()}
     {'nmi': 1.0, 'ami': 1.0, 'ari': 1.0, 'purity': 1.0, 'f1': 1.0}
     """
-    table = cast(np.ndarray, contingency(clusters, labels))  # or a sparse one
+    table = cast(np.ndarray, contingency(clusters, labels))  # which may be sparse
     return {name: measure(table) for name, measure in MEASURES.items()}
 
 
@@ -163,7 +163,7 @@ def metrics(embeddings, labels, seed: int = 0) -> dict[str, float]:
 
 def _pairs(table):
     """Return the numbers of pairs in both, in one cluster, in one class, and of all."""
-    table = table.astype(float)  # squares of counts overflow no double
+    table = table.astype(float)  # squares of counts don't overflow in float64
     parts = _cells(table), table.sum(axis=1), table.sum(axis=0), table.sum()
     return [np.sum(n * (n - 1)) / 2 for n in parts]
 

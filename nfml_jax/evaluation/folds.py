@@ -117,7 +117,9 @@ def index_pair_scores(embeddings, pairs) -> np.ndarray:
     embeddings = check_digits(embeddings)
     pairs = np.asarray(pairs)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
-        raise UserError(f"pairs have shape {pairs.shape}; expected [pairs, 2] rows.")
+        raise UserError(
+            f"pairs have shape {pairs.shape}; expected row numbers [pairs, 2]."
+        )
     pairs = check_labels(
         pairs.ravel(), pairs.size, len(embeddings), "rows of pairs"
     ).reshape(-1, 2)
@@ -163,7 +165,7 @@ def _checked(scores, same):
             "one of each for every pair."
         )
     if not np.isin(same, (0, 1)).all():
-        raise UserError("same holds other values than true and false, or 1 and 0.")
+        raise UserError("same has other values; expected true and false, or 1 and 0.")
     return scores, same.astype(bool)
 
 

@@ -14,7 +14,7 @@ from nfml_jax.ops.distances import unit
 ROUNDING = 1e-5
 
 UNKNOWN = "unknown"
-"""The name of whoever scores below the threshold."""
+"""The name given to embeddings that score below the threshold."""
 
 
 class Gallery:
@@ -45,7 +45,7 @@ class Gallery:
 
     @threshold.setter
     def threshold(self, value: float) -> None:
-        # A search may find a cosine that rounding put a little beyond 1.
+        # A search may return a cosine that is slightly beyond 1, by rounding.
         if not (abs(value) <= 1 + ROUNDING or abs(value) == np.inf):
             raise UserError(
                 f"threshold is {value}; expected a cosine, -1 to 1, or -inf or inf."
@@ -65,7 +65,10 @@ class Gallery:
             fit.
         """
         if not isinstance(name, str) or name in ("", UNKNOWN):
-            raise UserError(f"{name!r} can't be enrolled; expected another name.")
+            raise UserError(
+                f"{name!r} can't be enrolled; expected a name that is not empty or "
+                "'unknown'."
+            )
         rows = unit(check_vectors(np.atleast_2d(embeddings)))
         if self._enrolled:
             anyone = next(iter(self._enrolled.values()))

@@ -46,7 +46,7 @@ class Search:
         """
         if not 1 <= k <= self.identities:
             raise UserError(
-                f"rank {k} of {self.identities} identities enrolled; expected 1 to "
+                f"rank {k} of {self.identities} enrolled identities; expected 1 to "
                 f"{self.identities}."
             )
         return float(np.mean(self._mated_ranks() <= k))
@@ -65,7 +65,7 @@ class Search:
         mated = self.rank > 0
         if mated.all():
             raise UserError(
-                f"All {len(mated)} probes are of identities enrolled; open-set rates "
+                f"All {len(mated)} probes are of enrolled identities; open-set rates "
                 "need non-mated probes, too."
             )
         self._mated_ranks()
@@ -77,7 +77,7 @@ class Search:
         ranks = self.rank[self.rank > 0]
         if not len(ranks):
             raise UserError(
-                f"None of the {len(self.rank)} probes is of an identity enrolled; "
+                f"None of the {len(self.rank)} probes is of an enrolled identity; "
                 "check that gallery and probes are labeled alike."
             )
         return ranks

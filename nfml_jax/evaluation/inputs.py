@@ -102,8 +102,8 @@ def as_numbers(x, name: str) -> np.ndarray:
             values = values.astype(np.float64)
     except (TypeError, ValueError):
         raise UserError(
-            f"{name} are a {type(x).__name__} that is no array of numbers; expected "
-            "real numbers, in rows of equal length."
+            f"{name} are a {type(x).__name__} that is not an array of numbers; "
+            "expected real numbers, in rows of equal length."
         ) from None
     half = jnp.issubdtype(values.dtype, jnp.floating) and values.dtype.itemsize < 4
     if half:
@@ -123,7 +123,7 @@ def check_scores(scores, name: str = "scores") -> np.ndarray:
     if np.isnan(scores).any():
         raise UserError(
             f"{np.isnan(scores).sum()} of {scores.size} {name} are NaN; expected "
-            "numbers, or -inf or inf: leave these pairs out, or mend their scores."
+            "numbers, or -inf or inf: leave these pairs out, or correct their scores."
         )
     return scores
 

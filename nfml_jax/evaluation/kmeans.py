@@ -21,7 +21,7 @@ from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 
 SCORES = 2**20
-"""Distances between rows and centers held at a time (4 MiB)."""
+"""The number of distances between rows and centers held at a time (4 MiB)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +70,11 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
     common = given[0] - x[0]
     x, scale = _scaled(x.astype(np.float32))
     if not 1 <= k <= len(x):
-        raise UserError(f"k is {k}; expected 1 to the {len(x)} rows there are.")
+        raise UserError(f"k is {k}; expected 1 to {len(x)}, the number of rows.")
     if iterations < 1:
         raise UserError(f"iterations are {iterations}; expected 1 or more.")
     mean = x.mean(axis=0)
-    x = x - mean  # squared distances cancel less about the origin
+    x = x - mean  # squared distances cancel less near the origin
     size = min(len(x), max(1, SCORES // k))
     tiles = jnp.asarray(np.stack(list(blocks(x, size))))
     centers = np.asarray(_plus_plus(jnp.asarray(x), k, jax.random.key(seed)))
@@ -87,7 +87,7 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
         converged = moves > 0 and not len(changed)
         if converged or moves == iterations:
             break
-        # Soon only few rows change their cluster.
+        # After some iterations few rows change their cluster.
         for owners, add in ((last, np.subtract), (clusters, np.add)):
             more = _sums(x[changed], owners[changed], k)
             sums, counts = add(sums, more[0]), add(counts, more[1])
@@ -148,14 +148,14 @@ def _plus_plus(x, k, key):
         others = _squares(rows)[None]
         total = squares[:, None] + others
         found = jnp.maximum(squares[:, None] - 2 * products + others, 0)
-        # Nearer than that they are rounding, which matters if several are.
+        # Shorter distances are rounding, which matters if there are several.
         near = found <= 16 * float(jnp.finfo(x.dtype).eps) * total
         near &= jnp.sum(near, axis=0) > 1
         return -from_differences(-found.T, near.T, lambda: (rows, x)).T
 
     def draw(i, state):
         chosen, nearest = state
-        # The largest of perturbed logarithms are draws without replacement.
+        # The largest of Gumbel-perturbed logarithms are draws without replacement.
         perturbed = jnp.log(nearest) + jax.random.gumbel(keys[i], nearest.shape)
         rows = x[lax.top_k(perturbed, trials)[1]]
         left = jnp.minimum(nearest[:, None], distances(rows))
@@ -179,7 +179,7 @@ def _nearest(tiles, centers):
         own_squares = _squares(tile)
         apart = 2 * scores - own_squares[:, None]
         near = have_cancelled(apart, own_squares, 2 * half_squares)
-        # A single near one is the nearest, whatever its score.
+        # If a single center is near, it is the nearest, whatever its score.
         several = jnp.sum(near, axis=1) > 1
         wanted = near & several[:, None]
         apart = from_differences(apart, wanted, lambda: (tile, centers))

@@ -4,13 +4,13 @@ Every estimate comes with its standard error or a p-value where it has one.
 """
 
 import numpy as np
-import scipy  # which imports its parts when they are used: some take a second
+import scipy  # imports its slow parts on first use
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.inputs import check_vectors
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-"""Probabilities of the regions whose coverage is reported."""
+"""The default probabilities of the regions of `coverage`."""
 
 
 def negative_log_likelihood(log_probs) -> dict[str, float]:
@@ -54,8 +54,8 @@ def kl_divergence(log_p, log_q) -> dict[str, float]:
     log_p, log_q = _check_log_probs(log_p), _check_log_probs(log_q)
     if log_p.shape != log_q.shape:
         raise UserError(
-            f"log-densities have shapes {log_p.shape} and {log_q.shape}; expected both "
-            "at the same points."
+            f"log-densities have shapes {log_p.shape} and {log_q.shape}; expected "
+            "both at the same points."
         )
     if np.isinf(log_p).any():
         raise UserError(
@@ -103,7 +103,7 @@ def pit_calibration(pit, bins: int = 20) -> dict[str, np.ndarray]:
             "a distribution function, such as normal_pit(z)."
         )
     tests = [scipy.stats.kstest(column, "uniform") for column in pit.T]
-    # Between sorted values the distribution function is constant: integrate exactly.
+    # The distribution function is constant between sorted values: integrate exactly.
     ends = np.pad(np.sort(pit, axis=0), [(1, 1), (0, 0)])
     ends[-1] = 1
     share = np.linspace(0, 1, len(pit) + 1)[:, None]

@@ -105,7 +105,7 @@ def _without_each(b):
         for k in range(b.shape[1]):
             yield np.asarray(logsumexp(np.delete(b, k, axis=1), axis=1))
         return
-    # From both ends, in time that is linear in the number of classes.
+    # Accumulate from both ends, in time that is linear in the number of classes.
     none = np.full((len(b), 1), -np.inf)
     before = np.logaddexp.accumulate(np.hstack([none, b[:, :-1]]), axis=1)
     after = np.logaddexp.accumulate(np.hstack([none, b[:, :0:-1]]), axis=1)[:, ::-1]
@@ -137,7 +137,7 @@ def calibrate(genuine_to_fit, impostor_to_fit, genuine, impostor):
     scores = _numbers(genuine, impostor, "scores")
     given = _numbers(genuine_to_fit, impostor_to_fit, "scores to fit")
     if not all(np.isfinite(s).all() for s in given):
-        # Infinite scores count as much as the last finite ones.
+        # Infinite scores count like the extreme finite ones.
         finite = np.concatenate(given)
         finite = finite[np.isfinite(finite)]
         ends = (finite.min(), finite.max()) if finite.size else (-1.0, 1.0)

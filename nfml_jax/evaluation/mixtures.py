@@ -7,14 +7,15 @@ import numpy as np
 from scipy import linalg, special
 
 MOST_ROWS = 10_000
-"""Rows that a mixture is fitted to; a normal density is fitted to all."""
+"""The most rows that a mixture is fitted to; a Gaussian is fitted to all."""
 COMPONENTS = (2, 4, 8, 16)
+"""The numbers of components that `fit_mixture` tries beside 1."""
 WIDE = 16
 """Columns beyond which mixtures have at most eight components."""
 FULL = 64
 """Columns up to which a mixture's components have full covariances."""
 MOST_COLUMNS = 1024
-"""Columns up to which a normal density has a full covariance."""
+"""Columns up to which a Gaussian has a full covariance."""
 RIDGE = 1e-6
 """The share of the mean variance that is added to each variance.
 
@@ -158,9 +159,9 @@ def fit_mixture(x, validation=None, *, given: int = 0, seed: int = 0) -> Mixture
             max_iter=50,
             random_state=seed,
         )
-        # Threads wait for one another longer than such small products take.
+        # With several threads, waiting takes longer than such small products.
         with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore")  # of EM that was not quite at its end
+            warnings.simplefilter("ignore")  # EM has not quite converged
             fitted.fit(few)
         mixture = Mixture(
             np.log(np.asarray(fitted.weights_)),

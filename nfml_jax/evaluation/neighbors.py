@@ -23,7 +23,7 @@ from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.labels import check_labels
 
 VOTES = 2**24
-"""Pairs of neighbors whose labels are compared at a time."""
+"""The number of pairs of neighbors whose labels are compared at a time."""
 
 
 def top_k(
@@ -63,7 +63,7 @@ def top_k(
     check_same_dimensions(queries, gallery, "Queries and gallery")
     check_integer(None, 0, k=k)
     if not 1 <= k <= len(gallery):
-        raise UserError(f"k is {k}; expected 1 to the {len(gallery)} rows searched.")
+        raise UserError(f"k is {k}; expected 1 to {len(gallery)}, the rows searched.")
     compared = SIMILARITIES[metric](queries, gallery)
     first = first_of_equal(compared.gallery)
     if first is None:
@@ -85,7 +85,7 @@ def top_k(
 def _search(compared: Compared, k: int, chunk: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k best scores `[Q, k]` of each query, and their indices `[Q, k]`."""
     queries, gallery = compared.queries, compared.gallery
-    # Wide tiles: fewer merges of k for each query.
+    # Wide tiles need fewer merges of k rows for each query.
     rows = min(max(chunk // 8, 1), len(queries))
     columns = min(8 * chunk, len(gallery))
     ids = np.arange(1, len(gallery) + 1, dtype=np.int32)
@@ -119,11 +119,11 @@ def _merge(best, queries, gallery, ids, k, squared=False):
     indices of the block's rows, and −1 for padding. Of equal scores the one seen first
     wins, so the lowest index.
     """
-    # The full float32 product also where the hardware's default is coarser.
+    # In full float32, though the default of some hardware is coarser.
     scores = jnp.matmul(queries, gallery.T, precision=lax.Precision.HIGHEST)
     if squared:
         near = have_cancelled(scores, -queries[:, -2], -gallery[:, -1])
-        real = (ids >= 0) & (queries[:, -1:] != 0)  # not of padding
+        real = (ids >= 0) & (queries[:, -1:] != 0)  # rather than padding
         scores = from_differences(
             scores, near & real, lambda: (queries[:, :-2] / 2, gallery[:, :-2])
         )
@@ -224,6 +224,7 @@ def nearest_others(queries, gallery, own, k: int = 1, chunk: int = TILE):
     [1, 0, 3, 2]
     """
     _, nearest = top_k(queries, gallery, k + 1, chunk=chunk)
-    # False sorts first: the own row goes last, and else the last one is too many.
+    # False sorts first, so the row to leave out is last. Without one, the last of
+    # the k + 1 rows is surplus.
     others = np.argsort(nearest == np.reshape(own, (-1, 1)), axis=1, kind="stable")
     return np.take_along_axis(nearest, others[:, :k], axis=1)

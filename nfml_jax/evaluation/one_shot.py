@@ -19,7 +19,7 @@ from nfml_jax.ops.distances import CANCELLED, unit
 from nfml_jax.ops.labels import check_labels
 
 EPISODES = 64
-"""Episodes drawn and judged at a time."""
+"""The number of episodes drawn and evaluated at a time."""
 
 
 def episodes(
@@ -76,11 +76,13 @@ def episodes(
             raise UserError(f"{name} is {value}; expected {least} or more.")
     classes, sizes = np.unique(labels, return_counts=True)
     if len(classes) < ways:
-        raise UserError(f"{ways} ways of {len(classes)} classes; expected fewer ways.")
+        raise UserError(
+            f"ways is {ways}; expected at most {len(classes)}, the classes."
+        )
     if sizes.min() < shots + queries:
         raise UserError(
-            f"class {classes[sizes.argmin()]} has {sizes.min()} examples; episodes of "
-            f"{shots} shots and {queries} queries take {shots + queries}."
+            f"class {classes[sizes.argmin()]} has {sizes.min()} examples; expected at "
+            f"least {shots + queries}, for {shots} shots and {queries} queries."
         )
     x = unit(embeddings) if normalize else embeddings
     by_class, rng = np.argsort(labels, kind="stable"), np.random.default_rng(seed)
@@ -126,7 +128,7 @@ def runs(given: Iterable, *, metric: str = "cosine") -> dict[str, float]:
     """
     accuracies = [_run(*run, metric=metric) for run in given]
     if not accuracies:
-        raise UserError("There is no run to evaluate; give one or more.")
+        raise UserError("the list of runs is empty; expected one or more.")
     error = (
         np.std(accuracies, ddof=1) / np.sqrt(len(accuracies)) if accuracies[1:] else 0
     )

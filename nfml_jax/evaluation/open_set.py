@@ -72,7 +72,7 @@ class OpenSet:
 
         They are ordered by the number of false alarms.
         """
-        # In the scores' own precision, in which a gallery compares.
+        # In the precision of the scores, in which a gallery compares them.
         least = np.full_like(self.non_mated, -np.inf, shape=1)
         return np.concatenate([least, self.non_mated])[::-1]
 

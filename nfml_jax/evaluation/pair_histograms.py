@@ -21,7 +21,7 @@ from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.distances import squared_distances, unit
 
 ROUNDING = 4
-"""Bits that rounding may change: numbers that differ in these only share a bin."""
+"""The number of last bits that rounding may change, which a bin ignores."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +68,14 @@ def count_tile(rows, columns, bins):
     `pair_tiles` yields for unit embeddings and labels.
     """
     (a, a_labels, i), (b, b_labels, j) = rows, columns
-    # The full float32 product also where the hardware's default is coarser.
+    # In full float32, though the default of some hardware is coarser.
     cosines = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
-    # Scaling by a power of two is exact: bin ≥ n exactly if cosine ≥ the edge n.
+    # Scaling by a power of two is exact, so bin ≥ n if and only if cosine ≥ edge n.
     bin_ = jnp.floor(cosines * (bins // 2)).astype(jnp.int32) + bins // 2
     bin_ = jnp.clip(bin_, 0, bins - 1)
     bin_ += bins * (a_labels[:, None] == b_labels[None]).astype(jnp.int32)
     counted = (i[:, None] >= 0) & (i[:, None] < j[None])
-    # Pairs not counted fall out of range, which mode="drop" passes over.
+    # Pairs that don't count are out of range, and mode="drop" ignores them.
     bin_ = jnp.where(counted, bin_, 2 * bins)
     return jnp.zeros(2 * bins, jnp.int32).at[bin_].add(1, mode="drop")
 
@@ -102,13 +102,13 @@ def count_fine(
     counts = np.zeros(2 * bins, np.int64)
     for two in pair_tiles(*columns, size=chunk):
         counts += np.asarray(_count(*two, first, shift, bins))
-    # Half a bin is added before the division: round numbers lie within their bins.
+    # Half a bin is added before the division, so that round numbers lie inside bins.
     starts = ((first + np.arange(bins + 1, dtype=np.int64)) << shift) - (
         1 << shift
     ) // 2
     starts = np.clip(starts, 0, np.float32(4).view(np.int32)).astype(np.int32)
     edges = 1 - starts.view(np.float32)[::-1].astype(np.float64)
-    # A bin ends with the last number before the next one; edges[i] is its cosine.
+    # A bin ends with the last number before the next bin; edges[i] is its cosine.
     last = np.nextafter(starts.view(np.float32), np.float32(-1))[::-1]
     edges[:-1] = 1 - last[:-1].astype(np.float64)
     return counts[bins:][::-1], counts[:bins][::-1], edges
@@ -120,7 +120,7 @@ def _bits(rows, columns):
     The bits of numbers that are not negative are ordered like the numbers.
     """
     (a, a_zero, _, i), (b, b_zero, _, j) = rows, columns
-    # A zero vector has the cosine 0 to any other.
+    # The cosine of a zero vector with any other is 0.
     apart = (squared_distances(a, b) + (a_zero[:, None] + b_zero[None])) / 2
     counted = (i[:, None] >= 0) & (i[:, None] < j[None])
     return lax.bitcast_convert_type(apart, jnp.int32), counted

@@ -23,7 +23,7 @@ from nfml_jax.evaluation.tiles import blocks, first_of_equal
 from nfml_jax.ops.broadcasting import broadcasting
 
 THREADS = min(8, os.cpu_count() or 1)
-"""How many rankings are worth making at a time."""
+"""The number of rankings that are made at a time."""
 
 
 def make_ranking(
@@ -50,7 +50,7 @@ def make_ranking(
     equal = first_of_equal(compared.gallery)
 
     def ranking(start: int) -> np.ndarray:
-        # Beyond the last column nothing is left out.
+        # A column beyond the last leaves nothing out.
         own = (
             np.arange(start, start + chunk) if itself else np.full(chunk, len(gallery))
         )
@@ -71,18 +71,18 @@ def _dissimilarities(opposite, columns, own, equal, squared):
     `equal` `[N]` is the first column that equals each column, whose score it gets, or
     None.
     """
-    # The full float32 product also where the hardware's default is coarser.
+    # In full float32, though the default of some hardware is coarser.
     apart = jnp.matmul(opposite, columns, precision=lax.Precision.HIGHEST)
     if squared:
         near = have_cancelled(-apart, opposite[:, -2], -columns[-1])
         others = jnp.arange(columns.shape[1]) != own[:, None]
-        # A single near one is the first, whatever its score.
+        # If a single row is near, it is the first, whatever its score.
         several = jnp.sum(near & others, axis=1, keepdims=True) > 1
-        real = opposite[:, -1:] != 0  # not of padding
+        real = opposite[:, -1:] != 0  # rather than padding
         rows = lambda: (opposite[:, :-2] / -2, columns[:-2].T)  # noqa: E731
         apart = -from_differences(-apart, near & several & real, rows)
     if equal is not None:
-        # Rounding may differ from column to column.
+        # Equal rows may differ by rounding in different columns.
         apart = apart[:, equal]
     return apart.at[jnp.arange(len(own)), own].set(jnp.inf, mode="drop")
 
@@ -107,8 +107,8 @@ def first(values: np.ndarray, depth: int) -> np.ndarray:
 
 def _keys(values, columns):
     """Return 64-bit integers that sort like `values`, and equal ones by column."""
-    # The bits of a float sort like those of an integer, negative ones the other way
-    # round. Adding 0 makes −0 equal to 0.
+    # The bits of positive floats sort like integers, those of negative ones in reverse.
+    # Adding 0 turns −0 into 0.
     bits = (values + np.float32(0)).view(np.int32)
     bits ^= (bits >> 31) & 0x7FFFFFFF
     keys = np.empty(bits.shape, np.int64)
@@ -121,13 +121,13 @@ def _keys(values, columns):
 def _few_keys(values, depth):
     """Return the keys of the least values in each row, of `depth` or a few more."""
     count, columns = values.shape
-    # At least `depth` entries are no larger than the depth-th least of groups' least.
-    # Short rows of groups would cost more than they save.
+    # At least `depth` values are at most the depth-th smallest minimum of groups.
+    # Groups of few values would cost more than they save.
     width = columns // max(3 * depth, min(1000, columns // 2))
     groups = columns // width
     least = values[:, : groups * width].reshape(count, width, groups).min(axis=1)
     bound = np.partition(least, depth - 1, axis=1)[:, depth - 1]
-    # Flat indices: numpy finds them in a tenth of the time.
+    # numpy finds flat indices in a tenth of the time.
     flat = np.flatnonzero(values <= bound[:, None])
     row, column = np.divmod(flat, columns)
     found = np.bincount(row, minlength=count)

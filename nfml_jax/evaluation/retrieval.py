@@ -14,11 +14,11 @@ from nfml_jax.evaluation.similarities import check_metric
 from nfml_jax.ops.labels import check_labels
 
 SCORES = 2**21
-"""Similarities that each thread ranks at a time (8 MiB, and twice as much to sort)."""
+"""Similarities that each thread holds at a time: 8 MiB, and 16 MiB to sort them."""
 
 
 NAMES = "recall@1", "r_precision", "map@r"
-"""What is measured unless told otherwise: the three of Musgrave et al."""
+"""The default measures, which are those of Musgrave et al. (ECCV 2020)."""
 
 
 def metrics(
@@ -114,13 +114,13 @@ def per_query(
     check_same_dimensions(queries, gallery, "Queries and gallery")
     rows = len(gallery) - itself
     if not rows:
-        raise UserError("There is one row and no other to search; give a gallery.")
+        raise UserError("queries have one row, and no other to search; give a gallery.")
     for name, (_, cut) in measures.items():
         if isinstance(cut, int) and not 1 <= cut <= rows:
             raise UserError(f"{name}: K is {cut}; expected 1 to the {rows} searched.")
 
     relevant = _count(query_labels, gallery_labels) - itself
-    most = np.maximum(relevant, 1)  # of 0 nothing can be measured; it is NaN below
+    most = np.maximum(relevant, 1)  # queries without relevant rows become NaN below
     named = {"r": most, None: np.full_like(most, rows)}
     cuts = {
         name: np.full_like(most, cut) if isinstance(cut, int) else named[cut]
@@ -149,8 +149,9 @@ def _measure(name: str) -> tuple[Callable, int | str | None]:
     base, at, cut = spelled.partition("@")
     if base not in MEASURES or (at and cut != "r" and not cut.isdecimal()):
         raise UserError(
-            f"{name!r} is no retrieval measure; expected one of {', '.join(MEASURES)}, "
-            "with @K or @r after it where only the first K or R count."
+            f"{name!r} is not a retrieval measure; expected one of "
+            f"{', '.join(MEASURES)}, followed by @K or @r if only the first K or R "
+            "rows count."
         )
     return MEASURES[base], (int(cut) if cut.isdecimal() else cut or None)
 

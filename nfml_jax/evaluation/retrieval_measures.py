@@ -83,4 +83,4 @@ MEASURES = {
     "mrr": reciprocal_rank,
     "ndcg": discounted_gain,
 }
-"""Name -> the measure [Q] of each query from its hits among its first k [Q]."""
+"""The measures by name: functions of `Hits` and the depths k `[Q]`, giving `[Q]`."""

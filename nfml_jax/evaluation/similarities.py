@@ -58,7 +58,7 @@ def _cosine(queries, gallery) -> Compared:
     q, g = (unit(x.astype(np.float32)) for x in (queries, gallery))
     if not are_close(g):
         return Compared(q, g)
-    # ‖q − g‖² / 2 = 1 − cos, but 1/2 where one vector is zero and the cosine 0.
+    # ‖q − g‖² / 2 is 1 − cosine, but 1/2 if one vector is zero, where the cosine is 0.
     q, g = (unit(x.astype(np.float64)) for x in (queries, gallery))
     if not (q.any(axis=1).all() and g.any(axis=1).all()):
         return Compared(q.astype(np.float32), g.astype(np.float32))
@@ -82,7 +82,7 @@ def _squared(q, g) -> Compared:
     scale = 1.0
     size = max(np.abs(q).max(), np.abs(g).max())
     if size > 0 and not 1e-9 < size < 1e9:
-        # Squares would overflow or vanish; a power of two divides without rounding.
+        # Squares would overflow or vanish. Division by a power of two is exact.
         scale = float(2.0 ** np.floor(np.log2(size)))
         q, g = q / scale, g / scale
     q, g = q.astype(np.float32), g.astype(np.float32)
@@ -97,7 +97,7 @@ def _squared(q, g) -> Compared:
 
 
 SIMILARITIES = {"cosine": _cosine, "euclidean": _euclidean}
-"""Name -> function of queries and gallery, checked, that returns them `Compared`."""
+"""Functions of checked queries and gallery that return `Compared`, by name."""
 
 
 def check_metric(metric: str) -> None:

@@ -41,10 +41,10 @@ def alignment(embeddings, labels) -> float:
     pairs = np.sum(counts * (counts - 1) / 2)
     if not pairs:
         raise UserError(
-            f"Each of the {len(labels)} examples has a class of its own; alignment "
-            "needs a class with two or more."
+            f"Each of the {len(labels)} examples is the only one of its class; "
+            "expected a class with two or more."
         )
-    # Over pairs of a class the squares add up to n times those from its mean.
+    # Squared distances over pairs of a class sum to n times those from its mean.
     squares = np.sum((unit(embeddings) - means[own]) ** 2, axis=1, dtype=np.float64)
     return float(np.sum(counts[own] * squares) / pairs)
 
@@ -54,7 +54,7 @@ def alignment(embeddings, labels) -> float:
 def _potential_tile(rows, columns, t):
     """Return the sum of exp(-t ‖x - y‖²) over the pairs of a tile that count."""
     (a, i), (b, j) = rows, columns
-    # The full float32 product also where the hardware's default is coarser.
+    # In full float32, though the default of some hardware is coarser.
     products = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
     squares = jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None]
     squares -= 2 * products
@@ -82,7 +82,7 @@ def uniformity(embeddings, t: float = 2.0, chunk: int = TILE) -> float:
     embeddings = check_needed(embeddings)
     pairs = len(embeddings) * (len(embeddings) - 1) / 2
     if not pairs:
-        raise UserError("Uniformity of one embedding; expected two or more.")
+        raise UserError("embeddings have one row; expected two or more for uniformity.")
     tiles = pair_tiles(unit(embeddings), size=chunk)
     return float(np.log(sum(float(_potential_tile(*two, t)) for two in tiles) / pairs))
 
@@ -108,7 +108,7 @@ def hubness(embeddings, k: int = 10, chunk: int = TILE) -> float:
     embeddings = check_needed(embeddings)
     count = len(embeddings)
     if not 1 <= k < count:
-        raise UserError(f"k is {k}; expected 1 to the {count - 1} other embeddings.")
+        raise UserError(f"k is {k}; expected 1 to {count - 1}, the other embeddings.")
     nearest = nearest_others(embeddings, embeddings, np.arange(count), k, chunk)
     occurrences = np.bincount(nearest.ravel(), minlength=count)
     centered = occurrences - occurrences.mean()

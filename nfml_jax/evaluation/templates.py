@@ -17,11 +17,11 @@ from nfml_jax.ops.distances import unit
 from nfml_jax.ops.labels import check_labels
 
 SCORES = 2**21
-"""Scores of probes and gallery rows held at a time (8 MiB)."""
+"""The number of scores of probes and gallery rows held at a time (8 MiB)."""
 
 
 TEMPLATES = "mean", "best"
-"""An identity's score: of the mean of its unit embeddings, or the best of them all."""
+"""Names of an identity's score: that of its mean unit embedding, or its best one."""
 
 
 def check_template(template: str) -> None:
@@ -75,6 +75,6 @@ class Templates:
 @jax.jit
 @broadcasting
 def _cosines(probes, rows):
-    # The full float32 product also where the hardware's default is coarser.
+    # In full float32, though the default of some hardware is coarser.
     """Return the inner products `[P, G]` of probes and rows."""
     return jnp.matmul(probes, rows.T, precision=lax.Precision.HIGHEST)

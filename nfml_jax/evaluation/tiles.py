@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 TILE = 1024
-"""Rows and columns of the score tiles that measures hold at a time (4 MiB each)."""
+"""The number of rows and columns of a tile of scores (4 MiB)."""
 
 
 def blocks(x: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ Compare a model's samples with fresh data, not with the rows it was trained on.
 """
 
 import numpy as np
-import scipy  # which imports its parts when they are used: some take a second
+import scipy  # imports its slow parts on first use
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.inputs import (
@@ -54,7 +54,7 @@ def classifier_two_sample_test(
     a, b = _equally_many(a, b, max_rows, seed)
     if len(a) < 2 * folds:
         raise UserError(
-            f"two-sample test of {len(a)} rows each; expected at least {2 * folds}, "
+            f"each sample has {len(a)} rows; expected at least {2 * folds}, "
             f"twice the {folds} folds."
         )
     if classifier is None:
@@ -64,8 +64,8 @@ def classifier_two_sample_test(
         classifier = make_pipeline(StandardScaler(), network)
     x, y = np.concatenate([a, b]), np.repeat([0, 1], len(a))
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    # Its products are too small to share: on busy cores threads waited for one another
-    # for fifteen times as long as one takes alone.
+    # Its matrix products are too small to share. On busy cores, several threads took
+    # fifteen times as long as one, because they wait for each other.
     with threadpool_limits(1):
         right = cross_val_predict(classifier, x, y, cv=parts) == y
     accuracy = float(np.mean(right))
@@ -106,7 +106,7 @@ def maximum_mean_discrepancy(
     """
     a, b = (x.astype(np.float64) for x in _equally_many(a, b, max_rows, seed))
     if len(a) < 2:
-        raise UserError("the MMD of one row each is not defined; give it two or more.")
+        raise UserError("each sample has one row; expected two or more for the MMD.")
     if bandwidth is None:
         few = np.concatenate([a[: TILE // 2], b[: TILE // 2]])
         pairs = _square_distances(few, few)[np.triu_indices(len(few), 1)]

@@ -23,15 +23,15 @@ FARS = {"1e-2": 1e-2, "1e-3": 1e-3}
 
 
 CLOSE = 0.99
-"""A cosine beyond which float32 rounds 1 − cosine by 1e-5 of itself, or more."""
+"""The cosine beyond which float32 rounds 1 − cosine by 1e-5 of itself, or more."""
 
 
 CROWDED = 256
-"""Times 1 / bins: a larger share of tied pairs asks for finer bins."""
+"""The share of tied pairs, in units of 1 / bins, above which finer bins are tried."""
 
 
 FEW = 1000
-"""Fewer genuine pairs than these leave a threshold to chance."""
+"""The number of genuine pairs below which a threshold is left to chance."""
 
 
 def has_pairs(labels) -> bool:
@@ -60,7 +60,7 @@ def pair_scores(a, b) -> np.ndarray:
     a, b = check_digits(a), check_digits(b)
     if a.shape != b.shape:
         raise UserError(
-            f"Pairs have shapes {a.shape} and {b.shape}; expected equal ones."
+            f"pairs have shapes {a.shape} and {b.shape}; expected equal shapes."
         )
     scores = np.sum(unit(a.astype(np.float32)) * unit(b.astype(np.float32)), axis=1)
     if np.median(scores) > CLOSE:
@@ -171,7 +171,7 @@ def _with_pairs(labels, count: int, rng) -> np.ndarray:
     """Return `count` row numbers, half of which belong to classes with several rows."""
     _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     order = rng.permutation(len(labels))
-    # Classes in random order, the rows of one together.
+    # Classes are in random order, and the rows of a class together.
     place = rng.permutation(len(sizes))[own[order]]
     several = order[np.lexsort((place, sizes[own[order]] < 2))]
     paired = several[: min(max(count // 2, 2), int(np.sum(sizes[sizes > 1])))]

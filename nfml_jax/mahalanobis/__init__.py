@@ -18,7 +18,7 @@ from nfml_jax.mahalanobis.mahalanobis import Mahalanobis, variables
 from nfml_jax.mahalanobis.nca import nca
 from nfml_jax.mahalanobis.scatter import covariance, euclidean, rca
 
-# Name -> function of rows [N, D], labels [N] and options, returning L [rank, D].
+# Functions of rows [N, D], labels [N] and options that return L [rank, D], by name.
 METRIC_LEARNERS = {
     "euclidean": euclidean,
     "covariance": covariance,

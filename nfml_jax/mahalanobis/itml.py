@@ -16,9 +16,9 @@ from nfml_jax.errors import UserError
 from nfml_jax.mahalanobis.learner import check_neighbors, learner, warn_if_unmoved
 
 PERCENTILES = 5, 95
-"""Of squared distances between rows: within the first, and beyond the second."""
+"""Percentiles of squared distances: bounds of similar pairs, and of others."""
 LEAST = 1e-9
-"""A bound on a squared distance; zero could be neither met nor missed."""
+"""The least bound of a squared distance; zero has no slack."""
 
 
 @partial(jax.jit, static_argnames="sweeps")

@@ -20,7 +20,7 @@ from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.labels import check_labels
 
 CHUNK = 256
-"""Rows whose distances to all others are held at a time."""
+"""The number of rows whose distances to all others are held at a time."""
 
 UNMOVED = 1e-6
 """The change of L, in units of its largest entry, below which nothing was learned."""
@@ -58,7 +58,7 @@ def check_neighbors(labels: np.ndarray, name: str) -> None:
     if len(counts) < 2 or counts.max() < 2:
         raise UserError(
             f"{name} got {len(labels)} rows of {len(counts)} classes; expected two "
-            "classes or more, and of one of them two rows or more."
+            "classes or more, one of them with two rows or more."
         )
 
 
@@ -133,7 +133,7 @@ def minimize(
     host. If L does not move, a warning names the learner.
     """
     check_integer(None, 0, steps=steps)
-    if not steps:  # scipy would take one all the same
+    if not steps:  # scipy would take one step anyway
         return matrix
     data = jax.device_put(data)
 

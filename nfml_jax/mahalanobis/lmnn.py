@@ -62,7 +62,7 @@ def lmnn_objective(matrix, x, labels, targets, push):
     def of_chunk(rows):
         near = targets[rows]
         there = near < count
-        # Differences, as the matrix product rounds what is small.
+        # From differences, because a matrix product rounds small distances.
         to_targets = z[rows, None] - z[jnp.minimum(near, count - 1)]
         reach = jnp.sum(to_targets**2, axis=-1)
         others = labels[rows, None] != labels

@@ -64,8 +64,8 @@ def rca(x, labels):
     classes, number = np.unique(labels, return_inverse=True)
     if len(classes) == len(labels):
         raise UserError(
-            f"rca got {len(labels)} rows, each of a class of its own; expected a class "
-            "of two rows or more."
+            f"rca got {len(labels)} rows of different classes; expected a class of "
+            "two rows or more."
         )
     sums = np.zeros((len(classes), x.shape[1]))
     np.add.at(sums, number, x)
@@ -81,11 +81,11 @@ def _whitening(centered):
     values, axes = np.linalg.svd(
         centered / np.sqrt(len(centered)), full_matrices=False
     )[1:]
-    # What numpy.linalg.matrix_rank takes for zero.
+    # numpy.linalg.matrix_rank takes smaller values for zero.
     varies = values > values.max() * max(centered.shape) * np.finfo(np.float64).eps
     if not varies.any():
         raise UserError(
-            f"all {len(centered)} rows are alike within what is whitened; give rows "
+            f"all {len(centered)} rows are equal, or equal within classes; give rows "
             "that vary."
         )
     inverse = np.where(varies, 1 / np.where(varies, values, 1), 0)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from nfml_jax.ops.distances import largest, power_of_two
 
-# Only the zero vector comes below it, once vectors are scaled.
+# Only the zero vector is below it, once vectors are scaled.
 SQUARED_NORM_FLOOR = 1e-12
 
 

@@ -56,7 +56,7 @@ def shared_as(tree: PyTree, like: PyTree) -> PyTree:
 
 
 def _carried(step, start):
-    # Closed over: as an argument `start` would lose what it varies over.
+    # A closure, because `start` as an argument would lose the axes it varies over.
     """Return `start`, varying over the axes that the result of a step varies over."""
     return vary_as(start, jax.eval_shape(lambda: step(start)))
 
@@ -68,5 +68,5 @@ def axes_of(x) -> frozenset:
     """
     aval = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
     kind = getattr(aval, "manual_axis_type", None)
-    # JAX 0.10's first releases call it `vma`; outside shard_map there is neither.
+    # The first releases of JAX 0.10 call it `vma`; outside shard_map there is neither.
     return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()

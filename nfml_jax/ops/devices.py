@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# `jax.Device`, whose class a compiled module without annotations makes.
+# This is `jax.Device`, which a type checker can't see in a compiled module.
 Device: TypeAlias = Any
 
-# How the names of parameters begin that devices have a share of each, along axis 0.
+# The prefix of parameters that are divided between devices along axis 0.
 SPLIT = "split_"
 
 
@@ -75,7 +75,7 @@ def weighted_mean(values: jax.Array, weights: jax.Array, axis_name: str | None):
     weights = lax.stop_gradient(weights)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     weight = total(jnp.sum(weights, axis=-1), axis_name)
-    # What weighs nothing may be anything, though finite.
+    # A value of weight 0 may be any finite number.
     summed = jnp.sum(jnp.where(weights > 0.0, weights * values, 0.0), axis=-1)
     return devices * summed / jnp.where(weight > 0.0, weight, 1.0)
 

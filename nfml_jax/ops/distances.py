@@ -13,8 +13,8 @@ from jax import lax
 
 from nfml_jax.ops.broadcasting import broadcasting
 
-# A squared distance below this many units in the last place of ‖a‖² + ‖b‖² has
-# cancelled; above it the product of matrices is right to about 1 %, and cheaper.
+# A squared distance below this number of units in the last place of ‖a‖² + ‖b‖² has
+# cancelled. Above it the cheaper matrix product is right to about 1 %.
 CANCELLED = 256.0
 
 
@@ -80,7 +80,7 @@ def _squares(a, b, among):
     square = jnp.maximum(total - 2.0 * product, 0.0)
     near = square <= CANCELLED * float(jnp.finfo(square.dtype).eps) * total
     wanted = near if among is None else near & among
-    # Only where some pair asks for it: it takes one row after the other.
+    # Only if some pair needs it, because it takes one row after the other.
     apart = lax.cond(
         jnp.any(wanted), pair_lengths, lambda *_: jnp.minimum(square, 0.0), a, b
     )

@@ -43,7 +43,7 @@ def labeled_rows(
 def _from_host(embeddings, name) -> jax.Array:
     """Return an array of JAX from an array or a list on the host."""
     try:
-        with np.errstate(over="ignore"):  # said below
+        with np.errstate(over="ignore"):  # an error below reports it
             values = jnp.asarray(embeddings)
     except (TypeError, ValueError, OverflowError):
         shape = np.shape(embeddings) if hasattr(embeddings, "dtype") else ()

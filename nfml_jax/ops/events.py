@@ -20,7 +20,7 @@ def as_floating(name: str, values) -> Array:
         array = jnp.asarray(values)
     except (TypeError, ValueError):
         raise UserError(
-            f"{name} are {type(values).__name__} that are no array of numbers; give "
+            f"{name} are a {type(values).__name__}, not an array of numbers; give "
             "real numbers."
         ) from None
     real = jnp.issubdtype(array.dtype, jnp.floating)
@@ -29,8 +29,8 @@ def as_floating(name: str, values) -> Array:
         raise UserError(f"{name} are of type {array.dtype}; give real numbers.")
     if array.ndim == 0:
         raise UserError(
-            f"{name} are one number without an axis; their last axis is that of "
-            "coordinates."
+            f"{name} are one number without an axis; expected coordinates along "
+            "the last axis."
         )
     return array if real else array.astype(jnp.zeros(()).dtype)
 

@@ -95,13 +95,13 @@ def check_labels(
         below = " (or below 0 in rows to leave out)" if padding else ""
         raise UserError(
             f"{name} range from {low} to {high}; expected 0 to {num_classes - 1}"
-            f"{below}: mend them, or set the number of classes."
+            f"{below}: correct them, or set the number of classes."
         )
-    # Cut down to 32 bits, two classes could become one.
+    # In 32 bits, two classes could become one.
     if not INT32.min <= low <= high <= INT32.max:
         raise UserError(
-            f"{name} range from {low} to {high}; expected numbers of 32 bits: number "
-            "the classes anew, with numpy.unique(labels, return_inverse=True)."
+            f"{name} range from {low} to {high}; expected numbers of 32 bits: renumber "
+            "the classes with numpy.unique(labels, return_inverse=True)."
         )
     return values.astype(np.int32)
 
@@ -142,7 +142,7 @@ def _as_numpy(labels, rows, name, padding) -> np.ndarray:
         values = np.asarray(labels)
     except Exception as problem:
         raise UserError(
-            f"{name} are a {type(labels).__name__} that is no array "
+            f"{name} are a {type(labels).__name__} that is not an array "
             f"({str(problem).splitlines()[0]}); expected one integer for each of the "
             f"{rows} rows, [{rows}]."
         ) from None
@@ -175,9 +175,9 @@ def _refusal(shape, kind, integral, rows, name) -> UserError:
     """Return the error for labels of another shape or type."""
     remedy = ""
     if len(shape) == 2 and shape[0] == rows and shape[1] > 1:
-        remedy = "; of one-hot rows take labels.argmax(axis=1)"
+        remedy = "; convert one-hot rows with labels.argmax(axis=1)"
     elif "float" in kind:
-        remedy = "; make whole numbers integers with labels.astype(int)"
+        remedy = "; convert integral values with labels.astype(int)"
     elif not integral:
         remedy = "; number them with numpy.unique(labels, return_inverse=True)"
     return UserError(

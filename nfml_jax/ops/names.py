@@ -8,7 +8,7 @@ from nfml_jax.errors import UserError
 
 T = TypeVar("T")
 
-# Of more known names than `MANY`, an error lists `LISTED`.
+# If there are more known names than `MANY`, an error lists only `LISTED`.
 MANY, LISTED = 100, 20
 
 

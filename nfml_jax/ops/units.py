@@ -3,7 +3,7 @@
 import math
 import re
 
-# Metrics by the words of their names, first match first; what matches none has no unit.
+# Formats of metrics by the words in their names; the first match counts.
 UNITS = (
     ({"angle", "angles"}, lambda value: f"{value:.2f}°"),
     ({"threshold"}, lambda value: f"{value:.4f}"),

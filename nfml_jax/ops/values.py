@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-# Modules whose functions are found by name: those of JAX are jitted, and cannot pickle.
+# Modules whose functions are pickled by name, because JAX's jitted ones can't be.
 FUNCTIONS_OF = ("jax.nn", "jax.numpy", "flax.linen")
 
 
@@ -31,7 +31,7 @@ class Value(nn.Module):
 
     def __init_subclass__(cls, **options):
         if "check_options" in vars(cls):
-            # A method of the fields alone, which runs before Flax sets the module up.
+            # It reads fields only, and runs before Flax sets the module up.
             nn.nowrap(vars(cls)["check_options"])
         super().__init_subclass__(**options)
 
@@ -79,7 +79,7 @@ def _as_float(value: int) -> float | int:
     """Return an integer as a float, or as it is if it is beyond every float."""
     try:
         return float(value)
-    except OverflowError:  # it is refused where it is checked
+    except OverflowError:  # a check refuses it later
         return value
 
 

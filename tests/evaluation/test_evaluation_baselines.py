@@ -1,4 +1,4 @@
-"""Pixels, PCA and LDA embed images as they should, at a bounded cost."""
+"""Pixels, PCA and LDA embed images as defined, at a bounded cost."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def accuracy(embed, train, test):
     return (nearest == test.labels).mean()
 
 
-def test_pca_whitens_and_lda_discounts_what_varies_within_classes():
+def test_pca_whitens_and_lda_discounts_variation_within_classes():
     train, test = drawn(), drawn(seed=1)
     found = baselines.fit(train.images, train.labels)
     assert list(found) == ["pixels", "pca", "lda"]
@@ -51,7 +51,7 @@ def test_pixels_are_averaged_until_few_remain(shape):
     assert np.isfinite(dark).all()
 
 
-def test_images_that_do_not_vary_or_classes_of_one_leave_learners_out():
+def test_pca_and_lda_are_left_out_where_they_are_undefined():
     alike = np.full((6, 4, 4, 1), 9, np.uint8)
     assert list(baselines.fit(alike, np.arange(6) % 2)) == ["pixels"]
     rows = drawn().images[:5]

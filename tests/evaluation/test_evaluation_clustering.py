@@ -1,4 +1,4 @@
-"""Measures equal scikit-learn's, and k-means finds what is there to be found."""
+"""Measures equal scikit-learn's, and k-means finds separate clusters."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ CLUSTERINGS = {
 
 
 @pytest.mark.parametrize("name", CLUSTERINGS)
-def test_measures_are_scikit_learns(name):
+def test_measures_equal_scikit_learn(name):
     clusters, labels = CLUSTERINGS[name]
     found = clustering.compare(clusters, labels)
     assert all(type(value) is float for value in found.values())
@@ -45,7 +45,7 @@ def blobs(n: int = 300, k: int = 6):
     return (9 * np.eye(k)[labels] + rng.normal(size=(n, k))).astype(np.float32), labels
 
 
-def test_kmeans_rests_where_centres_are_means_and_rows_are_nearest(monkeypatch):
+def test_kmeans_converges_to_means_of_nearest_rows(monkeypatch):
     x, labels = blobs()
     monkeypatch.setattr(kmeans, "SCORES", 500)
     found = kmeans.kmeans(x, 6)
@@ -66,7 +66,7 @@ def test_kmeans_rests_where_centres_are_means_and_rows_are_nearest(monkeypatch):
     assert clustering.metrics(x, labels)["nmi"] == pytest.approx(1)
 
 
-def test_a_cluster_without_rows_starts_again_at_the_farthest_one(monkeypatch):
+def test_an_empty_cluster_restarts_at_the_farthest_row(monkeypatch):
     x, _ = blobs()
     at_one_place = lambda x, k, key: np.tile(x[:1], (k, 1))  # noqa: E731
     monkeypatch.setattr(kmeans, "_plus_plus", at_one_place)
@@ -75,7 +75,7 @@ def test_a_cluster_without_rows_starts_again_at_the_farthest_one(monkeypatch):
     assert found.converged and len(np.unique(found.clusters)) == 6
 
 
-def test_fewer_points_than_clusters_are_clustered_all_the_same():
+def test_fewer_distinct_rows_than_clusters_can_be_clustered():
     found = kmeans.kmeans(np.repeat(np.eye(2, 6), 150, axis=0), 6)
     assert found.inertia == pytest.approx(0, abs=1e-9) and found.converged
     assert (found.clusters[:150] != found.clusters[150:]).all()
@@ -86,7 +86,7 @@ def test_fewer_points_than_clusters_are_clustered_all_the_same():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: kmeans.kmeans(np.eye(3), 4), "k is 4; expected 1 to the 3"),
+        (lambda: kmeans.kmeans(np.eye(3), 4), "k is 4; expected 1 to 3"),
         (lambda: kmeans.kmeans(np.eye(3), 0), "k is 0"),
         (lambda: kmeans.kmeans(np.eye(3), 2, iterations=0), "iterations are 0"),
         (lambda: kmeans.kmeans(np.eye(3) * np.nan, 2), "not finite"),
@@ -127,7 +127,7 @@ def test_clusters_are_found_wherever_the_rows_lie(place):
     )
 
 
-def test_thousands_of_clusters_and_classes_are_compared_without_zeros(monkeypatch):
+def test_large_contingency_tables_are_sparse(monkeypatch):
     rng = np.random.default_rng(0)
     clusters, labels = rng.integers(0, 9, (2, 80))
     expected = clustering.compare(clusters, labels)

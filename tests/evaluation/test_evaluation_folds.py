@@ -1,4 +1,4 @@
-"""Folds are judged at the best threshold of the others, by brute force."""
+"""Folds are evaluated at the best threshold of the others, as by brute force."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Ranks and open-set rates equal their definitions, and a gallery remembers people."""
+"""Ranks and open-set rates equal their definitions, and so does a gallery."""
 
 import warnings
 
@@ -41,7 +41,7 @@ def scores(probes, gallery, gallery_labels, template):
 @pytest.mark.parametrize(
     ("template", "ties"), [("mean", False), ("best", False), ("best", True)]
 )
-def test_ranks_and_rates_are_those_of_the_definitions(template, ties, monkeypatch):
+def test_ranks_and_rates_equal_their_definitions(template, ties, monkeypatch):
     probes, labels, gallery, gallery_labels = example(ties)
     monkeypatch.setattr(templates, "SCORES", 100)
     found = search(probes, labels, gallery, gallery_labels, template)
@@ -79,7 +79,7 @@ def test_ranks_and_rates_are_those_of_the_definitions(template, ties, monkeypatc
     assert (np.diff(fpir) >= 0).all() and (np.diff(rate) >= 0).all()
 
 
-def test_metrics_name_what_they_are_and_warn_of_too_few_strangers():
+def test_metrics_have_names_and_warn_about_few_non_mated_probes():
     found = search(*example())
     values = identification.metrics(found, ranks=(1, 4), fpirs=(0.1,))
     assert list(values) == ["rank-1", "rank-4", "dir@fpir=0.1"]
@@ -90,7 +90,7 @@ def test_metrics_name_what_they_are_and_warn_of_too_few_strangers():
 
 
 @pytest.mark.parametrize("template", templates.TEMPLATES)
-def test_a_gallery_knows_whom_it_enrolled_and_nobody_else(template, tmp_path):
+def test_a_gallery_identifies_only_enrolled_people(template, tmp_path):
     rng = np.random.default_rng(0)
     people = {name: rng.normal(size=(3, 8)) + 4 * rng.normal(size=8) for name in "abc"}
     gallery = Gallery(threshold=0.7, template=template)
@@ -117,7 +117,7 @@ def test_a_gallery_knows_whom_it_enrolled_and_nobody_else(template, tmp_path):
     assert (gallery.identify(people["b"])[0] == "d").all()
 
 
-def test_a_gallery_keeps_the_false_alarms_that_its_threshold_was_chosen_for():
+def test_a_gallery_has_the_false_alarm_rate_chosen_for_its_threshold():
     probes, labels, rows, names = example()
     open_set = search(probes, labels, rows, names).open_set()
     gallery = Gallery(open_set.threshold_at_fpir(0.1))
@@ -128,7 +128,7 @@ def test_a_gallery_keeps_the_false_alarms_that_its_threshold_was_chosen_for():
     assert np.sum(known != UNKNOWN) == int(0.1 * non_mated.sum())
 
 
-def test_an_empty_gallery_can_be_kept_but_not_asked(tmp_path):
+def test_an_empty_gallery_can_be_saved_but_not_searched(tmp_path):
     Gallery(0.5).save(tmp_path / "empty.npz")
     empty = Gallery.load(tmp_path / "empty.npz")
     assert empty.names == []
@@ -197,12 +197,12 @@ def test_given_scores_are_searched_like_embeddings():
         (np.zeros((1, 2)), [2], "places range from 2 to 2; expected 0 to 1"),
     ],
 )
-def test_scores_and_places_that_do_not_fit_are_named(scores, place, says):
+def test_mismatched_scores_and_places_are_named(scores, place, says):
     with pytest.raises(UserError, match=says):
         identification.search_scores(scores, place)
 
 
-def test_no_probes_have_no_names_and_no_scores():
+def test_no_probes_give_no_names_and_no_scores():
     gallery = Gallery(0.5)
     gallery.enroll("someone", np.eye(3)[0])
     for none in (np.zeros((0, 3), np.float32), [], np.zeros(0)):
@@ -212,7 +212,7 @@ def test_no_probes_have_no_names_and_no_scores():
 
 @pytest.mark.filterwarnings("ignore:DIR at FPIR")
 @pytest.mark.parametrize("fpir", [0.2, 0.5, 1.0])
-def test_a_gallery_takes_any_threshold_that_a_search_finds(fpir):
+def test_a_gallery_accepts_any_threshold_that_a_search_returns(fpir):
     e = np.eye(3, dtype=np.float32) / 3
     found = identification.search([e[0], e[1], e[1]], [0, 1, 9], e[:2], [0, 1])
     gallery = Gallery(found.open_set().threshold_at_fpir(fpir))
@@ -225,7 +225,7 @@ def test_a_gallery_takes_any_threshold_that_a_search_finds(fpir):
 
 
 @pytest.mark.parametrize("value", [1.5, -75, float("nan")])
-def test_a_threshold_that_is_no_cosine_is_refused(value):
+def test_a_threshold_that_is_not_a_cosine_is_refused(value):
     with pytest.raises(UserError, match="expected a cosine"):
         Gallery(value)
 
@@ -239,7 +239,7 @@ def test_infinite_thresholds_name_everyone_or_nobody():
 
 
 @pytest.mark.parametrize("template", ["mean", "best"])
-def test_people_whose_cosines_are_close_together_are_found(template):
+def test_identities_with_nearly_equal_cosines_are_found(template):
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(6), 6)
     x = rng.normal(size=(6, 16))[labels] + 0.01 * rng.normal(size=(36, 16)) + 1000

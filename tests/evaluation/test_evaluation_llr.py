@@ -1,4 +1,4 @@
-"""Costs of log-likelihood ratios are their definition's, the least scikit-learn's."""
+"""Costs of log-likelihood ratios equal their definition and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def scores(ties: bool = False):
     return (genuine.round(), impostor.round()) if ties else (genuine, impostor)
 
 
-def test_the_cost_is_that_of_the_definition():
+def test_cllr_equals_its_definition():
     genuine, impostor = scores()
     expected = (
         np.log2(1 + np.exp(-genuine)).mean() + np.log2(1 + np.exp(impostor)).mean()
@@ -27,7 +27,7 @@ def test_the_cost_is_that_of_the_definition():
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_the_least_cost_is_that_of_isotonic_regression(ties):
+def test_min_cllr_equals_that_of_isotonic_regression(ties):
     genuine, impostor = scores(ties)
     both, same = np.concatenate([genuine, impostor]), np.repeat([1, 0], [90, 311])
     share = IsotonicRegression().fit(both, same).predict(both)
@@ -46,7 +46,7 @@ def test_the_least_cost_is_that_of_isotonic_regression(ties):
     assert llr.min_cllr(9 * genuine + 1, 9 * impostor + 1) == pytest.approx(least)
 
 
-def test_metrics_split_the_cost_into_what_calibration_could_save_and_the_rest():
+def test_metrics_split_cllr_into_calibration_and_discrimination():
     genuine, impostor = scores()
     found = llr.metrics(2 * genuine, 2 * impostor)
     assert found["cllr"] == pytest.approx(llr.cllr(2 * genuine, 2 * impostor))
@@ -75,7 +75,7 @@ def test_bad_input_is_named(call, says):
         call()
 
 
-def test_classes_weigh_a_pair_by_bayes_rule():
+def test_ratios_of_classes_follow_bayes_rule():
     rng = np.random.default_rng(1)
     prior = np.array([0.5, 0.3, 0.2])
     likelihood = rng.gamma(1, 1, (2, 40, 3))  # p(x | class) of both of each pair
@@ -89,7 +89,7 @@ def test_classes_weigh_a_pair_by_bayes_rule():
     np.testing.assert_allclose(found, np.log(expected), rtol=1e-10)
 
 
-def test_surest_posteriors_give_finite_ratios():
+def test_certain_posteriors_give_finite_ratios():
     sure = np.log([[1 - 2e-16, 1e-16, 1e-16]])
     assert np.isfinite(llr.from_posteriors(sure, sure, np.full(3, 1 / 3))).all()
 
@@ -102,7 +102,7 @@ def test_a_calibrated_score_is_the_ratio_of_its_densities():
         np.testing.assert_allclose(llrs, 2 * (scores_ - 4), atol=0.4)
 
 
-def test_ratios_of_many_classes_are_those_of_the_definition():
+def test_ratios_of_many_classes_equal_their_definition():
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(80, 0.1), (2, 5))
     prior = rng.dirichlet(np.ones(80))
@@ -112,7 +112,7 @@ def test_ratios_of_many_classes_are_those_of_the_definition():
     np.testing.assert_allclose(llr.from_posteriors(*np.log(p), prior), expected)
 
 
-def test_infinite_scores_are_calibrated_as_surely_right():
+def test_infinite_scores_are_calibrated_as_certain():
     genuine, impostor = np.array([2.0, 3.0, np.inf]), np.array([-np.inf, 0.0, 2.5])
     found = llr.calibrate(genuine, impostor, genuine, impostor)
     assert found[0][2] == np.inf and found[1][0] == -np.inf

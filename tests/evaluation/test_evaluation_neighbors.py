@@ -55,7 +55,7 @@ def test_of_equal_similarities_the_lowest_index_comes_first(metric, chunk):
     np.testing.assert_array_equal(indices, order[:, :20])
 
 
-def test_every_row_can_be_asked_for_and_found_across_blocks():
+def test_k_may_be_the_number_of_rows():
     (gallery, _), (queries, _) = sets()
     _, indices = neighbors.top_k(queries, gallery, len(gallery), chunk=3)
     np.testing.assert_array_equal(
@@ -63,7 +63,7 @@ def test_every_row_can_be_asked_for_and_found_across_blocks():
     )
 
 
-def test_euclidean_neighbors_far_from_the_origin_are_told_apart():
+def test_euclidean_neighbors_far_from_the_origin_are_separated():
     (gallery, _), (queries, _) = sets()
     near = neighbors.top_k(queries, gallery, 5, "euclidean")[1]
     far = neighbors.top_k(queries + 1024, gallery + 1024, 5, "euclidean")[1]
@@ -72,7 +72,7 @@ def test_euclidean_neighbors_far_from_the_origin_are_told_apart():
 
 @pytest.mark.parametrize("k", [1, 2, 5, 12])
 @pytest.mark.parametrize("metric", similarities.SIMILARITIES)
-def test_knn_is_scikit_learns_where_the_majority_is_unique(metric, k):
+def test_knn_equals_scikit_learn_where_the_majority_is_unique(metric, k):
     (train, train_labels), (test, test_labels) = sets()
     peer = KNeighborsClassifier(k, metric=metric, algorithm="brute")
     peer.fit(train, train_labels)
@@ -91,7 +91,7 @@ def test_a_tied_vote_goes_to_the_nearest_neighbor_among_the_tied():
     np.testing.assert_array_equal(neighbors.vote(labels), [3, 2, 4, 6])
 
 
-def test_knn_of_the_training_set_itself_with_one_neighbor_is_right():
+def test_one_nearest_neighbor_is_right_on_the_training_set():
     (train, labels), _ = sets()
     assert neighbors.knn_accuracy(train, labels, train, labels, k=1) == 1
 
@@ -163,7 +163,7 @@ def far_clusters(dtype=np.float32):
 
 
 @pytest.mark.parametrize("size", [1e-25, 1.0, 1e18])
-def test_neighbors_in_far_clusters_are_those_by_differences(size):
+def test_neighbors_in_far_clusters_are_exact(size):
     queries, gallery = far_clusters()
     queries, gallery = queries * np.float32(size), gallery * np.float32(size)
     exact = similarity(queries, gallery, "euclidean")
@@ -190,7 +190,7 @@ def test_equal_rows_are_equally_similar_and_come_in_their_order(metric, chunk):
 
 
 @pytest.mark.parametrize("metric", similarities.SIMILARITIES)
-def test_a_large_common_part_of_float64_is_taken_off_first(metric):
+def test_a_large_common_part_of_float64_is_subtracted_first(metric):
     rng = np.random.default_rng(0)
     queries, gallery = rng.normal(size=(5, 8)), rng.normal(size=(50, 8))
     expected = similarity(queries + 1e6, gallery + 1e6, "euclidean")

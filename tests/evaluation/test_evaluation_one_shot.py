@@ -1,4 +1,4 @@
-"""Episodes are drawn evenly, without repeats, and judged by the nearest prototype."""
+"""Episodes are drawn uniformly and classified by the nearest prototype."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_episodes_and_another_others():
     assert sure == {"accuracy": 1.0, "accuracy_ci95": 0.0}
 
 
-def test_draws_are_distinct_and_every_place_is_even():
+def test_draws_are_distinct_and_uniform():
     sizes = np.tile([3, 4, 9], (20_000, 1))
     drawn = one_shot._without_replacement(np.random.default_rng(0), sizes, 3)
     assert (drawn >= 0).all() and (drawn < sizes[..., None]).all()
@@ -75,7 +75,7 @@ def test_draws_are_distinct_and_every_place_is_even():
             np.testing.assert_allclose(share, 1 / size, atol=0.015)
 
 
-def test_chance_is_one_of_the_ways():
+def test_random_embeddings_have_an_accuracy_of_one_over_ways():
     rng = np.random.default_rng(1)
     x, labels = rng.normal(size=(600, 4)), np.arange(600) % 30
     found = one_shot.episodes(x, labels, 10, 5, 15, 400)
@@ -84,7 +84,7 @@ def test_chance_is_one_of_the_ways():
 
 
 @pytest.mark.parametrize("metric", similarities.SIMILARITIES)
-def test_runs_are_nearest_neighbors_within_each(metric):
+def test_runs_equal_a_nearest_neighbor_search_in_each(metric):
     x, labels = example()
     given = [(x[i::4], labels[i::4], x[:9], labels[:9]) for i in range(4)]
     expected = [
@@ -123,7 +123,7 @@ def test_bad_input_is_named(call, says):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("common", [0.0, 1000.0, 1e7])
-def test_a_common_part_of_all_rows_hides_no_class(metric, common):
+def test_a_common_part_of_all_rows_does_not_hide_classes(metric, common):
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(6), 8)
     x = rng.normal(size=(6, 16))[labels] + 0.01 * rng.normal(size=(48, 16)) + common

@@ -85,7 +85,7 @@ def by_definition(relevant: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize("metric", similarities.SIMILARITIES)
 @pytest.mark.parametrize("itself", [True, False])
 @pytest.mark.parametrize("make", [dyadic, gaussian])
-def test_measures_are_those_of_a_stable_sort_of_all_rows(make, itself, metric):
+def test_measures_equal_those_of_a_stable_sort_of_all_rows(make, itself, metric):
     queries, labels = make(64, 0)
     gallery, gallery_labels = (queries, labels) if itself else make(64, 1)
     order = rankings(queries, gallery, itself, metric)
@@ -106,7 +106,7 @@ def test_measures_are_those_of_a_stable_sort_of_all_rows(make, itself, metric):
     assert shallow == {"recall@5": pytest.approx(found["recall@5"].mean())}
 
 
-def test_whole_rankings_are_scikit_learns_where_none_tie():
+def test_full_rankings_without_ties_equal_scikit_learn():
     (queries, labels), (gallery, gallery_labels) = gaussian(40, 0), gaussian(70, 1)
     found = retrieval.per_query(
         queries, labels, gallery, gallery_labels, names=("map", "ndcg", "ndcg@9")
@@ -120,7 +120,7 @@ def test_whole_rankings_are_scikit_learns_where_none_tie():
             assert found[name][i] == pytest.approx(theirs)
 
 
-def test_of_equal_similarities_the_lowest_index_comes_first_and_itself_never():
+def test_ties_are_ranked_by_index_without_the_query_itself():
     same, labels = np.ones((5, 3)), [0, 1, 1, 0, 0]
     found = retrieval.per_query(same, labels, names=("mrr", "map"))
     np.testing.assert_allclose(found["mrr"], [1 / 3, 1 / 2, 1 / 2, 1, 1])
@@ -188,7 +188,7 @@ def test_the_first_of_equal_rows_comes_first(metric, count):
     np.testing.assert_array_equal(found, [1, 0.5, np.nan])
 
 
-def test_rows_among_equal_ones_find_the_others():
+def test_a_query_among_equal_rows_finds_the_others():
     rng = np.random.default_rng(0)
     rows = np.repeat(rng.normal(size=(30, 9)), 2, axis=0)
     labels = np.repeat(np.arange(30), 2)

@@ -1,20 +1,11 @@
-"""ROC and all-pairs histograms equal scikit-learn and brute force, ties included."""
-
-import warnings
+"""Histograms of all pairs equal brute force, ties included."""
 
 import numpy as np
 import pytest
-from sklearn import metrics
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import verification as v
 from nfml_jax.evaluation.accept_rates import roc
-
-
-def scores(ties: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    genuine, impostor = rng.normal(0.5, 0.4, 200), rng.normal(0, 0.4, 331)
-    return (genuine.round(1), impostor.round(1)) if ties else (genuine, impostor)
 
 
 def brute_force(embeddings, labels) -> tuple[np.ndarray, np.ndarray]:
@@ -38,91 +29,6 @@ def gaussian_set(n: int = 150) -> tuple[np.ndarray, np.ndarray]:
     labels = rng.integers(0, 5, n)
     centers = rng.normal(size=(5, 8))
     return (centers[labels] + rng.normal(size=(n, 8))).astype(np.float32), labels
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_roc_is_scikit_learns(ties):
-    genuine, impostor = scores(ties)
-    curve = roc(genuine, impostor)
-    is_genuine = np.repeat([1, 0], [len(genuine), len(impostor)])
-    both = np.concatenate([genuine, impostor])
-    far, tar, thresholds = metrics.roc_curve(is_genuine, both, drop_intermediate=False)
-    np.testing.assert_array_equal(curve.thresholds, thresholds)
-    np.testing.assert_allclose(curve.far, far, rtol=1e-14)
-    np.testing.assert_allclose(curve.tar, tar, rtol=1e-14)
-    assert curve.auc == pytest.approx(
-        metrics.roc_auc_score(is_genuine, both), rel=1e-12
-    )
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_rates_are_the_shares_of_scores_at_or_above_the_threshold(ties):
-    genuine, impostor = scores(ties)
-    curve = roc(genuine, impostor)
-    for threshold in [-9.0, *curve.thresholds[::7], 0.1, 0.05, 9.0]:
-        balanced = (np.mean(genuine >= threshold) + np.mean(impostor < threshold)) / 2
-        assert curve.accuracy_at(threshold) == pytest.approx(balanced, rel=1e-14)
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_tar_at_far_is_the_best_threshold_that_keeps_the_far(ties):
-    genuine, impostor = scores(ties)
-    curve = roc(genuine, impostor)
-    candidates = [np.inf, *genuine, *impostor]
-    for far in (1 / 331, 0.01, 0.1, 0.5, 1.0):
-        kept = [t for t in candidates if np.mean(impostor >= t) <= far]
-        assert curve.tar_at_far(far) == max(np.mean(genuine >= t) for t in kept)
-        assert curve.threshold_at_far(far) == min(kept)
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_best_threshold_has_the_largest_accuracy_and_splits_the_gap(ties):
-    genuine, impostor = scores(ties)
-    curve = roc(genuine, impostor)
-    best = curve.best_threshold()
-    assert curve.accuracy_at(best) == max(map(curve.accuracy_at, curve.thresholds))
-    assert best not in genuine
-    assert best not in impostor
-
-
-@pytest.mark.parametrize(
-    ("genuine", "impostor", "eer"),
-    [
-        ([0.9, 0.8], [0.1, 0.2], 0.0),  # perfect
-        ([0.1, 0.2], [0.9, 0.8], 1.0),  # reversed
-        ([0.5, 0.5], [0.5, 0.5, 0.5], 0.5),  # constant: a coin
-        ([4, 3, 1, 4], [0, 2, 0, 0], 0.25),  # one of four wrong on either side
-        # No threshold has equal errors. Rates (FAR, 1 − TAR) go from (0, 1/2) to
-        # (1/3, 0); the segment between meets the diagonal at 1/5.
-        ([3, 1], [1, 0, 0], 0.2),
-    ],
-)
-def test_eer_of_known_cases(genuine, impostor, eer):
-    assert roc(genuine, impostor).eer == pytest.approx(eer, abs=1e-15)
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("ties", [False, True])
-def test_eer_lies_where_the_error_rates_cross(seed, ties):
-    curve = roc(*scores(ties, seed))
-    frr = 1 - curve.tar
-    assert (
-        np.minimum(curve.far, frr).max()
-        <= curve.eer
-        <= np.maximum(curve.far, frr).min()
-    )
-
-
-def test_perfect_scores_are_split_in_the_middle():
-    curve = roc([0.8, 0.9], [0.1, 0.2])
-    assert curve.auc == 1
-    assert curve.best_threshold() == pytest.approx(0.5)
-    assert curve.accuracy_at(0.5) == 1
-
-
-def test_the_threshold_of_useless_scores_is_finite():
-    assert np.isfinite(roc([0.5], [0.5, 0.5]).best_threshold())
-    assert np.isfinite(roc([0.1], [0.9]).best_threshold())
 
 
 def test_pair_scores_are_cosines_at_any_length():
@@ -159,7 +65,7 @@ def test_a_cosine_on_an_edge_is_accepted_at_that_edge():
 
 
 @pytest.mark.parametrize("chunk", [64, 75])
-def test_histogram_metrics_are_the_exact_ones_up_to_the_bins(chunk):
+def test_histogram_metrics_are_exact_up_to_the_width_of_bins(chunk):
     embeddings, labels = gaussian_set()
     exact = roc(*brute_force(embeddings, labels))
     histograms = v.all_pairs(embeddings, labels, chunk=chunk)
@@ -172,7 +78,7 @@ def test_histogram_metrics_are_the_exact_ones_up_to_the_bins(chunk):
     assert binned.accuracy_at(0.3) == pytest.approx(exact.accuracy_at(0.3), abs=1e-3)
 
 
-def test_the_metrics_are_the_rocs_at_the_threshold_given():
+def test_metrics_are_those_of_the_roc_at_the_threshold():
     embeddings, labels = gaussian_set()
     curve = v.all_pairs(embeddings, labels).roc()
     result = v.metrics(curve, threshold=0.25)
@@ -186,7 +92,7 @@ def test_the_metrics_are_the_rocs_at_the_threshold_given():
     assert all(type(value) is float for value in result.values())
 
 
-def test_the_threshold_is_chosen_on_a_reproducible_share_of_the_examples():
+def test_the_threshold_is_chosen_on_reproducible_examples():
     embeddings, labels = gaussian_set()
     every = v.choose_threshold(embeddings, labels)
     assert every == v.all_pairs(embeddings, labels).roc().best_threshold()
@@ -197,7 +103,7 @@ def test_the_threshold_is_chosen_on_a_reproducible_share_of_the_examples():
 
 
 @pytest.mark.parametrize("labels", [[], [0], [0, 0], [0, 1], [0, 1, 1], [2, 1, 2, 0]])
-def test_pairs_are_there_when_a_roc_can_be_made(labels):
+def test_has_pairs_says_whether_a_roc_exists(labels):
     embeddings = np.eye(len(labels), 8)
     try:
         v.all_pairs(embeddings, labels).roc()
@@ -205,15 +111,6 @@ def test_pairs_are_there_when_a_roc_can_be_made(labels):
     except UserError:
         made = False
     assert v.has_pairs(labels) == made
-
-
-def test_too_few_impostors_for_a_far_are_warned_of():
-    with pytest.warns(UserWarning, match="not measurable with 4 impostor pairs"):
-        assert roc([1, 2], [0, 0, 0, 5]).tar_at_far(1e-3) == 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        roc([1, 2], np.zeros(1000)).tar_at_far(1e-3)
-        roc([1, 2], np.zeros(49)).tar_at_far(1 / 49)
 
 
 @pytest.mark.parametrize(
@@ -225,11 +122,8 @@ def test_too_few_impostors_for_a_far_are_warned_of():
         (lambda: v.all_pairs(np.eye(3), [1, 1, 1]).roc(), "no impostor pair"),
         (lambda: v.all_pairs(np.eye(3), [0, 1]), "labels"),
         (lambda: v.all_pairs(np.eye(3), [0, 1, 1], bins=1000), "power of two"),
-        (lambda: roc([np.nan], [0.5]), "NaN"),
         (lambda: v.pair_scores(np.eye(2), np.eye(3)), "equal"),
-        (lambda: roc([1], [0]).tar_at_far(0), "TAR at FAR 0: expected a rate above"),
-        (lambda: roc([1], [0]).tar_at_far(1.5), "at most 1"),
-        (lambda: v.all_pairs(np.eye(3), [0, 1, 2**32]), "of 32 bits: number .* anew"),
+        (lambda: v.all_pairs(np.eye(3), [0, 1, 2**32]), "of 32 bits: renumber"),
     ],
 )
 def test_bad_input_is_named(call, says):
@@ -251,7 +145,7 @@ def crowded_set(kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["one bundle", "float64", "two bundles", "an outlier"])
-def test_cosines_close_together_are_told_apart(kind):
+def test_nearly_equal_cosines_are_separated(kind):
     x, labels = crowded_set(kind)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     i, j = np.triu_indices(len(x), 1)
@@ -270,36 +164,11 @@ def test_cosines_close_together_are_told_apart(kind):
         assert listed.accuracy_at(threshold) == 1
 
 
-@pytest.mark.parametrize(
-    ("genuine", "impostor"),
-    [
-        ([np.inf, np.inf], [-np.inf]),
-        ([3.0, np.inf], [-np.inf, -np.inf]),
-        ([np.inf], [1.0, -np.inf]),
-        ([1.0], [np.nextafter(1.0, 0)]),
-        ([1e308], [0.9e308]),
-    ],
-)
-def test_the_best_threshold_accepts_the_genuine_pairs_only(genuine, impostor):
-    curve = roc(genuine, impostor)
-    threshold = curve.best_threshold()
-    assert min(genuine) >= threshold > max(impostor)
-    assert curve.auc == curve.accuracy_at(threshold) == 1 and curve.eer == 0
-
-
 @pytest.mark.parametrize("classmates", [2, 40])
-def test_rare_genuine_pairs_are_among_those_that_choose_a_threshold(classmates):
+def test_rare_genuine_pairs_are_drawn_to_choose_a_threshold(classmates):
     labels = np.arange(3000)
     labels[-classmates:] = labels[-1]
     x = np.random.default_rng(0).normal(size=(len(labels), 16))
     x[-classmates:] = x[-1] + 0.01 * x[-classmates:]
     for seed in range(2):
         assert v.choose_threshold(x, labels, 100, seed) > 0.5
-
-
-def test_scores_that_are_no_numbers_are_refused():
-    for wrong in (["0.5"], [None], [1j], [np.nan]):
-        with pytest.raises(UserError, match=r"NaN|numbers"):
-            roc(wrong, [0.5])
-    with pytest.raises(UserError, match="threshold is NaN"):
-        roc([1.0], [0.0]).accuracy_at(np.nan)

@@ -91,8 +91,8 @@ def test_broadcast_densities_are_those_of_pairs(recipe):
         (np.zeros((3, 2)), np.zeros((4, 1)), r"\[3, 2\] and contexts \[4, 1\]"),
         (np.zeros((3, 2), complex), np.zeros(1), "complex64; give real numbers"),
         (np.zeros((3, 2)), 1.0, "contexts are one number without an axis"),
-        (["a", "b"], np.zeros(1), "no array of numbers"),
-        (None, np.zeros(1), "no array of numbers"),
+        (["a", "b"], np.zeros(1), "not an array of numbers"),
+        (None, np.zeros(1), "not an array of numbers"),
     ],
 )
 def test_arrays_that_do_not_fit_get_a_sentence(x, context, sentence):

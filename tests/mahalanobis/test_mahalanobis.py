@@ -19,7 +19,7 @@ def distance(matrix, a, b):
 
 @pytest.mark.parametrize("rank", [5, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_axioms(rank, dtype):
+def test_the_axioms_of_a_metric_hold(rank, dtype):
     with jax.enable_x64(dtype == np.float64):
         matrix = RNG.normal(size=(rank, 5)).astype(dtype)
         a, b, c = (x.astype(dtype) for x in (A, B, C))
@@ -39,7 +39,7 @@ def test_the_axioms(rank, dtype):
         assert eigenvalues.min() > -1e-5 and (eigenvalues > 1e-4).sum() == rank
 
 
-def test_it_starts_as_the_euclidean_metric_and_embeds_what_it_measures():
+def test_it_starts_as_the_euclidean_metric_of_its_embedding():
     metric = Mahalanobis()
     start = metric.init(jax.random.key(0), A)
     np.testing.assert_array_equal(start["params"]["L"], np.eye(5))
@@ -64,6 +64,6 @@ def test_gradients_are_finite_where_points_coincide():
 
 
 @pytest.mark.parametrize("rank", [0, 6])
-def test_a_rank_that_does_not_fit_gets_a_sentence(rank):
+def test_a_rank_that_does_not_fit_is_named(rank):
     with pytest.raises(UserError, match=f"rank={rank}; expected 1 to the 5 dimensions"):
         Mahalanobis(rank).init(jax.random.key(0), A)

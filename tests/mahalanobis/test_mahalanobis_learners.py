@@ -1,4 +1,4 @@
-"""Learners of metrics: laws that hold for all in the table, and each one's own."""
+"""Laws that hold for all metric learners, and the formulas of each."""
 
 import jax
 import numpy as np
@@ -43,14 +43,14 @@ def learned():
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
-def test_a_metric_of_the_promised_form(name, learned):
+def test_a_learner_returns_an_invertible_matrix_of_float64(name, learned):
     matrix = learned[name]
     assert matrix.dtype == np.float64 and matrix.shape == (D, D)
     assert np.linalg.eigvalsh(matrix.T @ matrix).min() > 0
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
-def test_what_is_learnt_does_better_than_the_euclidean_metric(name, learned):
+def test_learned_metrics_beat_the_euclidean_metric(name, learned):
     matrix = learned[name]
     (x, labels) = TEST
     accuracy = knn_accuracy(X @ matrix.T, Y, x @ matrix.T, labels, 3, "euclidean")
@@ -65,14 +65,14 @@ MOVED = np.random.default_rng(3).permutation(N)
 
 
 @pytest.mark.parametrize("name", ["covariance", "rca", "nca", "lmnn"])
-def test_neither_place_nor_order_matter(name, learned):
+def test_translation_and_order_of_rows_do_not_matter(name, learned):
     matrix = learn(name, X[MOVED] + 5, Y[MOVED])
     w, expected = matrix.T @ matrix, learned[name].T @ learned[name]
     np.testing.assert_allclose(w, expected, atol=2e-2 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", ["covariance", "rca"])
-def test_whitened_distances_survive_any_invertible_map(name, learned):
+def test_whitened_distances_are_invariant_to_invertible_maps(name, learned):
     rng = np.random.default_rng(4)
     mixed = X @ (rng.normal(size=(D, D)) * [1, 1e3, 1, 1e-3])
     matrix = METRIC_LEARNERS[name](mixed, Y)
@@ -84,7 +84,7 @@ def test_whitened_distances_survive_any_invertible_map(name, learned):
     )
 
 
-def test_covariance_makes_rows_white_and_ignores_what_does_not_vary():
+def test_covariance_whitens_rows_and_ignores_constant_directions():
     flat = np.column_stack([X, X[:, 0] + X[:, 1], np.full(N, 7.0)])
     z = flat @ METRIC_LEARNERS["covariance"](flat, Y).T
     values = np.linalg.eigvalsh(np.cov(z.T, bias=True))
@@ -121,7 +121,7 @@ def differences(function, matrix, step=1e-6):
     return grad
 
 
-def test_objectives_are_the_papers_and_so_are_their_gradients():
+def test_objectives_and_gradients_equal_the_papers_formulas():
     rng = np.random.default_rng(5)
     x, matrix = X / 4, rng.normal(size=(D, D)) / 2
     # A class of three, and one of a single row, with fewer target neighbors.
@@ -190,7 +190,7 @@ def test_a_lower_rank_starts_from_principal_components(name):
     np.testing.assert_allclose((X @ start.T).var(axis=0), spread[:-3:-1], rtol=1e-9)
 
 
-def test_equal_rows_do_no_harm():
+def test_equal_rows_give_a_finite_metric():
     x, labels = np.repeat(X[: N // 3], 3, axis=0), np.repeat(Y[: N // 3], 3)
     for name, fit in METRIC_LEARNERS.items():
         few = {option: 3 for option in BRIEFLY.get(name, {})}
@@ -206,7 +206,7 @@ MISTAKES = {
     "one integer for each of the 270": ("nca", (X, Y[:-1]), {}),
     "270 rows of 1 classes": ("lmnn", (X, np.zeros(N, int)), {}),
     "270 rows of 270 classes": ("itml", (X, np.arange(N)), {}),
-    "each of a class of its own": ("rca", (X, np.arange(N)), {}),
+    "rows of different classes": ("rca", (X, np.arange(N)), {}),
     "all 270 rows are alike": ("covariance", (np.ones((N, D)), Y), {}),
     "rank is 5; expected 1 to the 4": ("nca", (X, Y), {"rank": 5}),
     "steps=-1; expected an integer": ("nca", (X, Y), {"steps": -1}),
@@ -218,7 +218,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("sentence", MISTAKES)
-def test_mistakes_get_a_sentence(sentence):
+def test_bad_input_is_named(sentence):
     name, data, options = MISTAKES[sentence]
     with pytest.raises(UserError, match=sentence):
         METRIC_LEARNERS[name](*data, **options)
@@ -227,14 +227,14 @@ def test_mistakes_get_a_sentence(sentence):
 @pytest.mark.parametrize(
     ("name", "size"), [("nca", 1e3), ("nca", 1e-4), ("lmnn", 0), ("itml", 0)]
 )
-def test_a_learner_that_learns_nothing_says_so(name, size):
+def test_a_learner_that_learns_nothing_warns(name, size):
     with pytest.warns(UserWarning, match=f"{name} learned nothing"):
         matrix = METRIC_LEARNERS[name](X * size, Y)
     np.testing.assert_allclose(matrix.T @ matrix, np.eye(D), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", METRIC_LEARNERS)
-def test_rows_far_from_zero_teach_what_others_do(name, learned):
+def test_rows_far_from_zero_give_the_same_metric(name, learned):
     matrix = learn(name, X + 2.0**31, Y)
     w, expected = matrix.T @ matrix, learned[name].T @ learned[name]
     np.testing.assert_allclose(w, expected, atol=2e-2 * np.abs(expected).max())

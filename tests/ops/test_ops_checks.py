@@ -1,4 +1,4 @@
-"""Options are checked once and alike, whoever takes them."""
+"""Options are checked alike, whoever takes them, with one sentence for an error."""
 
 import math
 
@@ -13,7 +13,7 @@ NO_NUMBERS = (None, "", "3", [], [3], True, False, math.nan, math.inf, -math.inf
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
-def test_what_is_no_number_is_refused_by_name(value):
+def test_values_that_are_not_numbers_are_refused_by_name(value):
     for check in (checks.check_number, checks.check_integer, checks.check_radians):
         bounds = () if check is checks.check_radians else (0,)
         with pytest.raises(UserError, match=r"^head got m=.*; expected an? .*\.$"):
@@ -27,7 +27,7 @@ def test_numbers_of_every_library_are_numbers():
         checks.check_integer("head", 0, 1, m=value)
 
 
-def test_bounds_are_told_as_they_are_taken():
+def test_errors_state_the_bounds_that_are_checked():
     cases = [
         ({"low": 0, "high": 1}, (0, 1), (-1, 2), "in [0, 1]"),
         ({"above": 0, "below": 1}, (0.5,), (0, 1), "in (0, 1)"),
@@ -46,7 +46,7 @@ def test_bounds_are_told_as_they_are_taken():
             )
 
 
-def test_an_integer_fits_the_counts_of_devices():
+def test_integers_must_fit_in_int32():
     for value in (1.0, 10**10, -(10**10), np.float32(2)):
         with pytest.raises(UserError, match="an integer of at least 0"):
             checks.check_integer("loop", 0, steps=value)
@@ -63,7 +63,7 @@ def test_sizes_are_tuples_of_integers():
         checks.check_sizes("maf", least=2, most=2, hidden=(1, 2, 3))
 
 
-def test_flags_texts_and_choices_are_of_their_kind():
+def test_flags_texts_and_choices_are_checked():
     checks.check_flag("x", on=np.True_)
     checks.check_text("x", name="")
     checks.check_choice("x", (1, 2, "a"), optional=True, a=2.0, b="a", c=None)
@@ -80,7 +80,7 @@ def test_flags_texts_and_choices_are_of_their_kind():
             check(value)
 
 
-def test_a_long_value_is_cut_in_the_sentence():
+def test_a_long_value_is_shortened_in_the_error():
     with pytest.raises(UserError) as caught:
         checks.check_number("head", m="1" * 1000)
     assert len(str(caught.value)) < 120

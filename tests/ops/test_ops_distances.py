@@ -1,4 +1,4 @@
-"""Distances in float32 against float64, where squares overflow, vanish or cancel."""
+"""Distances in float32 equal float64 where squares overflow, vanish or cancel."""
 
 import functools
 
@@ -41,32 +41,32 @@ def check(function, points, scale=1.0, tolerance=2e-5):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_distances_of_any_size_are_float64_s(scale):
+def test_distances_of_any_size_equal_float64(scale):
     check(distances, POINTS * scale)
     if 1e-8 <= scale <= 1e18:  # float32 holds their squares
         check(squared_distances, POINTS * scale, scale)
 
 
 @pytest.mark.parametrize("function", [distances, squared_distances])
-def test_a_common_part_and_far_clusters_cost_no_digits(function):
+def test_a_common_part_and_far_clusters_lose_no_digits(function):
     check(function, POINTS + 1000.0)
     check(function, POINTS + np.where(np.arange(6) < 3, -1e5, 1e5)[:, None])
     check(function, np.repeat(POINTS[:3], 2, axis=0))  # equal points
     check(function, 0.0 * POINTS)
 
 
-def test_one_huge_point_leaves_the_distances_of_the_others():
+def test_one_huge_point_does_not_change_other_distances():
     check(distances, np.where(np.arange(6)[:, None] == 0, 1e20, 1.0) * POINTS)
 
 
-def test_pairs_that_do_not_matter_are_at_no_distance_where_they_are_near():
+def test_near_pairs_that_do_not_matter_are_at_distance_zero():
     x = np.float32(POINTS)
     values = jax.jit(distances)(x, x, ~np.eye(6, dtype=bool))
     np.testing.assert_array_equal(np.diag(values), 0.0)
     np.testing.assert_array_equal(values, program(distances)(x, x[:, :1])[0][1])
 
 
-def test_nan_stays():
+def test_nan_stays_nan():
     values = jax.jit(distances)(np.float32([[np.nan, 0.0]]), np.float32([[0.0, 0.0]]))
     assert np.isnan(values).all()
 
@@ -81,6 +81,6 @@ def test_powers_of_two_are_exact_and_their_inverses_normal():
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_unit_vectors_on_the_host(scale):
+def test_unit_vectors_have_length_one_at_any_size(scale):
     expected = POINTS / np.linalg.norm(POINTS, axis=1, keepdims=True)
     np.testing.assert_allclose(unit(np.float32(POINTS * scale)), expected, rtol=1e-5)

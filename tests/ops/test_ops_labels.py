@@ -1,4 +1,4 @@
-"""The border for labels and embeddings: exact, or refused by one sentence."""
+"""Labels and embeddings are converted exactly, or refused by one sentence."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ REFUSED = {
     "one-hot floats": (jax.nn.one_hot(jnp.arange(3), 3), r"argmax\(axis=1\)"),
     "a row": (np.array([[0, 1, 2]]), r"\[1, 3\] .* 3 rows"),
     "too few": ([0, 1], r"\[2\] .* 3 rows"),
-    "ragged": ([[0], [1, 2], [3]], "no array"),
+    "ragged": ([[0], [1, 2], [3]], "not an array"),
     "beyond the classes": ([0, 1, 5], "range from 0 to 5; expected 0 to 4"),
     "beyond 32 bits": ([0, 1, 2**32 + 1], "range from 0 to 4294967297"),
     "beyond 64 bits": ([0, 1, 2**70], "range from 0 to 1180591620717411303424"),
@@ -80,19 +80,19 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("labels", "sentence"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_label_is_refused_by_a_sentence(labels, sentence):
+def test_values_that_are_not_labels_are_refused(labels, sentence):
     for check in (check_labels, row_labels):
         with pytest.raises(UserError, match=sentence):
             check(labels, 3, num_classes=5)
 
 
-def test_without_classes_numbers_beyond_32_bits_are_numbered_anew_by_the_user():
+def test_labels_beyond_32_bits_are_refused():
     for kind in (np.int64, np.uint64, np.uint32):
         with pytest.raises(UserError, match=r"32 bits: .*numpy.unique"):
             check_labels(np.array([0, 2**32 - 1], kind), 2)
 
 
-def test_under_jit_shape_and_type_decide():
+def test_traced_labels_are_checked_by_shape_and_type():
     def traced(shape, dtype):
         return jax.eval_shape(
             lambda labels: row_labels(labels, 3, num_classes=3),
@@ -118,7 +118,7 @@ def test_under_jit_shape_and_type_decide():
             traced((3,), np.uint64)
 
 
-def test_a_list_of_traced_labels_is_an_array_of_them():
+def test_a_list_of_traced_labels_is_accepted():
     found = jax.jit(lambda a, b: row_labels([a, b, -1], 3))(1, 2)
     np.testing.assert_array_equal(found, [1, 2, -1])
 

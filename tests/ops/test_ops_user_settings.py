@@ -1,4 +1,4 @@
-"""The package works under the settings of JAX that users choose to find mistakes."""
+"""The package works under settings of JAX that find mistakes in users' code."""
 
 from types import SimpleNamespace
 
@@ -34,7 +34,7 @@ KEY = jax.random.key(0)
 
 
 @pytest.mark.parametrize("name", [n for n, e in BIJECTORS.items() if e.exact])
-def test_bijectors_work_where_ranks_are_not_promoted(name):
+def test_bijectors_work_without_rank_promotion(name):
     entry = BIJECTORS[name]
     bijector = entry.make(entry.takes_context)
     x = jnp.full((6, 4), 0.5)
@@ -54,7 +54,7 @@ def test_bijectors_work_where_ranks_are_not_promoted(name):
         jax.eval_shape(total, x, variables, context)
 
 
-def test_networks_work_where_ranks_are_not_promoted():
+def test_networks_work_without_rank_promotion():
     with jax.numpy_rank_promotion("raise"):
         for name in NETS:
             net = make_net(name, 8)
@@ -86,7 +86,7 @@ def test_evaluation_works_under_strict_settings():
         mahalanobis.nca(ROWS, LABELS, steps=2)
 
 
-def test_adacos_leaves_examples_out_without_a_nan():
+def test_adacos_leaves_examples_out_without_nan():
     few = {"cosine": jnp.array([0.9, 0.2, 0.5]), "others": jnp.array([1.0, 2.0, 3.0])}
     adacos = AdaCos(scale=jnp.float32(3.0))
     with jax.debug_nans(True):

@@ -102,7 +102,10 @@ X, LABELS = np.eye(6), np.arange(6) // 3
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: one_shot.episodes(X, LABELS, 3, 1, 1), "3 ways of 2 classes"),
+        (
+            lambda: one_shot.episodes(X, LABELS, 3, 1, 1),
+            "ways is 3; expected at most 2",
+        ),
         (lambda: one_shot.episodes(X, LABELS, 2, 2, 2), "class 0 has 3 examples"),
         (lambda: one_shot.episodes(X, LABELS, 1, 1, 1), "ways is 1"),
         (lambda: one_shot.episodes(X, LABELS, 2, 0, 1), "shots is 0"),
@@ -111,7 +114,7 @@ X, LABELS = np.eye(6), np.arange(6) // 3
         (lambda: one_shot.episodes(X, LABELS[:5], 2, 1, 1), "labels of embeddings"),
         (lambda: one_shot.episodes(X + np.inf, LABELS, 2, 1, 1), "not finite"),
         (lambda: one_shot.episodes(X, LABELS, 2, 1, 1, metric="l2"), "euclidean"),
-        (lambda: one_shot.runs([]), "no run"),
+        (lambda: one_shot.runs([]), "list of runs is empty"),
         (lambda: one_shot.runs([(X, LABELS, X[:, :2], LABELS)]), "dimensions"),
         (lambda: one_shot.runs([(X, LABELS, X, LABELS[:2])]), "labels of queries"),
     ],

@@ -207,7 +207,7 @@ MISTAKES = {
     "270 rows of 1 classes": ("lmnn", (X, np.zeros(N, int)), {}),
     "270 rows of 270 classes": ("itml", (X, np.arange(N)), {}),
     "rows of different classes": ("rca", (X, np.arange(N)), {}),
-    "all 270 rows are alike": ("covariance", (np.ones((N, D)), Y), {}),
+    "all 270 rows are equal": ("covariance", (np.ones((N, D)), Y), {}),
     "rank is 5; expected 1 to the 4": ("nca", (X, Y), {"rank": 5}),
     "steps=-1; expected an integer": ("nca", (X, Y), {"steps": -1}),
     "push=1; expected a number between": ("lmnn", (X, Y), {"push": 1}),

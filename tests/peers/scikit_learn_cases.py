@@ -30,15 +30,14 @@ def ours():
 
     from nfml_jax import mahalanobis
     from nfml_jax.evaluation import (
+        accept_rates,
         anomaly,
-        calibration,
         classification,
         clustering,
         kmeans,
         mixtures,
-        neighbours,
+        neighbors,
         retrieval,
-        verification,
     )
     from nfml_jax.mahalanobis.nca import nca_objective
 
@@ -57,10 +56,10 @@ def ours():
     def search():
         found = {}
         for metric in ("euclidean", "cosine"):
-            near = neighbours.top_k(rows[60:], rows[:60], 5, metric=metric)
+            near = neighbors.top_k(rows[60:], rows[:60], 5, metric=metric)
             found[f"{metric}, neighbors"] = np.sort(near[1], axis=1)
             found[f"{metric}, scores"] = near[0]
-            found[f"{metric}, vote"] = neighbours.knn_accuracy(
+            found[f"{metric}, vote"] = neighbors.knn_accuracy(
                 *(rows[:60], labels[:60], rows[60:], labels[60:]), k=1, metric=metric
             )
         return found
@@ -74,13 +73,13 @@ def ours():
     def pairs():
         found = anomaly.out_of_distribution(impostor, genuine)
         return {
-            "area under the ROC curve": verification.roc(genuine, impostor).auc,
+            "area under the ROC curve": accept_rates.roc(genuine, impostor).auc,
             "average precision": found["average_precision"],
         }
 
     def classes():
         return {
-            "log loss": calibration.log_loss(log_probs(), labels),
+            "log loss": classification.log_loss(log_probs(), labels),
             "accuracy": classification.accuracy(log_probs(), labels),
             "confusion": classification.confusion_matrix(SOME, labels, CLASSES),
         }

@@ -133,7 +133,7 @@ def traces(monkeypatch):
 
 
 def test_the_second_call_traces_nothing(variables, traces):
-    compiled._kept.cache_clear()
+    compiled._cached.cache_clear()
     bound = SMALL.bind(variables[0])
     calls = {
         "log_prob": [
@@ -186,4 +186,4 @@ def test_mutable_collections_and_keys_pass_through_compiled_calls():
 
 
 def test_the_number_of_cached_programs_is_bounded():
-    assert compiled._kept.cache_info().maxsize == compiled.PROGRAMS
+    assert compiled._cached.cache_info().maxsize == compiled.PROGRAMS

@@ -2,7 +2,7 @@ r"""LFW's View 2: ten runs, each tested on a fold and trained on people of the o
 
     python launch.py --config=configs/lfw.py:triplet \
         --sweep=configs/sweeps/lfw_folds.py --workdir=runs/lfw_folds/triplet
-    python -m experiments.tables runs/lfw_folds \
+    python -m nfml_jax results runs/lfw_folds --spread=se \
         --metrics verification/accuracy,verification/eer,verification/auc
 
 Ten runs take twenty minutes of CPU time. The table has the mean over folds ± its

@@ -1,10 +1,11 @@
-"""Make a table and curves of run directories: `nfml results RUNS...`.
+"""Make tables and curves of run directories: `nfml results RUNS...`.
 
 Runs that differ only in the seed are one row: the mean ± half its 95 % confidence
-interval. Other fields that differ have columns. The best of a sweep is bold, and ≈
-marks the rows that cannot be separated from the best on its data. Runs that diverged,
-failed or have not run are counted as such. `--plots FOLDER` draws the metrics against
-every number that was varied.
+interval, or its standard error with `--spread=se`. Other fields that differ have
+columns. `--table=grid` makes a table for each metric, with a column for each data set.
+The best of a sweep is bold, and ≈ marks the rows that cannot be separated from the best
+on its data. Runs that diverged, failed or have not run are counted as such. `--plots
+FOLDER` draws the metrics against every number that was varied.
 """
 
 import sys
@@ -16,9 +17,22 @@ from nfml_jax.ops.names import look_up
 from nfml_jax.runs.formats import FORMATS
 from nfml_jax.runs.records import check_metrics, find_results
 from nfml_jax.runs.replicates import SPREADS
-from nfml_jax.runs.tables import metrics_of, table
+from nfml_jax.runs.tables import Table, grid, metrics_of, table
 
 MOST_DIGITS = 17  # significant digits of a float
+
+
+def rows(records, metrics, digits, spread) -> list[Table]:
+    """Return one table, with a column for each metric."""
+    return [table(records, metrics, digits, spread)]
+
+
+def grids(records, metrics, digits, spread) -> list[Table]:
+    """Return a table for each metric, with a column for each data set."""
+    return [grid(records, metric, digits, spread) for metric in metrics]
+
+
+TABLES = {"rows": rows, "grid": grids}
 
 
 @command
@@ -28,18 +42,21 @@ def main(arguments=None) -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")
+    parser.add_argument("--table", default="rows", help=", ".join(TABLES))
     parser.add_argument("--spread", default="ci", help=f"{', '.join(SPREADS)} after ±")
     parser.add_argument("--format", default="md", help=", ".join(FORMATS))
     parser.add_argument("--output", type=Path, help="a file for the table")
     parser.add_argument("--plots", type=Path, help="a folder for figures")
     options = parser.parse_args(arguments)
+    make = look_up(TABLES, options.table, "table")
     form = look_up(FORMATS, options.format, "format")
     look_up(SPREADS, options.spread, "spread")
     check_integer(None, 0, MOST_DIGITS, optional=True, **{"--digits": options.digits})
     records = find_results(options.runs)
     metrics = options.metrics.split(",") if options.metrics else metrics_of(records)
     check_metrics(records, metrics)
-    text = form(table(records, metrics, options.digits, options.spread))
+    made = make(records, metrics, options.digits, options.spread)
+    text = "\n\n".join(map(form, made))
     if options.output is None:
         print(text)
     else:

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments import tables
-from nfml_jax.cli import draw as gallery
 from nfml_jax import runs as results
+from nfml_jax.cli import draw as gallery
+from nfml_jax.cli import results as tables
 from nfml_jax.data.vectors.densities import DENSITIES
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def keep(folder, *found):
 
 
 def printed(capsys, *arguments):
-    assert tables.main([*map(str, arguments)]) == 0
+    assert tables.main([*map(str, arguments), "--spread=se"]) == 0
     return capsys.readouterr().out.splitlines()
 
 
@@ -92,7 +92,9 @@ def test_three_data_sets_make_a_grid_that_shows_what_is_missing(tmp_path, capsys
     again = lost | {"data": {"name": "z"}, "seed": 1}
     lines = [json.dumps(record) + "\n" for record in (*found, lost, again)]
     (tmp_path / results.RESULTS_FILE).write_text("".join(lines))
-    lines = printed(capsys, tmp_path, "--metrics=test/nll", "--digits=2")
+    lines = printed(
+        capsys, tmp_path, "--metrics=test/nll", "--digits=2", "--table=grid"
+    )
     assert lines[0] == "| test/nll | seeds | x | y | z |"
     assert lines[2] == "| a | 1 | 0.50 | **0.50** | **0.50** |"
     assert lines[3] == ("| b | 1–2 | **0.25 ± 0.00** | diverged | 0.75 (1 diverged) |")
@@ -138,6 +140,7 @@ def test_no_result_gets_a_sentence(tmp_path, capsys, files):
         ("--digits=100", "--digits=100; expected"),
         ("--metrics=nope", "no run has the metric 'nope'"),
         ("--metrics=test/acuracy", "did you mean 'test/accuracy'"),
+        ("--table=gird", "did you mean 'grid'"),
         ("--metrics=test/accuracy,", "no run has the metric ''"),
     ],
 )
@@ -180,7 +183,7 @@ COMMANDS = [
     (page, command)
     for page in PAGES
     for command in re.findall(
-        r"`python -m experiments\.tables\s+([^`]+)`", page.read_text()
+        r"`python -m nfml_jax results\s+([^`]+)`", page.read_text()
     )
 ]
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +66,9 @@ class RaisedAlone:
     """A context in which errors of saving are raised and not also printed.
 
     Orbax logs each of them with a traceback for every thread that it passes through,
-    and tensorstore prints one for an event loop that such an error has closed. The
-    context stays active after an error, since threads of the same save end later.
+    asyncio one for each array that failed beside the first, whenever it is collected,
+    and tensorstore one for an event loop that such an error has closed. The context
+    stays active after an error, since threads of the same save end later.
     """
 
     _opened = 0
@@ -75,7 +77,8 @@ class RaisedAlone:
     def __enter__(self):
         kind = type(self)
         if not kind._opened:
-            logging.getLogger("absl").addFilter(_is_of_others)
+            for logger in LOGGERS:
+                logging.getLogger(logger).addFilter(_is_of_others)
             kind._hook, sys.unraisablehook = sys.unraisablehook, _print_of_others
         kind._opened += 1
 
@@ -83,13 +86,22 @@ class RaisedAlone:
         kind = type(self)
         kind._opened -= problem is None
         if not kind._opened:
-            logging.getLogger("absl").removeFilter(_is_of_others)
+            for logger in LOGGERS:
+                logging.getLogger(logger).removeFilter(_is_of_others)
             if sys.unraisablehook is _print_of_others:
                 sys.unraisablehook = kind._hook
 
 
+LOGGERS = "absl", "asyncio"
+
+
 def _is_of_others(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and "orbax" in Path(record.pathname).parts)
+    """Return whether a record is no error that was logged, or raised, by orbax."""
+    if not record.exc_info:
+        return True
+    frames = traceback.extract_tb(record.exc_info[2])
+    files = [record.pathname, *(frame.filename for frame in frames)]
+    return not any("orbax" in Path(file).parts for file in files)
 
 
 def _print_of_others(unraisable) -> None:

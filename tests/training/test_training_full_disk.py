@@ -1,7 +1,9 @@
 """No room to write: the run ends with one sentence, its checkpoints stay intact."""
 
+import asyncio
 import contextlib
 import errno
+import gc
 import json
 import os
 import resource
@@ -19,6 +21,7 @@ from nfml_jax.training import failures
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.failures import explained
 from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.training.orbax_options import RaisedAlone
 from tests.training.regression import Regression, config
 
 
@@ -87,6 +90,28 @@ def test_a_limit_on_the_size_of_files_is_one_sentence_alone(tmp_path, size, capf
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert capfd.readouterr().err == ""
+
+
+SAVE = """
+async def write():
+    raise OSError(28, "No space left on device")
+"""
+
+
+@pytest.mark.parametrize("file, printed", [("/lib/orbax/write.py", 0), ("/mine.py", 1)])
+def test_arrays_that_fail_beside_the_first_print_nothing(file, printed, caplog):
+    scope = {}
+    exec(compile(SAVE, file, "exec"), scope)
+
+    async def save():
+        tasks = [asyncio.create_task(scope["write"]()) for _ in range(2)]
+        await asyncio.wait(tasks)
+        await tasks[0]
+
+    with RaisedAlone(), pytest.raises(OSError):
+        asyncio.run(save())
+    gc.collect()
+    assert len(caplog.records) == printed
 
 
 def full(code, name=None):

@@ -142,6 +142,39 @@ class UniformSphere(distrax.Distribution):
         return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
 
+class Reshaped(distrax.Distribution):
+    """A distribution of vectors as one of arrays of `shape`, such as images."""
+
+    def __init__(self, distribution, shape: tuple[int, ...]):
+        self._distribution, self._shape = distribution, tuple(shape)
+
+    def tree_flatten(self):
+        return (self._distribution,), self._shape
+
+    @classmethod
+    def tree_unflatten(cls, shape, leaves):
+        new = object.__new__(cls)
+        new._shape = shape
+        (new._distribution,) = leaves
+        return new
+
+    @property
+    def event_shape(self):
+        return self._shape
+
+    @property
+    def batch_shape(self):
+        return self._distribution.batch_shape
+
+    def log_prob(self, value):
+        batch = value.shape[: value.ndim - len(self._shape)]
+        return self._distribution.log_prob(value.reshape(*batch, -1))
+
+    def _sample_n(self, key, n):
+        z = self._distribution._sample_n(key, n)
+        return z.reshape(*z.shape[:-1], *self._shape)
+
+
 class Resampled(distrax.Distribution):
     """Draws of a proposal, each accepted with a learned probability.
 
@@ -180,15 +213,15 @@ class Resampled(distrax.Distribution):
         return self._proposal.log_prob(value) + jnp.logaddexp(kept, log_last)
 
     def logit(self, z: Array) -> Array:
-        """Return the logit `[...]` of the probability to accept a draw `z [..., D]`."""
-        return self._net.apply(self._variables, z, None, 1)[..., 0]
+        """Return the logit `[...]` of the probability to accept `[..., *event]`."""
+        return acceptance_logit(self._net, self._variables, z, len(self.event_shape))
 
     def _sample_n(self, key, n):
         def draw(state):
             count, key, z, kept = state
             key, draw_key, keep_key = jax.random.split(key, 3)
             new = self._proposal.sample(seed=draw_key, sample_shape=(n,))
-            z = jnp.where(kept[:, None], z, new)
+            z = jnp.where(kept.reshape(n, *(1,) * (z.ndim - 1)), z, new)
             keep = jax.random.bernoulli(keep_key, jax.nn.sigmoid(self.logit(z)))
             return count + 1, key, z, kept | keep
 
@@ -200,3 +233,12 @@ class Resampled(distrax.Distribution):
         return jax.lax.stop_gradient(
             control_flow.while_loop(unfinished, draw, state)[2]
         )
+
+
+def acceptance_logit(net, variables, z: Array, event_ndim: int) -> Array:
+    """Return the logit `[...]` of accepting draws `z [..., *event]`.
+
+    That of an image is the mean over its places.
+    """
+    logit = net.apply(variables, z, None, 1)[..., 0]
+    return logit.mean(tuple(range(1 - event_ndim, 0))) if event_ndim > 1 else logit

@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.transform import LINE, Interval
-from nfml_jax.flows.bases import Normal
+from nfml_jax.flows.bases import Base, Normal
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, check_number
-from nfml_jax.ops.values import Value
+from nfml_jax.ops.checks import check_integer, check_kind, check_number
 
 Array = jax.Array
 
@@ -22,7 +21,7 @@ Array = jax.Array
 RATE = "acceptance"
 
 
-class Resampled(Value):
+class Resampled(Base):
     """Draws of a proposal π, each accepted with probability a(z), the T-th always.
 
     p(z) = π(z) ((1 - α) a(z) / Z + α), with α = (1 - Z)^(T - 1), Z = E_π[a] and T the
@@ -35,8 +34,10 @@ class Resampled(Value):
     gradient: `has_path` is false, and objectives use their score instead.
 
     Attributes:
-      event_dim: The number of coordinates.
-      net: A conditioner with one output, the logit of a.
+      event_dim: The number of coordinates of vectors.
+      event_shape: The shape of other events, such as feature maps `[H, W, C]`.
+      net: A conditioner with one output, the logit of a; of images, its mean over all
+        places.
       proposal: Another base π, by default standard normals.
       truncation: T, the largest number of draws for a sample.
       samples: The number of draws in an estimate of Z.
@@ -49,7 +50,6 @@ class Resampled(Value):
 
     has_path: ClassVar[bool] = False
 
-    event_dim: int
     net: nn.Module = MLP()
     proposal: nn.Module | None = None
     truncation: int = 100
@@ -57,7 +57,7 @@ class Resampled(Value):
     momentum: float = 0.95
 
     def check_options(self):
-        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
+        super().check_options()
         check_kind(self, nn.Module, net=self.net)
         check_kind(self, nn.Module, optional=True, proposal=self.proposal)
         check_integer(self, 1, truncation=self.truncation, samples=self.samples)
@@ -75,11 +75,12 @@ class Resampled(Value):
     def __call__(self, context=None):
         from nfml_jax.flows import distributions
 
-        proposal = (self.proposal or Normal(self.event_dim))(context=None)
+        default = Normal(self.event_dim, event_shape=self.event_shape)
+        proposal = (self.proposal or default)(context=None)
         # Conditioners start at zero: half of the draws are accepted.
         rate = self.variable(RATE, "rate", lambda: jnp.full((), 0.5))
         if self.is_initializing():
-            self.net(jnp.zeros((1, self.event_dim)), None, 1)
+            self.net(jnp.zeros((1, *self.shape)), None, 1)
         net, variables = self.net.unbind()
         value = rate.value
         learning = self.has_rng("base") and self.is_mutable_collection(RATE)
@@ -100,7 +101,10 @@ class Resampled(Value):
 def _rate_of_draws(net, samples, key, variables, proposal):
     """Return the mean probability that a draw of the proposal is accepted."""
     z = proposal.sample(seed=key, sample_shape=(samples,))
-    return jax.nn.sigmoid(net.apply(variables, z, None, 1)[..., 0]).mean()
+    from nfml_jax.flows.distributions import acceptance_logit
+
+    axes = len(proposal.event_shape)
+    return jax.nn.sigmoid(acceptance_logit(net, variables, z, axes)).mean()
 
 
 @jax.custom_jvp

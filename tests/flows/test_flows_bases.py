@@ -14,6 +14,7 @@ from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.numpyro import as_numpyro
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.nets.images import GlowNet
 from nfml_jax.testing import perturb
 
 DRAWS = 8192
@@ -26,6 +27,8 @@ def _net(conditional=True):
 # Each by whether it follows the context, and the set that its events lie in.
 BASES = {
     "normal": (lambda c: bases.Normal(2), "plane"),
+    "learned_normal": (lambda c: bases.LearnedNormal(2, _net(c)), "plane"),
+    "class_conditional": (lambda c: bases.ClassConditional(2, 3), "plane"),
     "uniform": (lambda c: bases.Uniform(2, -2.0, 3.0), "plane"),
     "student_t": (lambda c: bases.StudentT(2, 30.0, _net(c)), "plane"),
     "mixture": (lambda c: bases.GaussianMixture(2, 3, _net(c)), "plane"),
@@ -34,7 +37,7 @@ BASES = {
     "uniform_sphere": (lambda c: bases.UniformSphere(3), "sphere"),
     "resampled": (lambda c: Resampled(2, _net(), None, 4, 2**16, 0.0), "plane"),
 }
-FOLLOW = "mixture", "von_mises"
+FOLLOW = "mixture", "von_mises", "learned_normal"
 
 
 def grid(where):
@@ -109,6 +112,107 @@ def test_bases_depend_on_the_context(name):
     draws, log_prob = run(jax.random.key(0))
     assert draws.shape == (3, 5, 2) and log_prob.shape == (3, 5)
     assert (np.ptp(log_prob, axis=1) > 1e-3).all()
+
+
+SHAPE = 2, 3, 2
+NUMBERS = "mean", "log_scale", "df"  # parameters of each number of an event
+OF_IMAGES = {
+    "normal": lambda **shape: bases.Normal(**shape),
+    "learned_normal": lambda **shape: bases.LearnedNormal(**shape),
+    "uniform": lambda **shape: bases.Uniform(**shape),
+    "student_t": lambda **shape: bases.StudentT(**shape),
+    "mixture": lambda **shape: bases.GaussianMixture(components=3, **shape),
+    "class_conditional": lambda **shape: bases.ClassConditional(classes=3, **shape),
+}
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_bases_of_images_are_those_of_vectors(name):
+    images, vectors = (
+        OF_IMAGES[name](**shape)
+        for shape in ({"event_shape": SHAPE}, {"event_dim": int(np.prod(SHAPE))})
+    )
+
+    @jax.jit
+    def run(key):
+        variables = images.init(key)
+        params = perturb(variables.get("params", {}), key, 0.3)
+        flat = {
+            name: p.reshape(*p.shape[: p.ndim - 3], -1) if name in NUMBERS else p
+            for name, p in params.items()
+        }
+        base, flat = images.apply({"params": params}), vectors.apply({"params": flat})
+        draws, log_prob = base.sample_and_log_prob(seed=key, sample_shape=(5, 4))
+        return draws, log_prob, flat.log_prob(draws.reshape(5, 4, -1))
+
+    draws, log_prob, expected = run(jax.random.key(0))
+    assert draws.shape == (5, 4, *SHAPE)
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-5)
+    assert images.shape == SHAPE and vectors.shape == (12,)
+
+
+def test_a_resampled_base_of_feature_maps_integrates_to_one():
+    base = Resampled(
+        event_shape=(1, 1, 2),
+        net=GlowNet(hidden=4),
+        truncation=4,
+        samples=2**14,
+        momentum=0.0,
+    )
+    points, area = grid("plane")
+
+    @jax.jit
+    def run(key):
+        variables = base.init(key)
+        variables = {**variables, "params": perturb(variables["params"], key, 0.5)}
+        found, _ = base.apply(variables, rngs={"base": key}, mutable=["acceptance"])
+        draws = found.sample(seed=key, sample_shape=(3,))
+        return found.log_prob(points[:, None, None]), draws
+
+    log_prob, draws = run(jax.random.key(1))
+    assert draws.shape == (3, 1, 1, 2) and np.ptp(log_prob) > 1
+    np.testing.assert_allclose(np.exp(log_prob).sum() * area, 1, atol=3e-2)
+    wide = Resampled(event_shape=SHAPE, net=GlowNet(hidden=4))
+    found = jax.eval_shape(lambda: wide.init_with_output(jax.random.key(0))[0])
+    assert found.event_shape == SHAPE
+
+
+def test_classes_are_inferred_by_their_own_densities():
+    base = bases.ClassConditional(event_shape=SHAPE, classes=3)
+    z = jnp.asarray(np.random.default_rng(0).normal(size=(4, *SHAPE)), jnp.float32)
+
+    @jax.jit
+    def run(key):
+        variables = {"params": perturb(base.init(key)["params"], key, 0.5)}
+        joint = base.apply(variables, z, method="class_log_probs")
+        given = jnp.stack(
+            [base.apply(variables, jnp.eye(3)[k]).log_prob(z) for k in range(3)], -1
+        )
+        every = base.apply(variables, jnp.eye(3)[jnp.array([0, 1, 2, 0])]).log_prob(z)
+        prior = jax.nn.log_softmax(variables["params"]["logits"])
+        return joint, given, every, prior, base.apply(variables).log_prob(z)
+
+    joint, given, every, prior, marginal = run(jax.random.key(0))
+    np.testing.assert_allclose(joint, given + prior, rtol=1e-5)
+    np.testing.assert_allclose(every, given[np.arange(4), [0, 1, 2, 0]], rtol=1e-5)
+    np.testing.assert_allclose(marginal, jax.nn.logsumexp(joint, -1), rtol=1e-5)
+    with pytest.raises(UserError, match=r"expected \[\.\.\., 3\], one-hot"):
+        base.init(jax.random.key(0), jnp.ones((4, 5)))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "event_dim=0; expected an integer"),
+        ({"event_dim": 2, "event_shape": (2, 2, 1)}, "give one of them"),
+        ({"event_shape": (2, 0, 1)}, "event_shape"),
+    ],
+)
+def test_a_shape_that_no_event_has_is_a_sentence(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        bases.Normal(**options)
+    with pytest.raises(UserError, match="a distribution of vectors"):
+        bases.UniformSphere(event_shape=SHAPE)
 
 
 def test_acceptance_is_a_running_mean_and_draws_are_truncated():

@@ -186,5 +186,5 @@ def circular_nsf(
     spline = RationalQuadratic(bins=bins, bound=math.pi, tails="circular")
     net = OnCircles(ResidualNet(hidden=hidden, blocks=blocks))
     layer = [Coupling(spline, net, identity=Elementwise(spline)), Reverse()]
-    options.setdefault("base", Uniform(event_dim, -math.pi, math.pi))
+    options.setdefault("base", Uniform(event_dim, low=-math.pi, high=math.pi))
     return stacked(event_dim, layer, layers=layers, **options)

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import flax.linen as nn
 
 from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
-from nfml_jax.flows.bases import GaussianMixture, Normal, StudentT, VonMises
+from nfml_jax.flows.bases import (
+    ClassConditional,
+    GaussianMixture,
+    LearnedNormal,
+    Normal,
+    StudentT,
+    VonMises,
+)
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets.conditioners import MLP
@@ -15,6 +22,8 @@ from nfml_jax.ops.names import look_up
 # The bases by the names that configs use.
 BASES = {
     "normal": Normal,
+    "learned_normal": LearnedNormal,
+    "class_conditional": ClassConditional,
     "student_t": StudentT,
     "gaussian_mixture": GaussianMixture,
     "von_mises": VonMises,

@@ -28,8 +28,8 @@ from nfml_jax.bijectors.elementwise import Elementwise as Elementwise
 from nfml_jax.bijectors.linear import LU as LU
 from nfml_jax.bijectors.linear import QR as QR
 from nfml_jax.bijectors.linear import SVD as SVD
-from nfml_jax.bijectors.linear import LowRank as LowRank
 from nfml_jax.bijectors.linear import MatrixExponential as MatrixExponential
+from nfml_jax.bijectors.low_rank import LowRank as LowRank
 from nfml_jax.bijectors.normalization import ActNorm as ActNorm
 from nfml_jax.bijectors.normalization import BatchNormalization as BatchNormalization
 from nfml_jax.bijectors.orthogonal import Householder as Householder
@@ -63,6 +63,10 @@ class Entry:
     "sphere" (unit vectors). `tolerance` is that of `nfml_jax.testing.check_bijector`
     in float32 and float64. A map is not `exact` if a solver approximates it; its own
     tests say how closely.
+
+    >>> entry = Entry(lambda conditional: LU(), "Kingma & Dhariwal 2018", False)
+    >>> type(entry.make(False)).__name__, entry.events
+    ('LU', 'line')
     """
 
     make: Callable[[bool], Bijector]

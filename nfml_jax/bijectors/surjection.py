@@ -26,6 +26,17 @@ class Surjection(Value):
 
     Attributes:
       event_ndim: The number of axes of an event; all leading axes are batch.
+
+    >>> class Floor(Surjection):
+    ...     def forward_and_log_det(self, z, context=None, key=None):
+    ...         return jnp.floor(z), jnp.zeros(z.shape[:-3])
+    ...
+    ...     def inverse_and_log_det(self, x, context=None, key=None):
+    ...         return x + jax.random.uniform(key, x.shape), jnp.zeros(x.shape[:-3])
+    >>> x = jnp.ones((1, 2, 2, 3))
+    >>> z, term = Floor().apply({}, x, key=jax.random.key(0))
+    >>> bool((jnp.floor(z) == x).all()), term.tolist()
+    (True, [0.0])
     """
 
     event_ndim: int = 3

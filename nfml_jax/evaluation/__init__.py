@@ -21,6 +21,7 @@ Each module holds one idea. Nothing here knows a model, a file or a run.
 | `spread` | alignment, uniformity, hubness, spectrum | embeddings |
 | `likelihoods` | mean likelihood, KL divergence, coverage, PIT | log-densities |
 | `bits_per_dim` | bits per dimension, its error and kind | terms of log P(x) |
+| `measured_bits` | bits per dimension of many images, in bounded memory | a density |
 | `pixel_baselines` | histograms, a Gaussian, compressors in bits | images |
 | `two_samples` | classifier test, MMD, Kolmogorov-Smirnov | two samples |
 | `mixtures` | Gaussians and Gaussian mixtures as baselines | rows |
@@ -52,6 +53,7 @@ __getattr__, __all__ = lazy_exports(
             "kmeans",
             "likelihoods",
             "llr",
+            "measured_bits",
             "mixtures",
             "neighbors",
             "one_shot",

@@ -15,6 +15,7 @@ the names that configs use.
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.matching import flow_matching_loss
 from nfml_jax.flows.numpyro import as_numpyro
+from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes import *  # noqa: F403
 from nfml_jax.flows.recipes import BASES, RECIPES, make_flow
 
@@ -23,6 +24,7 @@ __all__ = [
     "RECIPES",
     "Flow",
     "FlowDistribution",  # noqa: F405
+    "Quantized",
     "as_numpyro",
     "flow_matching_loss",
     "make_flow",

@@ -1,0 +1,103 @@
+"""Probabilities of integer levels by the density of a flow of dequantized numbers."""
+
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nfml_jax.bijectors.surjection import Surjection
+from nfml_jax.flows.compiled import Compiled, compiled
+from nfml_jax.ops import control_flow
+from nfml_jax.ops.broadcasting import broadcasting
+from nfml_jax.ops.checks import check_integer, check_kind
+
+Array = jax.Array
+
+
+class Quantized(Compiled):
+    """A flow of numbers, and the surjection that makes levels of them.
+
+    Its values are bounds: log P(x) is at least the mean of `log_prob` over keys, and
+    the more `samples` there are, the closer it is. `exact` is that of the surjection.
+
+    Attributes:
+      flow: A density with the methods `log_prob` and `sample` of `nfml_jax.flows.Flow`.
+      surjection: Such as `nfml_jax.bijectors.Dequantize`, for the flow's events.
+
+    >>> from nfml_jax import flows
+    >>> from nfml_jax.bijectors import Dequantize
+    >>> model = Quantized(flows.independent(2), Dequantize(levels=4, event_ndim=1))
+    >>> x, key = jnp.array([[0, 3]]), jax.random.key(0)
+    >>> variables = model.init(key, x, key)
+    >>> model.apply(variables, x, key, samples=8).shape
+    (1,)
+    >>> model.apply(variables, key, (5,), method="sample").shape
+    (5, 2)
+    """
+
+    static: ClassVar = ("shape", "samples")
+
+    flow: nn.Module
+    surjection: Surjection
+
+    def check_options(self):
+        check_kind(self, nn.Module, flow=self.flow)
+        check_kind(self, Surjection, surjection=self.surjection)
+
+    @property
+    def exact(self) -> bool:
+        """True if values are log P(x) itself, False if they are bounds of it."""
+        return self.surjection.exact
+
+    @compiled
+    @broadcasting
+    def terms(
+        self, x: Array, key: Array, context: Array | None = None
+    ) -> dict[str, Array]:
+        """Return the terms of one draw in nats, `[*batch]` by name; for a ledger."""
+        y, term = self.surjection.inverse_and_log_det(x, context, key)
+        return {"density": self.flow.log_prob(y, context), "dequantize": term}
+
+    @compiled
+    @broadcasting
+    def log_prob(
+        self, x: Array, key: Array, context: Array | None = None, samples: int = 1
+    ) -> Array:
+        """Return the bound of log P(x | context) by `samples` draws, `[*batch]`.
+
+        It is log (1/M) Σ exp(w) over M draws of the terms' sums w (Burda et al. 2016).
+        Draws are made one after another, so memory doesn't grow with their number.
+        """
+        check_integer(self, 1, samples=samples)
+        if samples == 1 or self.is_initializing():
+            return _total(self.terms(x, key, context))
+        module, variables = self.unbind()
+
+        def step(total, key):
+            terms: Any = nn.Module.apply(
+                module, variables, x, key, context, method="terms"
+            )
+            return jnp.logaddexp(total, _total(terms)), None
+
+        first, *_ = jax.tree.leaves(jax.eval_shape(lambda k: step(0.0, k)[0], key))
+        start = jnp.full(first.shape, -jnp.inf, first.dtype)
+        total, _ = control_flow.scan(step, start, jax.random.split(key, samples))
+        return total - jnp.log(samples)
+
+    __call__ = log_prob
+
+    @compiled
+    @broadcasting
+    def sample(
+        self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
+    ) -> Array:
+        """Return draws `[*shape, *batch, *event]`: floats whose values are levels.
+
+        A draw that is not finite stays NaN.
+        """
+        return self.surjection.forward(self.flow.sample(key, shape, context), context)
+
+
+def _total(terms: dict[str, Array]) -> Array:
+    return sum(terms.values(), jnp.zeros(()))

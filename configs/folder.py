@@ -15,7 +15,8 @@ any order and each of them optional. All options of the three are on the command
 
 `train.total` is a budget of pictures to look at, so a run on 300 pictures takes as long
 as one on 4,000: about three minutes of CPU time. Twice the budget takes twice as long;
-so do twice as many pixels.
+so do twice as many pixels. A step takes 64 pictures, or fewer where there are not as
+many; `train.batch_size` sets another number.
 
 Each picture is normalized by its surroundings (`encoder.standardize`), and pictures of
 other proportions are padded (`data.fit`). Half of the embedding is a linear map of the
@@ -67,7 +68,7 @@ def get_config(arg=None):
     if encoder == "cnn":
         options |= {"features": (16, 32, 64, 128), "hidden": 256, "norm": True}
     config.encoder = defaults.encoder_options(encoder, size, **options)
-    config.train.batch_size = 64
+    config.train.batch_size = None  # 64, or fewer for a set that is smaller
     config.train.total = "60000 examples"
     config.train.log_every = "1600 examples"
     config.train.evaluate_every = "12000 examples"

@@ -91,6 +91,7 @@ def check_config(config: dict) -> None:
 def check_division(settings: TrainSettings, devices: int) -> None:
     """Raise UserError unless a batch gives every device `accumulate` equal parts."""
     batch, parts = settings.batch_size, settings.accumulate or 1
+    assert batch is not None  # the data decide on a size that fits
     if batch % (devices * parts):
         raise UserError(
             f"train.batch_size = {batch} cannot be divided into {devices} device(s) × "
@@ -109,6 +110,7 @@ def parts_of_share(settings: TrainSettings, mesh: Mesh) -> int:
         return settings.accumulate
     if mesh.devices.flat[0].platform != "cpu":
         return 1
+    assert settings.batch_size is not None  # `setup.with_batch`
     rows = settings.batch_size // mesh.size
     return next(
         n for n in range(1, rows + 1) if rows % n == 0 and rows <= n * PART_ROWS

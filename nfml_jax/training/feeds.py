@@ -7,6 +7,7 @@ itself what it trains on needs no more than its rows' places.
 """
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -158,6 +159,31 @@ def sampler_of(
             f"training examples; set it to {_power_of_two(examples)}, say."
         )
     return Shuffled(examples, batch_size) if sampler is None else sampler(batch_size)
+
+
+def fitted_batch(
+    arrays: PyTree,
+    sampler: Callable[[int], Sampler] | None,
+    *,
+    most: int,
+    multiple: int,
+) -> int:
+    """Return `most`, a power of two, or the largest half, quarter, ... that fits.
+
+    A batch fits if the rows of `arrays` fill it and the sampler can make it. It is a
+    multiple of `multiple`. Raises the UserError of the largest size if none fits.
+    """
+    halves = (most >> i for i in range(most.bit_length()))
+    problem = None
+    for size in [n for n in halves if n % multiple == 0] or [multiple]:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                sampler_of(arrays, size, sampler)
+            return size
+        except UserError as refused:
+            problem = problem or refused
+    assert problem is not None
+    raise problem
 
 
 def _power_of_two(most):

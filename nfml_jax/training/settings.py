@@ -89,7 +89,10 @@ class TrainSettings(Settings):
     section = "train"
     complete = True
 
-    batch_size: int = setting("The examples of a step, on all devices.", 128)
+    batch_size: int | None = setting(
+        "The examples of a step, on all devices; None is 64, or fewer of a small set.",
+        128,
+    )
     total: str = setting(
         "The duration of the training; small sets train longer than ten epochs.",
         "10 epochs, at least 600 steps",
@@ -133,17 +136,20 @@ class TrainSettings(Settings):
     def __post_init__(self) -> None:
         """Check the fields, among them that texts are durations."""
         super().__post_init__()
-        COUNT(None, **{"train.batch_size": self.batch_size})
+        if self.batch_size is not None:
+            COUNT(None, **{"train.batch_size": self.batch_size})
         for name in ("total", *INTERVALS):
             check_duration(self, f"train.{name}", getattr(self, name))
 
 
+# The most examples of a batch whose size the data decide.
+LARGEST_FITTED = 64
 INTERVALS = ("log_every", "evaluate_every", "checkpoint_every", "patience")
 
 
 def check_duration(train: TrainSettings, field: str, duration: str | None) -> None:
     """Raise UserError for a text that is no duration, whatever the data."""
-    size = train.batch_size
+    size = LARGEST_FITTED if train.batch_size is None else train.batch_size
     to_steps(duration, batch_size=size, examples=size, field=field)
 
 

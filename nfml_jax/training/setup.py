@@ -18,7 +18,7 @@ from nfml_jax.runs.provenance import device_description
 from nfml_jax.training.checks import check_accumulation, check_division, parts_of_share
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
-from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed
+from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed, fitted_batch
 from nfml_jax.training.optimizers import (
     SCHEDULE_FREE,
     check_patterns,
@@ -27,7 +27,7 @@ from nfml_jax.training.optimizers import (
     make_schedule,
 )
 from nfml_jax.training.randomness import purpose_key, root_key
-from nfml_jax.training.settings import RunSettings
+from nfml_jax.training.settings import LARGEST_FITTED, RunSettings
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
 from nfml_jax.training.step import (
     TrainState,
@@ -60,8 +60,11 @@ class Setup:
         self.own_mesh = (
             self.mesh if is_single_process() else make_mesh(local_devices(devices))
         )
-        check_division(train, self.mesh.size)
+        if train.batch_size is not None:
+            check_division(train, self.mesh.size)
         self.experiment = make_experiment(config)
+        self.settings = with_batch(self.settings, self._fitted_batch)
+        train = self.settings.train
         check_accumulation(train, self.experiment.whole_batch)
         self.compiled = jax.jit
         if train.report == "best" and self.experiment.best is None:
@@ -96,7 +99,8 @@ class Setup:
         other = copy.copy(self)
         experiment = self.experiment.with_config(config)
         assert experiment is not None  # or its runs would not train as one program
-        other.config, other.settings = config, RunSettings.of(config)
+        settings = with_batch(RunSettings.of(config), lambda: self.feed.batch_size)
+        other.config, other.settings = config, settings
         other.experiment = experiment
         other.compiled = compiled
         other._init = compiled(other.experiment.init)
@@ -130,9 +134,22 @@ class Setup:
                 "itself; set train.average_decay = None."
             )
 
+    def _fitted_batch(self) -> int:
+        """Return the size of a batch that the data decide."""
+        arrays, train = self.experiment.train_arrays, self.settings.train
+        if arrays is None:
+            return LARGEST_FITTED
+        return fitted_batch(
+            arrays,
+            self.experiment.sampler,
+            most=LARGEST_FITTED,
+            multiple=self.mesh.size * (train.accumulate or 1),
+        )
+
     def _feed(self) -> Feed:
         arrays, train = self.experiment.train_arrays, self.settings.train
         batch_size, ahead = train.batch_size, train.steps_per_dispatch
+        assert batch_size is not None  # `with_batch`
         if arrays is None:
             return EmptyFeed(batch_size)
         key = self.order_key()
@@ -236,3 +253,11 @@ class Setup:
             return ""
         rows = self.feed.batch_size // (self.mesh.size * self.parts)
         return f", {self.parts} parts of {rows} rows on each"
+
+
+def with_batch(settings: RunSettings, size: Callable[[], int]) -> RunSettings:
+    """Return the settings with the size of a batch, `size()` if there is none."""
+    if settings.train.batch_size is not None:
+        return settings
+    train = dataclasses.replace(settings.train, batch_size=size())
+    return dataclasses.replace(settings, train=train)

@@ -145,6 +145,38 @@ def test_a_run_takes_the_sampler_of_its_experiment():
     assert setup.feed.steps_per_epoch == 6 and setup.schedule.total == 12
 
 
+@pytest.mark.parametrize(
+    "sizes, per_class, accumulate, batch",
+    [
+        ([40, 40], 0, 1, 64),
+        ([10, 10], 0, 1, 16),
+        ([2, 1], 0, 1, 2),
+        ([20, 20, 20], 4, 1, 8),  # two of three classes with four rows each
+        ([9, 9, 9, 9], 2, 4, 8),
+    ],
+)
+def test_a_batch_without_a_size_is_as_large_as_the_data_fill(
+    sizes, per_class, accumulate, batch
+):
+    labels = labels_of(sizes)
+    experiment = SimpleNamespace(
+        best=None,
+        whole_batch=False,
+        train_arrays={"row": np.arange(len(labels))},
+        sampler=make_sampler(labels, per_class=per_class),
+        init=lambda key: {"params": {"w": np.zeros(2)}},
+    )
+    config = defaults.training("made up", "made up").to_dict()
+    config["train"] |= {"batch_size": None, "accumulate": accumulate}
+    config["optimizer"]["warmup"] = None
+    setup = Setup(lambda config: experiment, config, jax.devices()[:1])
+    assert setup.feed.batch_size == batch == setup.settings.train.batch_size
+    # A size that is given is kept, or refused.
+    config["train"]["batch_size"] = 2 * len(labels)
+    with pytest.raises(UserError, match=r"train\.batch_size = "):
+        Setup(lambda config: experiment, config, jax.devices()[:1])
+
+
 def test_what_the_data_cannot_fill_is_said():
     labels = labels_of([9, 2, 5])
     names = "abcde"

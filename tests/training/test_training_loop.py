@@ -372,6 +372,11 @@ def test_a_device_that_the_environment_hides(tmp_path, monkeypatch, platform):
         run(tmp_path, platform=platform)
 
 
+def test_a_batch_without_a_size_trains_as_one_of_the_size_that_fits(tmp_path):
+    fitted = run(tmp_path / "fitted", train__batch_size=None).result["metrics"]
+    assert fitted == run(tmp_path / "given", train__batch_size=32).result["metrics"]
+
+
 def test_a_loss_of_the_whole_batch_is_not_accumulated(tmp_path):
     class Compared(Regression):
         whole_batch = True

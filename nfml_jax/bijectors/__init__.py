@@ -12,8 +12,9 @@ names of this package.
 ([[2.0, 1.0]], (1,))
 """
 
-from nfml_jax.bijectors import catalogue, transforms
+from nfml_jax.bijectors import catalogue, catalogue_images, transforms
 from nfml_jax.bijectors.catalogue import *  # noqa: F403  (names follow from BIJECTORS)
+from nfml_jax.bijectors.catalogue_images import *  # noqa: F403
 from nfml_jax.bijectors.dequantize import Dequantize
 from nfml_jax.bijectors.normalization import fit_statistics
 from nfml_jax.bijectors.residual import Roulette, TruncatedSeries
@@ -24,4 +25,5 @@ from nfml_jax.bijectors.transforms import *  # noqa: F403
 __all__ = ["Dequantize", "OnCircles", "Roulette", "Surjection", "TruncatedSeries"]
 __all__ += ["fit_statistics"]
 __all__ += catalogue.__all__
+__all__ += catalogue_images.__all__
 __all__ += transforms.__all__

@@ -7,7 +7,7 @@ inverse is the masked autoregressive flow (MAF, Papamakarios et al. 2017).
 import flax.linen as nn
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.bijectors.fixed_point import finite, jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
@@ -15,7 +15,7 @@ from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_n
 SOLVERS = "gs_jacobi", "scan", "jacobi"
 
 
-class Autoregressive(Bijector):
+class Autoregressive(OnLastAxis):
     """y_i = transform(x_i), with parameters that are a function of x_1 ... x_(i-1).
 
     The forward direction is one pass of the conditioner: this is IAF, which samples

@@ -1,4 +1,4 @@
-"""The bijector: an invertible map of vectors, with its log-determinant.
+"""The bijector: an invertible map of events, with its log-determinant.
 
 Forward goes from the base to the data, as in distrax. A bijector is a Flax module. Its
 parameters take their shapes from the first event, so no sizes are given.
@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.events import broadcast_events
+from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.events import at_places, broadcast_events, is_map, sum_axes
 from nfml_jax.ops.precision import at_least_float32
 from nfml_jax.ops.values import Value
 
@@ -23,11 +24,15 @@ Array = jax.Array
 
 
 class Bijector(Value):
-    """An invertible map of events `[..., D]`; all leading axes are batch.
+    """An invertible map of events; all leading axes are batch.
+
+    An event has `event_ndim` axes: a vector `[..., D]` has one, tokens `[..., T, D]`
+    two, an image `[..., H, W, C]` three. Log-determinants have the batch's shape.
 
     A subclass implements `forward_and_log_det` and `inverse_and_log_det` with the same
-    parameters. The other methods follow from these two. A `context` `[..., C]`
-    conditions the map. Its leading axes broadcast against the event's, and results have
+    parameters. The other methods follow from these two. A `context` conditions the map:
+    a vector `[..., C]`, or for images a feature map `[..., H, W, C]` that has as many
+    axes as the events. Its leading axes broadcast against the event's, and results have
     the batch shape of both.
 
     Both methods of every subclass are wrapped, so that the following holds for all:
@@ -52,30 +57,66 @@ class Bijector(Value):
 
     def __init_subclass__(cls, **options):
         # Before Flax sees the methods.
-        for name in ("forward_and_log_det", "inverse_and_log_det"):
+        for name, inverse in DIRECTIONS.items():
             if name in vars(cls):
-                setattr(cls, name, _with_contract(vars(cls)[name]))
+                setattr(cls, name, _with_contract(vars(cls)[name], inverse))
         super().__init_subclass__(**options)
 
     def forward_and_log_det(
         self, x: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return y = f(x) `[..., D]` and log |det ∂y/∂x| `[...]`."""
+        """Return y = f(x) `[*batch, *event]` and log |det ∂y/∂x| `[*batch]`."""
         raise NotImplementedError
 
     def inverse_and_log_det(
         self, y: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return x = f⁻¹(y) `[..., D]` and log |det ∂x/∂y| `[...]`."""
+        """Return x = f⁻¹(y) `[*batch, *event]` and log |det ∂x/∂y| `[*batch]`."""
         raise NotImplementedError
 
     def forward(self, x: Array, context: Array | None = None) -> Array:
-        """Return y = f(x), `[..., D]`."""
+        """Return y = f(x), `[*batch, *event]`."""
         return self.forward_and_log_det(x, context)[0]
 
     def inverse(self, y: Array, context: Array | None = None) -> Array:
-        """Return x = f⁻¹(y), `[..., D]`."""
+        """Return x = f⁻¹(y), `[*batch, *event]`."""
         return self.inverse_and_log_det(y, context)[0]
+
+    @property
+    def event_ndim(self) -> int:
+        """The number of axes of an event x."""
+        return 1
+
+    @property
+    def event_ndim_out(self) -> int:
+        """The number of axes of an event y = f(x), by default as for x."""
+        return self.event_ndim
+
+    @nn.nowrap
+    def forward_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of f(x) for an event x of this shape.
+
+        Raises UserError for a shape that the map cannot have.
+        """
+        return shape
+
+    @nn.nowrap
+    def inverse_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of f⁻¹(y) for an event y of this shape."""
+        return shape
+
+    @nn.nowrap
+    def forward_context(self, context: Array) -> Array:
+        """Return the map for events f(x) that the context of events x becomes.
+
+        A bijector that moves an image's places moves those of a feature map alike.
+        """
+        return context
+
+    @nn.nowrap
+    def inverse_context(self, context: Array) -> Array:
+        """Return the map for events f⁻¹(y) that the context of events y becomes."""
+        return context
 
     @property
     def covers_line(self) -> bool:
@@ -94,7 +135,29 @@ class Bijector(Value):
         return self.forward_and_log_det(x, context)
 
 
-def _with_contract(method: Callable) -> Callable:
+# The two methods of a bijector, and whether each is the inverse.
+DIRECTIONS = {"forward_and_log_det": False, "inverse_and_log_det": True}
+
+
+class OnLastAxis(Bijector, kw_only=True):
+    """A bijector that acts along the last axis of events of any shape.
+
+    Within its two methods the other axes of an event are batch axes, so they are the
+    methods of a bijector of vectors. On images this is a map of each pixel's channels,
+    and the log-determinant is summed over the pixels.
+
+    Attributes:
+      event_ndim: The number of axes of an event.
+    """
+
+    event_ndim: int = 1
+
+    def __post_init__(self):
+        check_integer(self, 1, event_ndim=self.event_ndim)
+        super().__post_init__()
+
+
+def _with_contract(method: Callable, inverse: bool) -> Callable:
     """Return `method`, a direction of a bijector, with the contract of all of them."""
     signature = inspect.signature(method)
 
@@ -102,28 +165,59 @@ def _with_contract(method: Callable) -> Callable:
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         _, event, *context = signature.bind(self, *args, **kwargs).args
-        event, context = broadcast_events(event, *context)
+        ndim = self.event_ndim_out if inverse else self.event_ndim
+        event, context = broadcast_events(event, *context, event_ndim=ndim)
         x = at_least_float32(event)
         context = None if context is None else at_least_float32(context)
-        if 0 in x.shape[:-1]:
-            return _empty_result(method, self, x, context, event.dtype)
+        own = 1 if isinstance(self, OnLastAxis) else ndim
+        context = at_places(context, x, ndim, own)
+        batch, shape = x.shape[: x.ndim - ndim], x.shape[x.ndim - ndim :]
+        result = self.inverse_shape(shape) if inverse else self.forward_shape(shape)
+        if 0 in batch:
+            if self.is_initializing():
+                # Parameters follow from an event of ones.
+                one = jnp.ones((1, *shape), x.dtype)
+                axes = ndim if own < ndim or is_map(context, x, ndim) else 1
+                method(self, one, _one_context(context, axes))
+            nothing = jnp.zeros((*batch, *result), event.dtype)
+            return nothing, jnp.zeros(batch, x.dtype)
         y, log_det = method(self, x, context)
+        log_det = sum_axes(log_det, ndim - own)
         # The contract of a bijector; one that broke it would add up to wrong densities.
-        chex.assert_shape(log_det, x.shape[:-1])
+        chex.assert_shape(y, (*batch, *result))
+        chex.assert_shape(log_det, batch)
         chex.assert_type([y, log_det], float)
         return y.astype(event.dtype), log_det
 
     return call
 
 
-def _empty_result(method, bijector, x, context, dtype):
-    """Return the result of an empty batch; parameters follow from an event of ones."""
-    if bijector.is_initializing():
-        given = None if context is None else jnp.ones((1, context.shape[-1]))
-        method(bijector, jnp.ones((1, x.shape[-1]), x.dtype), given)
-    return jnp.zeros(x.shape, dtype), jnp.zeros(x.shape[:-1], x.dtype)
+def _one_context(context, axes):
+    """Return a context of ones for one event, with the last `axes` of `context`."""
+    if context is None:
+        return None
+    return jnp.ones((1, *context.shape[context.ndim - axes :]))
 
 
-def zero_log_det(x: Array) -> Array:
-    """Return the log-determinant of a map that preserves volume, zeros `[...]`."""
-    return jnp.zeros(x.shape[:-1], x.dtype)
+def apply_in(
+    bijector: Bijector,
+    x: Array,
+    context: Array | None,
+    event_ndim: int,
+    *,
+    inverse: bool = False,
+) -> tuple[Array, Array]:
+    """Return a part's result in a bijector of events of `event_ndim` axes.
+
+    A part of fewer axes acts along the last axes, at each place of the others, and its
+    log-determinant is summed over the places.
+    """
+    own = bijector.event_ndim_out if inverse else bijector.event_ndim
+    step = bijector.inverse_and_log_det if inverse else bijector.forward_and_log_det
+    x, log_det = step(x, at_places(context, x, event_ndim, own))
+    return x, sum_axes(log_det, event_ndim - own)
+
+
+def zero_log_det(x: Array, event_ndim: int = 1) -> Array:
+    """Return the log-determinant of a map that preserves volume, zeros `[*batch]`."""
+    return jnp.zeros(x.shape[: x.ndim - event_ndim], x.dtype)

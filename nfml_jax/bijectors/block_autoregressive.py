@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn import log_sigmoid, logsumexp
 
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
 from nfml_jax.ops import control_flow
@@ -39,7 +39,7 @@ class BlockLayer(NamedTuple):
     bias: Array
 
 
-class BlockAutoregressive(Bijector):
+class BlockAutoregressive(OnLastAxis):
     """y_i is a monotone network of x_i, with biases that depend on x_1 ... x_(i-1).
 
     The forward direction is one pass. The inverse solves for one coordinate after

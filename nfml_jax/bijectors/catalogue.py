@@ -21,19 +21,21 @@ from nfml_jax.bijectors.block_autoregressive import (
 )
 from nfml_jax.bijectors.combinators import Chain as Chain
 from nfml_jax.bijectors.combinators import Inverse as Inverse
-from nfml_jax.bijectors.combinators import Stack as Stack
 from nfml_jax.bijectors.continuous import Continuous as Continuous
 from nfml_jax.bijectors.coupling import Coupling as Coupling
+from nfml_jax.bijectors.dense import PLU as PLU
+from nfml_jax.bijectors.dense import Dense as Dense
 from nfml_jax.bijectors.elementwise import Elementwise as Elementwise
 from nfml_jax.bijectors.linear import LU as LU
 from nfml_jax.bijectors.linear import QR as QR
 from nfml_jax.bijectors.linear import SVD as SVD
-from nfml_jax.bijectors.linear import MatrixExponential as MatrixExponential
 from nfml_jax.bijectors.low_rank import LowRank as LowRank
+from nfml_jax.bijectors.matrix_exponential import MatrixExponential as MatrixExponential
 from nfml_jax.bijectors.normalization import ActNorm as ActNorm
 from nfml_jax.bijectors.normalization import BatchNormalization as BatchNormalization
 from nfml_jax.bijectors.orthogonal import Householder as Householder
 from nfml_jax.bijectors.orthogonal import Orthogonal as Orthogonal
+from nfml_jax.bijectors.parts import Partial as Partial
 from nfml_jax.bijectors.permutations import Permutation as Permutation
 from nfml_jax.bijectors.permutations import Reverse as Reverse
 from nfml_jax.bijectors.planar import Planar as Planar
@@ -41,6 +43,7 @@ from nfml_jax.bijectors.planar import Radial as Radial
 from nfml_jax.bijectors.residual import Residual as Residual
 from nfml_jax.bijectors.spheres import PhaseShift as PhaseShift
 from nfml_jax.bijectors.spheres import Sphere as Sphere
+from nfml_jax.bijectors.stack import Stack as Stack
 from nfml_jax.bijectors.sylvester import Sylvester as Sylvester
 from nfml_jax.bijectors.transforms import (
     DOMAIN_MAPS,
@@ -100,6 +103,8 @@ BIJECTORS: dict[str, Entry] = {
         starts_as_identity=False,
     ),
     "lu": Entry(lambda c: LU(_net(c)), "Kingma & Dhariwal 2018"),
+    "plu": Entry(lambda c: PLU(_net(c)), "Kingma & Dhariwal 2018", True, False),
+    "dense": Entry(lambda c: Dense(_net(c)), "Kingma & Dhariwal 2018", True, False),
     "qr": Entry(lambda c: QR(_net(c)), "Hoogeboom et al. 2019"),
     "svd": Entry(lambda c: SVD(_net(c)), "Hoogeboom et al. 2019"),
     "low_rank": Entry(lambda c: LowRank(_net(c), rank=2)),
@@ -148,6 +153,11 @@ BIJECTORS: dict[str, Entry] = {
     "permutation": Entry(lambda c: Permutation(), "", False, False),
     "chain": Entry(lambda c: Chain((Reverse(), Coupling(Affine(), _net()), Reverse()))),
     "inverse": Entry(lambda c: Inverse(Elementwise(Affine(), _net(c)))),
+    "partial": Entry(
+        lambda c: Partial(Elementwise(Affine(), _net(c))),
+        "Dinh et al. 2017",
+        least_dim=2,
+    ),
     "stack": Entry(
         lambda c: Stack(Chain((Permutation(), Coupling(Affine(), _net()))), 2),
         starts_as_identity=False,

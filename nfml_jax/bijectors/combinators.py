@@ -1,18 +1,24 @@
-"""Bijectors made of bijectors: chains, inverses and stacks of identical layers."""
+"""Bijectors made of bijectors: chains and inverses."""
 
 import flax.linen as nn
 
-from nfml_jax.bijectors.bijector import Bijector, zero_log_det
-from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer, check_kind
+from nfml_jax.bijectors.bijector import Bijector, apply_in, zero_log_det
+from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_kind
+from nfml_jax.ops.events import is_map
 
-INTERMEDIATES = "intermediates"
+PRESERVES = "a bijector that preserves the event's shape"
 
 
 class Chain(Bijector):
     """The composition of several bijectors.
 
     `forward` applies the first one first, and the log-determinants are summed. All get
-    the same context.
+    the same context; a feature map follows the bijectors that move pixels.
+
+    Events have the axes of the bijector with the most. One with fewer acts along the
+    last axes at each place of the others, so that a chain of images can contain maps of
+    vectors, which act on each pixel's channels.
 
     >>> import jax.numpy as jnp
     >>> from nfml_jax.bijectors import Elementwise, Exp, Reverse
@@ -28,20 +34,93 @@ class Chain(Bijector):
         check_kind(self, tuple, bijectors=self.bijectors)
         for bijector in self.bijectors:
             check_kind(self, Bijector, bijectors=bijector)
+        self._ndims()
 
     def forward_and_log_det(self, x, context=None):
-        total = zero_log_det(x)
-        for bijector in self.bijectors:
-            x, log_det = bijector.forward_and_log_det(x, context)
+        total = zero_log_det(x, self.event_ndim)
+        moves = is_map(context, x, self.event_ndim)
+        for bijector, ndim in zip(self.bijectors, self._ndims()[:-1], strict=True):
+            x, log_det = apply_in(bijector, x, context, ndim)
+            if moves and context is not None:
+                context = bijector.forward_context(context)
             total += log_det
         return x, total
 
     def inverse_and_log_det(self, y, context=None):
-        total = zero_log_det(y)
-        for bijector in reversed(self.bijectors):
-            y, log_det = bijector.inverse_and_log_det(y, context)
+        total = zero_log_det(y, self.event_ndim_out)
+        moves = is_map(context, y, self.event_ndim_out)
+        parts = zip(self.bijectors, self._ndims()[1:], strict=True)
+        for bijector, ndim in reversed(list(parts)):
+            y, log_det = apply_in(bijector, y, context, ndim, inverse=True)
+            if moves and context is not None:
+                context = bijector.inverse_context(context)
             total += log_det
         return y, total
+
+    @property
+    def event_ndim(self):
+        return self._ndims()[0]
+
+    @property
+    def event_ndim_out(self):
+        return self._ndims()[-1]
+
+    @nn.nowrap
+    def forward_shape(self, shape):
+        for bijector in self.bijectors:
+            shape = bijector.forward_shape(shape)
+        return shape
+
+    @nn.nowrap
+    def inverse_shape(self, shape):
+        for bijector in reversed(self.bijectors):
+            shape = bijector.inverse_shape(shape)
+        return shape
+
+    @nn.nowrap
+    def forward_context(self, context):
+        for bijector in self.bijectors:
+            context = bijector.forward_context(context)
+        return context
+
+    @nn.nowrap
+    def inverse_context(self, context):
+        for bijector in reversed(self.bijectors):
+            context = bijector.inverse_context(context)
+        return context
+
+    @nn.nowrap
+    def _ndims(self) -> list[int]:
+        """Return the number of an event's axes before each bijector and after all.
+
+        A bijector that changes the number, such as `Flatten`, fixes it around itself.
+        Otherwise it is the greatest of the bijectors up to the next change.
+        """
+        ndims, known, pending = [], None, []
+        for bijector in self.bijectors:
+            before, after = bijector.event_ndim, bijector.event_ndim_out
+            pending.append(before)
+            if before != after:
+                ndims += self._agreed(pending, before if known is None else known)
+                known, pending = after, []
+                if ndims[-1] != before:
+                    self._refuse_axes(before, ndims[-1])
+        last = max(pending, default=1) if known is None else known
+        return [*ndims, *self._agreed(pending, last), last]
+
+    @nn.nowrap
+    def _agreed(self, pending, ndim):
+        """Return `ndim` for each of the `pending` bijectors; none has more axes."""
+        if max(pending, default=0) > ndim:
+            self._refuse_axes(max(pending), ndim)
+        return [ndim] * len(pending)
+
+    @nn.nowrap
+    def _refuse_axes(self, wanted, given):
+        raise UserError(
+            f"Chain got bijectors of which one takes events of {wanted} axes where "
+            f"events have {given}; expected a Reshape between them."
+        )
 
 
 class Inverse(Bijector):
@@ -69,64 +148,26 @@ class Inverse(Bijector):
     def inverse_and_log_det(self, y, context=None):
         return self.bijector.forward_and_log_det(y, context)
 
+    @property
+    def event_ndim(self):
+        return self.bijector.event_ndim_out
 
-class Stack(Bijector):
-    """A stack of identical layers, each with its own parameters and constants.
+    @property
+    def event_ndim_out(self):
+        return self.bijector.event_ndim
 
-    The layers run in one `lax.scan`, so that the compile time doesn't grow with their
-    number. All variables have a leading axis `[length, ...]`. Where the collection
-    "intermediates" is mutable, it receives the events after each layer.
+    @nn.nowrap
+    def forward_shape(self, shape):
+        return self.bijector.inverse_shape(shape)
 
-    Attributes:
-      layer: The bijector that is repeated.
-      length: The number of layers.
-      remat: If true, a layer's activations are computed again for its gradient instead
-        of being stored.
+    @nn.nowrap
+    def inverse_shape(self, shape):
+        return self.bijector.forward_shape(shape)
 
-    >>> import jax
-    >>> import jax.numpy as jnp
-    >>> from nfml_jax.bijectors import LU
-    >>> stack = Stack(LU(), length=2)
-    >>> variables = stack.init(jax.random.key(0), jnp.zeros((1, 3)))
-    >>> variables["params"]["layer"]["triangles"].shape
-    (2, 3, 3)
-    """
+    @nn.nowrap
+    def forward_context(self, context):
+        return self.bijector.inverse_context(context)
 
-    layer: Bijector
-    length: int
-    remat: bool = False
-
-    def check_options(self):
-        check_kind(self, Bijector, layer=self.layer)
-        check_integer(self, 1, DEEPEST, length=self.length)
-        check_flag(self, remat=self.remat)
-
-    def forward_and_log_det(self, x, context=None):
-        return self._scan(x, context, inverse=False)
-
-    def inverse_and_log_det(self, y, context=None):
-        return self._scan(y, context, inverse=True)
-
-    def _scan(self, x, context, *, inverse):
-        def one(layer, x, _):
-            step = layer.inverse_and_log_det if inverse else layer.forward_and_log_det
-            x, log_det = step(x, context)
-            # Stored only where the collection is mutable.
-            layer.sow(INTERMEDIATES, "event", x, init_fn=tuple, reduce_fn=_latest)
-            return x, log_det
-
-        if self.remat:
-            one = nn.remat(one, prevent_cse=False)
-        scan = nn.scan(
-            one,
-            variable_axes={True: 0},
-            split_rngs={True: True},
-            length=self.length,
-            reverse=inverse,
-        )
-        x, log_dets = scan(self.layer, x, None)
-        return x, log_dets.sum(0)
-
-
-def _latest(_, new):
-    return new
+    @nn.nowrap
+    def inverse_context(self, context):
+        return self.bijector.forward_context(context)

@@ -14,7 +14,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.elementwise import Transformed
 from nfml_jax.bijectors.masks import halves
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import check_function, check_kind
+from nfml_jax.ops.checks import check_function, check_kind, refuse
 
 
 class Coupling(Transformed):
@@ -24,9 +24,11 @@ class Coupling(Transformed):
       transform: The scalar transform of the coordinates where `mask` is False.
       conditioner: A module that maps the d coordinates where `mask` is True to the
         parameters of the others: `conditioner(inputs, context, features)` takes inputs
-        `[..., d]` and returns `[..., features]`.
+        `[..., d]` and returns `[..., features]`. On images both are feature maps, such
+        as those of a convolutional network.
       mask: A function of D that returns booleans `[D]`, such as those of
-        `nfml_jax.bijectors.masks`. At least one is False.
+        `nfml_jax.bijectors.masks`. At least one is False. D is the size of the last
+        axis; on images these are the channels.
       identity: A bijector such as `Elementwise`, or None. It maps the coordinates that
         otherwise stay, after they have conditioned the others.
 
@@ -51,6 +53,9 @@ class Coupling(Transformed):
         super().check_options()
         check_kind(self, Bijector, optional=True, identity=self.identity)
         check_function(self, mask=self.mask)
+        if self.identity is not None and self.identity.event_ndim != 1:
+            wanted = "a bijector of vectors, which is applied to each pixel's channels"
+            refuse(self, "identity", self.identity, wanted)
 
     def forward_and_log_det(self, x, context=None):
         stay, change, join = self._split(x)
@@ -73,7 +78,7 @@ class Coupling(Transformed):
 
     def _raw(self, stay, change, context):
         inputs = stay if stay.shape[-1] else None
-        return self.raw(inputs, context, change.shape[-1], change.dtype)
+        return self.raw(inputs, context, change.shape[-1:], change.dtype)
 
     def _split(self, x):
         """Return the coordinates that stay, those that change, and how to join both."""

@@ -3,13 +3,13 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_kind
 
 
-class Transformed(Bijector):
+class Transformed(OnLastAxis):
     """The base class of bijectors that apply a scalar transform to coordinates.
 
     Attributes:
@@ -26,17 +26,19 @@ class Transformed(Bijector):
         check_kind(self, nn.Module, optional=True, conditioner=self.conditioner)
 
     @nn.compact
-    def raw(self, inputs, context, coordinates, dtype):
-        """Return the parameters of all coordinates, `[..., coordinates, num_params]`.
+    def raw(self, inputs, context, event, dtype):
+        """Return the parameters of coordinates, `[..., D, num_params]`.
 
         They are the conditioner's output where there are `inputs` or a `context`, and
-        learned numbers where there is neither. They have the precision `dtype`. For a
-        transform without parameters the conditioner is not called.
+        learned numbers where there is neither: one set for each coordinate of `event`,
+        a shape that ends with D. They have the precision `dtype`. For a transform
+        without parameters the conditioner is not called.
         """
-        shape = coordinates, self.transform.num_params
+        shape = event[-1], self.transform.num_params
         if not self.transform.num_params:
             return jnp.zeros(shape, dtype)
         if inputs is None and context is None:
+            shape = (*event, self.transform.num_params)
             raw = self.param("raw", nn.initializers.zeros, shape)
         else:
             check_kind(self, nn.Module, conditioner=self.conditioner)
@@ -51,6 +53,11 @@ class Elementwise(Transformed):
 
     The parameters are learned numbers, or functions of the context if there is a
     `conditioner`. A conditioner without a context raises UserError.
+
+    For images (`event_ndim=3`) learned numbers differ between pixels and channels, and
+    those of a conditioner between channels, and between pixels if the context is a
+    feature map. As a part of a chain of images, `Elementwise` with `event_ndim=1` has
+    the same learned numbers at all pixels.
 
     >>> from nfml_jax.bijectors import Tanh
     >>> x = jnp.array([[0.0, 0.5, 1.0]])
@@ -75,4 +82,5 @@ class Elementwise(Transformed):
                 "Elementwise has a conditioner but was given no context; pass "
                 "`context`, or leave the conditioner out."
             )
-        return self.raw(None, context, x.shape[-1], x.dtype)
+        event = x.shape[x.ndim - self.event_ndim :]
+        return self.raw(None, context, event, x.dtype)

@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortized import amortized
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.bijectors.matrices import (
     bounded,
-    exponential,
     multiply,
     normal_pairs,
     reflect,
@@ -27,13 +26,16 @@ Array = jax.Array
 ZEROS = nn.initializers.zeros
 
 
-class Linear(Bijector):
+class Linear(OnLastAxis):
     """y = W x + b, with W = A diag(s) B and |det A| = |det B| = 1.
 
     So log |det W| = Σ log s. Each log s lies within ±`max_log_scale`, so that W is
     never singular. A and B are learned numbers. So are log s and b; if there is a
     `conditioner`, its output for the context is added to them. All linear maps start
     as the identity.
+
+    On images (`event_ndim=3`) this is a 1×1 convolution, as in Glow. W is computed once
+    there, and not its factors' products with every pixel.
     """
 
     conditioner: nn.Module | None = None
@@ -45,19 +47,33 @@ class Linear(Bijector):
 
     def forward_and_log_det(self, x, context=None):
         weights, log_scale, shift = self._parameters(x, context)
-        y = self.times(weights, jnp.exp(log_scale), x) + shift
+        y = self._product(self.times, weights, jnp.exp(log_scale), x) + shift
         log_det = self.log_det(weights, log_scale)
         return y, jnp.broadcast_to(log_det, y.shape[:-1])
 
     def inverse_and_log_det(self, y, context=None):
         weights, log_scale, shift = self._parameters(y, context)
-        x = self.solve(weights, jnp.exp(log_scale), y - shift)
+        x = self._product(self.solve, weights, jnp.exp(log_scale), y - shift)
         log_det = -self.log_det(weights, log_scale)
         return x, jnp.broadcast_to(log_det, x.shape[:-1])
+
+    def _product(self, times, weights, scale, x):
+        """Return `times(weights, scale, x)`, W or W⁻¹ times x."""
+        if self.event_ndim == 1 or scale.ndim > 1:
+            return times(weights, scale, x)
+        unit = jnp.eye(x.shape[-1], dtype=x.dtype)
+        return multiply(times(weights, scale, unit).T, x)
 
     def shapes(self, size: int) -> dict:
         """Return the initializer and shape of each parameter of A and B, by name."""
         raise NotImplementedError
+
+    def weights(self, size: int, dtype) -> dict[str, Array]:
+        """Return the numbers of A and B by name."""
+        return {
+            name: self.param(name, init, shape).astype(dtype)
+            for name, (init, shape) in self.shapes(size).items()
+        }
 
     def scales(self, size: int) -> int:
         """Return the number of scales s."""
@@ -78,10 +94,7 @@ class Linear(Bijector):
     @nn.compact
     def _parameters(self, x, context):
         size, dtype = x.shape[-1], x.dtype
-        weights = {
-            name: self.param(name, init, shape).astype(dtype)
-            for name, (init, shape) in self.shapes(size).items()
-        }
+        weights = self.weights(size, dtype)
         rest = amortized(
             self,
             context,
@@ -187,41 +200,3 @@ class SVD(Linear):
     def solve(self, weights, scale, y):
         y = reflect(weights["left"], y, transpose=True)
         return reflect(weights["right"], y / scale, transpose=True)
-
-
-class MatrixExponential(Linear):
-    """W = exp(A), so that log det W = tr A and W⁻¹ = exp(-A).
-
-    A is scaled so that its Frobenius norm is below `max_log_scale`, which is at most 8.
-    Only b depends on the context.
-
-    >>> layer, x = MatrixExponential(), jnp.array([[0.0, 0.5, 1.0]])
-    >>> variables = layer.init(jax.random.key(0), x)
-    >>> y, log_det = layer.apply(variables, x)  # a new layer is the identity
-    >>> y.tolist(), log_det.tolist()
-    ([[0.0, 0.5, 1.0]], [0.0])
-    """
-
-    def check_options(self):
-        super().check_options()
-        check_number(self, high=8.0, max_log_scale=self.max_log_scale)
-
-    def shapes(self, size):
-        return {"exponent": (ZEROS, (size, size))}
-
-    def scales(self, size):
-        return 0
-
-    def times(self, weights, scale, x):
-        return multiply(exponential(self._exponent(weights)), x)
-
-    def solve(self, weights, scale, y):
-        return multiply(exponential(-self._exponent(weights)), y)
-
-    def log_det(self, weights, log_scale):
-        return jnp.trace(self._exponent(weights))
-
-    def _exponent(self, weights):
-        exponent = weights["exponent"]
-        square = (exponent**2).sum() / self.max_log_scale**2
-        return exponent / jnp.sqrt(1 + square)

@@ -15,3 +15,8 @@ def halves(event_dim: int) -> np.ndarray:
 def alternating(event_dim: int) -> np.ndarray:
     """Every second coordinate stays: 1, 3, 5, ..."""
     return np.arange(event_dim) % 2 == 1
+
+
+def second_half(event_dim: int) -> np.ndarray:
+    """Return a mask where the second half, with the odd coordinate, stays."""
+    return ~halves(event_dim)

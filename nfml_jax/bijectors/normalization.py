@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.ops.checks import check_number
 
 Array = jax.Array
@@ -15,13 +15,18 @@ Array = jax.Array
 STATISTICS = "batch_stats"
 
 
-class ActNorm(Bijector):
+class ActNorm(OnLastAxis):
     """y = x exp(s) + t, initialized by data (Kingma & Dhariwal 2018, section 3.1).
 
     The batch that initializes the module is mapped to mean 0 and standard deviation 1
     in every coordinate, in the direction of that call. Afterwards s and t are ordinary
     parameters. A coordinate that is constant in the batch keeps its scale. With a batch
-    of one row the map starts as the identity.
+    of one row the map starts as the identity. On images the coordinates are the
+    channels, and a row is a pixel of an image.
+
+    Attributes:
+      axis_name: The device axis whose devices share the batch, or None. It is needed
+        within `jax.shard_map` or `jax.pmap` only, where a device sees its own share.
 
     >>> layer, x = ActNorm(), jnp.array([[0.0, 1.0], [2.0, 5.0]])
     >>> variables = layer.init(jax.random.key(0), x)
@@ -29,6 +34,8 @@ class ActNorm(Bijector):
     >>> y.tolist(), round(float(log_det[0]), 3)
     ([[-1.0, -1.0], [1.0, 1.0]], -0.693)
     """
+
+    axis_name: str | None = None
 
     def forward_and_log_det(self, x, context=None):
         log_scale, shift = self._parameters(x, inverse=False)
@@ -40,13 +47,13 @@ class ActNorm(Bijector):
 
     @nn.compact
     def _parameters(self, x, *, inverse):
-        start = partial(_normalizing, x, inverse)
+        start = partial(_normalizing, x, inverse, self.axis_name)
         log_scale = self.param("log_scale", lambda _: start()[0])
         shift = self.param("shift", lambda _: start()[1])
         return log_scale.astype(x.dtype), shift.astype(x.dtype)
 
 
-def _normalizing(x, inverse):
+def _normalizing(x, inverse, axis_name):
     """Return the log-scale and shift that map `x` to mean 0 and variance 1.
 
     If `inverse` is true, the inverse of the map does so.
@@ -55,6 +62,10 @@ def _normalizing(x, inverse):
     if len(rows) < 2:
         return jnp.zeros_like(rows[0]), jnp.zeros_like(rows[0])
     mean, spread = rows.mean(0), rows.std(0)
+    if axis_name is not None:
+        own, mean = mean, jax.lax.pmean(mean, axis_name)
+        square = jax.lax.pmean(spread**2 + (own - mean) ** 2, axis_name)
+        spread = jnp.sqrt(square)
     # The spread of a constant is zero up to rounding.
     varies = spread > 1e-6 * jnp.abs(mean)
     log_spread = jnp.where(varies, jnp.log(jnp.where(varies, spread, 1)), 0)
@@ -63,7 +74,7 @@ def _normalizing(x, inverse):
     return -log_spread, -mean * jnp.exp(-log_spread)
 
 
-class BatchNormalization(Bijector):
+class BatchNormalization(OnLastAxis):
     """Batch normalization from data to base (MAF, Papamakarios et al. 2017, eq. 19).
 
     The inverse is x = (y - m) / √(v + ε) · exp(γ) + β. While the collection

@@ -7,12 +7,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortized import amortized
-from nfml_jax.bijectors.bijector import Bijector, zero_log_det
+from nfml_jax.bijectors.bijector import OnLastAxis, zero_log_det
 from nfml_jax.bijectors.matrices import multiply, normal_pairs, reflect
 from nfml_jax.ops.checks import check_integer
 
 
-class Householder(Bijector):
+class Householder(OnLastAxis):
     """y = Q x with Q a product of reflections.
 
     Attributes:
@@ -50,7 +50,7 @@ class Householder(Bijector):
         return y, zero_log_det(y)
 
 
-class Orthogonal(Bijector):
+class Orthogonal(OnLastAxis):
     """y = Q x with Q = (I - A)⁻¹ (I + A) and A skew-symmetric, Cayley's map.
 
     Q can be every rotation that rotates no direction by 180°. Unlike a product of

@@ -4,14 +4,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.bijector import Bijector, zero_log_det
+from nfml_jax.bijectors.bijector import OnLastAxis, zero_log_det
 from nfml_jax.ops.checks import check_sizes, refuse
 
 # The collection of numbers that are drawn once and never trained.
 CONSTANTS = "constants"
 
 
-class Reverse(Bijector):
+class Reverse(OnLastAxis):
     """The coordinates in reverse order.
 
     >>> y, log_det = Reverse().apply({}, jnp.array([[0.0, 0.5, 1.0]]))
@@ -26,7 +26,7 @@ class Reverse(Bijector):
         return jnp.flip(y, -1), zero_log_det(y)
 
 
-class Permutation(Bijector):
+class Permutation(OnLastAxis):
     """The coordinates in a fixed order, y_i = x_{order_i}.
 
     Without an `order` one is drawn when the module is initialized, and stored in the

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortized import amortized
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.bijectors.matrices import bounded
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
 
@@ -19,7 +19,7 @@ Array = jax.Array
 MIN_SLOPE = 1e-3
 
 
-class Planar(Bijector):
+class Planar(OnLastAxis):
     """y = x + u tanh(wᵀx + b), which is invertible as wᵀu > -1.
 
     To ensure this, the part of u along w is shifted, as in the paper's appendix A.1,
@@ -70,7 +70,7 @@ class Planar(Bijector):
         return u + jnp.where(some, move, 0) * w, w, given["b"]
 
 
-class Radial(Bijector):
+class Radial(OnLastAxis):
     """y = x + β (x - x₀) / (α + ‖x - x₀‖), with α > 0 and β > -α.
 
     The log-determinant is (D - 1) log(1 + β h) + log(1 + α β h²), where h = 1 / (α +

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.amortized import amortized
-from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.bijector import OnLastAxis
 from nfml_jax.bijectors.matrices import bounded, multiply, reflect
 from nfml_jax.bijectors.planar import bend, strength_above
 from nfml_jax.bijectors.transforms.numerical_inverse import increasing_inverse
@@ -14,7 +14,7 @@ from nfml_jax.ops.checks import check_choice, check_integer
 BASES = ("orthogonal", "householder", "triangular")
 
 
-class Sylvester(Bijector):
+class Sylvester(OnLastAxis):
     """y = x + Q R tanh(R̃ Qᵀx + b), Q orthonormal `[D, M]`, R and R̃ upper triangular.
 
     By Sylvester's identity log det = Σ log(1 + R_ii R̃_ii tanh'(·)), where each product

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from nfml_jax.bijectors import Inverse
-from nfml_jax.bijectors.combinators import INTERMEDIATES
+from nfml_jax.bijectors.stack import INTERMEDIATES
 from nfml_jax.data.arrays import digest
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError

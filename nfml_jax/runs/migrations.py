@@ -105,6 +105,13 @@ def _embeddings(config: dict) -> None:
         data.pop("name", None)
 
 
+def _memory(config: dict) -> None:
+    """Replace a flow's `remat` by `memory`."""
+    flow = config.get("flow")
+    if isinstance(flow, dict) and "remat" in flow:
+        flow["memory"] = "remat" if flow.pop("remat") else "keep"
+
+
 def _has_images(config: Mapping) -> bool:
     return config.get("experiment") in ("margin", "pairs")
 
@@ -124,6 +131,7 @@ MIGRATIONS = (
     Renamed("objective.normalise", "normalize"),
     Renamed("objective.centres", "centers"),
     Renamed("head.subcentres", "subcenters"),
+    _memory,
     Added("cpu_devices", 1),
     *(Off(name, (0,)) for name in ("cpu_devices", "num_devices", "train.accumulate")),
     *(Off(f"optimizer.{name}", (0,)) for name in ("weight_decay", "clip_norm")),

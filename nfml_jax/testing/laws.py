@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.bijectors import Bijector
+from nfml_jax.ops.events import is_map
 from nfml_jax.testing.borders import check_borders
 
 Array = jax.Array
@@ -24,20 +25,21 @@ def check_bijector(
 ) -> None:
     """Raise AssertionError, naming the law, unless `bijector` obeys all of them.
 
-    The laws, at events `x [N, D]` in the map's domain, `context [N, C]` and random
-    parameters, in both directions:
+    The laws, at events `x [N, *event]` in the map's domain, `context [N, C]` or a
+    feature map `[N, *places, C]`, and random parameters, in both directions:
 
-    - results have the event's shape and precision, and are finite;
+    - results have the shape that the bijector says, the event's precision, and are
+      finite; log-determinants are `[N]`;
     - the inverse undoes the map, and the two log-determinants cancel;
     - the log-determinant is that of the Jacobian, by automatic differentiation;
     - a single event gives the values that it gives in the batch, and jit gives the
       `eager` values (the law that takes longest to check);
     - gradients in events, context and parameters are finite;
-    - at the `borders` of its input: a context may have more batch axes than the events;
-      half precision gives the results of float32, rounded, and integers those of
-      floats; an event with NaN gives NaN and doesn't change others of its batch; the
-      log-determinant of the inverse is minus infinity where an event is no image; an
-      empty batch gives an empty result.
+    - for vectors, at the `borders` of its input: a context may have more batch axes
+      than the events; half precision gives the results of float32, rounded, and
+      integers those of floats; an event with NaN gives NaN and doesn't change others of
+      its batch; the log-determinant of the inverse is minus infinity where an event is
+      no image; an empty batch gives an empty result.
 
     Without `variables` they are initialized at `x` and moved by normal noise of
     standard deviation `spread`, since many maps start as the identity. `tolerance`, by
@@ -61,17 +63,19 @@ def check_bijector(
     def measure(variables, x, context):
         # One program for all laws, as most of the time is spent compiling.
         forth = _measure(forward, variables, x, context)
-        return forth, _measure(inverse, variables, forth["event"], context)
+        beside = context_of_results(bijector, x, context)
+        return forth, _measure(inverse, variables, forth["event"], beside)
 
     forth, back = jax.device_get(measure(variables, x, context))
-    size = np.abs(x).max(-1) + np.abs(forth["event"]).max(-1) + 1
+    size = np.abs(_flat(x)).max(-1) + np.abs(_flat(forth["event"])).max(-1) + 1
     allowed = tolerance * size * np.linalg.cond(forth["jacobian"].astype(float))
 
     for name, map_, at, is_ in (
         ("forward", forward, x, forth),
         ("inverse", inverse, forth["event"], back),
     ):
-        for what, shape in (("event", x.shape), ("log_det", x.shape[:-1])):
+        event = bijector.forward_shape(x.shape[1:]) if is_ is forth else x.shape[1:]
+        for what, shape in (("event", (len(x), *event)), ("log_det", x.shape[:1])):
             value = is_[what]
             law = f"broken law: {name}: {what} is {value.dtype} {value.shape}"
             assert value.dtype == x.dtype and value.shape == shape, law
@@ -85,15 +89,25 @@ def check_bijector(
             where = jax.tree_util.keystr(path)
             assert finite, f"broken law: {name}: the gradient in {where} is finite"
         if eager:
-            y, log_det = map_(variables, at, context)
+            beside = context
+            if is_ is back:
+                beside = context_of_results(bijector, x, context)
+            y, log_det = map_(variables, at, beside)
             _close(f"{name}: jit is eager", y, is_["event"], allowed)
             _close(f"{name}: jit is eager", log_det, is_["log_det"], allowed)
     _close("the inverse undoes the map", back["event"], x, allowed)
     _close("the log-determinants cancel", -back["log_det"], forth["log_det"], allowed)
-    if borders:
+    if borders and x.ndim == 2:
         given = {"forward": x, "inverse": forth["event"], "context": context}
         found = {"forward": forth, "inverse": back}
         check_borders(bijector, variables, given, found, allowed)
+
+
+def context_of_results(bijector: Bijector, x, context):
+    """Return the context of events f(x): a feature map follows the bijector."""
+    if is_map(context, x, bijector.event_ndim):
+        return bijector.forward_context(jnp.asarray(context))
+    return context
 
 
 def finite_gradients(map_, variables, x, context=None):
@@ -149,14 +163,19 @@ def _measure(map_, variables, x, context):
 
     axes = (0, None if context is None else 0)
     jacobian, singles = jax.vmap(jax.jacfwd(alone, has_aux=True), axes)(x, context)
+    size = x[0].size
     (y, log_det), finite = _value_and_finite_gradients(map_, variables, x, context)
     return {
         "event": y,
         "log_det": log_det,
-        "jacobian": jacobian,
+        "jacobian": jacobian.reshape(len(x), size, size),
         "alone": singles,
         "finite": finite,
     }
+
+
+def _flat(events):
+    return np.asarray(events).reshape(len(events), -1)
 
 
 def _close(law, value, expected, allowed):

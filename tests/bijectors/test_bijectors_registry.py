@@ -6,7 +6,13 @@ import pkgutil
 import pytest
 
 from nfml_jax import bijectors
-from nfml_jax.bijectors import BIJECTORS, DOMAIN_MAPS, TRANSFORMS, Bijector
+from nfml_jax.bijectors import (
+    BIJECTORS,
+    DOMAIN_MAPS,
+    IMAGE_BIJECTORS,
+    TRANSFORMS,
+    Bijector,
+)
 from nfml_jax.bijectors.transforms import ScalarTransform
 
 
@@ -23,11 +29,12 @@ def classes(base):
 
 
 def test_every_bijector_has_a_line():
-    listed = {entry.kind for entry in BIJECTORS.values()}
+    listed = {e.kind for e in (BIJECTORS | IMAGE_BIJECTORS).values()}
     for kind in classes(Bijector) - listed:
         pytest.fail(
             f"{kind.__name__} of {kind.__module__} is not in the table of bijectors; "
-            "import it in nfml_jax/bijectors/catalogue.py and give it a line in "
+            "import it in nfml_jax/bijectors/catalogue.py, or for images in "
+            "nfml_jax/bijectors/catalogue_images.py, and give it a line in "
             f'BIJECTORS, such as "name": Entry(lambda conditional: {kind.__name__}())'
         )
 
@@ -46,7 +53,7 @@ def test_every_transform_has_a_line():
 
 
 def test_what_is_in_a_table_is_a_public_name():
-    kinds = {entry.kind for entry in BIJECTORS.values()}
+    kinds = {e.kind for e in (BIJECTORS | IMAGE_BIJECTORS).values()}
     for kind in kinds | {*TRANSFORMS.values(), *DOMAIN_MAPS.values()}:
         assert kind.__name__ in bijectors.__all__
         assert getattr(bijectors, kind.__name__) is kind

@@ -8,7 +8,7 @@ All take `event_dim`, and these options by keyword:
 - `context_dim`: the size of the context of a conditional density, 0 for none;
 - `base`: a module of `nfml_jax.flows.bases`, or the name of one in `BASES`;
 - `layers`: the number of layers;
-- `remat`: if true, activations are computed again in the backward pass;
+- `memory`: what the layers store for the gradient, as `nfml_jax.bijectors.Stack` says;
 - `fast`: the direction that evaluates the layers as they are written, "log_prob" for
   learning densities or "sample" for variational inference. The other direction inverts
   them. This costs more (splines), much more (autoregressive maps) or needs iterations

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 
 from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
+from nfml_jax.bijectors.stack import MEMORY
 from nfml_jax.flows.bases import (
     ClassConditional,
     GaussianMixture,
@@ -16,7 +17,7 @@ from nfml_jax.flows.bases import (
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets.conditioners import MLP
-from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_flag, check_integer
+from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_integer
 from nfml_jax.ops.names import look_up
 
 # The bases by the names that configs use.
@@ -50,7 +51,7 @@ def stacked(
     fast: str = "log_prob",
     context_dim: int = 0,
     base: nn.Module | str = "normal",
-    remat: bool = False,
+    memory: str = "keep",
 ) -> Flow:
     """Return a flow of `layers` equal layers, followed by `ends`.
 
@@ -59,10 +60,10 @@ def stacked(
     """
     check_integer("the flow", 1, WIDEST, event_dim=event_dim)
     check_integer("the flow", 1, DEEPEST, layers=layers)
-    check_flag("the flow", remat=remat)
+    check_choice("the flow", MEMORY, memory=memory)
     check_choice("the flow", ("log_prob", "sample"), fast=fast)
     one = Chain(tuple(layer))
-    bijector = Chain((Stack(one, int(layers), remat) if layers > 1 else one, *ends))
+    bijector = Chain((Stack(one, int(layers), memory) if layers > 1 else one, *ends))
     return Flow(
         bijector=bijector if fast == "sample" else Inverse(bijector),
         base=look_up(BASES, base, "base")(event_dim) if isinstance(base, str) else base,

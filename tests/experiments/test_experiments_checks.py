@@ -31,6 +31,9 @@ WRONG = {
 }
 # Of some a value of this kind has a meaning.
 MEANINGS = {
+    "cpu_devices": (None,),
+    "train.accumulate": (None,),
+    "train.batch_size": (None,),
     "data.max_train": (None, 10**10),
     "data.max_test": (None, 10**10),
     "head.scale": (3.5,),

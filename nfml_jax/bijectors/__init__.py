@@ -17,13 +17,14 @@ from nfml_jax.bijectors.catalogue import *  # noqa: F403  (names follow from BIJ
 from nfml_jax.bijectors.catalogue_images import *  # noqa: F403
 from nfml_jax.bijectors.dequantize import Dequantize
 from nfml_jax.bijectors.normalization import fit_statistics
+from nfml_jax.bijectors.padding import Crop, Pad
 from nfml_jax.bijectors.residual import Roulette, TruncatedSeries
 from nfml_jax.bijectors.spheres import OnCircles
 from nfml_jax.bijectors.surjection import Surjection
 from nfml_jax.bijectors.transforms import *  # noqa: F403
 
 __all__ = ["Dequantize", "OnCircles", "Roulette", "Surjection", "TruncatedSeries"]
-__all__ += ["fit_statistics"]
+__all__ += ["Crop", "Pad", "fit_statistics"]
 __all__ += catalogue.__all__
 __all__ += catalogue_images.__all__
 __all__ += transforms.__all__

@@ -70,7 +70,11 @@ def orientation(image) -> int:
 
 
 def eight_bits(image, format: str | None):
-    """Return an image of more than 8 bits, or in CIELAB, as a plain one."""
+    """Return an image with 8 bits per channel, in a mode that converts to gray and RGB.
+
+    Images of 16 and 32 bits and those in CIELAB are converted; others are returned as
+    they are.
+    """
     from PIL import Image
 
     if image.mode == "LAB":  # Pillow doesn't make it gray

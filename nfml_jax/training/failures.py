@@ -89,10 +89,10 @@ def _no_room(problem: BaseException) -> int | None:
 
 
 def _folder(problem: BaseException, run_dir: Path) -> Path:
-    """Return the folder that could not be written in, as far as an error says it.
+    """Return the folder in which writing failed, as far as the error names it.
 
-    An error of writing into an open file names none. It is then the run directory or
-    the one for temporary files: whichever disk has less room.
+    An error of writing to an open file names none. The folder is then the run directory
+    or that for temporary files, whichever has less free space.
     """
     named = [getattr(problem, "filename", None)]
     named += re.findall(r'"(/[^"]+)"', str(problem))

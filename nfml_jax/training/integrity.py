@@ -53,7 +53,10 @@ def verify(tree: PyTree, meta: dict, part: str) -> None:
 
 
 def is_damage(problem: Exception) -> bool:
-    """Return whether the files themselves are bad, not the attempt to read them."""
+    """Return whether an exception means that the files are damaged.
+
+    A failed attempt to read intact files, such as a refused permission, is no damage.
+    """
     *_, cause = _causes(problem)
     damage = isinstance(cause, DAMAGE) or type(cause) is Exception
     return damage and not is_failed_attempt(problem)

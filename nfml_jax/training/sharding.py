@@ -186,7 +186,10 @@ def norm(tree: PyTree) -> jax.Array:
 
 
 def is_inexact(leaf: jax.Array) -> bool:
-    """Return whether a leaf has a mean: floating or complex, no integer or key."""
+    """Return whether a leaf is floating or complex, so that devices can average it.
+
+    Integers and random keys have no mean.
+    """
     return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 

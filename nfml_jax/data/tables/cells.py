@@ -127,7 +127,10 @@ def _not_numbers(text: pl.Series, values: np.ndarray, kind: str = "") -> Numbers
 
 
 def _kind(wrong: list[str], count: int) -> str:
-    """Describe the text in a column with `count` values."""
+    """Return words for a column with text: dates, classes, text, or mixed.
+
+    `wrong` are the values that aren't numbers, among `count` values.
+    """
     different = list(dict.fromkeys(wrong))
     if all(map(_DATE.fullmatch, different[:1000])):
         return "dates"

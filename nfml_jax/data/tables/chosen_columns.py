@@ -14,12 +14,12 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Chosen:
-    """Columns of the tables of all parts.
+    """The columns chosen from the tables of all parts.
 
-    `rows` has for each part float64 `[N, len(names)]`, and `numbers` the rows' numbers
-    in the file. `given` are the places of the columns to condition on; a column of text
-    among them has its values in `levels` and their numbers in `rows`. `texts` are the
-    labels of each part as they are written; as classes, they are `codes` of `classes`.
+    `rows` are float64 `[N, len(names)]` for each part, and `numbers` the indices of
+    these rows in the file. `given` are the positions of the columns to condition on. A
+    text column among them is encoded in `rows` as an index into its `levels`. `texts`
+    are the labels of each part as written, and `codes` their indices into `classes`.
     `notes` describe what was left out.
     """
 
@@ -155,12 +155,15 @@ def _is_text(tables, first, place) -> bool:
 
 
 def _levels(texts: Mapping[str, list], found) -> tuple[str, ...]:
-    """Return the values of a column of text in the rows that are kept."""
+    """Return the sorted values of a text column in the rows that are used."""
     return tuple(sorted({texts[part][i] for part, (_, n) in found.items() for i in n}))
 
 
 def _read_part(table: Table, first: Table, kept, texts, drop_missing):
-    """Return rows of the columns kept, with 0 for text, and the rows' numbers."""
+    """Return one part's rows of the used columns, and their indices in the file.
+
+    Text columns are 0. Rows with missing values are left out if `drop_missing`.
+    """
     here = [_place(table, first, i) for i in kept if i not in texts]
     rows = table.numbers(here, missing=drop_missing)
     lacking = (

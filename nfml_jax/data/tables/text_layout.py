@@ -202,7 +202,7 @@ def _delimiter(lines: list[str]) -> str:
 
 
 def _is_names(name: str, first: list[str], others: list[list[str]]) -> bool:
-    """Return whether the first line of a table has the names of its columns."""
+    """Return whether the first line of a table consists of column names."""
     if not others:
         return not any(is_number(field, comma=True) for field in first)
     columns = [

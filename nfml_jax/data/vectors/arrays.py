@@ -58,7 +58,11 @@ class LoadedVectors:
     project: Callable[[np.ndarray], np.ndarray] | None = None
 
     def take(self, chosen: Mapping[str, np.ndarray]) -> "LoadedVectors":
-        """Return the set with only these rows, places or a mask, of some parts."""
+        """Return the set with some rows of the parts in `chosen`.
+
+        `chosen` maps the name of a part to row numbers or to a mask. Other parts keep
+        all rows.
+        """
         parts = {part: self.parts[part][rows] for part, rows in chosen.items()}
         numbers = {
             part: x[chosen[part]] if part in chosen else x

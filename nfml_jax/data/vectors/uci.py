@@ -14,9 +14,10 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Uci:
-    """A small set: the names of its file, and the columns to model.
+    """A small data set of the UCI repository: the names of its file, and its columns.
 
-    `event_dim` is the number that remains without integer and repeated columns.
+    `columns` are the columns to read. `event_dim` is the number of columns that are
+    left without integer and repeated ones.
     """
 
     name: str
@@ -46,11 +47,20 @@ def load_uci(
     test: float = 0.1,
     seed: int = 0,
 ) -> LoadedVectors:
-    """Load a small set of the UCI repository, without discrete and repeated columns.
+    """Load a small set of the UCI repository, without integer and repeated columns.
 
-    Columns of integers are discrete; of every two correlated above 0.98 the first is
-    left out. `validation` and `test` are fractions or counts of rows drawn by `seed`,
-    where the papers take ten folds.
+    Of every two columns with a correlation above 0.98 the first is left out. The papers
+    evaluate by ten folds; here one split is drawn by `seed`.
+
+    Args:
+      spec: the set, one of `UCI`.
+      manual_dir: the folder in which the set's file is.
+      validation: the fraction or count of validation rows.
+      test: the fraction or count of test rows.
+      seed: of the split.
+
+    Raises:
+      UserError: if the file is missing or has other columns than the published one.
     """
     found = {}
     for name in spec.files:

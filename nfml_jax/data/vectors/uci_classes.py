@@ -47,12 +47,22 @@ def load_uci_classes(
     test: float = 0.2,
     seed: int = 0,
 ) -> LoadedVectors:
-    """Load a small set of the UCI repository, each row given its class.
+    """Load a small set of the UCI repository whose rows have a class.
 
-    Rows that repeat an earlier one are left out, as a neighbor at distance zero in
-    another part would reveal the class; so are columns of a single value. `validation`
-    and `test` are fractions of the rows, drawn by `seed` in the classes' proportions;
-    every class keeps a row to train on.
+    Rows that repeat an earlier one are left out, because a neighbor at distance zero in
+    another part would reveal the class. Columns of a single value are left out, too.
+    Parts are drawn in the classes' proportions, and every class keeps a row to train
+    on.
+
+    Args:
+      name: the name of the set.
+      manual_dir: the folder in which the set's file is, if it comes with no package.
+      validation: the fraction of validation rows.
+      test: the fraction of test rows.
+      seed: of the split.
+
+    Raises:
+      UserError: for fractions whose sum isn't below 1.
     """
     table = _packaged(name) if name in PACKAGED else _from_file(name, manual_dir)
     classes, numbers = np.unique(table.classes, return_inverse=True)

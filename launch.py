@@ -124,6 +124,7 @@ def main(argv) -> int:
         guard()
     terminal = start()
     from experiments import make_experiment
+    from experiments.checks import check_experiment
     from nfml_jax.training.loop import train_and_evaluate
     from nfml_jax.training.settings import RunSettings
 
@@ -132,9 +133,9 @@ def main(argv) -> int:
         join()
 
     config = CONFIG.value.to_dict()
-    settings = RunSettings.of(config)
-    config = settings.cast(config)
-    default = Path("runs") / settings.name / time.strftime("%Y%m%d-%H%M%S")
+    name = RunSettings.of(config).name
+    config = check_experiment(config)
+    default = Path("runs") / name / time.strftime("%Y%m%d-%H%M%S")
     outcome = train_and_evaluate(
         make_experiment,
         config,

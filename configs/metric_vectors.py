@@ -36,7 +36,7 @@ def get_config(arg=None):
         "max_train": 0,  # 0: all
         "max_test": 0,
     }
-    config.metric = {"rank": 0}  # of L; 0: as many rows as columns
+    config.metric = {"rank": None}  # of L; None: as many rows as columns
     config.loss = {
         "name": "triplet",  # any of nfml_jax.losses.LOSSES, with its own fields:
         "normalize": False,  # on L x as it is, not on the sphere

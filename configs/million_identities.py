@@ -47,7 +47,7 @@ def get_config(arg=None):
     }
     config.head = {
         "name": name,  # any of nfml_jax.heads.MARGINS with a scale
-        "scale": "32",
+        "scale": 32.0,
         "warmup_steps": 200,
         "summation": "sharded_streamed",  # see nfml_jax.heads.SUMMATIONS
         "class_chunk": 2048,  # classes held at a time

@@ -28,7 +28,7 @@ the same smaller budget, in any number of dimensions.
 
 from configs import defaults
 
-SCALE = {"scale": "24"}
+SCALE = {"scale": 24.0}
 WARMED = {"warmup_steps": 800}
 ARC = SCALE | {"margin": 0.2} | WARMED
 COS = SCALE | {"margin": 0.1} | WARMED  # the margin must stay below 0.19
@@ -46,17 +46,17 @@ HEADS = {
     # λ of the released training: from 1000 to 5, after 1,660 steps.
     "sphereface": {"margin": 4, "grad": "exact"}
     | {"annealing": defaults.annealing(1000.0, minimum=5.0)},
-    "sphereface_r": {"margin": 1.4, "scale": "24", "grad": "detach"} | WARMED,
-    "cosface": {"margin": 0.1, "scale": "24", "grad": "exact"} | WARMED,
-    "arcface": {"margin": 0.2, "scale": "24"} | ANGULAR,
-    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24"} | ANGULAR,
+    "sphereface_r": {"margin": 1.4, "scale": 24.0, "grad": "detach"} | WARMED,
+    "cosface": {"margin": 0.1, "scale": 24.0, "grad": "exact"} | WARMED,
+    "arcface": {"margin": 0.2, "scale": 24.0} | ANGULAR,
+    "combined": {"margin": (1.0, 0.1, 0.05), "scale": 24.0} | ANGULAR,
     "focal": {"gamma": 2.0},
     "coco": {},
     "adacos": {"dynamic": True},
     # On a circle examples pass other classes on their way to their own. The paper's
     # scale and sharpness hold them there, whatever the start (in three dimensions they
     # can go around); these two let them pass. The margin must stay below 0.095.
-    "sphereface2": {"scale": "4", "margin": 0.05, "sharpness": 1},
+    "sphereface2": {"scale": 4.0, "margin": 0.05, "sharpness": 1},
     "circle": SCALE | {"margin": 0.7},  # must stay above 0.57
     "subcenter_arcface": ARC | {"subcenters": 3, "pooling": "max"},
     "uniformface": COS | {"repulsion": 1.0},

@@ -28,14 +28,14 @@ WARMED = {"warmup_steps": 400}
 # three values by configs/sweeps/mnist_margins.py, except l2_softmax, sphereface_r and
 # combined.
 ROOMY = {
-    "l2_softmax": {"scale": "30"},
-    "normface": {"scale": "16"},
+    "l2_softmax": {"scale": 30.0},
+    "normface": {"scale": 16.0},
     "l_softmax": {"margin": 2, "annealing": defaults.annealing()},
     "sphereface": {"margin": 4, "annealing": defaults.annealing(minimum=5.0)},
-    "sphereface_r": {"margin": 1.7, "scale": "30"} | WARMED,
-    "cosface": {"margin": 0.35, "scale": "30"} | WARMED,
-    "arcface": {"margin": 0.5, "scale": "30"} | WARMED,
-    "combined": {"margin": (1.0, 0.3, 0.2), "scale": "30"} | WARMED,
+    "sphereface_r": {"margin": 1.7, "scale": 30.0} | WARMED,
+    "cosface": {"margin": 0.35, "scale": 30.0} | WARMED,
+    "arcface": {"margin": 0.5, "scale": 30.0} | WARMED,
+    "combined": {"margin": (1.0, 0.3, 0.2), "scale": 30.0} | WARMED,
     "contrastive": {"margin": 1.0},
     "triplet": {"margin": 0.2, "miner": "semi_hard"},
     "center": {"weight": 0.1},
@@ -46,12 +46,12 @@ ROOMY = {
 # In two or three dimensions there is little room between them. Chosen likewise, in two;
 # NormFace, L-Softmax and SupCon as above.
 TIGHT = ROOMY | {
-    "l2_softmax": {"scale": "24"},
+    "l2_softmax": {"scale": 24.0},
     "sphereface": ROOMY["sphereface"] | {"margin": 2},
-    "sphereface_r": {"margin": 1.4, "scale": "24"} | WARMED,
-    "cosface": {"margin": 0.2, "scale": "24"} | WARMED,
-    "arcface": {"margin": 0.2, "scale": "24"} | WARMED,
-    "combined": {"margin": (1.0, 0.1, 0.05), "scale": "24"} | WARMED,
+    "sphereface_r": {"margin": 1.4, "scale": 24.0} | WARMED,
+    "cosface": {"margin": 0.2, "scale": 24.0} | WARMED,
+    "arcface": {"margin": 0.2, "scale": 24.0} | WARMED,
+    "combined": {"margin": (1.0, 0.1, 0.05), "scale": 24.0} | WARMED,
     "contrastive": {"margin": 1.4},
     "triplet": {"margin": 0.5, "miner": "semi_hard"},
     "center": {"weight": 0.01},

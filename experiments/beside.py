@@ -3,6 +3,7 @@
 import numpy as np
 
 from experiments import one_shot
+from experiments.settings import PictureSettings
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
 from nfml_jax.evaluation import (
@@ -21,7 +22,9 @@ from nfml_jax.training.experiment import under
 NEIGHBORS = 5
 
 
-def metrics(images: ImageData, config: dict, unmeasured) -> dict[str, float]:
+def metrics(
+    images: ImageData, settings: PictureSettings, unmeasured
+) -> dict[str, float]:
     """Return the metrics of every baseline, named "pixels/test/accuracy" and so on.
 
     They are the model's metrics that a cosine can give, without the names in
@@ -35,8 +38,8 @@ def metrics(images: ImageData, config: dict, unmeasured) -> dict[str, float]:
     for name, embed in baselines.fit(train.images, train.labels).items():
         given = embed(train.images), embed(images.test.images)
         measured = _measured(images, train.labels, *given, unmeasured)
-        if "one_shot" in config:
-            shots = one_shot.accuracies(config, embed, given[1], images.test.labels)
+        if settings.one_shot is not None:
+            shots = one_shot.accuracies(settings, embed, given[1], images.test.labels)
             measured |= under("one_shot", shots)
         found |= under(name, measured)
     return found

@@ -36,7 +36,7 @@ class BridgeExperiment(ConditionalExperiment):
     """
 
     def load(self):
-        options = dict(self.config["data"])
+        options = dict(self.settings.data)
         source = {name: options.pop(name) for name in ("run", "outside")}
         return prepare_vectors(load_embedded_rows(**source), **options)
 

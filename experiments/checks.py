@@ -5,13 +5,16 @@ sweep before the first of them runs.
 """
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from nfml_jax.data import DATASETS, augment
+from experiments.settings import SETTINGS
+from nfml_jax.data import DATASETS
 from nfml_jax.data.augment import check_augment
+from nfml_jax.data.checks import check_part
 from nfml_jax.data.identities import Identities
-from nfml_jax.data.samplers import ORDERS
 from nfml_jax.data.vectors.load import VECTOR_DATASETS
 from nfml_jax.errors import UserError
 from nfml_jax.flows import make_flow
@@ -20,10 +23,15 @@ from nfml_jax.loading.metrics import make_metric_model
 from nfml_jax.losses import make_loss
 from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.nets import make_net
-from nfml_jax.ops.checks import check_integer, check_texts, refuse
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    check_text,
+)
+from nfml_jax.ops.names import flatten, look_up
 from nfml_jax.sweeps.overrides import Trial
-from nfml_jax.training.checks import check_config
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.settings import RunSettings
 from nfml_jax.variational import ENERGIES, DivergenceSettings
@@ -33,25 +41,32 @@ CLASSES, STEPS = 10, 2
 UNFIT = (TypeError, ValueError, AttributeError, KeyError)
 
 
-def check_experiment(config: dict) -> None:
-    """Raise UserError for a config that no run can take, whatever its data."""
-    RunSettings.of(config)
-    check_config(config)
+def check_experiment(config: dict) -> dict:
+    """Return a config with its values in the types of their fields.
+
+    Raises UserError for a config that no run can take, whatever its data.
+    """
+    run = RunSettings.of(config)
+    settings = look_up(SETTINGS, run.experiment, "experiment").of(config)
+    check_finite(config)
+    rate = make_schedule(
+        run.optimizer.schedule, run.optimizer.learning_rate, steps=STEPS
+    )
+    make_optimizer(rate, run.optimizer)
     for section, check in CHECKS.items():
-        if section not in config:
+        if not hasattr(settings, section):
             continue
-        if not isinstance(config[section], dict):
-            refuse(None, section, config[section], "a section with fields")
         try:
-            check(config)
+            check(settings)
         except UserError:
             raise
         except UNFIT as problem:
             raise UserError(
                 f"the config's section {section!r} holds a value of a wrong kind "
-                f"({type(problem).__name__}: {problem}); see configs/defaults for the "
-                "kinds."
+                f"({type(problem).__name__}: {problem}); see experiments.settings for "
+                "the kinds."
             ) from problem
+    return settings.cast(run.cast(config))
 
 
 def checked_trials(trials: Sequence[Trial]) -> list[Trial]:
@@ -59,15 +74,10 @@ def checked_trials(trials: Sequence[Trial]) -> list[Trial]:
 
     Raises UserError for the first trial that no run can take.
     """
-    from experiments import EXPERIMENTS
-
     checked = []
     for number, trial in enumerate(trials, start=1):
         try:
-            look_up(EXPERIMENTS, trial.config.get("experiment"), "experiment")
-            check_experiment(trial.config)
-            config = RunSettings.of(trial.config).cast(trial.config)
-            checked.append(Trial(trial.override, config))
+            checked.append(Trial(trial.override, check_experiment(trial.config)))
         except UserError as problem:
             raise UserError(
                 f"trial {number} of the sweep ({trial.words()}) cannot run: {problem}"
@@ -75,84 +85,93 @@ def checked_trials(trials: Sequence[Trial]) -> list[Trial]:
     return checked
 
 
-def _optimizer(config):
-    settings = RunSettings.of(config).optimizer
-    rate = make_schedule(settings.schedule, settings.learning_rate, steps=STEPS)
-    make_optimizer(rate, settings)
+def check_finite(config: Mapping) -> None:
+    """Raise UserError for a number that is not finite."""
+    for name, value in flatten(config).items():
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UserError(f"{name} = {number} must be a finite number.")
 
 
-def _augment(config):
-    _only(augment, config["augment"], "augment")
-    check_augment(**config["augment"])
-
-
-def _objective(config):
-    if "encoder" not in config:
-        DivergenceSettings.of(config["objective"])
+def _objective(settings: Any) -> None:
+    if not hasattr(settings, "encoder"):
+        DivergenceSettings.of(settings.objective)
         return
-    make_loss(CLASSES, config["encoder"]["embedding_size"], **config["objective"])
+    size = settings.encoder.embedding_size
+    make_loss(CLASSES, size, **settings.objective.to_config())
 
 
-def _flow(config):
-    dimensions = 2
-    if "event_dim" in config["flow"]:
+def _flow(settings: Any) -> None:
+    options = settings.flow.options
+    if "event_dim" in options:
         raise UserError(
-            f"flow.event_dim = {config['flow']['event_dim']} cannot be set: a flow has "
-            "the coordinates of its data or of its energy; leave it out."
+            f"flow.event_dim = {options['event_dim']} cannot be set: a flow has the "
+            "coordinates of its data or of its energy; leave it out."
         )
-    make_flow(event_dim=dimensions, **config["flow"])
+    make_flow(event_dim=2, **settings.flow.to_config())
 
 
-def _identities(config):
-    drawn = dict(config["identities"])
-    check_integer("identities", 2, count=drawn.pop("count", None))
+def _identities(settings: Any) -> None:
+    options = settings.identities.options
     known = {field.name: field for field in dataclasses.fields(Identities)}
-    for option in drawn:
+    for option in options:
         look_up(known, option, "option of identities:")
-    Identities(**drawn)
+    Identities(**options)
 
 
-def _metric(config):
-    learners = config["report"]["learners"]
-    check_texts(None, **{"report.learners": learners})
-    for name in learners:
+def _metric(settings: Any) -> None:
+    for name in settings.report.learners:
         look_up(METRIC_LEARNERS, name, "metric learner")
-    make_metric_model(0, config["loss"], CLASSES, CLASSES)
+    make_metric_model(None, settings.loss, CLASSES, CLASSES)
 
 
-def _data(config):
-    name = config["data"].get("name")
+def _data(settings: Any) -> None:
+    data = settings.data
+    for name in data.keys() & DATA.keys():
+        DATA[name](None, **{f"data.{name}": data[name]})
+    name = data.get("name")
     if name is None:
         return  # a bridge has a run instead
-    if "encoder" in config:
-        if not name.startswith("tfds:"):
-            look_up(DATASETS, name, "data set")
-    else:
+    if not hasattr(settings, "encoder"):
         look_up(VECTOR_DATASETS, name, "data set of vectors")
+    elif not name.startswith("tfds:"):
+        look_up(DATASETS, name, "data set")
 
 
-def _sampler(config):
-    look_up(dict.fromkeys(ORDERS), config["sampler"].get("name", "shuffled"), "sampler")
+def _head(settings: Any) -> None:
+    size = settings.encoder.embedding_size
+    make_head(CLASSES, size, **settings.head.to_config())
 
 
-def _only(function: Callable, options: dict, section: str) -> None:
-    known = inspect.signature(function).parameters
-    for option in options:
-        look_up(known, option, f"option of {section}:")
-
-
-CHECKS: dict[str, Callable[[dict], object]] = {
-    "optimizer": _optimizer,
-    "encoder": lambda config: make_net(**config["encoder"]),
-    "augment": _augment,
-    "head": lambda config: make_head(
-        CLASSES, config["encoder"]["embedding_size"], **config["head"]
-    ),
+COUNT = partial(check_integer, low=0)
+TEXTS = ("source", "manual_dir", "data_dir", "root", "without", "fit", "path", "split")
+TEXTS += ("run", "outside", "jitter", "missing", "header")
+# Options of data sets. The loaders check the others when they find the files.
+DATA: dict[str, Callable[..., None]] = {
+    "name": partial(check_text, empty=False),
+    "seed": partial(check_integer, low=0, high=2**32 - 1),
+    "max_train": partial(COUNT, optional=True),
+    "max_test": partial(COUNT, optional=True),
+    **dict.fromkeys(("train", "validation", "test"), check_part),
+    "channels": partial(check_choice, choices=(1, 3)),
+    "view": partial(check_choice, choices=(1, 2)),
+    "test_fraction": partial(check_number, above=0, below=1),
+    "components": COUNT,
+    "workers": partial(check_integer, low=0, high=1024),
+    "fold": COUNT,
+    "min_images": partial(check_integer, low=1),
+    "crop": partial(check_number, above=0, high=1),
+    **dict.fromkeys(("standardise", "rotations", "stream"), check_flag),
+    **dict.fromkeys(TEXTS, partial(check_text, optional=True)),
+}
+CHECKS: dict[str, Callable[[Any], object]] = {
+    "encoder": lambda settings: make_net(**settings.encoder.to_config()),
+    "augment": lambda settings: check_augment(**settings.augment.to_config()),
+    "head": _head,
     "objective": _objective,
     "flow": _flow,
     "identities": _identities,
     "metric": _metric,
     "data": _data,
-    "energy": lambda config: look_up(ENERGIES, config["energy"]["name"], "energy"),
-    "sampler": _sampler,
+    "energy": lambda settings: look_up(ENERGIES, settings.energy.name, "energy"),
 }

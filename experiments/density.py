@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.plane import layers_in_motion, on_grid
+from experiments.settings import DensitySettings
 from nfml_jax import plots
 from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.bijectors.permutations import CONSTANTS
@@ -50,14 +51,12 @@ LEAST_SAMPLE = 10
 class DensityExperiment(Experiment):
     """A flow on vectors, trained on the mean negative log-likelihood in nats.
 
-    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
-    (arguments of `nfml_jax.data.vectors.load.load_vectors`), "flow" (arguments of
-    `nfml_jax.flows.make_flow`) and "report" ("samples" to draw for the figures and
-    two-sample tests). Data with a context make the density conditional.
+    `experiments.settings.DensitySettings` says what it reads of a config. Data with a
+    context make the density conditional.
     """
 
     def __init__(self, config: dict):
-        self.config = config
+        self.settings = DensitySettings.of(config)
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always")
             self.vectors = self.load()
@@ -67,7 +66,7 @@ class DensityExperiment(Experiment):
         self.flow = make_flow(
             event_dim=self.vectors.event_dim,
             context_dim=self.context.size if self.context else 0,
-            **config["flow"],
+            **self.settings.flow.to_config(),
         )
         self._check_support()
         self.checked = not has_continuous(self.flow)
@@ -78,12 +77,12 @@ class DensityExperiment(Experiment):
     def with_config(self, config: dict) -> "DensityExperiment":
         """Return the same data and flow, with other numbers for training and report."""
         other = copy.copy(self)
-        other.config = config
+        other.settings = DensitySettings.of(config)
         return other
 
     def load(self) -> VectorData:
         """Load the data; warnings on the way become the experiment's."""
-        return load_vectors(**self.config["data"])
+        return load_vectors(**self.settings.data)
 
     def given(self, part: str) -> tuple[np.ndarray, ...]:
         """Return the flow's arguments after a part's rows: the context, if any."""
@@ -103,20 +102,18 @@ class DensityExperiment(Experiment):
                 f"{outside:.0%} of the training rows have a coordinate outside "
                 f"[{low:.4g}, {high:.4g}], where the flow has no density; map the data "
                 "into it and set data.standardise = False, or take another recipe than "
-                f"{self.config['flow']['recipe']}."
+                f"{self.settings.flow.recipe}."
             )
 
     def describe(self) -> dict[str, str]:
-        options = {k: v for k, v in self.config["flow"].items() if k != "recipe"}
-        words = ", ".join(f"{name} {value}" for name, value in options.items())
         return {
             "data": self.vectors.describe(),
-            "flow": f"{self.config['flow']['recipe']}: {words}",
+            "flow": self.settings.flow.words(),
             "loss": "mean negative log-likelihood, nats of the standardized data",
         }
 
     def warnings(self) -> list[str]:
-        bound = self.config["flow"].get("bound")
+        bound = self.settings.flow.options.get("bound")
         if bound is None:
             return self._doubts
         outside = float((np.abs(self.vectors.train) > bound).any(axis=1).mean())
@@ -179,7 +176,7 @@ class DensityExperiment(Experiment):
             theirs = truth.log_prob(self.vectors.to_original(test))
             kl = likelihoods.kl_divergence(theirs, ours)
             metrics |= {"kl": kl["kl"], "kl_se": kl["kl_error"]}
-        numbers = np.arange(self.config["report"]["samples"], dtype=np.uint32)
+        numbers = np.arange(self.settings.report.samples, dtype=np.uint32)
         given_samples = [array[numbers % len(array)] for array in given]
         samples, sample_log_probs = apply(
             self._samples, variables, numbers, *given_samples
@@ -277,7 +274,7 @@ class DensityExperiment(Experiment):
     def _animations(self, variables):
         if not self._in_plane:
             return {}
-        seed, drawn = self.config["seed"], self.config["report"]["samples"]
+        seed, drawn = self.settings.seed, self.settings.report.samples
         target = self.vectors.test
         return {"layers": layers_in_motion(self.flow, variables, seed, drawn, target)}
 
@@ -286,4 +283,4 @@ class DensityExperiment(Experiment):
         return self.flow.apply(variables, x, *given)
 
     def _samples(self, variables, numbers, *given):
-        return draw(self.flow, variables, self.config["seed"], numbers, *given)
+        return draw(self.flow, variables, self.settings.seed, numbers, *given)

@@ -6,6 +6,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from experiments import beside, linear_start, one_shot
+from experiments.settings import PictureSettings
 from nfml_jax import plots
 from nfml_jax.data import ImageData
 from nfml_jax.data.arrays import stratified
@@ -40,28 +41,31 @@ class EmbeddingExperiment(Experiment):
     instead.
     """
 
-    def __init__(self, config: dict, images: ImageData):
+    settings: PictureSettings
+
+    def __init__(self, settings: PictureSettings, images: ImageData):
         self.images = images
-        self._configure(config)
+        self._configure(settings)
         train = images.train
         self.train_arrays = {"image": train.images, "label": train.labels}
-        self._unmeasured = _unmeasured(images) | one_shot.unmeasured(config)
+        self._unmeasured = _unmeasured(images) | one_shot.unmeasured(settings)
 
     def with_config(self, config: dict) -> "EmbeddingExperiment":
         """Return the same images under a config with other numbers, traced or not."""
         other = copy.copy(self)
-        other._configure(config)
+        other._configure(type(self.settings).of(config))
         return other
 
-    def _configure(self, config):
-        before, self.config = getattr(self, "config", None), config
-        if before is None or linear_start.differs(before, config):
-            self._linear = linear_start.start(self.images, config)
+    def _configure(self, settings):
+        before = getattr(self, "settings", None)
+        self.settings = settings
+        if before is None or linear_start.differs(before, settings):
+            self._linear = linear_start.start(self.images, settings)
         self._model = self.make_model()
         self._training_model = self.make_model(axis_name=AXIS)
 
     def make_model(self, axis_name: str | None = None):
-        """Return the config's Flax module with `embed(images)`.
+        """Return the Flax module of the settings with `embed(images)`.
 
         `axis_name` is the device axis while training.
         """
@@ -78,7 +82,7 @@ class EmbeddingExperiment(Experiment):
     @cached_property
     def _beside(self) -> dict[str, float]:
         """Return the metrics of the baselines, which depend on the images only."""
-        return beside.metrics(self.images, self.config, self._unmeasured)
+        return beside.metrics(self.images, self.settings, self._unmeasured)
 
     def _begun(self, variables: dict) -> dict:
         """Return initial variables with the linear part of the embedding in place."""
@@ -89,9 +93,9 @@ class EmbeddingExperiment(Experiment):
         return {**variables, "params": params | {"encoder": encoder}}
 
     def describe(self) -> dict[str, str]:
-        encoder = self.config["encoder"]
+        encoder = self.settings.encoder
         return self.images.header() | {
-            "encoder": f"{encoder['name']}, embeddings of {encoder['embedding_size']}",
+            "encoder": f"{encoder.name}, embeddings of {encoder.embedding_size}",
         }
 
     def warnings(self) -> list[str]:
@@ -133,11 +137,11 @@ class EmbeddingExperiment(Experiment):
             report.figures |= drawn
             found = retrieval.metrics(embeddings, test.labels, names=RETRIEVAL)
             report.metrics |= under("retrieval", found)
-        if "one_shot" in self.config:
+        if self.settings.one_shot is not None:
             embed = partial(apply, self._embed, variables)
-            found = one_shot.accuracies(self.config, embed, embeddings, test.labels)
+            found = one_shot.accuracies(self.settings, embed, embeddings, test.labels)
             report.metrics |= under("one_shot", found)
-        if self.config.get("baselines", True):
+        if self.settings.baselines:
             report.metrics |= self._beside
         report.metrics |= self.validate(variables, apply).metrics
         if ANGLES not in self._unmeasured:
@@ -192,7 +196,7 @@ class EmbeddingExperiment(Experiment):
             labels = held_out.labels
             train_embeddings = apply(self._embed, variables, held_out.images)
         return verification.choose_threshold(
-            train_embeddings, labels, seed=self.config["data"]["seed"]
+            train_embeddings, labels, seed=self.settings.data["seed"]
         )
 
     def _verify(self, threshold, embeddings):

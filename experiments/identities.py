@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.margin import loss_of_rows
+from experiments.settings import IdentitySettings
 from nfml_jax import plots
 from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
@@ -18,22 +19,19 @@ from nfml_jax.training.sharding import AXIS
 class IdentitiesExperiment(Experiment):
     """An encoder and a margin head on views that are drawn when they are needed.
 
-    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "identities"
-    ("count" of those to train on, and fields of `nfml_jax.data.identities.Identities`),
-    "encoder" and "head" (of `nfml_jax.loading.recognition.make_classifier`) and
-    "report" ("identities" to evaluate on, "probes" of each). The number of an unknown
-    identity is beyond those that are trained on; so are the traits that follow from it.
+    `experiments.settings.IdentitySettings` says what it reads of a config. The number
+    of an unknown identity is beyond those that are trained on; so are the traits that
+    follow from it.
     """
 
     best = None
     train_arrays = None
 
     def __init__(self, config: dict):
-        self.config = config
-        drawn = dict(config["identities"])
-        self.count = drawn.pop("count")
-        self.drawn = Identities(**drawn)
-        asked = config["report"]["identities"]
+        self.settings = settings = IdentitySettings.of(config)
+        self.count = settings.identities.count
+        self.drawn = Identities(**settings.identities.options)
+        asked = settings.report.identities
         if not 2 <= asked <= self.count:
             raise UserError(
                 f"report.identities is {asked}; expected 2 to {self.count}, the "
@@ -43,30 +41,30 @@ class IdentitiesExperiment(Experiment):
         self._training_classifier = self._make_classifier(AXIS)
 
     def _make_classifier(self, axis_name=None):
-        parts = self.config["encoder"], self.config["head"], self.count
-        return make_classifier(*parts, axis_name=axis_name)
+        parts = self.settings.encoder, self.settings.head
+        return make_classifier(*parts, self.count, axis_name=axis_name)
 
     def describe(self) -> dict[str, str]:
-        encoder = self.config["encoder"]
+        encoder = self.settings.encoder
         return {
             "data": f"{self.count:,} made-up identities, views of {self.drawn.size}",
-            "encoder": f"{encoder['name']}, embeddings of {encoder['embedding_size']}",
+            "encoder": f"{encoder.name}, embeddings of {encoder.embedding_size}",
             "loss": self.classifier.head.words(),
         }
 
     def warnings(self) -> list[str]:
         infeasible = self.classifier.head.margin.feasibility(
-            self.count, self.config["encoder"]["embedding_size"]
+            self.count, self.settings.encoder.embedding_size
         )
         return [infeasible] if infeasible else []
 
     def data(self) -> dict:
-        asked = self.config["report"]
+        asked = self.settings.report
         return {
             "name": "identities",
             "source": "made up",
             "train": self.count,
-            "test": asked["identities"] * asked["probes"],
+            "test": asked.identities * asked.probes,
         }
 
     def model(self) -> dict:
@@ -92,7 +90,7 @@ class IdentitiesExperiment(Experiment):
             {"params": params, **collections},
             (self.drawn.views(labels, of_view), labels),
             step,
-            seed=self.config["seed"],
+            seed=self.settings.seed,
         )
 
     def validate(self, variables, apply) -> Report:
@@ -112,8 +110,8 @@ class IdentitiesExperiment(Experiment):
 
         The same metrics of the views themselves are the baseline without a model.
         """
-        asked = self.config["report"]
-        count, probes = asked["identities"], asked["probes"]
+        asked = self.settings.report
+        count, probes = asked.identities, asked.probes
         known = np.linspace(0, self.count - 1, count).astype(np.int32)
         metrics = {}
         for who, identities in (("known", known), ("strangers", known + self.count)):
@@ -138,7 +136,7 @@ class IdentitiesExperiment(Experiment):
 
     def _views(self, part, identities, number, apply):
         """Return the view of that number of each identity, the same at every call."""
-        seed = purpose_key(root_key(self.config["seed"]), part)
+        seed = purpose_key(root_key(self.settings.seed), part)
         key = jax.random.fold_in(seed, number)
         return apply(self._view, key, identities)
 

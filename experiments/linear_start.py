@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.settings import PictureSettings
 from nfml_jax.data import ImageData, to_float
 from nfml_jax.data.arrays import stratified
 from nfml_jax.evaluation import baselines, verification
@@ -19,30 +20,31 @@ COMPONENTS = 256
 CHUNK = 256
 
 
-def differs(before: dict, config: dict) -> bool:
-    """Return True if two configs start from other linear parts of the same pictures."""
-    given = [(c["encoder"], c["augment"].get("flip")) for c in (before, config)]
-    return given[0] != given[1]
+def differs(before: PictureSettings, after: PictureSettings) -> bool:
+    """Return True if two runs start from other linear parts of the same pictures."""
+    same = before.encoder == after.encoder
+    return not same or before.augment.flip != after.augment.flip
 
 
-def start(images: ImageData, config: dict) -> dict[str, jax.Array]:
+def start(images: ImageData, settings: PictureSettings) -> dict[str, jax.Array]:
     """Return "kernel" [P, K] and "bias" [K] of the linear part, K = encoder.linear.
 
     It has neither where an encoder has no such part. The values have at most the mean
     squared norm of a normalized embedding of the network's part. At most
     `baselines.ROWS` training pictures are used.
     """
-    encoder, train = config["encoder"], images.train
-    size = encoder.get("linear", 0)
+    encoder, train = settings.encoder, images.train
+    size = encoder.options.get("linear", 0)
     if not size:
         return {}
     if len(train) > baselines.ROWS:
         train = train.take(stratified(train.labels, baselines.ROWS)[0])
-    copies = _copies(train.images, encoder.get("standardize", "none"), config)
+    how = encoder.options.get("standardize", "none")
+    copies = _copies(train.images, how, settings.augment.flip)
     mean, axes = _fit(copies, train.labels)
     axes = axes[:, :size]
     values = (copies[0] - mean) @ axes
-    wanted = (encoder["embedding_size"] - size) * worth(copies, train.labels) ** 2
+    wanted = (encoder.embedding_size - size) * worth(copies, train.labels) ** 2
     axes = axes * np.sqrt(wanted / max((values**2).sum(axis=1).mean(), 1e-12))
     kernel = np.pad(axes, [(0, 0), (0, size - axes.shape[1])])
     return {
@@ -76,7 +78,7 @@ def _fit(copies, labels):
     return baselines.discriminants(rows, np.tile(labels, len(copies)), COMPONENTS)
 
 
-def _copies(pictures, how, config) -> list[np.ndarray]:
+def _copies(pictures, how, mirrored) -> list[np.ndarray]:
     """Return rows [N, P] of the pictures, and of their mirror images if asked for."""
 
     @jax.jit
@@ -91,6 +93,6 @@ def _copies(pictures, how, config) -> list[np.ndarray]:
         return np.concatenate([np.asarray(rows(chunk)) for chunk in chunks])
 
     found = [of_all(lambda x: x)]
-    if config["augment"].get("flip"):
+    if mirrored:
         found.append(of_all(lambda x: x[:, :, ::-1]))
     return found

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
+from experiments.settings import MarginSettings
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import class_angles, classification, retrieval
 from nfml_jax.loading.recognition import EmbeddingClassifier, make_classifier
@@ -14,18 +15,20 @@ from nfml_jax.training.randomness import shared_keys
 class MarginExperiment(EmbeddingExperiment):
     """An encoder and a margin head on labeled images.
 
-    `config` has "data" (arguments of `nfml_jax.data.load`), "augment", and "encoder"
-    and "head" (arguments of `nfml_jax.loading.recognition.make_classifier`).
+    `experiments.settings.MarginSettings` says what it reads of a config.
     """
 
+    settings: MarginSettings
+
     def __init__(self, config: dict):
-        images = load(**config["data"])
-        super().__init__(config, images)
+        settings = MarginSettings.of(config)
+        images = load(**settings.data)
+        super().__init__(settings, images)
         self.best = validation_metric(images, classifies=True)
 
     def make_model(self, axis_name=None):
-        parts = self.config["encoder"], self.config["head"], self.images.num_classes
-        return make_classifier(*parts, axis_name=axis_name)
+        parts = self.settings.encoder, self.settings.head
+        return make_classifier(*parts, self.images.num_classes, axis_name=axis_name)
 
     @property
     def classifier(self) -> EmbeddingClassifier:
@@ -37,7 +40,7 @@ class MarginExperiment(EmbeddingExperiment):
 
     def warnings(self) -> list[str]:
         infeasible = self.classifier.head.margin.feasibility(
-            self.images.num_classes, self.config["encoder"]["embedding_size"]
+            self.images.num_classes, self.settings.encoder.embedding_size
         )
         return super().warnings() + ([infeasible] if infeasible else [])
 
@@ -54,13 +57,14 @@ class MarginExperiment(EmbeddingExperiment):
 
     def loss(self, params, collections, batch: Batch, step):
         pictures = to_float(batch.data["image"])
-        images = augment(pictures, batch.keys, **self.config["augment"])
+        changes = self.settings.augment.to_config()
+        images = augment(pictures, batch.keys, **changes)
         return loss_of_rows(
             self._training_model,
             {"params": params, **collections},
             (images, batch.data["label"]),
             step,
-            seed=self.config["seed"],
+            seed=self.settings.seed,
         )
 
     def validate(self, variables, apply) -> Report:

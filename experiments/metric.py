@@ -8,6 +8,7 @@ import warnings
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.settings import MetricLearningSettings
 from nfml_jax import plots
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
@@ -28,22 +29,19 @@ CHOICES = (1, 3, 5, 7, 9, 13, 17, 25)
 class MetricExperiment(Experiment):
     """A Mahalanobis metric on labeled vectors, evaluated beside those of the learners.
 
-    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "data"
-    (arguments of `nfml_jax.data.vectors.load.load_vectors` except the seed: the run's
-    also draws the split, which matters most in a small set), "metric" ("rank", 0 for
-    all dimensions), "loss" (arguments of `nfml_jax.losses.make_loss`) and "report"
-    ("learners", names of `nfml_jax.mahalanobis.METRIC_LEARNERS`).
+    `experiments.settings.MetricLearningSettings` says what it reads of a config. The
+    run's seed also draws the split, which matters most in a small set.
     """
 
     whole_batch = True
 
     def __init__(self, config: dict):
-        self.config = config
+        self.settings = settings = MetricLearningSettings.of(config)
         with warnings.catch_warnings():
             # The warnings are about columns unfit for a density; neighbors can use
             # them.
             warnings.simplefilter("ignore")
-            self.vectors = load_vectors(**config["data"], seed=config["seed"])
+            self.vectors = load_vectors(**settings.data, seed=settings.seed)
         if self.vectors.context is None or not self.vectors.context.classes:
             raise UserError(
                 f"{self.vectors.name} has no classes to learn a metric from; name "
@@ -54,15 +52,13 @@ class MetricExperiment(Experiment):
         check_neighbors(self.vectors.given["train"], "a metric")
         self.learners = {
             name: look_up(METRIC_LEARNERS, name, "metric learner")
-            for name in config["report"]["learners"]
+            for name in settings.report.learners
         }
-        rank = config["metric"]["rank"]
-        parts = rank, config["loss"], self.vectors.event_dim, len(self._classes)
+        rank = settings.metric.rank
+        parts = rank, settings.loss, self.vectors.event_dim, len(self._classes)
         self.model_of_loss = make_metric_model(*parts)
         self._training_model = make_metric_model(*parts, axis_name=AXIS)
-        self._start = initial_matrix(self.vectors.train, rank or None).astype(
-            np.float32
-        )
+        self._start = initial_matrix(self.vectors.train, rank).astype(np.float32)
         train = {"row": self.vectors.train, "label": self.vectors.given["train"]}
         self.train_arrays = train
         held_out = self.vectors.validation is not None
@@ -74,8 +70,10 @@ class MetricExperiment(Experiment):
 
     def describe(self) -> dict[str, str]:
         rank, dimensions = self._start.shape
-        fields = {k: v for k, v in self.config["loss"].items() if v != ""}
+        fields = self.settings.loss.to_config()
         name = fields.pop("name")
+        if fields["miner"] is None:
+            del fields["miner"]
         words = ", ".join(f"{field} {value}" for field, value in fields.items())
         return {
             "data": self.vectors.describe(),
@@ -112,7 +110,7 @@ class MetricExperiment(Experiment):
             batch.data["row"],
             batch.data["label"],
             step,
-            rngs=shared_keys(self.config["seed"], step, "mining"),
+            rngs=shared_keys(self.settings.seed, step, "mining"),
             mutable=list(collections),
         )
         return out.loss, ({**collections, **changed}, out.logged)

@@ -1,51 +1,55 @@
 """One-shot classification by embeddings: episodes of the test, and Omniglot's runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from experiments.settings import PictureSettings
 from nfml_jax.data.omniglot import MIXED, load_omniglot_runs
 from nfml_jax.evaluation import one_shot
 
 WITHIN = "20_way_within_alphabets"
 
 
-def accuracies(config: dict, embed: Callable, embeddings, labels) -> dict[str, float]:
-    """Return the accuracies that the section "one_shot" of a config names.
+def accuracies(
+    settings: PictureSettings, embed: Callable, embeddings, labels
+) -> dict[str, float]:
+    """Return the accuracies that `settings.one_shot` asks for.
 
     `embeddings [N, D]` and `labels [N]` are those of the test; `embed` takes the images
-    of the 20 runs of Lake et al. (2015), which are found as the config's data were.
+    of the 20 runs of Lake et al. (2015), which are found as the other data were.
     These runs are left out if some of their characters were trained on (`unmeasured`).
     """
-    metrics, settings = {}, config["one_shot"]
-    for ways in settings["ways"]:
-        for shots in settings["shots"]:
+    metrics, asked = {}, settings.one_shot
+    assert asked is not None  # or nothing is measured
+    for ways in asked.ways:
+        for shots in asked.shots:
             found = one_shot.episodes(
                 embeddings,
                 labels,
                 ways,
                 shots,
-                settings["queries"],
-                settings["episodes"],
+                asked.queries,
+                asked.episodes,
             )
             metrics[f"{ways}_way_{shots}_shot"] = found["accuracy"]
             metrics[f"{ways}_way_{shots}_shot_ci95"] = found["accuracy_ci95"]
-    if settings["runs"] and not unmeasured(config):
-        found = _runs(config["data"], embed)
+    if asked.runs and not unmeasured(settings):
+        found = _runs(settings.data, embed)
         metrics[WITHIN] = found["accuracy"]
         metrics[f"{WITHIN}_error"] = found["accuracy_error"]
     return metrics
 
 
-def unmeasured(config: dict) -> dict[str, str]:
+def unmeasured(settings: PictureSettings) -> dict[str, str]:
     """Return the named metrics that cannot be measured -> what they require."""
-    asked = config.get("one_shot", {}).get("runs", False)
-    if not asked or config["data"]["split"] not in MIXED:
+    asked = settings.one_shot is not None and settings.one_shot.runs
+    if not asked or settings.data["split"] not in MIXED:
         return {}
     return {f"one_shot/{WITHIN}": "characters that data.split keeps from training"}
 
 
-def _runs(data: dict, embed: Callable) -> dict[str, float]:
+def _runs(data: Mapping, embed: Callable) -> dict[str, float]:
     places = {name: data[name] or None for name in ("manual_dir", "data_dir")}
     given = load_omniglot_runs(**places, image_size=data["image_size"])
     labels = np.arange(given.support.shape[1])

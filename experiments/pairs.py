@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
+from experiments.settings import PairSettings
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler
 from nfml_jax.evaluation import class_angles, retrieval
@@ -18,26 +19,30 @@ from nfml_jax.training.sharding import AXIS
 class PairsExperiment(EmbeddingExperiment):
     """An encoder on labeled images, and any of `nfml_jax.losses.LOSSES`.
 
-    `config` has "data" (arguments of `nfml_jax.data.load`), "sampler" (of
-    `nfml_jax.data.samplers.make_sampler`), "augment", and "encoder" and "objective" (of
-    `nfml_jax.loading.recognition.make_learner`). An image gets the class whose mean of
-    training embeddings is nearest. An objective of two views doesn't see the labels: a
-    batch has every image twice, with independent augmentations.
+    `experiments.settings.PairSettings` says what it reads of a config. An image gets
+    the class whose mean of training embeddings is nearest. An objective of two views
+    doesn't see the labels: a batch has every image twice, with independent
+    augmentations.
     """
 
+    settings: PairSettings
     whole_batch = True
 
     def __init__(self, config: dict):
-        images = load(**config["data"])
-        super().__init__(config, images)
+        settings = PairSettings.of(config)
+        images = load(**settings.data)
+        super().__init__(settings, images)
         self.best = validation_metric(images, classifies=False)
         self.sampler = make_sampler(
-            images.train.labels, **config["sampler"], class_names=images.class_names
+            images.train.labels,
+            name=settings.sampler.name,
+            per_class=settings.sampler.per_class,
+            class_names=images.class_names,
         )
         self._two_views = _loss_of(self.learner).needs == "two views"
 
     def make_model(self, axis_name=None):
-        parts = self.config["encoder"], self.config["objective"]
+        parts = self.settings.encoder, self.settings.objective
         return make_learner(*parts, self.images.num_classes, axis_name=axis_name)
 
     @property
@@ -46,13 +51,9 @@ class PairsExperiment(EmbeddingExperiment):
         return self._model
 
     def describe(self) -> dict[str, str]:
-        sampler = self.config["sampler"]
-        words = sampler["name"]
-        if sampler["per_class"]:
-            words += f", {sampler['per_class']} of each class"
         return super().describe() | {
             "loss": self._words(),
-            "batches": words,
+            "batches": self.settings.sampler.words(),
         }
 
     def _words(self) -> str:
@@ -86,7 +87,7 @@ class PairsExperiment(EmbeddingExperiment):
             labels,
             step,
             mutable=list(collections),
-            rngs=shared_keys(self.config["seed"], step, "mining"),
+            rngs=shared_keys(self.settings.seed, step, "mining"),
         )
         return out.loss, (collections, out.logged)
 
@@ -107,7 +108,7 @@ class PairsExperiment(EmbeddingExperiment):
         return unit(embeddings) @ unit(centers).T
 
     def _augmented(self, images, keys):
-        return augment(to_float(images), keys, **self.config["augment"])
+        return augment(to_float(images), keys, **self.settings.augment.to_config())
 
 
 def _name_of(table, instance) -> str:

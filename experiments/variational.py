@@ -13,6 +13,7 @@ from jax.scipy.stats import norm
 
 from experiments.density import DRAWS
 from experiments.plane import layers_in_motion, on_grid
+from experiments.settings import VariationalSettings
 from nfml_jax import plots
 from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.continuous import has_continuous
@@ -20,6 +21,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
 from nfml_jax.flows.resampled import RATE
 from nfml_jax.loading.flows import draw
+from nfml_jax.loading.settings import FlowSettings
 from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report
 from nfml_jax.training.randomness import purpose_key, root_key
@@ -60,39 +62,33 @@ class VariationalExperiment(Experiment):
     train_arrays = None
 
     def __init__(self, config: dict):
-        self.energy = look_up(ENERGIES, config["energy"]["name"], "energy")
-        self.flow = sampling_flow(config["flow"], self.energy.event_dim)
+        settings = VariationalSettings.of(config)
+        self.energy = look_up(ENERGIES, settings.energy.name, "energy")
+        self.flow = sampling_flow(settings.flow, self.energy.event_dim)
         self.checked = not has_continuous(self.flow)
         self.q = approximation_of(self.flow)
-        self._configure(config)
-        annealing = config["annealing"]
-        if not (0 < annealing["start"] <= 1 and annealing["steps"] >= 0):
-            raise UserError(
-                f"annealing.start = {annealing['start']:g} must lie in (0, 1] and "
-                f"annealing.steps = {annealing['steps']} be 0 (off) or more."
-            )
+        self._configure(settings)
 
     def with_config(self, config: dict) -> "VariationalExperiment":
         """Return the same flow and energy, with other numbers, traced or not."""
         other = copy.copy(self)
-        other._configure(config)
+        other._configure(VariationalSettings.of(config))
         return other
 
-    def _configure(self, config):
-        self.config = config
-        settings = DivergenceSettings.of(config["objective"])
-        self.whole_batch = settings.whole_batch
-        self.objective = make_objective(settings, axis_name=AXIS)
+    def _configure(self, settings):
+        self.settings = settings
+        self.divergence = DivergenceSettings.of(settings.objective)
+        self.whole_batch = self.divergence.whole_batch
+        self.objective = make_objective(self.divergence, axis_name=AXIS)
 
     def describe(self) -> dict[str, str]:
-        flow, annealing = self.config["flow"], self.config["annealing"]
-        words = ", ".join(f"{k} {v}" for k, v in flow.items() if k != "recipe")
-        loss = f"{self.config['objective']['name']}, nats"
-        if annealing["steps"]:
-            loss += f", β from {annealing['start']:g} to 1 in {annealing['steps']:,}"
+        settings, annealing = self.settings, self.settings.annealing
+        loss = f"{self.divergence.name}, nats"
+        if annealing.steps:
+            loss += f", β from {annealing.start:g} to 1 in {annealing.steps:,}"
         return {
-            "energy": f"{self.config['energy']['name']}, log Z {self.energy.log_z:.4f}",
-            "flow": f"{flow['recipe']}: {words}",
+            "energy": f"{settings.energy.name}, log Z {self.energy.log_z:.4f}",
+            "flow": settings.flow.words(),
             "loss": loss,
         }
 
@@ -102,10 +98,10 @@ class VariationalExperiment(Experiment):
     def data(self) -> dict:
         """The counts: no rows to train on, and draws of the flow for evaluation."""
         return {
-            "name": self.config["energy"]["name"],
+            "name": self.settings.energy.name,
             "source": "analytic",
             "train": 0,
-            "test": self.config["report"]["draws"],
+            "test": self.settings.report.draws,
             "log_z": self.energy.log_z,
         }
 
@@ -124,7 +120,7 @@ class VariationalExperiment(Experiment):
         return self.flow.init(key, key, shape, method="sample_and_log_prob")
 
     def loss(self, params, collections, batch: Batch, step):
-        start, steps = self.config["annealing"].values()
+        start, steps = self.settings.annealing.start, self.settings.annealing.steps
         beta = jnp.minimum(1, start + (1 - start) * step / steps) if steps else 1.0
         variables, q = {"params": params, **collections}, self.q
         if RATE in collections:
@@ -146,30 +142,30 @@ class VariationalExperiment(Experiment):
 
     def validate(self, variables, apply) -> Report:
         # These draws differ from those of the report.
-        size = self.config["report"]
-        rows = size["draws"] + np.arange(size["validation"])
+        size = self.settings.report
+        rows = size.draws + np.arange(size.validation)
         _, weights = apply(self._log_weights, variables, rows.astype(np.uint32))
         return Report(_under("validation", estimates(weights), ("elbo", "ess")))
 
     def report(self, variables, apply) -> Report:
-        size, log_z = self.config["report"], self.energy.log_z
-        rows = np.arange(size["draws"], dtype=np.uint32)
+        size, log_z = self.settings.report, self.energy.log_z
+        rows = np.arange(size.draws, dtype=np.uint32)
         samples, weights = apply(self._log_weights, variables, rows)
         metrics = _under("test", estimates(weights, log_z=log_z))
-        grid = plots.grid_points(SQUARE, size["cells"])
-        width = np.ptp(SQUARE[0]) / size["cells"]
+        grid = plots.grid_points(SQUARE, size.cells)
+        width = np.ptp(SQUARE[0]) / size.cells
         log_p = self.energy.log_density(grid)
         log_q = apply(self.q.log_prob, variables, grid)
         metrics["test/forward_kl"] = kl_on_grid(log_p, log_q, width**2)
-        annealed, accepted = apply(self._anneal, variables, rows[: size["chains"]])
+        annealed, accepted = apply(self._anneal, variables, rows[: size.chains])
         checked = ("log_z", "log_z_error", "ess")
         metrics |= _under("annealed", estimates(annealed), checked)
         metrics["annealed/acceptance"] = float(accepted.mean())
         for part in ("test", "annealed"):
             metrics[f"{part}/log_z_off"] = metrics[f"{part}/log_z"] - log_z
 
-        shown = size["samples"]
-        target = draws_on_grid(self.config["seed"], log_p, grid, width, shown)
+        shown = size.samples
+        target = draws_on_grid(self.settings.seed, log_p, grid, width, shown)
         return Report(
             metrics,
             figures=self._figures(variables, apply, target, samples[:shown]),
@@ -178,8 +174,8 @@ class VariationalExperiment(Experiment):
         )
 
     def _figures(self, variables, apply, target, samples):
-        energy, flow = self.config["energy"]["name"], self.config["flow"]["recipe"]
-        limits, size = plots.limits_around(target), self.config["report"]["cells"] // 2
+        energy, flow = self.settings.energy.name, self.settings.flow.recipe
+        limits, size = plots.limits_around(target), self.settings.report.cells // 2
         log_prob = partial(apply, self.q.log_prob, variables)
         row = {
             "target": on_grid(self.energy.log_density, limits, size)
@@ -195,12 +191,12 @@ class VariationalExperiment(Experiment):
 
     def _layers(self, variables, target):
         return layers_in_motion(
-            self.flow, variables, self.config["seed"], len(target), target
+            self.flow, variables, self.settings.seed, len(target), target
         )
 
     def _log_weights(self, variables, rows):
         """Return draws, and their log importance weights."""
-        x, log_q = draw(self.flow, variables, self.config["seed"], rows)
+        x, log_q = draw(self.flow, variables, self.settings.seed, rows)
         return x, self.energy.log_density(x) - log_q
 
     def _anneal(self, variables, rows):
@@ -208,7 +204,7 @@ class VariationalExperiment(Experiment):
 
         The flow has no part in them: this check shares none of its faults.
         """
-        key = purpose_key(root_key(self.config["seed"]), "annealing")
+        key = purpose_key(root_key(self.settings.seed), "annealing")
 
         def one(row):
             start_key, walk_key = jax.random.split(jax.random.fold_in(key, row))
@@ -229,20 +225,20 @@ def _base(flow: Flow):
     return flow.base(None)
 
 
-def sampling_flow(options: dict, event_dim: int) -> Flow:
+def sampling_flow(settings: FlowSettings, event_dim: int) -> Flow:
     """Return the flow of a config's section, for events of the energy's size.
 
     Raises UserError for a flow that would be inverted for every draw.
     """
-    if "event_dim" in options:
+    if "event_dim" in settings.options:
         raise UserError(
-            f"flow.event_dim = {options['event_dim']} cannot be set: the flow has the "
-            f"{event_dim} coordinates of its energy; leave it out."
+            f"flow.event_dim = {settings.options['event_dim']} cannot be set: the flow "
+            f"has the {event_dim} coordinates of its energy; leave it out."
         )
-    flow = make_flow(event_dim=event_dim, **options)
+    flow = make_flow(event_dim=event_dim, **settings.to_config())
     if isinstance(flow.bijector, Inverse):
         raise UserError(
-            f"flow.recipe = {options['recipe']!r} has fast log-densities only, and "
+            f"flow.recipe = {settings.recipe!r} has fast log-densities only, and "
             "would be inverted for every draw, which variational inference takes at "
             "each step; set flow.fast = 'sample'."
         )

@@ -50,7 +50,7 @@ def variational(name: str, recipe: str, **flow) -> ConfigDict:
                 "name": "reverse_kl",
                 "alpha": 0.5,  # only for alpha_divergence
             },
-            # The log-density is multiplied by β, which rises to 1; 0 steps: off.
+            # The log-density is multiplied by β, which rises to 1; steps None: off.
             "annealing": {"start": 0.01, "steps": 2000},
             "report": {
                 "draws": 100_000,  # draws of the flow for the report

@@ -7,10 +7,10 @@ a recipe here take their published numbers.
 
 from configs.defaults.images import annealing
 
-SMALL = {"scale": "20", "warmup_steps": 100}
+SMALL = {"scale": 20.0, "warmup_steps": 100}
 FEW_PICTURES = {
-    "l2_softmax": {"scale": "20"},
-    "normface": {"scale": "20"},
+    "l2_softmax": {"scale": 20.0},
+    "normface": {"scale": 20.0},
     "l_softmax": {"margin": 2, "annealing": annealing(minimum=5.0)},
     "sphereface": {"margin": 2, "annealing": annealing(minimum=5.0)},
     "sphereface_r": {"margin": 1.4} | SMALL,

@@ -61,7 +61,7 @@ def pairs(name: str, objective: str, **options) -> ConfigDict:
     config = embedding(name, "pairs")
     config.sampler = {
         "name": "shuffled",  # or balanced: each class equally often; or sequential
-        "per_class": 8,  # examples of each class in a batch; 0: no constraint
+        "per_class": 8,  # examples of each class in a batch; None: no constraint
     }
     config.objective = {"name": objective, **options}
     return config
@@ -121,7 +121,7 @@ def angular_head(
         {
             "name": name,
             "margin": margin,  # radians; of "combined": m1, m2 (radians), m3
-            "scale": f"{scale:g}",  # a number, learned, or p=0.99: for that probability
+            "scale": scale,  # a number, learned, or p=0.99: for that probability
             "grad": "exact",  # or detach: the plain cosine's gradient
             "easy": False,  # margin below 90 degrees only
             "beyond_pi": "linear",  # past θ + m = π: linear, clamp or none

@@ -51,7 +51,7 @@ def _of_head(kind) -> dict:
     # A scale that follows the classes or the training is left to the head.
     own = {field.name for field in dataclasses.fields(kind)}
     if kind.default_scale is not None and "scale" not in own:
-        options["scale"] = f"{kind.default_scale:g}"
+        options["scale"] = float(kind.default_scale)
     return options
 
 

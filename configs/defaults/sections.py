@@ -22,6 +22,18 @@ def as_config(settings: Settings) -> ConfigDict:
     return config
 
 
+def give_types(config: ConfigDict, settings: type[Settings]) -> None:
+    """Give the fields of a config the types that its sections' settings declare."""
+    for name, kind in kinds_of(settings):
+        value = config.get(name)
+        if isinstance(value, ConfigDict):
+            if kind.section:
+                give_types(value, kind.section)
+        elif name in config and not kind.section:
+            del config[name]
+            config[name] = _field(value, kind)
+
+
 def _field(value: Any, kind: Kind | None) -> Any:
     if isinstance(value, Mapping):
         return ConfigDict(dict(value))

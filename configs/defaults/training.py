@@ -2,7 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from configs.defaults.sections import as_config
+from configs.defaults.sections import as_config, give_types
+from experiments.settings import SETTINGS
 from nfml_jax.errors import UserError
 from nfml_jax.training.settings import RunSettings
 
@@ -50,4 +51,5 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         config.train.checkpoint_every = "3 steps"
         config.train.steps_per_dispatch = 3
         config.optimizer.warmup = "2 steps"
+    give_types(config, SETTINGS[config.experiment])
     return config

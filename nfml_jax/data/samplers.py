@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.labels import check_labels
 
 
@@ -148,13 +149,17 @@ ORDERS = ("shuffled", "balanced", "sequential")
 
 
 def make_sampler(
-    labels, *, name="shuffled", per_class: int = 0, class_names: Sequence[str] = ()
+    labels,
+    *,
+    name: str = "shuffled",
+    per_class: int | None = None,
+    class_names: Sequence[str] = (),
 ) -> Callable[[int], Sampler]:
-    """Return the sampler of a config's section: a function of the batch size.
+    """Return an order of examples as a function of the batch size.
 
     `labels [N]` are integers; `name` is "shuffled", "balanced" (each class equally
     often) or "sequential". With `per_class` K a batch has K examples of each of its
-    classes; 0 sets no number. `class_names[label]` is the name of a class in errors.
+    classes; None sets no number. `class_names[label]` is the name of a class in errors.
 
     Warns when K exceeds a class. Raises UserError when no such batch exists, or when a
     class has only one example and pairs are needed.
@@ -162,18 +167,21 @@ def make_sampler(
     if name not in ORDERS:
         raise UserError(f"sampler {name!r} is not known; expected {', '.join(ORDERS)}.")
     labels = check_labels(labels, len(labels))
-    if per_class < 0 or (name == "sequential" and per_class):
+    named: dict[str, Any] = {"sampler.per_class": per_class}
+    check_integer(None, 1, optional=True, **named)
+    if name == "sequential" and per_class:
         raise UserError(
             f"sampler.per_class is {per_class} with sampler.name = {name!r}; it must "
-            "be 0, or a count of examples with 'shuffled' or 'balanced'."
+            "be None, or a count of examples with 'shuffled' or 'balanced'."
         )
     if name == "sequential":
         return partial(Sequential, len(labels))
     if not per_class and name == "shuffled":
         return partial(Shuffled, len(labels))
+    per_class = per_class or 1
     if per_class > 1:
         _check_sizes(labels, per_class, class_names)
-    return partial(_by_class, labels, max(per_class, 1), name == "balanced")
+    return partial(_by_class, labels, per_class, name == "balanced")
 
 
 def _check_sizes(labels, per_class, class_names):
@@ -184,7 +192,7 @@ def _check_sizes(labels, per_class, class_names):
         raise UserError(
             f"{len(single)} of {len(names)} classes, such as {names[single[0]]!r}, "
             f"have one example to train on, and sampler.per_class = {per_class} needs "
-            "pairs; leave those classes out, or set sampler.per_class to 0."
+            "pairs; leave those classes out, or set sampler.per_class to None."
         )
     small = np.flatnonzero(sizes < per_class)
     if len(small):

@@ -37,7 +37,7 @@ def make_head(
       name: a name in `MARGINS`.
       margin: the margin's number, or None for its default; the combined margin takes
         `[m1, m2, m3]`.
-      scale: a number (24 or "24"), "learned", "p=0.99" (see `TargetProbability`), or
+      scale: a number, "learned", "p=0.99" (see `TargetProbability`), or
         None for the margin's default.
       warmup_steps: the steps over which the margin grows, if above 0.
       annealing: without a warm-up, True is the margin's published schedule, if any,
@@ -102,19 +102,20 @@ def _numbers(name, kind, margin) -> dict:
 
 
 def _scale(scale):
-    """Return a head's scale from a number or a text of the command line."""
+    """Return a head's scale from a number, "learned", or a text such as "p=0.99"."""
     if not isinstance(scale, str):
         check_number("the head", above=0, optional=True, scale=scale)
     if not isinstance(scale, str) or scale == "learned":
         return scale
+    kind, _, probability = scale.partition("=")
     try:
-        value = float(scale.removeprefix("p="))
+        value = float(probability if kind == "p" else "")
     except ValueError:
         raise UserError(
             f"The head got scale={scale!r}; expected a number, 'learned', or 'p=0.99' "
             "for the scale at which a perfect example has probability 0.99."
         ) from None
-    return TargetProbability(value) if scale.startswith("p=") else value
+    return TargetProbability(value)
 
 
 def _strength(kind, warmup_steps, annealing):

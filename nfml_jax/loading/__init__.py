@@ -5,7 +5,19 @@ Loaders are the short names of `LOADERS`: a run directory is data, and loading o
 imports or calls what it names.
 """
 
-from nfml_jax.loading.loaders import LOADERS, find_loader
-from nfml_jax.loading.run import config_of, data_of, load, load_embedder
+from nfml_jax.ops.lazy import lazy_exports
 
-__all__ = ["LOADERS", "config_of", "data_of", "find_loader", "load", "load_embedder"]
+__getattr__, __all__ = lazy_exports(
+    __name__,
+    {
+        "loaders": ["LOADERS", "find_loader"],
+        "run": ["config_of", "data_of", "load", "load_embedder"],
+        "settings": [
+            "EncoderSettings",
+            "FlowSettings",
+            "HeadSettings",
+            "LossSettings",
+            "ObjectiveSettings",
+        ],
+    },
+)

@@ -18,6 +18,7 @@ from nfml_jax.loading.recognition import (
     make_classifier,
     make_learner,
 )
+from nfml_jax.loading.settings import EncoderSettings, HeadSettings, ObjectiveSettings
 from nfml_jax.ops.batches import in_batches
 
 # Maximum number of images in one pass, since activations dominate the memory.
@@ -144,14 +145,17 @@ class TrainedClassifier(TrainedEmbedder):
 def load_classifier(config, variables, meta, result) -> TrainedClassifier:
     """Load a run of the margin experiment."""
     classes = meta["model"]["num_classes"]
-    module = make_classifier(config["encoder"], config["head"], classes)
+    encoder = EncoderSettings.of(config["encoder"])
+    module = make_classifier(encoder, HeadSettings.of(config["head"]), classes)
     return TrainedClassifier(module, variables, **_facts(config, meta, result))
 
 
 def load_learner(config, variables, meta, result) -> TrainedEmbedder:
     """Load a run of the experiment on pairs."""
     classes = meta["model"]["num_classes"]
-    module = make_learner(config["encoder"], config["objective"], classes)
+    encoder = EncoderSettings.of(config["encoder"])
+    objective = ObjectiveSettings.of(config["objective"])
+    module = make_learner(encoder, objective, classes)
     return TrainedEmbedder(module, variables, **_facts(config, meta, result))
 
 

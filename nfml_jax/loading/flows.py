@@ -17,6 +17,7 @@ from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.recipes import make_flow
+from nfml_jax.loading.settings import FlowSettings
 from nfml_jax.ops.batches import in_batches
 from nfml_jax.ops.names import look_up
 
@@ -295,7 +296,7 @@ def load_flow(config: Mapping, variables, meta: Mapping, result) -> TrainedFlow:
         flow=make_flow(
             event_dim=model["event_dim"],
             context_dim=context.size if context else 0,
-            **config["flow"],
+            **FlowSettings.of(config["flow"]).to_config(),
         ),
         variables=jax.tree.map(jnp.asarray, variables),
         shift=np.asarray(model["shift"]),

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.loading.settings import LossSettings
 from nfml_jax.losses import LossOutput, make_loss
 from nfml_jax.mahalanobis.mahalanobis import Mahalanobis
 
@@ -29,18 +30,20 @@ class MetricModel(nn.Module):
 
 
 def make_metric_model(
-    rank: int, loss: dict, dimensions: int, num_classes: int, **options
+    rank: int | None,
+    loss: LossSettings,
+    dimensions: int,
+    num_classes: int,
+    *,
+    axis_name: str | None = None,
 ) -> MetricModel:
-    """Return the model of a config; `rank` 0 means all dimensions.
+    """Return a metric with a loss that trains it; `rank` None means all dimensions.
 
-    `options` are those of `make_loss`; fields of `loss` that are "" keep the loss's own
-    default.
+    `axis_name` is the device axis during training.
     """
-    loss = {name: value for name, value in loss.items() if value != ""}
-    rank = rank or dimensions
-    return MetricModel(
-        Mahalanobis(rank), make_loss(num_classes, rank, **loss, **options)
-    )
+    rank, options = rank or dimensions, loss.to_config()
+    objective = make_loss(num_classes, rank, axis_name=axis_name, **options)
+    return MetricModel(Mahalanobis(rank), objective)
 
 
 @dataclass(frozen=True)

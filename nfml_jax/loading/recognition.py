@@ -1,4 +1,4 @@
-"""Encoders with their objectives as one Flax module, built from plain config values."""
+"""Encoders with their objectives as one Flax module, built from their settings."""
 
 import flax.linen as nn
 import jax
@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from nfml_jax.data.augment import to_float
 from nfml_jax.heads import HeadOutput, MarginHead, make_head
+from nfml_jax.loading.settings import EncoderSettings, HeadSettings, ObjectiveSettings
 from nfml_jax.losses import LossOutput, make_loss
 from nfml_jax.nets import make_net
 
@@ -69,32 +70,43 @@ class EmbeddingLearner(Embedder):
 
 
 def make_classifier(
-    encoder: dict, head: dict, num_classes: int, *, axis_name: str | None = None
+    encoder: EncoderSettings,
+    head: HeadSettings,
+    num_classes: int,
+    *,
+    axis_name: str | None = None,
 ) -> EmbeddingClassifier:
-    """Return the module of a config's "encoder" and "head" sections.
+    """Return the module of an encoder and a margin head.
 
     `axis_name` is the device axis for statistics of the batch while training; without
     it the module runs on its own.
     """
     return EmbeddingClassifier(
-        encoder=make_net(**encoder, axis_name=axis_name),
+        encoder=make_net(**encoder.to_config(), axis_name=axis_name),
         head=make_head(
-            num_classes, encoder["embedding_size"], **head, axis_name=axis_name
+            num_classes,
+            encoder.embedding_size,
+            **head.to_config(),
+            axis_name=axis_name,
         ),
     )
 
 
 def make_learner(
-    encoder: dict, objective: dict, num_classes: int, *, axis_name: str | None = None
+    encoder: EncoderSettings,
+    objective: ObjectiveSettings,
+    num_classes: int,
+    *,
+    axis_name: str | None = None,
 ) -> EmbeddingLearner:
-    """Return the module of a config's "encoder" and "objective" sections.
+    """Return the module of an encoder and an objective.
 
     With `axis_name`, the device axis, examples of all devices meet in the objective.
     """
-    size = encoder["embedding_size"]
+    size, options = encoder.embedding_size, objective.to_config()
     return EmbeddingLearner(
-        encoder=make_net(**encoder, axis_name=axis_name),
-        objective=make_loss(num_classes, size, axis_name=axis_name, **objective),
+        encoder=make_net(**encoder.to_config(), axis_name=axis_name),
+        objective=make_loss(num_classes, size, axis_name=axis_name, **options),
     )
 
 

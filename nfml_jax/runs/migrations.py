@@ -5,6 +5,7 @@ that was removed is deleted, or becomes what replaced it. Each change is one lin
 `MIGRATIONS`, the oldest first.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -112,6 +113,22 @@ def _memory(config: dict) -> None:
         flow["memory"] = "remat" if flow.pop("remat") else "keep"
 
 
+def _scale(config: dict) -> None:
+    """Replace a scale that is a number in a text by the number."""
+    head = config.get("head")
+    if isinstance(head, dict) and isinstance(head.get("scale"), str):
+        with contextlib.suppress(ValueError):
+            head["scale"] = float(head["scale"])
+
+
+def _own_defaults(config: dict) -> None:
+    """Remove empty fields of a metric's loss, which stood for the loss's defaults."""
+    loss = config.get("loss")
+    if isinstance(loss, dict):
+        for name in [name for name, value in loss.items() if value == ""]:
+            del loss[name]
+
+
 def _has_images(config: Mapping) -> bool:
     return config.get("experiment") in ("margin", "pairs")
 
@@ -137,6 +154,10 @@ MIGRATIONS = (
     *(Off(f"optimizer.{name}", (0,)) for name in ("weight_decay", "clip_norm")),
     Off("train.average_decay", (0,)),
     Off("train.patience", ("",)),
+    *(Off(name, (0,)) for name in ("sampler.per_class", "annealing.steps")),
+    Off("metric.rank", (0,)),
+    _scale,
+    _own_defaults,
     Off("optimizer.warmup", ("never",)),
     *(Off(f"train.{part}_every", ("never",)) for part in INTERVALS),
 )

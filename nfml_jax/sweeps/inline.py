@@ -14,6 +14,7 @@ from typing import Any
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.overrides import (
+    OF_SEVERAL_TYPES,
     Sweep,
     check_count,
     is_open,
@@ -54,7 +55,7 @@ def parse_sweep(text: str, config: Mapping) -> Sweep:
             )
         if name not in fields and not is_open(name):
             raise no_field(config, name)
-        there = fields.get(name, NEW)
+        there = NEW if name in OF_SEVERAL_TYPES else fields.get(name, NEW)
         parts.append(param(name, *_values(name, values, there)))
         check_count(math.prod(map(len, parts)), text)
     if not parts:

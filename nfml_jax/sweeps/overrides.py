@@ -26,6 +26,8 @@ LONGEST_ID = 60
 MOST_TRIALS = 100_000
 OPEN = ("optimizer.options", "optimizer.multipliers")
 """Sections that a sweep or a command line may give further fields."""
+OF_SEVERAL_TYPES = ("head.scale",)
+"""Fields that take a number or a word; the section's settings check them."""
 # Types that a person may write besides a field's own.
 ALSO = {float: (int,), tuple: (list,), list: (tuple,)}
 
@@ -144,7 +146,7 @@ def overlay(config: dict, override: Override) -> dict:
         if not (isinstance(section, Mapping) and last in section):
             raise no_field(config, name)
         there = section[last]
-        if there is None or value is None:
+        if there is None or value is None or name in OF_SEVERAL_TYPES:
             # The section's settings know which types fit.
             cast(dict, section)[last] = value
             continue

@@ -1,91 +1,16 @@
 """Checks of a config before anything is built, trained or written."""
 
-import math
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
 
 import jax
 from jax.sharding import Mesh
 
-from nfml_jax.data.checks import check_part
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import (
-    check_choice,
-    check_flag,
-    check_integer,
-    check_number,
-    check_sizes,
-    check_text,
-)
 from nfml_jax.ops.devices import Device
 from nfml_jax.training.settings import RunSettings, TrainSettings
 
 # On a CPU: 16 pictures of 14x14 at width 64 take 0.8 MB a layer.
 PART_ROWS = 16
-
-SEED = partial(check_integer, low=0, high=2**32 - 1)
-COUNT, SIZE = partial(check_integer, low=0), partial(check_integer, low=1)
-AT_LEAST_0, ABOVE_0 = partial(check_number, low=0), partial(check_number, above=0)
-BELOW_1 = partial(check_number, low=0, below=1)
-TEXT, NAME = check_text, partial(check_text, empty=False)
-TEXTS = ("source", "manual_dir", "data_dir", "root", "without", "fit", "path", "split")
-TEXTS += ("run", "outside", "jitter", "missing", "header")
-# Fields that a config may have, among them numbers that are read only after training.
-# The remaining fields of a section are checked by the part that is built from it.
-FURTHER: dict[str, Callable] = {
-    "baselines": check_flag,
-    "data.name": NAME,
-    "data.seed": SEED,
-    "data.max_train": partial(COUNT, optional=True),
-    "data.max_test": partial(COUNT, optional=True),
-    "data.train": check_part,
-    "data.validation": check_part,
-    "data.test": check_part,
-    "data.channels": partial(check_choice, choices=(1, 3)),
-    "data.view": partial(check_choice, choices=(1, 2)),
-    "data.test_fraction": partial(check_number, above=0, below=1),
-    "data.components": COUNT,
-    "data.workers": partial(check_integer, low=0, high=1024),
-    "data.fold": COUNT,
-    "data.min_images": SIZE,
-    "data.crop": partial(check_number, above=0, high=1),
-    "data.standardise": check_flag,
-    "data.rotations": check_flag,
-    "data.stream": check_flag,
-    **{f"data.{name}": partial(check_text, optional=True) for name in TEXTS},
-    "augment.flip": check_flag,
-    "report.samples": SIZE,
-    "report.draws": SIZE,
-    "report.validation": SIZE,
-    "report.chains": SIZE,
-    "report.cells": partial(check_integer, low=2, high=10_000),
-    "report.identities": partial(check_integer, low=2),
-    "report.probes": SIZE,
-    "annealing.start": partial(check_number, above=0, high=1),
-    "annealing.steps": COUNT,
-    "metric.rank": COUNT,
-    "one_shot.ways": partial(check_sizes, low=2, least=1),
-    "one_shot.shots": partial(check_sizes, low=1, least=1),
-    "one_shot.queries": SIZE,
-    "one_shot.episodes": SIZE,
-    "one_shot.runs": check_flag,
-    "sampler.name": NAME,
-    "sampler.per_class": COUNT,
-}
-
-
-def check_config(config: dict) -> None:
-    """Raise UserError for values that no experiment accepts."""
-    for name, check in FURTHER.items():
-        section, _, field = name.rpartition(".")
-        values = config.get(section, {}) if section else config
-        if isinstance(values, Mapping) and field in values:
-            check(None, **{name: values[field]})
-    for path, value in jax.tree_util.tree_leaves_with_path(config):
-        if isinstance(value, float) and not math.isfinite(value):
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise UserError(f"{name} = {value} must be a finite number.")
 
 
 def check_division(settings: TrainSettings, devices: int) -> None:

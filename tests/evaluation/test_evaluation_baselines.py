@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from experiments import beside
+from experiments.settings import PictureSettings
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.evaluation import baselines
+from nfml_jax.loading.settings import EncoderSettings
 from nfml_jax.ops.distances import unit
+
+SETTINGS = PictureSettings(encoder=EncoderSettings(name="cnn", embedding_size=4))
 
 
 def drawn(classes=6, per=12, side=10, channels=1, seed=0, strength=1.0):
@@ -60,7 +64,7 @@ def test_pca_and_lda_are_left_out_where_they_are_undefined():
 
 def test_metrics_are_named_after_those_of_the_model():
     data = make_image_data("x", "made up", "abcdef", drawn(), drawn(seed=1))
-    found = beside.metrics(data, {}, {})
+    found = beside.metrics(data, SETTINGS, {})
     names = "test/accuracy", "test/knn_accuracy", "verification/eer"
     names += "verification/auc", "retrieval/recall@1"
     assert found.keys() == {f"{b}/{n}" for b in ("pixels", "pca", "lda") for n in names}
@@ -70,7 +74,7 @@ def test_metrics_are_named_after_those_of_the_model():
 def test_unseen_classes_have_no_accuracy():
     train, test = drawn(classes=3), drawn(seed=1)
     data = make_image_data("x", "made up", "abc", train, test, unseen=tuple("def"))
-    found = beside.metrics(data, {}, {"verification/*": "pairs"})
+    found = beside.metrics(data, SETTINGS, {"verification/*": "pairs"})
     assert found == {}
-    found = beside.metrics(data, {}, {})
+    found = beside.metrics(data, SETTINGS, {})
     assert "pca/retrieval/recall@1" in found and "pca/test/accuracy" not in found

@@ -37,6 +37,8 @@ MEANINGS = {
     "data.max_train": (None, 10**10),
     "data.max_test": (None, 10**10),
     "head.scale": (3.5,),
+    **dict.fromkeys(("cpu_devices", "train.accumulate"), (None,)),
+    **dict.fromkeys(("sampler.per_class", "annealing.steps"), (None,)),
     "loss.normalize": (None,),
     "objective.alpha": (-1e30,),  # read by alpha_divergence alone
     "data.validation": (10**10, True),

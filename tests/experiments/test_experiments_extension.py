@@ -119,7 +119,7 @@ ADDED = {
     "margin": (
         *(MARGINS, Bent, MarginExperiment, "arcface_mnist"),
         {"head.margin": (0.05, 0.2)},
-        {"head": {"name": "toy", "margin": 0.05, "scale": "16"}},
+        {"head": {"name": "toy", "margin": 0.05, "scale": 16.0}},
     ),
     "loss": (
         *(LOSSES, Tent, PairsExperiment, "mnist_losses"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import linear_start
+from experiments.settings import PictureSettings
 from nfml_jax.data import to_float
 from nfml_jax.data.arrays import Split
 from nfml_jax.evaluation import verification
@@ -28,8 +29,9 @@ def pictures(aligned):
 
 
 def config(**changes):
-    encoder = {"embedding_size": 8, "linear": 4, "standardize": "picture"} | changes
-    return {"encoder": encoder, "augment": {"flip": False}}
+    encoder = {"name": "cnn", "embedding_size": 8, "linear": 4}
+    encoder |= {"standardize": "picture"} | changes
+    return PictureSettings.of({"encoder": encoder, "augment": {}, "data": {}})
 
 
 def started(images, labels, **changes):

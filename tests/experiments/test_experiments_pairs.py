@@ -11,11 +11,18 @@ from PIL import Image
 
 import nfml_jax
 from experiments import make_experiment, one_shot
+from experiments.settings import (
+    MarginSettings,
+    OneShotSettings,
+    PairSettings,
+    PictureSettings,
+)
 from nfml_jax.cli import identify, outliers, verify
 from nfml_jax.data import load
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS
 from nfml_jax.loading.recognition import make_classifier, make_learner
+from nfml_jax.loading.settings import EncoderSettings
 from nfml_jax.losses import LOSSES
 from nfml_jax.nets import make_net
 from nfml_jax.training.loop import train_and_evaluate
@@ -190,10 +197,12 @@ def test_a_config_takes_every_head_and_loss(name):
     for named in MARGINS | LOSSES:
         config = module.get_config(f"smoke,{named}").to_dict()
         if named in MARGINS:
-            trained = make_classifier(config["encoder"], config["head"], 10).head.margin
-            assert type(trained) is MARGINS[named]
+            settings = MarginSettings.of(config)
+            trained = make_classifier(settings.encoder, settings.head, 10)
+            assert type(trained.head.margin) is MARGINS[named]
         else:
-            trained = make_learner(config["encoder"], config["objective"], 10).objective
+            settings = PairSettings.of(config)
+            trained = make_learner(settings.encoder, settings.objective, 10).objective
             assert type(getattr(trained, "loss", trained)) is LOSSES[named]
         assert config["name"].endswith(f"{named}_smoke")
     for table in ("RECIPES", "ON_A_CIRCLE", "ROOMY"):
@@ -253,6 +262,11 @@ def test_characters_are_learned_from_one_drawing(tmp_path):
 
 def test_runs_whose_characters_were_trained_on_are_left_out():
     for split, left_out in {"background": 0, "vinyals": 1, "characters": 1}.items():
-        config = {"one_shot": {"runs": True}, "data": {"split": split}}
-        assert len(one_shot.unmeasured(config)) == left_out
-    assert not one_shot.unmeasured({"data": {"name": "mnist"}})
+        asked = OneShotSettings(runs=True)
+        assert len(one_shot.unmeasured(asking({"split": split}, asked))) == left_out
+    assert not one_shot.unmeasured(asking({"name": "mnist"}))
+
+
+def asking(data, asked=None):
+    encoder = EncoderSettings(name="cnn", embedding_size=4)
+    return PictureSettings(data=data, encoder=encoder, one_shot=asked)

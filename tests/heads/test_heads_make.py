@@ -73,7 +73,7 @@ def test_options_reach_the_margin_and_the_head():
     [
         (None, None),
         (24, 24),
-        ("24.5", 24.5),
+        (24.5, 24.5),
         ("learned", "learned"),
         ("p=0.9", TargetProbability(0.9)),
     ],
@@ -105,7 +105,8 @@ def test_strength_is_a_warmup_an_annealing_or_none():
         ({"name": "arcface", "margin": "0.5"}, "margin='0.5'; expected a number"),
         ({"name": "cosface", "scale": "much"}, "scale='much'; expected a number, 'lea"),
         ({"name": "cosface", "scale": "p=2"}, "strictly between 0 and 1"),
-        ({"name": "cosface", "scale": "-1"}, "expected a number above 0"),
+        ({"name": "cosface", "scale": "24"}, "scale='24'; expected a number, 'lea"),
+        ({"name": "cosface", "scale": -1.0}, "expected a number above 0"),
         ({"name": "sphereface", "annealing": {"gama": 1}}, "did you mean 'gamma'"),
         ({"name": "arcface", "warmup_steps": -1}, "warmup_steps=-1; expected"),
         ({"name": "arcface", "warmup_steps": 1, "annealing": {}}, "give one of them"),

@@ -12,7 +12,7 @@ CONFIG = {
     "seed": 0,
     "platform": "auto",
     "optimizer": {"learning_rate": 0.1, "weight_decay": None},
-    "head": {"name": "arcface", "margin": 0.5, "scale": "30", "easy": False},
+    "head": {"name": "arcface", "margin": 0.5, "scale": 30.0, "easy": False},
 }
 
 
@@ -29,9 +29,9 @@ def sizes(*sweeps, mode="on"):
     [
         ([param("seed", 0, 1, 2), param("head.margin", 0.3, 0.5)], [6]),
         ([param("optimizer.learning_rate", 0.1, 1), param("seed", 0, 1)], [4]),
-        ([param("head.scale", "30", "64")], [2]),
+        ([param("head.scale", 30.0, 64.0)], [2]),
         # What is no number, or turns a part of the program off, is another program.
-        ([param("head.scale", "30", "learned", "64")], [2, 1]),
+        ([param("head.scale", 30.0, "learned", 64.0)], [2, 1]),
         ([param("optimizer.weight_decay", None, 0.1, 0.2)], [1, 2]),
         ([param("head.easy", True, False), param("seed", 0, 1)], [2, 2]),
         ([param("name", "a", "b")], [1, 1]),

@@ -1,0 +1,173 @@
+"""The settings of each kind of experiment: what it reads of a config.
+
+`SETTINGS` has a class for each; `of` makes one from a config, of which
+`nfml_jax.training.settings` reads the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from experiments.settings.densities import (
+    AnnealingSettings,
+    DensityReport,
+    EnergySettings,
+    IdentitiesReport,
+    IdentitiesSettings,
+    MetricReport,
+    MetricSettings,
+    VariationalReport,
+)
+from experiments.settings.pictures import (
+    AugmentSettings,
+    OneShotSettings,
+    SamplerSettings,
+)
+from nfml_jax.errors import UserError
+from nfml_jax.loading.settings import (
+    EncoderSettings,
+    FlowSettings,
+    HeadSettings,
+    LossSettings,
+    ObjectiveSettings,
+)
+from nfml_jax.ops.settings import Settings, kinds_of, setting
+from nfml_jax.training.settings import RunSettings
+
+__all__ = [
+    "SETTINGS",
+    "AugmentSettings",
+    "DensitySettings",
+    "ExperimentSettings",
+    "IdentitySettings",
+    "MarginSettings",
+    "MetricLearningSettings",
+    "OneShotSettings",
+    "PairSettings",
+    "PictureSettings",
+    "SamplerSettings",
+    "VariationalSettings",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSettings(Settings):
+    """What every experiment reads."""
+
+    seed: int = setting("The seed of everything random in training.", 0)
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """Return the experiment's sections of a config.
+
+        Raises UserError for a section that the config lacks, or that no run has.
+        """
+        own = dict(kinds_of(cls))
+        shared = dict(kinds_of(RunSettings)).keys() - own.keys()
+        lacking = [
+            name
+            for name, kind in own.items()
+            if (kind.section or Mapping in kind.types)
+            and not kind.optional
+            and name not in values
+        ]
+        if lacking:
+            name = values.get("experiment")
+            raise UserError(
+                f"experiment {name!r} reads {' and '.join(lacking)}, which this config "
+                "doesn't have; choose a config of that experiment, such as "
+                "configs/folder.py:triplet for pairs of your own pictures."
+            )
+        return super().of({n: v for n, v in values.items() if n not in shared})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings(ExperimentSettings):
+    """What experiments on labeled images read."""
+
+    data: Mapping[str, Any] = setting("The arguments of `nfml_jax.data.load`.", {})
+    augment: AugmentSettings = setting("Changes of the images.", AugmentSettings())
+    encoder: EncoderSettings = setting("The network.")
+    baselines: bool = setting(
+        "Whether to evaluate pixels, PCA and LDA on the same test.", True
+    )
+    one_shot: OneShotSettings | None = setting(
+        "Episodes of few examples; None is none.", None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginSettings(PictureSettings):
+    """What classification with a margin head reads."""
+
+    head: HeadSettings = setting("The head.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSettings(PictureSettings):
+    """What training by an objective on distances reads."""
+
+    sampler: SamplerSettings = setting("The batches.", SamplerSettings())
+    objective: ObjectiveSettings = setting("The objective.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentitySettings(ExperimentSettings):
+    """What training on drawn identities reads."""
+
+    identities: IdentitiesSettings = setting("The identities.")
+    encoder: EncoderSettings = setting("The network.")
+    head: HeadSettings = setting("The head.")
+    report: IdentitiesReport = setting("The evaluation.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensitySettings(ExperimentSettings):
+    """What flows on vectors read."""
+
+    data: Mapping[str, Any] = setting(
+        "The arguments of `nfml_jax.data.vectors.load.load_vectors`, or of "
+        "`experiments.embedded_rows.load_embedded_rows`.",
+        {},
+    )
+    flow: FlowSettings = setting("The flow.")
+    report: DensityReport = setting("The evaluation.", DensityReport())
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariationalSettings(ExperimentSettings):
+    """What flows on energies read."""
+
+    energy: EnergySettings = setting("The target.", EnergySettings())
+    flow: FlowSettings = setting("The flow.")
+    objective: Mapping[str, Any] = setting(
+        "The fields of `nfml_jax.variational.DivergenceSettings`.", {}
+    )
+    annealing: AnnealingSettings = setting("The rise of β.", AnnealingSettings())
+    report: VariationalReport = setting("The evaluation.", VariationalReport())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricLearningSettings(ExperimentSettings):
+    """What metrics on labeled vectors read."""
+
+    data: Mapping[str, Any] = setting(
+        "The arguments of `nfml_jax.data.vectors.load.load_vectors` except the seed: "
+        "the run's also draws the split.",
+        {},
+    )
+    metric: MetricSettings = setting("The metric.", MetricSettings())
+    loss: LossSettings = setting("The loss that trains it.")
+    report: MetricReport = setting("The metrics beside it.", MetricReport())
+
+
+SETTINGS: dict[str, type[ExperimentSettings]] = {
+    "margin": MarginSettings,
+    "identities": IdentitySettings,
+    "density": DensitySettings,
+    "pairs": PairSettings,
+    "conditional": DensitySettings,
+    "bridge": DensitySettings,
+    "variational": VariationalSettings,
+    "metric": MetricLearningSettings,
+}

@@ -197,5 +197,5 @@ def test_what_the_data_cannot_fill_is_said():
     with pytest.raises(UserError, match="'random' is not known; expected shuffled"):
         make_sampler(labels, name="random")
     for bad in ({"per_class": -1}, {"name": "sequential", "per_class": 2}):
-        with pytest.raises(UserError, match="sampler.per_class"):
+        with pytest.raises(UserError, match=r"sampler\.per_class"):
             make_sampler(labels, **bad)

@@ -22,5 +22,5 @@ def get_config(arg=None):
     config.experiment = "conditional"
     defaults.any_table(config)
     config.data.labels = "-1"  # the column of classes; the last one by default
-    config.data.held_out = ""  # names of the classes never trained on, such as "a,b"
+    config.data.held_out = None  # names of the classes never trained on, such as "a,b"
     return defaults.finish(config, arg)

@@ -20,11 +20,11 @@ def get_config(arg=None):
     config = defaults.digits("bridge")
     config.experiment = "bridge"
     config.data = {
-        "run": "",  # the encoder's run directory
+        "run": None,  # the encoder's run directory
         "outside": "rest",  # or the name of a data set of images
         "seed": 0,
         "standardise": True,
-        "max_train": 0,
-        "max_test": 0,
+        "max_train": None,
+        "max_test": None,
     }
     return defaults.finish(config, arg)

@@ -38,8 +38,8 @@ def get_config(arg=None):
     config.data.update(
         {
             "name": "image_folder",
-            "root": "",  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
-            "labels": "",  # a table path,label[,split] instead of class folders
+            "root": None,  # root/<class>/*.png, .jpg, .pgm, ... or a .zip of that
+            "labels": None,  # a table path,label[,split] instead of class folders
             "image_size": "40",  # pixels per side, or HEIGHTxWIDTH
             "channels": 3,  # 1: gray
             "fit": "pad",  # treatment of other proportions; or squeeze, or crop

@@ -28,8 +28,8 @@ def get_config(arg=None):
     config = defaults.named("lfw", name, defaults.FEW_PICTURES, per_class=2)
     config.data = {
         "name": "lfw",
-        "root": "",  # a folder, zip or tar; "": searched in manual_dir
-        "manual_dir": "",
+        "root": None,  # a folder, zip or tar; None: searched in manual_dir
+        "manual_dir": None,
         "view": 1,
         "fold": 1,
         "image_size": 48,
@@ -38,9 +38,9 @@ def get_config(arg=None):
         "min_images": 2,  # least pictures of a person to train on
         "validation": 0.1,  # of the people to train on
         "seed": 0,
-        "max_train": 0,
-        "max_test": 0,
-        "without": "",  # a file of `python -m nfml_jax outliers`
+        "max_train": None,
+        "max_test": None,
+        "without": None,  # a file of `python -m nfml_jax outliers`
     }
     config.augment = {
         "shift": 2.0,

@@ -27,14 +27,14 @@ def get_config(arg=None):
         # iris, wine, breast_cancer, which need no file; red_wine_grades,
         # white_wine_grades, ionosphere_echoes; or "vectors" with path and labels.
         "name": "wine",
-        "manual_dir": "",  # where the files are; "" is ~/nfml_data
-        "path": "",
-        "labels": "",  # the column of classes, of "vectors"
+        "manual_dir": None,  # where the files are; None is ~/nfml_data
+        "path": None,
+        "labels": None,  # the column of classes, of "vectors"
         "validation": 0.2,  # shares of the rows, drawn by the run's seed
         "test": 0.2,
         "standardise": True,
-        "max_train": 0,  # 0: all
-        "max_test": 0,
+        "max_train": None,  # None: all
+        "max_test": None,
     }
     config.metric = {"rank": None}  # of L; None: as many rows as columns
     config.loss = {

@@ -40,16 +40,16 @@ def get_config(arg=None):
     config.data = {
         "name": "omniglot",
         "source": "auto",
-        "manual_dir": "",
-        "data_dir": "",
+        "manual_dir": None,
+        "data_dir": None,
         "split": "background",  # small1, small2, vinyals or characters
         "image_size": 28,
         "rotations": False,  # by 90, 180 and 270 degrees, as separate classes
         "validation": 5,  # of the alphabets to train on
         "seed": 0,
-        "max_train": 0,
-        "max_test": 0,
-        "without": "",  # a file of `python -m nfml_jax outliers`
+        "max_train": None,
+        "max_test": None,
+        "without": None,  # a file of `python -m nfml_jax outliers`
     }
     # Koch et al. (2015) rotate, shear, scale and shift by these amounts, for 105
     # pixels.

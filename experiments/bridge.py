@@ -36,9 +36,9 @@ class BridgeExperiment(ConditionalExperiment):
     """
 
     def load(self):
-        options = dict(self.settings.data)
-        source = {name: options.pop(name) for name in ("run", "outside")}
-        return prepare_vectors(load_embedded_rows(**source), **options)
+        options = self.settings.data.to_config()
+        run, outside = options.pop("run", None), options.pop("outside", None)
+        return prepare_vectors(load_embedded_rows(run, outside), **options)
 
     def evaluate(self, joint, normal) -> Report:
         report = super().evaluate(joint, normal)

@@ -7,13 +7,11 @@ sweep before the first of them runs.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from experiments.settings import SETTINGS
 from nfml_jax.data import DATASETS
 from nfml_jax.data.augment import check_augment
-from nfml_jax.data.checks import check_part
 from nfml_jax.data.identities import Identities
 from nfml_jax.data.vectors.load import VECTOR_DATASETS
 from nfml_jax.errors import UserError
@@ -23,13 +21,6 @@ from nfml_jax.loading.metrics import make_metric_model
 from nfml_jax.losses import make_loss
 from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.nets import make_net
-from nfml_jax.ops.checks import (
-    check_choice,
-    check_flag,
-    check_integer,
-    check_number,
-    check_text,
-)
 from nfml_jax.ops.names import flatten, look_up
 from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
@@ -126,10 +117,7 @@ def _metric(settings: Any) -> None:
 
 
 def _data(settings: Any) -> None:
-    data = settings.data
-    for name in data.keys() & DATA.keys():
-        DATA[name](None, **{f"data.{name}": data[name]})
-    name = data.get("name")
+    name = settings.data.name
     if name is None:
         return  # a bridge has a run instead
     if not hasattr(settings, "encoder"):
@@ -143,27 +131,6 @@ def _head(settings: Any) -> None:
     make_head(CLASSES, size, **settings.head.to_config())
 
 
-COUNT = partial(check_integer, low=0)
-TEXTS = ("source", "manual_dir", "data_dir", "root", "without", "fit", "path", "split")
-TEXTS += ("run", "outside", "jitter", "missing", "header")
-# Options of data sets. The loaders check the others when they find the files.
-DATA: dict[str, Callable[..., None]] = {
-    "name": partial(check_text, empty=False),
-    "seed": partial(check_integer, low=0, high=2**32 - 1),
-    "max_train": partial(COUNT, optional=True),
-    "max_test": partial(COUNT, optional=True),
-    **dict.fromkeys(("train", "validation", "test"), check_part),
-    "channels": partial(check_choice, choices=(1, 3)),
-    "view": partial(check_choice, choices=(1, 2)),
-    "test_fraction": partial(check_number, above=0, below=1),
-    "components": COUNT,
-    "workers": partial(check_integer, low=0, high=1024),
-    "fold": COUNT,
-    "min_images": partial(check_integer, low=1),
-    "crop": partial(check_number, above=0, high=1),
-    **dict.fromkeys(("standardise", "rotations", "stream"), check_flag),
-    **dict.fromkeys(TEXTS, partial(check_text, optional=True)),
-}
 CHECKS: dict[str, Callable[[Any], object]] = {
     "encoder": lambda settings: make_net(**settings.encoder.to_config()),
     "augment": lambda settings: check_augment(**settings.augment.to_config()),

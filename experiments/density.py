@@ -82,7 +82,7 @@ class DensityExperiment(Experiment):
 
     def load(self) -> VectorData:
         """Load the data; warnings on the way become the experiment's."""
-        return load_vectors(**self.settings.data)
+        return load_vectors(**self.settings.data.to_config())
 
     def given(self, part: str) -> tuple[np.ndarray, ...]:
         """Return the flow's arguments after a part's rows: the context, if any."""

@@ -11,12 +11,12 @@ REST = "rest"
 """For `outside`: the classes of the run's own data set that it wasn't trained on."""
 
 
-def load_embedded_rows(run: str, outside: str = "") -> LoadedVectors:
+def load_embedded_rows(run: str | None, outside: str | None = None) -> LoadedVectors:
     """Return the embeddings of the images that the run directory `run` was trained on.
 
     They are not normalized, since their norms carry information, too. The last number
     of a row is its class. `outside` names a data set of images whose test part becomes
-    the rows outside, or is "rest"; "" leaves them out.
+    the rows outside, or is "rest"; None leaves them out.
 
     Raises UserError if there is no such run, or if its data have changed.
     """

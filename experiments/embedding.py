@@ -196,7 +196,7 @@ class EmbeddingExperiment(Experiment):
             labels = held_out.labels
             train_embeddings = apply(self._embed, variables, held_out.images)
         return verification.choose_threshold(
-            train_embeddings, labels, seed=self.settings.data["seed"]
+            train_embeddings, labels, seed=self.settings.data.seed or 0
         )
 
     def _verify(self, threshold, embeddings):

@@ -22,7 +22,7 @@ class MarginExperiment(EmbeddingExperiment):
 
     def __init__(self, config: dict):
         settings = MarginSettings.of(config)
-        images = load(**settings.data)
+        images = load(**settings.data.to_config())
         super().__init__(settings, images)
         self.best = validation_metric(images, classifies=True)
 

@@ -41,7 +41,9 @@ class MetricExperiment(Experiment):
             # The warnings are about columns unfit for a density; neighbors can use
             # them.
             warnings.simplefilter("ignore")
-            self.vectors = load_vectors(**settings.data, seed=settings.seed)
+            self.vectors = load_vectors(
+                **{**settings.data.to_config(), "seed": settings.seed}
+            )
         if self.vectors.context is None or not self.vectors.context.classes:
             raise UserError(
                 f"{self.vectors.name} has no classes to learn a metric from; name "

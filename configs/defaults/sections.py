@@ -12,7 +12,7 @@ def as_config(settings: Settings) -> ConfigDict:
     """Return a ConfigDict of all fields of a section, and of those within it.
 
     An optional field keeps its type while it is None, so that a command line can set
-    it. A field of several types takes a value as Python writes it.
+    it. A field of a number or a word takes a value as Python writes it.
     """
     kinds, config = dict(kinds_of(type(settings))), ConfigDict()
     for name, value in settings.to_config().items():
@@ -39,5 +39,7 @@ def _field(value: Any, kind: Kind | None) -> Any:
         return ConfigDict(dict(value))
     if kind is None or (len(kind.types) == 1 and not kind.optional):
         return value
-    one = kind.types[0] if len(kind.types) == 1 else object
-    return FieldReference(value, field_type=one)
+    if value is None or len(kind.types) == 1:
+        return FieldReference(value, field_type=kind.types[0])
+    number_or_word = isinstance(value, float) and str in kind.types
+    return FieldReference(value, field_type=object) if number_or_word else value

@@ -45,9 +45,9 @@ def table(config: ConfigDict, data: str) -> None:
     config.data.update(
         {
             "name": data,  # one of nfml_jax.data.vectors.load.VECTOR_DATASETS
-            "manual_dir": "",  # the folder of the files; "" is ~/nfml_data
-            "max_train": 0,  # 0: all
-            "max_test": 0,
+            "manual_dir": None,  # the folder of the files; None is ~/nfml_data
+            "max_train": None,  # None: all
+            "max_test": None,
         }
     )
     config.train.evaluate_every = "2000 steps"
@@ -64,15 +64,15 @@ def any_table(config: ConfigDict) -> None:
     config.data.update(
         {
             # .csv, .parquet, .npy, .npz, or a folder of train, validation and test
-            "path": "",
+            "path": None,
             # Columns by name, number (0, -1), range ("0:5", "a:d") or list ("a,c,0:5").
-            "columns": "",  # those to keep; "": all
-            "drop": "",  # those of them to leave out
-            "context": "",  # those to condition on, such as "age,sex", or
-            "labels": "",  # the one of classes, also for the experiment conditional
+            "columns": None,  # those to keep; None: all
+            "drop": None,  # those of them to leave out
+            "context": None,  # those to condition on, such as "age,sex", or
+            "labels": None,  # the one of classes, also for the experiment conditional
             "missing": "refuse",  # or "drop" rows in which a value is missing
             "header": "auto",  # whether the first line has names: "yes" or "no"
-            "jitter": "",  # "steps" adds noise to discrete columns, as wide as a step
+            "jitter": None,  # "steps" adds noise to discrete columns, as wide as a step
             "validation": 0.1,  # fractions, or counts, of rows to set aside
             "test": 0.1,
         }
@@ -95,8 +95,8 @@ def digits(name: str) -> ConfigDict:
         {
             "name": "mnist",  # or fashion_mnist
             "source": "auto",  # as in configs/arcface_mnist.py
-            "manual_dir": "",
-            "data_dir": "",
+            "manual_dir": None,
+            "data_dir": None,
             "validation": 0.1,
             "components": 32,
             "held_out": (),  # names of classes to train without

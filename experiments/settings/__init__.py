@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from experiments.settings.data import PictureData, VectorData
 from experiments.settings.densities import (
     AnnealingSettings,
     DensityReport,
@@ -44,9 +45,11 @@ __all__ = [
     "MetricLearningSettings",
     "OneShotSettings",
     "PairSettings",
+    "PictureData",
     "PictureSettings",
     "SamplerSettings",
     "VariationalSettings",
+    "VectorData",
 ]
 
 
@@ -85,7 +88,7 @@ class ExperimentSettings(Settings):
 class PictureSettings(ExperimentSettings):
     """What experiments on labeled images read."""
 
-    data: Mapping[str, Any] = setting("The arguments of `nfml_jax.data.load`.", {})
+    data: PictureData = setting("The images.")
     augment: AugmentSettings = setting("Changes of the images.", AugmentSettings())
     encoder: EncoderSettings = setting("The network.")
     baselines: bool = setting(
@@ -125,11 +128,7 @@ class IdentitySettings(ExperimentSettings):
 class DensitySettings(ExperimentSettings):
     """What flows on vectors read."""
 
-    data: Mapping[str, Any] = setting(
-        "The arguments of `nfml_jax.data.vectors.load.load_vectors`, or of "
-        "`experiments.embedded_rows.load_embedded_rows`.",
-        {},
-    )
+    data: VectorData = setting("The vectors, or the run of a bridge.")
     flow: FlowSettings = setting("The flow.")
     report: DensityReport = setting("The evaluation.", DensityReport())
 
@@ -151,11 +150,7 @@ class VariationalSettings(ExperimentSettings):
 class MetricLearningSettings(ExperimentSettings):
     """What metrics on labeled vectors read."""
 
-    data: Mapping[str, Any] = setting(
-        "The arguments of `nfml_jax.data.vectors.load.load_vectors` except the seed: "
-        "the run's also draws the split.",
-        {},
-    )
+    data: VectorData = setting("The vectors, split by the run's seed.")
     metric: MetricSettings = setting("The metric.", MetricSettings())
     loss: LossSettings = setting("The loss that trains it.")
     report: MetricReport = setting("The metrics beside it.", MetricReport())

@@ -12,7 +12,7 @@ from functools import partial
 from nfml_jax.data.arrays import ImageData, Loaded, Split, make_image_data, shrink
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
-from nfml_jax.data.checks import check_part, check_shared
+from nfml_jax.data.checks import check_shared
 from nfml_jax.data.class_splits import choose_classes, validate_apart
 from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.image_folder import load_image_folder
@@ -20,6 +20,7 @@ from nfml_jax.data.left_out import leave_out
 from nfml_jax.data.lfw import load_lfw
 from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
+from nfml_jax.ops.checks import check_part
 from nfml_jax.ops.names import look_up
 
 # Beside these names, "tfds:NAME" is any prepared data set of tfds with an image and a

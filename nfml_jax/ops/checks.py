@@ -90,6 +90,22 @@ def check_integer(
             refuse(owner, name, value, f"an integer{wanted}{hint}")
 
 
+def check_part(owner: Any = None, **parts: Any) -> None:
+    """Raise UserError for the size of a part that is neither a count nor a fraction.
+
+    A count may be written as 2.0: a config whose default is a fraction makes it one.
+    """
+    for name, value in parts.items():
+        if isinstance(value, float) and value >= 1 and value.is_integer():
+            value = int(value)
+        named: dict[str, Any] = {name: value}
+        if is_integer(value):
+            check_integer(owner, 0, **named)
+        else:
+            hint = ", or a count of examples"
+            check_number(owner, 0, below=1, hint=hint, **named)
+
+
 def check_sizes(
     owner: Any,
     low: int = 1,

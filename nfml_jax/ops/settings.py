@@ -45,6 +45,7 @@ def setting(
     *,
     check: Callable[..., None] | None = None,
     traced: bool | tuple[str, ...] = False,
+    sparse: bool = False,
 ) -> Any:
     """Return a field of a `Settings`.
 
@@ -54,8 +55,9 @@ def setting(
       check: a function as in `nfml_jax.ops.checks`, for more than the field's type.
       traced: whether a compiled program may take the number as an input; of a mapping,
         the names of such numbers. See `nfml_jax.ops.fields.traced`.
+      sparse: whether `Settings.to_config` leaves the field out where it is None.
     """
-    metadata = {"doc": doc, "check": check, "traced": traced}
+    metadata = {"doc": doc, "check": check, "traced": traced, "sparse": sparse}
     if isinstance(default, Mapping):
         copy = functools.partial(dict, default)
         return dataclasses.field(default_factory=copy, metadata=metadata)
@@ -217,7 +219,7 @@ class Settings:
             value = getattr(self, field.name)
             if field.metadata.get("rest"):
                 config |= value
-            else:
+            elif value is not None or not field.metadata.get("sparse"):
                 nested = isinstance(value, Settings)
                 config[field.name] = value.to_config() if nested else value
         return config

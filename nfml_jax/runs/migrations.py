@@ -113,6 +113,13 @@ def _memory(config: dict) -> None:
         flow["memory"] = "remat" if flow.pop("remat") else "keep"
 
 
+def _no_text(config: dict) -> None:
+    """Replace texts without a character, which were options that aren't given."""
+    data = config.get("data")
+    if isinstance(data, dict):
+        data.update({name: None for name, value in data.items() if value == ""})
+
+
 def _scale(config: dict) -> None:
     """Replace a scale that is a number in a text by the number."""
     head = config.get("head")
@@ -156,6 +163,8 @@ MIGRATIONS = (
     Off("train.patience", ("",)),
     *(Off(name, (0,)) for name in ("sampler.per_class", "annealing.steps")),
     Off("metric.rank", (0,)),
+    _no_text,
+    *(Off(f"data.{name}", (0,)) for name in ("max_train", "max_test", "components")),
     _scale,
     _own_defaults,
     Off("optimizer.warmup", ("never",)),

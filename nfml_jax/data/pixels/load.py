@@ -3,7 +3,7 @@
 import inspect
 from functools import partial
 
-from nfml_jax.data.checks import check_part, check_shared
+from nfml_jax.data.checks import check_shared
 from nfml_jax.data.pixels.arrays import (
     PixelData,
     make_pixel_data,
@@ -19,7 +19,7 @@ from nfml_jax.data.pixels.sets import (
     load_omniglot_drawings,
     load_picture_folder,
 )
-from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.checks import check_integer, check_part
 from nfml_jax.ops.names import look_up
 
 # Name -> function of keyword arguments that returns arrays.LoadedPixels.

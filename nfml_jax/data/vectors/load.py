@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from nfml_jax.data.checks import check_part, check_shared
+from nfml_jax.data.checks import check_shared
 from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.vectors.arrays import LoadedVectors, VectorData, make_vector_data
 from nfml_jax.data.vectors.densities import DENSITIES, SPLITS, draw
@@ -26,7 +26,7 @@ from nfml_jax.data.vectors.rows import (
 from nfml_jax.data.vectors.tabular import PUBLISHED, load_published
 from nfml_jax.data.vectors.uci import UCI, load_uci
 from nfml_jax.data.vectors.uci_classes import UCI_CLASSES, load_uci_classes
-from nfml_jax.ops.checks import check_integer
+from nfml_jax.ops.checks import check_integer, check_part
 from nfml_jax.ops.names import look_up
 
 
@@ -92,7 +92,11 @@ def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> Loaded
     loader = look_up(VECTOR_DATASETS, name, "data set of vectors")
     known = inspect.signature(loader).parameters
     prepared = {key: options.pop(key) for key in PREPARATION & set(options)}
-    empty = {key for key, v in options.items() if isinstance(v, Sequence) and not v}
+    empty = {
+        key
+        for key, v in options.items()
+        if v is None or (isinstance(v, Sequence) and not v)
+    }
     options = {key: value for key, value in options.items() if key not in empty}
     for option in options:
         look_up(known, option, f"option of data set {name!r}:")

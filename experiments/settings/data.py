@@ -4,12 +4,13 @@ A field that is None is not given: the data set's own default holds, or the opti
 no part in it. A data set refuses an option that it doesn't have.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from nfml_jax.ops.checks import check_choice, check_integer, check_number, check_part
-from nfml_jax.ops.settings import Settings, setting
+from nfml_jax.ops.settings import Settings, further, setting
 
 COUNT = partial(check_integer, low=1)
 NATURAL = partial(check_integer, low=0)
@@ -45,6 +46,9 @@ class DataSettings(Settings):
     held_out: str | tuple | float | None = option(
         "The names of the classes to test on and not to train on, or their fraction.",
         left_to_the_loader,
+    )
+    options: Mapping[str, Any] = further(
+        "Options of other data sets, which their functions check."
     )
 
 

@@ -172,7 +172,7 @@ def test_data_outside_what_a_flow_can_model_get_a_sentence(files):
     config["flow"] = flow
     (said,) = make_experiment(config).warnings()
     assert "beyond the splines' bound of 3" in said
-    config["data"]["path"] = ""
+    config["data"]["path"] = None
     with pytest.raises(UserError, match="give data"):
         make_experiment(config)
 

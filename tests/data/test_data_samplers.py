@@ -148,9 +148,9 @@ def test_a_run_takes_the_sampler_of_its_experiment():
 @pytest.mark.parametrize(
     "sizes, per_class, accumulate, batch",
     [
-        ([40, 40], 0, 1, 64),
-        ([10, 10], 0, 1, 16),
-        ([2, 1], 0, 1, 2),
+        ([40, 40], None, 1, 64),
+        ([10, 10], None, 1, 16),
+        ([2, 1], None, 1, 2),
         ([20, 20, 20], 4, 1, 8),  # two of three classes with four rows each
         ([9, 9, 9, 9], 2, 4, 8),
     ],

@@ -139,7 +139,7 @@ def test_a_class_and_a_line_train_alone_and_in_one_program(
     monkeypatch.setattr(experiment, "report", lambda *_: Report({"none": 0.0}))
     data = {"name": "bars", "seed": 1, "validation": 0.1}
     sections = sections | {"augment": {}, "data": data}
-    trials = configs(config, changes, "", tmp_path, **sections)
+    trials = configs(config, changes, tmp_path, tmp_path, **sections)
     (group,) = grouped(trials, mode="on")
     paths = [tmp_path / trial.id for trial in group]
     records = run_group(

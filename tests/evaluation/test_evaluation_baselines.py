@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from experiments import beside
-from experiments.settings import PictureSettings
+from experiments.settings import PictureData, PictureSettings
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.evaluation import baselines
 from nfml_jax.loading.settings import EncoderSettings
 from nfml_jax.ops.distances import unit
 
-SETTINGS = PictureSettings(encoder=EncoderSettings(name="cnn", embedding_size=4))
+SETTINGS = PictureSettings(
+    data=PictureData(name="mnist"),
+    encoder=EncoderSettings(name="cnn", embedding_size=4),
+)
 
 
 def drawn(classes=6, per=12, side=10, channels=1, seed=0, strength=1.0):

@@ -31,7 +31,9 @@ def pictures(aligned):
 def config(**changes):
     encoder = {"name": "cnn", "embedding_size": 8, "linear": 4}
     encoder |= {"standardize": "picture"} | changes
-    return PictureSettings.of({"encoder": encoder, "augment": {}, "data": {}})
+    return PictureSettings.of(
+        {"encoder": encoder, "augment": {}, "data": {"name": "mnist"}}
+    )
 
 
 def started(images, labels, **changes):

@@ -15,6 +15,7 @@ from experiments.settings import (
     MarginSettings,
     OneShotSettings,
     PairSettings,
+    PictureData,
     PictureSettings,
 )
 from nfml_jax.cli import identify, outliers, verify
@@ -263,10 +264,11 @@ def test_characters_are_learned_from_one_drawing(tmp_path):
 def test_runs_whose_characters_were_trained_on_are_left_out():
     for split, left_out in {"background": 0, "vinyals": 1, "characters": 1}.items():
         asked = OneShotSettings(runs=True)
-        assert len(one_shot.unmeasured(asking({"split": split}, asked))) == left_out
-    assert not one_shot.unmeasured(asking({"name": "mnist"}))
+        assert len(one_shot.unmeasured(asking(asked, split=split))) == left_out
+    assert not one_shot.unmeasured(asking(None))
 
 
-def asking(data, asked=None):
+def asking(asked, **data):
     encoder = EncoderSettings(name="cnn", embedding_size=4)
+    data = PictureData(name="omniglot", **data)
     return PictureSettings(data=data, encoder=encoder, one_shot=asked)

@@ -87,7 +87,8 @@ def group(records: Sequence[Mapping]) -> list[Group]:
 def _fields(record):
     """Return a run's config without `REPEATED` and without empty fields.
 
-    A field that was added, removed or renamed must not separate a run from an older one.
+    A field that was added, removed or renamed must not separate a run from an older
+    one.
     """
     fields = flatten(up_to_date(record.get("config", {})))
     return {

@@ -38,7 +38,6 @@ MEANINGS = {
     "data.max_test": (None, 10**10),
     "head.scale": (3.5,),
     **dict.fromkeys(("cpu_devices", "train.accumulate"), (None,)),
-    "train.batch_size": (None,),
     **dict.fromkeys(("sampler.per_class", "annealing.steps"), (None,)),
     "loss.normalize": (None,),
     "objective.alpha": (-1e30,),  # read by alpha_divergence alone

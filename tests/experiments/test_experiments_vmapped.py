@@ -50,7 +50,7 @@ def test_margin_runs_of_a_group_equal_single_runs_and_load(
     monkeypatch.setattr(MarginExperiment, "report", lambda *_: Report({"none": 0.0}))
     changes = SHARED | {
         "head.margin": (0.5, 0.3),
-        "head.scale": ("24", "16"),
+        "head.scale": (24.0, 16.0),
         "optimizer.weight_decay": (0.1, 0.01),
         "optimizer.options.b1": (0.9, 0.8),
     }

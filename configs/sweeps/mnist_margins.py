@@ -20,8 +20,8 @@ from nfml_jax.sweeps.overrides import param, product
 
 # Loss -> the values to choose from, for embeddings with room for ten classes.
 ROOMY = {
-    "l2_softmax": {"scale": ("16", "24", "30")},
-    "normface": {"scale": ("16", "24", "30")},
+    "l2_softmax": {"scale": (16.0, 24.0, 30.0)},
+    "normface": {"scale": (16.0, 24.0, 30.0)},
     "l_softmax": {"margin": (2, 3, 4)},
     "sphereface": {"margin": (2, 3, 4)},
     "sphereface_r": {"margin": (1.4, 1.7, 2.0)},

@@ -15,7 +15,7 @@ Array = jax.Array
 class Surjection(Value):
     """A map of events that loses something, with the two methods of a bijector.
 
-    Forward goes from the base to the data, as for bijectors, and needs no key. The
+    Forward goes from the base to the data, as for bijectors, mostly without a key. The
     inverse draws what the map lost by `key`. With the density q of these draws,
 
         log p(x) ≥ E_q[log p(z) + log_det],  z, log_det = inverse_and_log_det(x),
@@ -58,9 +58,11 @@ class Surjection(Value):
         """Return a draw z `[*batch, *event]` for x, and the term `[*batch]`."""
         raise NotImplementedError
 
-    def forward(self, z: Array, context: Array | None = None) -> Array:
-        """Return x `[*batch, *event]` for z."""
-        return self.forward_and_log_det(z, context)[0]
+    def forward(
+        self, z: Array, context: Array | None = None, key: Array | None = None
+    ) -> Array:
+        """Return x `[*batch, *event]` for z; only some maps need a key."""
+        return self.forward_and_log_det(z, context, key)[0]
 
     def inverse(
         self, x: Array, context: Array | None = None, key: Array | None = None

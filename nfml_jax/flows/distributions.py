@@ -58,11 +58,14 @@ class FlowDistribution(distrax.Distribution):
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        return (self._flow.event_dim,)
+        return self._flow.shape
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        return () if self._context is None else jnp.shape(self._context)[:-1]
+        if self._context is None:
+            return ()
+        shape = jnp.shape(self._context)
+        return shape[: len(shape) - self._flow.context_axes(jnp.asarray(self._context))]
 
     def log_prob(self, value: Array) -> Array:
         return self._call("log_prob", value)

@@ -3,6 +3,7 @@
 log p(x) = log q(f⁻¹(x)) + log |det ∂f⁻¹/∂x|.
 """
 
+import dataclasses
 import operator
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,10 +12,17 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors import Bijector
+from nfml_jax.bijectors.bijector import apply_in
 from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.checks import WIDEST, check_integer, check_kind, refuse
+from nfml_jax.ops.checks import (
+    WIDEST,
+    check_integer,
+    check_kind,
+    check_sizes,
+    refuse,
+)
 from nfml_jax.ops.events import as_floating, broadcast_events
 from nfml_jax.ops.precision import at_least_float32
 
@@ -25,16 +33,19 @@ Array = jax.Array
 
 
 class Flow(Compiled):
-    """The density of f(z) over events `[..., event_dim]`, with z drawn from a base.
+    """The density of f(z) over events `[..., *shape]`, with z drawn from a base.
 
     Attributes:
       bijector: f, from the base to the data.
       base: A module of `nfml_jax.flows.bases`, whose call returns a distrax
         distribution.
-      event_dim: The number of coordinates of an event.
+      event_dim: The number of coordinates of a vector, or 0 if `event_shape` is given.
       context_dim: The number of coordinates of a context, 0 for none. With a context
         the density is conditional, and every method takes `context [..., context_dim]`.
-        Its leading axes broadcast against those of the events.
+        Its leading axes broadcast against those of the events. That of images may be a
+        feature map `[..., H, W, context_dim]`, which the base does not see.
+      event_shape: The shape of an event that is no vector, such as an image `[H, W,
+        C]`. The base has the shape that the inverse of f gives it.
 
     Sizes that do not fit raise UserError.
 
@@ -51,39 +62,78 @@ class Flow(Compiled):
 
     bijector: Bijector
     base: nn.Module
-    event_dim: int
+    event_dim: int = 0
     context_dim: int = 0
+    event_shape: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
 
     static: ClassVar = ("shape",)
 
     def check_options(self):
         check_kind(self, Bijector, bijector=self.bijector)
         check_kind(self, nn.Module, base=self.base)
-        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
         check_integer(self, 0, WIDEST, context_dim=self.context_dim)
+        if self.event_shape:
+            self._check_shapes()
+            return
+        check_integer(self, 1, WIDEST, event_dim=self.event_dim)
         of_base = getattr(self.base, "event_dim", self.event_dim)
         if of_base != self.event_dim:
             wanted = f"the event_dim of the base, {of_base}"
             refuse(self, "event_dim", self.event_dim, wanted)
 
+    @nn.nowrap
+    def _check_shapes(self):
+        """Raise UserError for shapes of events and of the base that do not fit."""
+        check_sizes(self, event_shape=self.event_shape, least=1)
+        if self.event_dim:
+            raise UserError(
+                f"The flow got event_dim={self.event_dim} and event_shape="
+                f"{self.event_shape}; give one of them."
+            )
+        ndim = len(self.event_shape)
+        if self.bijector.event_ndim_out > ndim:
+            wanted = f"{self.bijector.event_ndim_out} sizes, as the bijector's events"
+            refuse(self, "event_shape", self.event_shape, wanted)
+        wanted, of_base = self.base_shape, getattr(self.base, "shape", None)
+        if of_base not in (None, wanted):
+            raise UserError(
+                f"The base has events of shape {of_base}, and those of the flow's "
+                f"shape {self.event_shape} are {wanted} there; give that one."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an event."""
+        return self.event_shape or (self.event_dim,)
+
+    @property
+    def base_shape(self) -> tuple[int, ...]:
+        """The shape of an event of the base."""
+        split = len(self.shape) - self.bijector.event_ndim_out
+        inside = self.bijector.inverse_shape(self.shape[split:])
+        return (*self.shape[:split], *inside)
+
     @compiled
     @broadcasting
     def log_prob(self, x: Array, context: Array | None = None) -> Array:
-        """Return log p(x | context) in nats, `[...]` for `x [..., event_dim]`.
+        """Return log p(x | context) in nats, `[...]` for `x [..., *shape]`.
 
         It is minus infinity, with gradients of zero, where no draw is possible. It is
         NaN for an event that contains NaN.
         """
         x = at_least_float32(as_floating("events", x))
-        self._check("events", x, self.event_dim)
-        x, context = broadcast_events(x, self._context(context))
-        z, log_det = self.bijector.inverse_and_log_det(x, context)
-        log_prob = self.base(context).log_prob(z) + log_det
+        self._check("events", x, self.shape)
+        ndim = len(self.shape)
+        x, context = broadcast_events(x, self._context(context), ndim)
+        z, log_det = apply_in(self.bijector, x, context, ndim, inverse=True)
+        log_prob = self.base(self._vector(context)).log_prob(z) + log_det
         if self.bijector.covers_line and getattr(self.base, "propagates_nan", False):
             # No event is outside, and NaN in an event has reached the sum already.
             return log_prob
         log_prob = jnp.where(log_det == -jnp.inf, -jnp.inf, log_prob)
-        missing = jnp.isnan(x).any(-1) | jnp.isnan(z).any(-1)
+        axes = tuple(range(-ndim, 0))
+        missing = jnp.isnan(x).any(axes)
+        missing |= jnp.isnan(z).any(tuple(range(-len(self.base_shape), 0)))
         return jnp.where(missing, jnp.nan, log_prob)
 
     __call__ = log_prob
@@ -91,23 +141,25 @@ class Flow(Compiled):
     @compiled
     @broadcasting
     def from_base(self, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        """Return the events f(z) of base events `z [..., D]`, and log |det ∂f/∂z|."""
-        self._check("base events", z, self.event_dim)
-        return self.bijector.forward_and_log_det(z, self._context(context))
+        """Return the events f(z) of base events `z`, and log |det ∂f/∂z|."""
+        self._check("base events", z, self.base_shape)
+        context = self._context(context)
+        return apply_in(self.bijector, z, context, len(self.base_shape))
 
     @compiled
     @broadcasting
     def to_base(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        """Return the base events f⁻¹(x) of `x [..., D]`, and log |det ∂f⁻¹/∂x|."""
-        self._check("events", x, self.event_dim)
-        return self.bijector.inverse_and_log_det(x, self._context(context))
+        """Return the base events f⁻¹(x) of events `x`, and log |det ∂f⁻¹/∂x|."""
+        self._check("events", x, self.shape)
+        context = self._context(context)
+        return apply_in(self.bijector, x, context, len(self.shape), inverse=True)
 
     @compiled
     @broadcasting
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:
-        """Return draws `[*shape, *batch, event_dim]`, with the batch of the context."""
+        """Return draws `[*shape, *batch, *event]`, with the batch of the context."""
         return self.sample_and_log_prob(key, shape, context)[0]
 
     @compiled
@@ -131,13 +183,17 @@ class Flow(Compiled):
         """
         context = self._context(context)
         shape = _as_shape(shape)
-        base = self.base(context)
+        base = self.base(self._vector(context))
         if context is not None:
             # Batch axes of the context that the base already has are not added.
-            batch = context.shape[:-1]
+            batch = context.shape[: context.ndim - self.context_axes(context)]
             shape += batch[: len(batch) - len(base.batch_shape)]
         z, log_prob = base.sample_and_log_prob(seed=key, sample_shape=shape)
-        x, log_det = self.bijector.forward_and_log_det(z, context)
+        if context is not None and self.context_axes(context) > 1:
+            # A map has as many axes as the events.
+            ones = (1,) * (z.ndim - context.ndim)
+            context = context.reshape(*ones, *context.shape)
+        x, log_det = apply_in(self.bijector, z, context, len(self.base_shape))
         log_prob = log_prob - log_det
         if getattr(self.base, "has_path", True):
             return x, log_prob, jnp.zeros_like(log_prob)
@@ -145,13 +201,13 @@ class Flow(Compiled):
 
     @broadcasting
     def sample_path(self, key: Array, n: int) -> tuple[Array, Array]:
-        """Return `n` draws of the base and of the flow, both `[n, D]`, for a figure.
+        """Return `n` draws of the base and of the flow, `[n, *shape]`, for a figure.
 
         Applied with `mutable=["intermediates"]` it also returns the events after each
         layer of a stack; see `nfml_jax.loading.flows.path`.
         """
         z = self.base(None).sample(seed=key, sample_shape=(n,))
-        return z, self.bijector.forward(z)
+        return z, apply_in(self.bijector, z, None, len(self.base_shape))[0]
 
     def distribution(self, context: Array | None = None) -> "FlowDistribution":
         """Return a bound flow with a context as a `distrax.Distribution`.
@@ -173,15 +229,36 @@ class Flow(Compiled):
         if context is None:
             return None
         context = at_least_float32(as_floating("contexts", context))
-        self._check("the context", context, self.context_dim)
+        self._check("the context", context, (self.context_dim,))
+        return context
+
+    @nn.nowrap
+    def context_axes(self, context) -> int:
+        """Return the number of axes of one context: 1 of a vector, more of a map."""
+        ndim = len(self.shape)
+        places = context.shape[-ndim:-1]
+        is_map = ndim > 1 and context.ndim >= ndim and places == self.shape[:-1]
+        return ndim if is_map else 1
+
+    @nn.nowrap
+    def _vector(self, context):
+        """Return the context of the base: None in place of a map."""
+        if context is None or self.context_axes(context) > 1:
+            return None
         return context
 
     @staticmethod
-    def _check(what, x, size):
-        if x.ndim == 0 or x.shape[-1] != size:
+    def _check(what, x, shape):
+        if len(shape) > 1 and x.shape[x.ndim - len(shape) :] != shape:
             raise UserError(
-                f"The flow was made for {what} of {size} coordinates but got an array "
-                f"of shape {list(x.shape)}; its last axis must be {size}."
+                f"The flow was made for {what} of shape {list(shape)} but got an array "
+                f"of shape {list(x.shape)}; its last axes must be these: height, width "
+                "and channels of an image."
+            )
+        if len(shape) == 1 and (x.ndim == 0 or x.shape[-1] != shape[0]):
+            raise UserError(
+                f"The flow was made for {what} of {shape[0]} coordinates but got an "
+                f"array of shape {list(x.shape)}; its last axis must be {shape[0]}."
             )
 
 

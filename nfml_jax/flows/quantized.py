@@ -16,14 +16,16 @@ Array = jax.Array
 
 
 class Quantized(Compiled):
-    """A flow of numbers, and the surjection that makes levels of them.
+    """A flow of numbers, and the surjections that make levels of them.
 
     Its values are bounds: log P(x) is at least the mean of `log_prob` over keys, and
-    the more `samples` there are, the closer it is. `exact` is that of the surjection.
+    the more `samples` there are, the closer it is.
 
     Attributes:
       flow: A density with the methods `log_prob` and `sample` of `nfml_jax.flows.Flow`.
-      surjection: Such as `nfml_jax.bijectors.Dequantize`, for the flow's events.
+      surjections: One, such as `nfml_jax.bijectors.Dequantize`, or several in the order
+        from the flow to the data: to cut off a border that the flow has more, and then
+        to quantize.
 
     >>> from nfml_jax import flows
     >>> from nfml_jax.bijectors import Dequantize
@@ -39,25 +41,39 @@ class Quantized(Compiled):
     static: ClassVar = ("shape", "samples")
 
     flow: nn.Module
-    surjection: Surjection
+    surjections: Surjection | tuple[Surjection, ...]
 
     def check_options(self):
         check_kind(self, nn.Module, flow=self.flow)
-        check_kind(self, Surjection, surjection=self.surjection)
+        for surjection in self._all:
+            check_kind(self, Surjection, surjections=surjection)
+
+    @property
+    def _all(self) -> tuple[Surjection, ...]:
+        given = self.surjections
+        return given if isinstance(given, tuple) else (given,)
 
     @property
     def exact(self) -> bool:
         """True if values are log P(x) itself, False if they are bounds of it."""
-        return self.surjection.exact
+        return all(surjection.exact for surjection in self._all)
 
     @compiled
     @broadcasting
     def terms(
         self, x: Array, key: Array, context: Array | None = None
     ) -> dict[str, Array]:
-        """Return the terms of one draw in nats, `[*batch]` by name; for a ledger."""
-        y, term = self.surjection.inverse_and_log_det(x, context, key)
-        return {"density": self.flow.log_prob(y, context), "dequantize": term}
+        """Return the terms of one draw in nats, `[*batch]` by name; for a ledger.
+
+        They are the flow's "density", and that of each surjection by its class's name.
+        """
+        terms = {}
+        for number, surjection in reversed([*enumerate(self._all)]):
+            own = jax.random.fold_in(key, number) if number else key
+            x, term = surjection.inverse_and_log_det(x, context, own)
+            name = type(surjection).__name__.lower()
+            terms[name] = terms.get(name, 0.0) + term
+        return {"density": self.flow.log_prob(x, context)} | terms
 
     @compiled
     @broadcasting
@@ -96,7 +112,10 @@ class Quantized(Compiled):
 
         A draw that is not finite stays NaN.
         """
-        return self.surjection.forward(self.flow.sample(key, shape, context), context)
+        x = self.flow.sample(key, shape, context)
+        for number, surjection in enumerate(self._all):
+            x = surjection.forward(x, context, jax.random.fold_in(key, number))
+        return x
 
 
 def _total(terms: dict[str, Array]) -> Array:

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.transforms.transform import LINE, Interval
-from nfml_jax.flows.bases import Base, Normal
+from nfml_jax.flows.base import Base
+from nfml_jax.flows.normal_bases import Normal
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_kind, check_number

@@ -25,6 +25,7 @@ from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar
 from nfml_jax.bijectors.reshape import Flatten as Flatten
 from nfml_jax.bijectors.reshape import Reshape as Reshape
+from nfml_jax.bijectors.residual import Residual
 from nfml_jax.bijectors.squeeze import Haar as Haar
 from nfml_jax.bijectors.squeeze import Squeeze as Squeeze
 from nfml_jax.bijectors.stack import Stack
@@ -37,6 +38,7 @@ from nfml_jax.bijectors.transforms import (
 )
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.images import GlowNet
+from nfml_jax.nets.lipschitz_images import LipschitzConv
 from nfml_jax.nets.made import MADE
 
 
@@ -168,6 +170,12 @@ IMAGE_BIJECTORS = {
     ),
     "flatten": ImageEntry(lambda: Flatten((2, 3, 1)), (2, 3, 1)),
     "reshape": ImageEntry(lambda: Reshape((2, 2, 3), (3, 1, 4)), (2, 2, 3)),
+    "residual": ImageEntry(
+        lambda: Residual(LipschitzConv(hidden=(4,))),
+        (2, 3, 2),
+        "map",
+        "Chen et al. 2019",
+    ),
     "scales": ImageEntry(_scales, (4, 8, 1), "map", GLOW),
 }
 

@@ -6,6 +6,7 @@ without solving anything.
 """
 
 import dataclasses
+from functools import partial
 from types import ModuleType
 
 import flax.linen as nn
@@ -16,6 +17,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.errors import UserError
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
+from nfml_jax.ops.events import at_places
 
 Array = jax.Array
 
@@ -46,6 +48,8 @@ class Continuous(Bijector):
         backwards, in constant memory but inexactly. "direct" supports forward-mode
         differentiation as well.
       max_steps: The largest number of steps.
+      event_ndim: The number of axes of an event, 3 for images. The net of images is
+        convolutional; it gets the time as one more channel.
 
     An event with NaN or infinity gives NaN. It doesn't affect the other events of its
     batch: the solver starts it from zeros, and ignores numbers that are not finite when
@@ -65,13 +69,14 @@ class Continuous(Bijector):
     atol: float = 1e-5
     adjoint: str = "checkpoint"
     max_steps: int = 4096
+    event_ndim: int = 1
 
     def check_options(self):
         check_kind(self, nn.Module, net=self.net)
         check_choice(self, SOLVERS, solver=self.solver)
         check_choice(self, ADJOINTS, adjoint=self.adjoint)
         check_number(self, above=0.0, rtol=self.rtol, atol=self.atol)
-        check_integer(self, 1, max_steps=self.max_steps)
+        check_integer(self, 1, max_steps=self.max_steps, event_ndim=self.event_ndim)
 
     def forward_and_log_det(self, x, context=None):
         return self._solve(x, context, 0, 1)
@@ -80,15 +85,28 @@ class Continuous(Bijector):
         return self._solve(y, context, 1, 0)
 
     def velocity(self, t: Array, x: Array, context: Array | None = None) -> Array:
-        """Return f(t, x) `[..., D]` for times `[...]` and `x [..., D]`."""
-        return _velocity(self.net, t, x, context)
+        """Return f(t, x) `[*batch, *event]` for times `[*batch]` and events x."""
+        shape = x.shape[x.ndim - self.event_ndim :]
+        context = at_places(context, x, self.event_ndim)
+        x = x.reshape(*x.shape[: x.ndim - len(shape)], -1)
+        rate = _velocity(self.net, t, x, context, shape)
+        return rate.reshape(*rate.shape[:-1], *shape)
 
     def _solve(self, x, context, start, end):
+        """Return the solution at `end`, computed for vectors of all of an event."""
+        shape = x.shape[x.ndim - self.event_ndim :]
+        context = at_places(context, x, self.event_ndim)
+        x = x.reshape(*x.shape[: x.ndim - len(shape)], -1)
+        y, log_det = self._solve_vectors(x, context, start, end, shape)
+        return y.reshape(*y.shape[:-1], *shape), log_det
+
+    def _solve_vectors(self, x, context, start, end, shape):
         finite = jnp.isfinite(x).all(-1)
         x = jnp.where(finite[..., None], x, 0)
         nothing = jnp.zeros(x.shape[:-1], x.dtype)
         if self.is_initializing():
-            return x + 0 * self.velocity(jnp.asarray(start), x, context), nothing
+            rate = _velocity(self.net, jnp.asarray(start), x, context, shape)
+            return x + 0 * rate, nothing
         diffrax = _diffrax()
         solver = getattr(diffrax, SOLVERS[self.solver])
         adjoint = getattr(diffrax, ADJOINTS[self.adjoint])
@@ -104,7 +122,8 @@ class Continuous(Bijector):
             variables, context, direction = given
 
             def field(x):
-                return net.apply(variables, t, x, context, method=_velocity)
+                velocity = partial(_velocity, shape=shape)
+                return net.apply(variables, t, x, context, method=velocity)
 
             return value_and_trace(field, state[0], direction)
 
@@ -150,10 +169,15 @@ def has_continuous(module) -> bool:
     return any(has_continuous(getattr(module, name)) for name in fields)
 
 
-def _velocity(net, t, x, context):
-    time = jnp.broadcast_to(jnp.asarray(t, x.dtype)[..., None], (*x.shape[:-1], 1))
-    rate = net(jnp.concatenate([x, time], axis=-1), context, x.shape[-1])
-    return rate.astype(x.dtype)
+def _velocity(net, t, x, context, shape):
+    """Return f(t, x) for vectors x `[..., D]` of all numbers of events of `shape`."""
+    batch = x.shape[:-1]
+    t = jnp.asarray(t, x.dtype)
+    t = t.reshape(*t.shape, *(1,) * len(shape))
+    time = jnp.broadcast_to(t, (*batch, *shape[:-1], 1))
+    events = x.reshape(*batch, *shape)
+    rate = net(jnp.concatenate([events, time], axis=-1), context, shape[-1])
+    return rate.astype(x.dtype).reshape(*batch, -1)
 
 
 def value_and_trace(field, x: Array, direction: Array | None):

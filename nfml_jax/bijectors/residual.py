@@ -13,10 +13,11 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.fixed_point import jacobi
-from nfml_jax.nets.lipschitz import LipschitzMLP, evaluate
+from nfml_jax.nets.lipschitz import LipschitzMLP, batch_of, evaluate
 from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_kind, check_number
+from nfml_jax.ops.events import at_places
 
 Array = jax.Array
 
@@ -77,13 +78,14 @@ class Roulette:
 class Residual(Bijector):
     """y = x + g(x), where g is a network with a Lipschitz constant below one.
 
-    The log-determinant is exact, and takes D passes of g's derivative. If a "log_det"
+    The log-determinant is exact, and takes D passes of g's derivative, where an event
+    has D numbers. If a "log_det"
     key is given (`rngs={"log_det": key}`), it is estimated from one random direction.
     In training, make the collection "spectral" mutable, so that the network's power
     iteration continues from the last step. The block starts as the identity.
 
     Attributes:
-      net: The network g.
+      net: The network g: a `LipschitzMLP` for vectors, a `LipschitzConv` for images.
       estimator: `Roulette` or `TruncatedSeries`, the estimator of the log-determinant.
 
     >>> layer, x = Residual(LipschitzMLP(hidden=(8,))), jnp.array([[0.0, 0.5, 1.0]])
@@ -101,14 +103,29 @@ class Residual(Bijector):
         check_kind(self, LipschitzMLP, net=self.net)
         check_kind(self, TruncatedSeries | Roulette, estimator=self.estimator)
 
+    @property
+    def event_ndim(self):
+        return self.net.event_ndim
+
     def forward_and_log_det(self, x, context=None):
-        layers = self.net(x.shape[-1], context, x.dtype)
-        return x + evaluate(layers, x), self._log_det(layers, x)
+        layers, flat = self._layers(x, context)
+        y = flat + evaluate(layers, flat)
+        return y.reshape(x.shape), self._log_det(layers, flat)
 
     def inverse_and_log_det(self, y, context=None):
-        layers = self.net(y.shape[-1], context, y.dtype)
-        x = residual_inverse(layers, y)
-        return x, -self._log_det(layers, x)
+        layers, flat = self._layers(y, context)
+        x = residual_inverse(layers, flat)
+        return x.reshape(y.shape), -self._log_det(layers, x)
+
+    def _layers(self, x, context):
+        """Return the network's layers, and events as vectors of all their numbers."""
+        ndim = self.event_ndim
+        if ndim == 1:
+            return self.net(x.shape[-1], context, x.dtype), x
+        context = at_places(context, x, ndim)
+        *batch, height, width, channels = x.shape
+        layers = self.net(channels, context, x.dtype, (height, width))
+        return layers, x.reshape(*batch, -1)
 
     def _log_det(self, layers, x):
         if self.has_rng("log_det") and not self.is_initializing():
@@ -137,7 +154,7 @@ def estimated_log_det(
     differentiated.
     """
     number, noise = jax.random.split(key)
-    shape = jnp.broadcast_shapes(x.shape, layers[0]["bias"].shape[:-1] + x.shape[-1:])
+    shape = jnp.broadcast_shapes(x.shape, batch_of(layers) + x.shape[-1:])
     x = control_flow.vary_as(jnp.broadcast_to(x, shape), layers)
     v = control_flow.vary_as(jax.random.rademacher(noise, x.shape, x.dtype), x)
     count, weight = estimator.draw(number)

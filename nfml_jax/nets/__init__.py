@@ -13,6 +13,7 @@ from nfml_jax.nets.conditioners import MLP, Conditioner, ResidualNet
 from nfml_jax.nets.encoders import CNN, Encoder, LeNetPP, MLPEncoder, ResNet18
 from nfml_jax.nets.layers import STANDARDIZATIONS
 from nfml_jax.nets.lipschitz import LipschitzMLP
+from nfml_jax.nets.lipschitz_images import LipschitzConv
 from nfml_jax.nets.made import MADE, ResMADE
 from nfml_jax.ops.checks import (
     WIDEST,
@@ -34,6 +35,7 @@ __all__ = [
     "Conditioner",
     "Encoder",
     "LeNetPP",
+    "LipschitzConv",
     "LipschitzMLP",
     "MLPEncoder",
     "ResMADE",

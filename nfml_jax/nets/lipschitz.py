@@ -1,9 +1,12 @@
 """Networks that are contractions, for invertible residual blocks (Chen et al. 2019)."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nfml_jax.nets.convolution import conv
 from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_number, check_sizes
@@ -39,6 +42,11 @@ class LipschitzMLP(Value):
         check_sizes(self, hidden=self.hidden)
         check_number(self, above=0.0, below=1.0, lipschitz=self.lipschitz)
         check_number(self, above=0.0, tolerance=self.tolerance)
+
+    @property
+    def event_ndim(self) -> int:
+        """The number of axes of an event that the network maps."""
+        return 1
 
     @broadcasting
     @nn.compact
@@ -86,6 +94,36 @@ def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 2
     The iteration starts from u = `left`. It ends when the norm grows by less than the
     relative `tolerance`, or after `limit` steps. For A = 0, u is unchanged and v zero.
     """
+    none = jnp.zeros_like(matrix[0])
+    return iterate_power(
+        lambda u: u @ matrix,
+        lambda v: matrix @ v,
+        (left, none),
+        tolerance,
+        limit,
+        inner=jnp.matmul,
+    )
+
+
+def iterate_power(
+    push: Callable[[Array], Array],
+    pull: Callable[[Array], Array],
+    start: tuple[Array, Array],
+    tolerance: float,
+    limit: int = 200,
+    inner: Callable[[Array, Array], Array] = jnp.vdot,
+) -> tuple[Array, Array]:
+    """Return unit arrays u, v with ⟨push(u), v⟩ close to the norm of a linear map.
+
+    Args:
+      push: the linear map.
+      pull: its transpose.
+      start: u to start from, and zeros of the shape of v.
+      tolerance: the relative growth of the norm below which the iteration ends.
+      limit: the largest number of steps.
+      inner: the inner product.
+    """
+    left, zero = start
 
     def unit(x, otherwise):
         square = (x**2).sum()
@@ -94,27 +132,50 @@ def power_iteration(matrix: Array, left: Array, tolerance: float, limit: int = 2
 
     def step(state):
         count, left, _, norm, _ = state
-        right = unit(left @ matrix, jnp.zeros_like(matrix[0]))
-        left = unit(matrix @ right, left)
-        return count + 1, left, right, left @ matrix @ right, norm
+        right = unit(push(left), zero)
+        left = unit(pull(right), left)
+        return count + 1, left, right, inner(push(left), right), norm
 
     def unfinished(state):
         count, *_, norm, before = state
         return (count < limit) & (norm > before * (1 + tolerance))
 
-    none = jnp.zeros((), matrix.dtype)
-    state = step((0, unit(left, left), jnp.zeros_like(matrix[0]), none, none))
+    none = jnp.zeros((), left.dtype)
+    state = step((0, unit(left, left), zero, none, none))
     return control_flow.while_loop(unfinished, step, state)[1:3]
 
 
 @broadcasting
 def evaluate(layers: list[dict], x: Array) -> Array:
-    """Return the map of a `LipschitzMLP`'s layers at `x [..., features]`."""
+    """Return the map of a network's layers at `x [..., features]`.
+
+    The layers of images take and return vectors of all numbers of an image.
+    """
+    if layers[0]["kernel"].ndim > 2:
+        return _convolve(layers, x)
     for layer in layers:
         y = jnp.einsum("...i,ij->...j", x, layer["kernel"], precision="highest")
         y = y + layer["bias"]
         x = lip_swish(y, layer["slope"]) if "slope" in layer else y
     return y
+
+
+def _convolve(layers, x):
+    """Return the map of a `LipschitzConv`'s layers, whose biases have all pixels."""
+    batch = jnp.broadcast_shapes(batch_of(layers), x.shape[:-1])
+    x = jnp.broadcast_to(x, (*batch, x.shape[-1]))
+    places = layers[0]["bias"].shape[-3:-1]
+    for layer in layers:
+        y = conv(x.reshape(-1, *places, layer["kernel"].shape[2]), layer["kernel"])
+        y = y.reshape(*batch, *y.shape[1:]) + layer["bias"]
+        x = lip_swish(y, layer["slope"]) if "slope" in layer else y
+    return x.reshape(*batch, -1)
+
+
+def batch_of(layers: list[dict]) -> tuple[int, ...]:
+    """Return the batch of the contexts that the layers depend on."""
+    bias = layers[0]["bias"]
+    return bias.shape[: bias.ndim - layers[0]["kernel"].ndim + 1]
 
 
 def lip_swish(x: Array, slope: Array) -> Array:

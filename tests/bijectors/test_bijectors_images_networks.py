@@ -1,0 +1,78 @@
+"""Residual blocks and continuous flows of images, beside their Jacobians."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nfml_jax.bijectors import Continuous, Residual
+from nfml_jax.nets import LipschitzConv
+from nfml_jax.nets.images import GlowNet
+from nfml_jax.nets.lipschitz import evaluate
+from nfml_jax.testing import perturb
+
+X = np.random.default_rng(0).normal(size=(3, 2, 3, 1)).astype(np.float32)
+
+
+def moved(module, x, context=None, spread=0.5):
+    variables = jax.jit(module.init)(jax.random.key(0), x, context)
+    return {
+        **variables,
+        "params": perturb(variables["params"], jax.random.key(1), spread),
+    }
+
+
+def slogdet(map_, x):
+    jacobian = jax.jacfwd(map_)(x).reshape(x.size, x.size)
+    return np.linalg.slogdet(np.asarray(jacobian, float))[1]
+
+
+def test_a_continuous_flow_of_images_has_the_log_determinant_of_its_jacobian():
+    net = GlowNet(hidden=4, activation=nn.tanh)
+    flow = Continuous(net, adjoint="direct", event_ndim=3)
+    context = np.ones((3, 2), np.float32)
+    variables = moved(flow, X, context, 0.3)
+
+    @jax.jit
+    def forward(x, context):
+        return flow.apply(variables, x, context)
+
+    y, log_det = forward(X, context)
+    expected = [slogdet(lambda x: forward(x[None], context[:1])[0][0], x) for x in X]
+    np.testing.assert_allclose(log_det, expected, atol=1e-3)
+    back = flow.apply(variables, y, context, method="inverse")
+    np.testing.assert_allclose(back, X, atol=1e-3)
+    velocity = flow.apply(variables, jnp.zeros(3), X, context, method="velocity")
+    assert velocity.shape == X.shape
+
+
+def test_a_convolutional_block_is_a_contraction():
+    net = LipschitzConv(hidden=(6,), lipschitz=0.9, tolerance=1e-6)
+    block = Residual(net)
+    variables = moved(block, X, spread=2.0)
+
+    @jax.jit
+    def measure(variables, x):
+        given = {c: v["net"] for c, v in variables.items()}
+        layers = net.apply(given, 1, None, x.dtype, x.shape[1:3])
+        jacobian = jax.jacfwd(lambda x: evaluate(layers, x))(x[0].ravel())
+        y = block.apply(variables, x, method="forward")
+        return jacobian, block.apply(variables, y, method="inverse")
+
+    jacobian, back = measure(variables, X)
+    assert np.linalg.svd(np.asarray(jacobian))[1].max() < 0.91
+    np.testing.assert_allclose(back, X, atol=1e-4)
+
+
+def test_the_estimate_of_a_block_of_images_averages_to_the_log_determinant():
+    block = Residual(LipschitzConv(hidden=(6,), lipschitz=0.6))
+    variables = moved(block, X)
+
+    @jax.jit
+    def estimate(key):
+        return block.apply(variables, X, rngs={"log_det": key})[1]
+
+    draws = jax.lax.map(estimate, jax.random.split(jax.random.key(2), 2000))
+    exact = block.apply(variables, X)[1]
+    error = np.std(draws, axis=0) / np.sqrt(len(draws))
+    assert (np.abs(np.mean(draws, axis=0) - exact) < 5 * error + 1e-3).all()

@@ -58,6 +58,7 @@ class StudentT(Base):
     `df` is the start of the degrees of freedom. The base keeps a flow's tails heavy
     where its bijector is Lipschitz (Jaini et al. 2020).
 
+    >>> import jax
     >>> base, variables = StudentT(event_dim=2).init_with_output(jax.random.key(0))
     >>> variables["params"]["df"].shape, base.event_shape
     ((2,), (2,))
@@ -82,6 +83,7 @@ class StudentT(Base):
 class VonMises(Base):
     """Independent angles in [-π, π] with learned locations and concentrations.
 
+    >>> import jax
     >>> base, variables = VonMises(event_dim=2).init_with_output(jax.random.key(0))
     >>> variables["params"]["log_kappa"].shape, base.event_shape
     ((2,), (2,))

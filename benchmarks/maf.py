@@ -107,7 +107,7 @@ def _sweeps(variables, z) -> list[int]:
 
 
 def events(args):
-    """Standardised events for training and for validation, the last tenth."""
+    """Standardized events for training and for validation, the last tenth."""
     import numpy as np
 
     if args.data is None:

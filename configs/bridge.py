@@ -23,7 +23,7 @@ def get_config(arg=None):
         "run": None,  # the encoder's run directory
         "outside": "rest",  # or the name of a data set of images
         "seed": 0,
-        "standardise": True,
+        "standardize": True,
         "max_train": None,
         "max_test": None,
     }

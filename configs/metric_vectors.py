@@ -32,7 +32,7 @@ def get_config(arg=None):
         "labels": None,  # the column of classes, of "vectors"
         "validation": 0.2,  # shares of the rows, drawn by the run's seed
         "test": 0.2,
-        "standardise": True,
+        "standardize": True,
         "max_train": None,  # None: all
         "max_test": None,
     }

@@ -101,7 +101,7 @@ class DensityExperiment(Experiment):
             raise UserError(
                 f"{outside:.0%} of the training rows have a coordinate outside "
                 f"[{low:.4g}, {high:.4g}], where the flow has no density; map the data "
-                "into it and set data.standardise = False, or take another recipe than "
+                "into it and set data.standardize = False, or take another recipe than "
                 f"{self.settings.flow.recipe}."
             )
 

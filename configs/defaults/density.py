@@ -10,7 +10,7 @@ def density(name: str, recipe: str, **flow) -> ConfigDict:
     config = training(name, "density")
     config.update(
         {
-            "data": {"name": "circles", "seed": 0, "standardise": True},
+            "data": {"name": "circles", "seed": 0, "standardize": True},
             "flow": {"recipe": recipe, **flow},
             "report": {"samples": 2000},  # drawn for figures and two-sample tests
         }

@@ -103,7 +103,7 @@ class VectorData(DataSettings):
     """The section "data" of vectors: arguments of `load_vectors`, or of a bridge."""
 
     name: str | None = option("One of `nfml_jax.data.vectors.load.VECTOR_DATASETS`.")
-    standardise: bool = setting(
+    standardize: bool = setting(
         "Whether columns are brought to mean 0 and standard deviation 1.", True
     )
     train: int | float | None = option("The samples to train on.", check_part)

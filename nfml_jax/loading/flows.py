@@ -141,7 +141,7 @@ class TrainedFlow:
                 "the rows of this run are not those of a table; load them as its "
                 "experiment did."
             )
-        known = {k: v for k, v in self.data.items() if k != "standardise"}
+        known = {k: v for k, v in self.data.items() if k != "standardize"}
         loaded = load_rows(**{**known, **options})
         found = loaded.digest or digest(loaded.parts.values())
         if self.digest and found != self.digest:

@@ -151,6 +151,7 @@ MIGRATIONS = (
     Added("data.without", "", where=_has_images),
     *(Removed(f"data.{name}", where=_is_uci) for name in ("columns", "path")),
     _embeddings,
+    Renamed("data.standardise", "standardize"),
     Renamed("loss.normalise", "normalize"),
     Renamed("objective.normalise", "normalize"),
     Renamed("objective.centres", "centers"),

@@ -83,6 +83,8 @@ def test_every_kept_config_has_the_fields_of_today():
             "data.columns",
             "data.name",
             "data.path",
+            "data.standardise",
+            "data.standardize",
             "loss.normalise",
             "loss.normalize",
             "optimizer.decay",

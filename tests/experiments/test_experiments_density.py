@@ -163,7 +163,7 @@ def test_a_base_is_given_what_it_learns_by(files):
 def test_data_outside_what_a_flow_can_model_get_a_sentence(files):
     np.save(files / "angles.npy", np.random.default_rng(0).normal(0, 9, (200, 2)))
     config = smoke("nsf", files).to_dict()
-    config["data"] |= {"path": "angles.npy", "standardise": False}
+    config["data"] |= {"path": "angles.npy", "standardize": False}
     flow = config["flow"]
     config["flow"] = {"recipe": "circular_nsf", "layers": 1}
     with pytest.raises(UserError, match=r"outside \[-3.142, 3.142\]"):

@@ -161,7 +161,7 @@ def test_a_bijector_in_a_recipe_trains_on_rows_from_outside(tmp_path, monkeypatc
     config = plane.get_config("smoke").to_dict()
     config |= {
         "flow": {"recipe": "toy", "layers": 2},
-        "data": {"name": "ellipse", "seed": 0, "standardise": True, "width": 3.0},
+        "data": {"name": "ellipse", "seed": 0, "standardize": True, "width": 3.0},
     }
     config["optimizer"] |= {"learning_rate": 0.05, "warmup": None}
     config["train"] |= {"total": "60 steps", "steps_per_dispatch": 60, "batch_size": 64}

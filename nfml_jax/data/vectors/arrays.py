@@ -155,7 +155,7 @@ class VectorData(DataSet):
         return super().summary() | more
 
 
-def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorData:
+def make_vector_data(loaded: LoadedVectors, standardize: bool = True) -> VectorData:
     """Check, digest (sha256 of the original rows) and standardize a set.
 
     Warns of columns whose likelihood means little: constant, repeated or discrete.
@@ -166,8 +166,8 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
     """
     check_rows(loaded)
     flat = constant_columns(loaded)
-    standardise = standardise and bool(loaded.statistics)
-    if flat and standardise:
+    standardize = standardize and bool(loaded.statistics)
+    if flat and standardize:
         raise UserError(
             f"{loaded.name} has constant columns ({listed(flat, 30)}), which have no "
             "density and cannot be standardized; leave them out, with "
@@ -175,14 +175,14 @@ def make_vector_data(loaded: LoadedVectors, standardise: bool = True) -> VectorD
         )
     parts = loaded.parts
     shift, scale = np.zeros(len(loaded.columns)), np.ones(len(loaded.columns))
-    if standardise:
+    if standardize:
         rows = np.concatenate([parts[name] for name in loaded.statistics])
         shift, scale = center_and_scale(rows)
     d = loaded.event_dim
     exact = {name: rows[:, :d] for name, rows in parts.items()}
     if loaded.outside is not None:
         exact["outside"] = loaded.outside
-    if standardise:
+    if standardize:
         exact = {
             name: standardized(x, shift[:d], scale[:d]) for name, x in exact.items()
         }

@@ -59,7 +59,7 @@ def check_float32(name: str, columns: Sequence[str], events) -> None:
             names = [columns[i] for i in bad.tolist()]
             raise UserError(
                 f"{name} has {part} values too large for float32 in {listed(names)}; "
-                "leave data.standardise at True, and take values out that are far from "
+                "leave data.standardize at True, and take values out that are far from "
                 f"all others, or the columns, with data.drop={quoted(names)}."
             )
 
@@ -108,7 +108,7 @@ def doubts(loaded, flat: Sequence[str], merged: Sequence[str] = ()) -> Iterator[
         "determined by others": (determined, "leave one column of each equation out"),
         "rounded to few values by float32": (
             merged,
-            "keep data.standardise, and take out rows that lie far from all others",
+            "keep data.standardize, and take out rows that lie far from all others",
         ),
     }
     for kind, (names, remedy) in kinds.items():

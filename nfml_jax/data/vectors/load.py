@@ -66,7 +66,7 @@ VECTOR_DATASETS: dict[str, Callable[..., LoadedVectors]] = {
 
 
 def load_vectors(
-    name: str, *, manual_dir=None, seed: int = 0, standardise: bool = True, **options
+    name: str, *, manual_dir=None, seed: int = 0, standardize: bool = True, **options
 ) -> VectorData:
     """Return a data set of vectors by name, in memory.
 
@@ -74,7 +74,7 @@ def load_vectors(
         name: one of `VECTOR_DATASETS`.
         manual_dir: folder of manually downloaded files (default `~/nfml_data`).
         seed: of everything drawn here: samples, splits, patches, shrinking, noise.
-        standardise: to mean 0 and standard deviation 1, by the training rows or as the
+        standardize: to mean 0 and standard deviation 1, by the training rows or as the
             published benchmark does; False keeps the original units.
         **options: of `prepare_rows`, and of the data set itself, such as `path` of
             `vectors`; values "", () and [] mean not given.
@@ -83,7 +83,7 @@ def load_vectors(
         UserError: if the data set is unknown, unavailable, or unfit for a density.
     """
     loaded = load_rows(name, manual_dir=manual_dir, seed=seed, **options)
-    return make_vector_data(loaded, standardise)
+    return make_vector_data(loaded, standardize)
 
 
 def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> LoadedVectors:
@@ -107,10 +107,10 @@ def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> Loaded
 
 
 def prepare_vectors(
-    loaded: LoadedVectors, *, standardise: bool = True, **options
+    loaded: LoadedVectors, *, standardize: bool = True, **options
 ) -> VectorData:
     """Return a loader's rows in the form of a density's data; see `prepare_rows`."""
-    return make_vector_data(prepare_rows(loaded, **options), standardise)
+    return make_vector_data(prepare_rows(loaded, **options), standardize)
 
 
 def prepare_rows(

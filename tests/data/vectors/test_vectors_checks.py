@@ -59,7 +59,7 @@ REFUSED = {
     "constant columns .d": (beside(np.where(X[:, 0] > 0, 0.1 + 0.2, 0.3)), {}),
     "too large for float32 in d": (
         beside(1e200 * RNG.normal(size=500)),
-        {"standardise": False},
+        {"standardize": False},
     ),
     "components is 5, .* only 3 .*at most 3": (
         X @ RNG.normal(size=(3, 8)),

@@ -69,7 +69,7 @@ def test_rows_are_standardized_by_the_training_rows_and_the_density_can_be_undon
     there = -0.5 * (((x - ROWS[:100].mean(0)) / ROWS[:100].std(0)) ** 2).sum(1)
     there -= np.log(ROWS[:100].std(0)).sum()
     np.testing.assert_allclose(here + data.log_det, there, rtol=1e-4)
-    same = make_vector_data(loaded, standardise=False)
+    same = make_vector_data(loaded, standardize=False)
     assert same.log_det == 0 and same.digest == data.digest
     np.testing.assert_array_equal(same.test, ROWS[150:].astype(np.float32))
     assert data.summary()["train"] == 100 and data.summary()["event_dim"] == 3
@@ -146,7 +146,7 @@ DOUBTFUL = {
 def test_doubtful_columns_are_named(kind, tmp_path):
     path = write_csv(tmp_path / "set.csv", DOUBTFUL[kind], "a,b,c,d")
     with pytest.warns(UserWarning, match=f"1 of 4 columns .* {kind}: d"):
-        load_vectors("vectors", path=path, standardise=False)
+        load_vectors("vectors", path=path, standardize=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_vectors("vectors", path=path, columns=[0, 1, 2])
@@ -224,7 +224,7 @@ def test_every_density_is_a_data_set(name):
     assert {k: data.summary()[k] for k in counts} == counts
     assert data.digest != load_vectors(name, **counts, seed=1).digest
     assert name in VECTOR_DATASETS
-    # Standardising and back never rounds a point out of the support.
+    # Standardizing and back never rounds a point out of the support.
     back = DENSITIES[name].log_prob(data.to_original(data.test))
     assert np.isfinite(back).all()
 
@@ -250,7 +250,7 @@ def test_published_files_are_prepared_as_published(tmp_path, monkeypatch):
         )
         assert whole.name == name
         if name == "bsds300":
-            continue  # as it is published, not standardised
+            continue  # as it is published, not standardized
         used = np.concatenate([getattr(data, part) for part in spec.statistics])
         np.testing.assert_allclose(used.mean(0), 0, atol=1e-5)
         np.testing.assert_allclose(used.std(0), 1, atol=1e-5)
@@ -275,7 +275,7 @@ def test_files_of_other_columns_are_not_the_published_ones(tmp_path):
 def test_principal_components_are_uncorrelated_and_largest_first(tmp_path):
     rows = RNG.normal(size=(300, 5)) @ RNG.normal(size=(5, 5)) + 7
     np.save(tmp_path / "set.npy", rows)
-    options = {"path": tmp_path / "set.npy", "standardise": False}
+    options = {"path": tmp_path / "set.npy", "standardize": False}
     data = load_vectors("vectors", components=3, **options)
     assert data.name == "vectors:set_pca3" and data.columns == ("pc1", "pc2", "pc3")
     covariance = np.cov(data.train.T)

@@ -36,7 +36,7 @@ def test_packaged_sets_need_no_file(name):
 
 
 def test_files_lose_repeated_rows_and_constant_columns(folder):
-    data = load_vectors("ionosphere_echoes", manual_dir=folder, standardise=False)
+    data = load_vectors("ionosphere_echoes", manual_dir=folder, standardize=False)
     assert data.columns == ("0", "2", "3") and data.context.classes == ("b", "g")
     assert data.counts == {"train": 35, "validation": 12, "test": 12}
     rows = np.concatenate([data.train, data.validation, data.test])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nfml_jax.bijectors import catalogue
 from nfml_jax.bijectors.autoregressive import Autoregressive
 from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.causal import CausalConv as CausalConv
 from nfml_jax.bijectors.combinators import Chain, Inverse
 from nfml_jax.bijectors.coupling import Coupling
 from nfml_jax.bijectors.dense import PLU, Dense
@@ -21,6 +22,7 @@ from nfml_jax.bijectors.normalization import ActNorm
 from nfml_jax.bijectors.orthogonal import Householder
 from nfml_jax.bijectors.parts import Conjugate as Conjugate
 from nfml_jax.bijectors.parts import Partial
+from nfml_jax.bijectors.periodic import PeriodicConv as PeriodicConv
 from nfml_jax.bijectors.permutations import Permutation, Reverse
 from nfml_jax.bijectors.planar import Planar
 from nfml_jax.bijectors.reshape import Flatten as Flatten
@@ -175,6 +177,16 @@ IMAGE_BIJECTORS = {
         (2, 3, 2),
         "map",
         "Chen et al. 2019",
+    ),
+    "periodic_conv": ImageEntry(
+        lambda: PeriodicConv(), (4, 3, 2), None, "Hoogeboom et al. 2019"
+    ),
+    "periodic_conv_of_small_images": ImageEntry(lambda: PeriodicConv(5), (2, 4, 1)),
+    "causal_conv": ImageEntry(
+        lambda: CausalConv(), (3, 2, 3), None, "Hoogeboom et al. 2019"
+    ),
+    "emerging_conv": ImageEntry(
+        lambda: Chain((CausalConv(5), CausalConv(order="reverse"))), (3, 4, 2)
     ),
     "scales": ImageEntry(_scales, (4, 8, 1), "map", GLOW),
 }

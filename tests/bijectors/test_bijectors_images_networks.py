@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nfml_jax.bijectors import Continuous, Residual
+from nfml_jax.bijectors import CausalConv, Continuous, PeriodicConv, Residual
 from nfml_jax.nets import LipschitzConv
 from nfml_jax.nets.images import GlowNet
 from nfml_jax.nets.lipschitz import evaluate
@@ -76,3 +76,28 @@ def test_the_estimate_of_a_block_of_images_averages_to_the_log_determinant():
     exact = block.apply(variables, X)[1]
     error = np.std(draws, axis=0) / np.sqrt(len(draws))
     assert (np.abs(np.mean(draws, axis=0) - exact) < 5 * error + 1e-3).all()
+
+
+def test_a_periodic_convolution_sums_over_neighbors_across_the_border():
+    layer = PeriodicConv()
+    variables = moved(layer, X)
+    kernel = variables["params"]["kernel"][:, :, 0, 0].at[1, 1].add(1)
+    expected = variables["params"]["bias"] + sum(
+        kernel[i, j] * np.roll(X, (1 - i, 1 - j), (1, 2))
+        for i in range(3)
+        for j in range(3)
+    )
+    y = layer.apply(variables, X, method="forward")
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+def test_a_causal_convolution_depends_on_earlier_pixels_and_channels():
+    x = np.zeros((1, 3, 3, 2), np.float32)
+    layer = CausalConv()
+    variables = moved(layer, x)
+    jacobian = jax.jacfwd(lambda x: layer.apply(variables, x, method="forward"))(x)
+    jacobian = np.asarray(jacobian).reshape(18, 18)
+    np.testing.assert_array_equal(np.triu(jacobian, 1), 0)
+    assert (np.diag(jacobian) > 0).all()
+    # The middle pixel's first channel sees four pixels of two channels, and itself.
+    assert (jacobian[8] != 0).sum() == 9

@@ -24,6 +24,9 @@ from nfml_jax.bijectors.parts import Conjugate as Conjugate
 from nfml_jax.bijectors.parts import Partial
 from nfml_jax.bijectors.periodic import PeriodicConv as PeriodicConv
 from nfml_jax.bijectors.permutations import Permutation, Reverse
+from nfml_jax.bijectors.pixel_autoregressive import (
+    PixelAutoregressive as PixelAutoregressive,
+)
 from nfml_jax.bijectors.planar import Planar
 from nfml_jax.bijectors.reshape import Flatten as Flatten
 from nfml_jax.bijectors.reshape import Reshape as Reshape
@@ -187,6 +190,12 @@ IMAGE_BIJECTORS = {
     ),
     "emerging_conv": ImageEntry(
         lambda: Chain((CausalConv(5), CausalConv(order="reverse"))), (3, 4, 2)
+    ),
+    "pixel_autoregressive": ImageEntry(
+        lambda: PixelAutoregressive(Affine(1.0), hidden=(4,)),
+        (3, 2, 2),
+        "vector",
+        "Papamakarios et al. 2017",
     ),
     "scales": ImageEntry(_scales, (4, 8, 1), "map", GLOW),
 }

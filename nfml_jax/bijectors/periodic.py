@@ -46,7 +46,12 @@ class PeriodicConv(Bijector):
 
     def forward_and_log_det(self, x, context=None):
         matrices, bias, log_det = self._parameters(x)
-        y = _irfft(jnp.einsum("...uvio,...uvi->...uvo", matrices, _rfft(x), **EXACT), x)
+        y = _irfft(
+            jnp.einsum(
+                "...uvio,...uvi->...uvo", matrices, _rfft(x), precision="highest"
+            ),
+            x,
+        )
         return y + bias, jnp.broadcast_to(log_det, x.shape[:-3])
 
     def inverse_and_log_det(self, y, context=None):
@@ -79,9 +84,6 @@ class PeriodicConv(Bijector):
         counts = jnp.where(jnp.arange(matrices.shape[1]) % (width / 2) == 0, 1, 2)
         logs = jnp.linalg.slogdet(matrices)[1]
         return matrices, bias, (counts * logs).sum().astype(x.dtype)
-
-
-EXACT = {"precision": "highest"}
 
 
 def _rfft(x):

@@ -3,7 +3,7 @@
 import inspect
 import re
 
-from nfml_jax.bijectors import BIJECTORS, DOMAIN_MAPS, TRANSFORMS
+from nfml_jax.bijectors import BIJECTORS, DOMAIN_MAPS, IMAGE_BIJECTORS, TRANSFORMS
 from nfml_jax.cli.command import command, make_parser
 from nfml_jax.flows import RECIPES
 
@@ -14,7 +14,7 @@ RETURNS = re.compile(r"^Return (?P<article>an?\b)")
 def table() -> str:
     """Return a table of bijectors, of scalar transforms, and of recipes of flows."""
     kinds = {}
-    for entry in BIJECTORS.values():
+    for entry in (*BIJECTORS.values(), *IMAGE_BIJECTORS.values()):
         kinds.setdefault(entry.kind, entry.paper)
     tables = {
         "bijector": [(kind.__name__, kind, paper) for kind, paper in kinds.items()],

@@ -16,6 +16,7 @@ EXPERIMENTS = {
     "density": "experiments.density:DensityExperiment",
     "pairs": "experiments.pairs:PairsExperiment",
     "conditional": "experiments.conditional:ConditionalExperiment",
+    "images": "experiments.images:ImagesExperiment",
     "bridge": "experiments.bridge:BridgeExperiment",
     "variational": "experiments.variational:VariationalExperiment",
     "metric": "experiments.metric:MetricExperiment",

@@ -13,9 +13,10 @@ from experiments.settings import SETTINGS
 from nfml_jax.data import DATASETS
 from nfml_jax.data.augment import check_augment
 from nfml_jax.data.identities import Identities
+from nfml_jax.data.pixels import PIXEL_DATASETS
 from nfml_jax.data.vectors.load import VECTOR_DATASETS
 from nfml_jax.errors import UserError
-from nfml_jax.flows import make_flow
+from nfml_jax.flows import make_flow, make_image_flow
 from nfml_jax.heads import make_head
 from nfml_jax.loading.metrics import make_metric_model
 from nfml_jax.losses import make_loss
@@ -29,6 +30,8 @@ from nfml_jax.variational import ENERGIES, DivergenceSettings
 
 # Sizes for the objects that are built to be checked: the data will give the real ones.
 CLASSES, STEPS = 10, 2
+# Flows of fewer scales than this are checked on images of their least size.
+LEVELS = 9
 UNFIT = (TypeError, ValueError, AttributeError, KeyError)
 
 
@@ -99,7 +102,13 @@ def _flow(settings: Any) -> None:
             f"flow.event_dim = {options['event_dim']} cannot be set: a flow has the "
             "coordinates of its data or of its energy; leave it out."
         )
-    make_flow(event_dim=2, **settings.flow.to_config())
+    if not hasattr(settings, "noise"):
+        make_flow(event_dim=2, **settings.flow.to_config())
+        return
+    levels = options.get("levels", 1)
+    side = 2 ** (levels if isinstance(levels, int) and 0 < levels < LEVELS else 1)
+    flow, noise = settings.flow.to_config(), settings.noise.to_config()
+    make_image_flow((side, side, 1), flow, noise=noise)
 
 
 def _identities(settings: Any) -> None:
@@ -120,7 +129,9 @@ def _data(settings: Any) -> None:
     name = settings.data.name
     if name is None:
         return  # a bridge has a run instead
-    if not hasattr(settings, "encoder"):
+    if hasattr(settings, "noise"):
+        look_up(PIXEL_DATASETS, name, "set of pictures")
+    elif not hasattr(settings, "encoder"):
         look_up(VECTOR_DATASETS, name, "data set of vectors")
     elif not name.startswith("tfds:"):
         look_up(DATASETS, name, "data set")
@@ -131,9 +142,14 @@ def _head(settings: Any) -> None:
     make_head(CLASSES, size, **settings.head.to_config())
 
 
+def _augment(settings: Any) -> None:
+    if not hasattr(settings, "noise"):
+        check_augment(**settings.augment.to_config())
+
+
 CHECKS: dict[str, Callable[[Any], object]] = {
     "encoder": lambda settings: make_net(**settings.encoder.to_config()),
-    "augment": lambda settings: check_augment(**settings.augment.to_config()),
+    "augment": _augment,
     "head": _head,
     "objective": _objective,
     "flow": _flow,

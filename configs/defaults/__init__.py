@@ -17,6 +17,7 @@ from configs.defaults.images import (
     pairs,
 )
 from configs.defaults.options import encoder_options, show_options
+from configs.defaults.pixels import pixels
 from configs.defaults.tables import any_table, digits, maf, nsf, patches
 from configs.defaults.training import finish, training
 
@@ -36,6 +37,7 @@ __all__ = [
     "nsf",
     "pairs",
     "patches",
+    "pixels",
     "read_argument",
     "show_options",
     "take_encoder",

@@ -43,7 +43,7 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         if "flow" in config:
             for name, size in config.report.items():
                 config.report[name] = min(size, 100)
-            config.flow.layers = 1
+            config.flow["steps" if "steps" in config.flow else "layers"] = 1
         config.train.batch_size = 32
         config.train.total = "6 steps"
         config.train.log_every = "2 steps"

@@ -24,6 +24,12 @@ from experiments.settings.pictures import (
     OneShotSettings,
     SamplerSettings,
 )
+from experiments.settings.pixels import (
+    ImageReport,
+    MoveSettings,
+    NoiseSettings,
+    PixelSettings,
+)
 from nfml_jax.errors import UserError
 from nfml_jax.loading.settings import (
     EncoderSettings,
@@ -41,6 +47,7 @@ __all__ = [
     "DensitySettings",
     "ExperimentSettings",
     "IdentitySettings",
+    "ImageSettings",
     "MarginSettings",
     "MetricLearningSettings",
     "OneShotSettings",
@@ -134,6 +141,17 @@ class DensitySettings(ExperimentSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageSettings(ExperimentSettings):
+    """What flows on images read."""
+
+    data: PixelSettings = setting("The images.")
+    augment: MoveSettings = setting("Changes of the images.", MoveSettings())
+    noise: NoiseSettings = setting("The noise of the levels.", NoiseSettings())
+    flow: FlowSettings = setting("The flow.")
+    report: ImageReport = setting("The evaluation.", ImageReport())
+
+
+@dataclass(frozen=True, kw_only=True)
 class VariationalSettings(ExperimentSettings):
     """What flows on energies read."""
 
@@ -163,6 +181,7 @@ SETTINGS: dict[str, type[ExperimentSettings]] = {
     "pairs": PairSettings,
     "conditional": DensitySettings,
     "bridge": DensitySettings,
+    "images": ImageSettings,
     "variational": VariationalSettings,
     "metric": MetricLearningSettings,
 }

@@ -44,9 +44,10 @@ class Dequantize(Surjection):
     context that is given: a feature map for images. Whatever is drawn, ⌊K y⌋ is x, in
     float32 as well.
 
-    Events are numbers 0, ..., K - 1 of any type. The term is minus infinity for an
-    event with another number, and NaN for one with NaN. y and the result of forward are
-    floats.
+    `key` is one key, or one for each event `[*batch]`, whose draws then don't depend on
+    the events beside it. Events are numbers 0, ..., K - 1 of any type. The term is
+    minus infinity for an event with another number, and NaN for one with NaN. y and the
+    result of forward are floats.
 
     >>> y, term = Dequantize(levels=4, event_ndim=1).apply(
     ...     {}, jnp.array([[0, 3]]), key=jax.random.key(0))
@@ -74,7 +75,8 @@ class Dequantize(Surjection):
             u, term = _uniform(key, x, least), jnp.zeros(())
         else:
             given = self._given(x, context)
-            v = jax.random.logistic(key, given.shape[:-1] + x.shape[-1:], x.dtype)
+            shape = given.shape[:-1] + x.shape[-1:]
+            v = _draw(key, shape, lambda k, s: jax.random.logistic(k, s, x.dtype))
             w, log_det = self.noise.forward_and_log_det(v, given)
             u = least + (1 - 2 * least) * sigmoid(w)
             term = event_sum(_log_slope(w, least) - _log_slope(v, 0.0), self.event_ndim)
@@ -87,6 +89,10 @@ class Dequantize(Surjection):
         term = jnp.where(all_of_event(valid, self.event_ndim), term, -jnp.inf)
         missing = ~all_of_event(~jnp.isnan(x), self.event_ndim)
         return y, jnp.where(missing, jnp.nan, term)
+
+    @broadcasting
+    def middle(self, x):
+        return (at_least_float32(x) + 0.5) / self.levels
 
     @broadcasting
     def forward_and_log_det(self, z, context=None, key=None):
@@ -135,10 +141,24 @@ def noise_cells(levels: int, dtype=jnp.float32) -> int:
 def _uniform(key, x, least):
     """Return centers of equal cells of (0, 1), the first of them `least`."""
     cells = round(0.5 / least)
-    number = jax.random.randint(key, x.shape, 0, cells)
+    number = _draw(key, x.shape, lambda k, s: jax.random.randint(k, s, 0, cells))
     return (2 * number.astype(x.dtype) + 1) * least
 
 
 def _log_slope(w, least):
     """Return log du/dw of u = least + (1 - 2 least) sigmoid(w)."""
     return math.log1p(-2 * least) - softplus(w) - softplus(-w)
+
+
+def _draw(key, shape, sampler):
+    """Return draws of a shape; of keys `[*batch]`, each makes those of one event."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    own = shape[key.ndim :]
+
+    def of_one(key):
+        return sampler(key, own)
+
+    for _ in range(key.ndim):
+        of_one = jax.vmap(of_one)
+    return of_one(key)

@@ -70,6 +70,14 @@ class Surjection(Value):
         """Return a draw z `[*batch, *event]` for x."""
         return self.inverse_and_log_det(x, context, key)[0]
 
+    def middle(self, x: Array) -> Array:
+        """Return a z `[*batch, *event]` of x without a draw, far from other x's.
+
+        Rounding on the way to latents and back then gives x again. Raises
+        NotImplementedError for a map that has no such z.
+        """
+        raise NotImplementedError
+
     def __call__(self, x: Array, context: Array | None = None, key=None):
         return self.inverse_and_log_det(x, context, key)
 

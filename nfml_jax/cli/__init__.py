@@ -21,6 +21,8 @@ COMMANDS = {
     "identify": "identify people in pictures, given a folder of known people",
     "outliers": "list training images that lie far from their class",
     "score": "score the rows of a table under a trained density",
+    "sample": "draw images of a trained flow of images",
+    "bits": "print the bits per dimension of pictures",
     "export": "write a trained encoder as one file that needs only JAX",
     "heads": "print the table of margin heads",
     "losses": "print the table of losses",

@@ -69,7 +69,7 @@ class Quantized(Compiled):
         """
         terms = {}
         for number, surjection in reversed([*enumerate(self._all)]):
-            own = jax.random.fold_in(key, number) if number else key
+            own = _fold_in(key, number)
             x, term = surjection.inverse_and_log_det(x, context, own)
             name = type(surjection).__name__.lower()
             terms[name] = terms.get(name, 0.0) + term
@@ -105,6 +105,35 @@ class Quantized(Compiled):
 
     @compiled
     @broadcasting
+    def encode(self, x: Array, context: Array | None = None) -> Array:
+        """Return latents `[*batch, *event]` of levels x, which `decode` gives back.
+
+        No noise is drawn: they are those of the middle of each level.
+        """
+        for surjection in reversed(self._all):
+            x = surjection.middle(x)
+        return self.flow.bijector.inverse(x, context)
+
+    @compiled
+    @broadcasting
+    def decode(self, z: Array, context: Array | None = None) -> Array:
+        """Return the levels `[*batch, *event]` of latents z, as floats."""
+        x = self.flow.bijector.forward(z, context)
+        for number, surjection in enumerate(self._all):
+            # What a surjection draws on this way is not part of the levels.
+            x = surjection.forward(x, context, jax.random.key(number))
+        return x
+
+    @broadcasting
+    def sample_latents(self, key: Array, context: Array | None = None) -> Array:
+        """Return a draw of the base `[*batch, *event]`, with the context's batch."""
+        base = self.flow.base(context)
+        batch = () if context is None else jnp.shape(context)[:-1]
+        missing = batch[: len(batch) - len(base.batch_shape)]
+        return base.sample(seed=key, sample_shape=missing)
+
+    @compiled
+    @broadcasting
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:
@@ -120,3 +149,13 @@ class Quantized(Compiled):
 
 def _total(terms: dict[str, Array]) -> Array:
     return sum(terms.values(), jnp.zeros(()))
+
+
+def _fold_in(key: Array, number: int) -> Array:
+    """Return the key of a surjection, or of several keys those; the first has `key`."""
+    if not number:
+        return key
+    fold_in = jax.random.fold_in
+    for _ in range(key.ndim):
+        fold_in = jax.vmap(fold_in, (0, None))
+    return fold_in(key, number)

@@ -11,7 +11,7 @@ __getattr__, __all__ = lazy_exports(
     __name__,
     {
         "loaders": ["LOADERS", "find_loader"],
-        "run": ["config_of", "data_of", "load", "load_embedder"],
+        "run": ["config_of", "data_of", "load", "load_embedder", "load_pixel_flow"],
         "settings": [
             "EncoderSettings",
             "FlowSettings",

@@ -14,6 +14,7 @@ LOADERS: dict[str, Loader | str] = {
     "classifier": "nfml_jax.loading.embedders:load_classifier",
     "embedder": "nfml_jax.loading.embedders:load_learner",
     "flow": "nfml_jax.loading.flows:load_flow",
+    "pixels": "nfml_jax.loading.pixels:load_pixels",
     "metric": "nfml_jax.loading.metrics:load_metric",
 }
 

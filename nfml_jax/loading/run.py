@@ -11,6 +11,7 @@ from nfml_jax.data import load as load_data
 from nfml_jax.errors import UserError
 from nfml_jax.loading.embedders import TrainedEmbedder
 from nfml_jax.loading.loaders import find_loader
+from nfml_jax.loading.pixels import TrainedPixelFlow
 from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.run_files import read_config, read_result
 from nfml_jax.training.checkpoints import Checkpoints
@@ -73,6 +74,19 @@ def load_embedder(run_dir: Path | str, checkpoint: str = "reported") -> TrainedE
         raise UserError(
             f"{run_dir} holds a {type(model).__name__}, which embeds no images; give a "
             "run of an encoder of images, such as those of configs/lfw.py."
+        )
+    return model
+
+
+def load_pixel_flow(
+    run_dir: Path | str, checkpoint: str = "reported"
+) -> TrainedPixelFlow:
+    """Return the result of `load`; UserError for a run without a flow of images."""
+    model = load(run_dir, checkpoint)
+    if not isinstance(model, TrainedPixelFlow):
+        raise UserError(
+            f"{run_dir} holds a {type(model).__name__}, which has no density of images;"
+            " give a run of a flow of images, such as those of configs/images.py."
         )
     return model
 

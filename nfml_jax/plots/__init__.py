@@ -29,6 +29,7 @@ _MODULES = {
     ),
     "grids": ("confusion_matrix",),
     "histograms": ("angle_histograms", "pair_histograms"),
+    "images": ("image_grids", "tile"),
     "rates": ("cmc_curve", "det_curve", "open_set_curve"),
     "style": ("save", "to_rgb"),
 }

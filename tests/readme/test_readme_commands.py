@@ -28,6 +28,7 @@ from PIL import Image
 
 from nfml_jax.cli.heads import table as heads_table
 from nfml_jax.cli.losses import table as losses_table
+from nfml_jax.loading.pixels import TrainedPixelFlow
 from tests.readme.readme_commands import (
     README,
     ByHand,
@@ -55,6 +56,13 @@ CONDITIONAL = InTheSuite(
 VARIATIONAL = InTheSuite(
     "experiments/test_experiments_variational.py"
     "::test_every_flow_has_a_training_step_for_every_objective"
+)
+IMAGES = InTheSuite(
+    "experiments/test_experiments_images.py::test_a_flow_beats_a_histogram_in_sixty_steps"
+)
+IMAGE_COMMANDS = InTheSuite(
+    "experiments/test_experiments_images.py"
+    "::test_commands_draw_images_and_refuse_files_of_other_levels"
 )
 PAIRS = "experiments/test_experiments_pairs.py"
 
@@ -108,6 +116,10 @@ COMMANDS = {
         "experiments/test_experiments_conditional.py"
         "::test_a_table_of_new_rows_is_scored"
     ),
+    "python launch.py --config=configs/images.py:glow": IMAGES,
+    "python launch.py --config=configs/images.py:glow --config.noise.steps=2": IMAGES,
+    "python -m nfml_jax sample RUN --n=64 --out=grid.png": IMAGE_COMMANDS,
+    "python -m nfml_jax bits RUN picture.png": IMAGE_COMMANDS,
     "python launch.py --config=configs/conditional_mnist.py": CONDITIONAL,
     "python launch.py --config=configs/anomaly_mnist.py": CONDITIONAL,
     "python launch.py --config=configs/mnist_losses.py:triplet": InTheSuite(
@@ -217,7 +229,14 @@ def flow(script, place):
     assert namespace["draws"].shape == (500, 6)
 
 
+def image_flow(script, place):
+    # tests/experiments/test_experiments_images.py calls each of these on a run.
+    called = re.findall(r"flow\.(\w+)\(", script)
+    assert len(called) == 4 and all(hasattr(TrainedPixelFlow, name) for name in called)
+
+
 SCRIPTS = {
+    "flow = nfml_jax.load(": image_flow,
     "def get_sweep():": sweep,
     "model = nfml_jax.load(": load,
     "head = MarginHead(": head,

@@ -15,10 +15,17 @@ All take `event_dim`, and these options by keyword:
   (monotone networks, residual maps).
 """
 
-import inspect
+import functools
 
 from nfml_jax.flows.flow import Flow
-from nfml_jax.flows.recipes.couplings import circular_nsf, flowpp, nice, realnvp, rq_nsf
+from nfml_jax.flows.recipes import couplings, images
+from nfml_jax.flows.recipes.couplings import circular_nsf, nice
+from nfml_jax.flows.recipes.images import (
+    IMAGE_RECIPES,
+    glow,
+    learned_noise,
+    make_image_flow,
+)
 from nfml_jax.flows.recipes.masked_autoregressive import (
     bernstein,
     bnaf,
@@ -28,7 +35,7 @@ from nfml_jax.flows.recipes.masked_autoregressive import (
     sos,
     umnn,
 )
-from nfml_jax.flows.recipes.stacked import BASES
+from nfml_jax.flows.recipes.stacked import BASES, option_names
 from nfml_jax.flows.recipes.whole_vector import (
     ffjord,
     gaussianization,
@@ -38,6 +45,30 @@ from nfml_jax.flows.recipes.whole_vector import (
     sylvester,
 )
 from nfml_jax.ops.names import look_up
+
+
+def _also_of_images(vectors, images):
+    """Return a recipe that takes `event_dim`, or the `event_shape` of images.
+
+    Its options are those of `vectors` or those of `images`.
+    """
+
+    @functools.wraps(vectors)
+    def recipe(event_dim: int | None = None, *, event_shape=None, **options) -> Flow:
+        if event_shape is not None:
+            return images(event_shape, **options)
+        return vectors(event_dim, **options)
+
+    recipe.__doc__ = f"""{vectors.__doc__}
+    Given `event_shape=(H, W, C)` it is a flow of images with other options:
+    `{", ".join(option_names(images))}`, see `IMAGE_RECIPES`.
+    """
+    return recipe
+
+
+realnvp = _also_of_images(couplings.realnvp, images.realnvp)
+rq_nsf = _also_of_images(couplings.rq_nsf, images.rq_nsf)
+flowpp = _also_of_images(couplings.flowpp, images.flowpp)
 
 RECIPES = {
     "independent": independent,
@@ -82,12 +113,14 @@ def make_flow(recipe: str, event_dim: int, **options) -> Flow:
     return function(event_dim, **options)
 
 
-def option_names(recipe) -> list[str]:
-    """Return the names of all options of a recipe, with those that it passes on."""
-    parameters = inspect.signature(recipe).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    further = getattr(recipe, "passes_to", None)
-    return names + (option_names(further) if further else [])
-
-
-__all__ = ["BASES", "RECIPES", "make_flow", "option_names", *RECIPES]
+__all__ = [
+    "BASES",
+    "IMAGE_RECIPES",
+    "RECIPES",
+    "glow",
+    "learned_noise",
+    "make_flow",
+    "make_image_flow",
+    "option_names",
+    *RECIPES,
+]

@@ -1,5 +1,6 @@
 """The common part of all recipes: a stack of equal layers, a base and a direction."""
 
+import inspect
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -40,6 +41,14 @@ def passes_options_to(function):
         return recipe
 
     return note
+
+
+def option_names(recipe) -> list[str]:
+    """Return the names of all options of a recipe, with those that it passes on."""
+    parameters = inspect.signature(recipe).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    further = getattr(recipe, "passes_to", None)
+    return names + (option_names(further) if further else [])
 
 
 def stacked(

@@ -1,0 +1,56 @@
+"""Images side by side."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nfml_jax.plots import style
+
+# Inches of a tile's side.
+SIDE = 0.42
+
+
+def image_grids(grids: Mapping[str, np.ndarray], top: int) -> Figure:
+    """Draw grids of images, each under its title.
+
+    Args:
+      grids: Images `[N, H, W, C]` of levels 0, ..., `top` by title, with one or three
+        channels. Each grid is as square as possible.
+      top: The level that is drawn white.
+    """
+    tiled = {title: tile(np.asarray(images)) for title, images in grids.items()}
+    sizes = [math.ceil(math.sqrt(max(len(images), 1))) for images in grids.values()]
+    figure = style.new_figure(sum(sizes) * SIDE + 0.4, max(sizes) * SIDE + 0.6)
+    all_axes = figure.subplots(1, len(tiled), squeeze=False, width_ratios=sizes)[0]
+    for axes, (title, picture) in zip(all_axes, tiled.items(), strict=True):
+        picture = np.clip(picture / top, 0, 1)
+        gray = picture.shape[-1] == 1
+        axes.imshow(
+            picture[..., 0] if gray else picture,
+            cmap="gray" if gray else None,
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
+        axes.set_title(style.literal(title), fontsize=style.TEXT)
+        axes.set_axis_off()
+    return figure
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """Return images `[N, H, W, C]` as one `[h·H, w·W, C]`, row by row.
+
+    Places without an image are zero.
+
+    >>> tile(np.ones((3, 2, 2, 1))).shape
+    (4, 4, 1)
+    """
+    count, height, width, channels = images.shape
+    columns = math.ceil(math.sqrt(max(count, 1)))
+    rows = max(-(-count // columns), 1)
+    blank = np.zeros((rows * columns, height, width, channels), images.dtype)
+    blank[:count] = images
+    grid = blank.reshape(rows, columns, height, width, channels)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, -1)

@@ -1,0 +1,103 @@
+"""The experiment on images from its config to a flow that can be used."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nfml_jax
+from configs import images
+from experiments import make_experiment
+from nfml_jax import cli
+from nfml_jax.data.pixels import load_pixels
+from nfml_jax.errors import UserError
+from nfml_jax.training.loop import train_and_evaluate
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """60 steps of a small flow, with learned noise, on digits of 17 levels."""
+    config = images.get_config("glow,smoke").to_dict()
+    config["data"] |= {"name": "digits", "max_train": None, "max_test": 100}
+    config["flow"] |= {"levels": 1, "steps": 2, "hidden": 16}
+    config["noise"] |= {"steps": 1, "hidden": 4}
+    config["report"] |= {"importance": 2, "samples": 4}
+    config["train"] |= {"total": "60 steps", "steps_per_dispatch": 20}
+    config["train"] |= dict.fromkeys(["evaluate_every", "checkpoint_every"], "60 steps")
+    config["optimizer"] |= {"learning_rate": 1e-2}
+    path = tmp_path_factory.mktemp("images") / "run"
+    return path, train_and_evaluate(make_experiment, config, path).result
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_pixels("digits", seed=0).test[:70]
+
+
+def test_a_flow_beats_a_histogram_in_sixty_steps(finished):
+    path, result = finished
+    metrics = result["metrics"]
+    assert metrics["test/bits_per_dim"] < metrics["histogram/bits_per_dim"]
+    assert metrics["test/bits_per_dim"] < metrics["uniform/bits_per_dim"]
+    terms = [value for name, value in metrics.items() if name.startswith("terms/")]
+    assert sum(terms) == pytest.approx(metrics["test/bits_per_dim"])
+    assert metrics["test/round_trip"] == 0
+    drawn = {file.stem for file in (path / "figures").glob("*.png")}
+    assert {"samples", "best_and_worst"} <= drawn
+    assert result["data"]["levels"] == 17
+
+
+def test_a_loaded_flow_gives_the_bits_of_its_report(finished, digits):
+    path, result = finished
+    model = nfml_jax.load(path)
+    one, many = (model.bits_per_dim(digits, samples=m) for m in (1, 3))
+    assert many.mean <= one.mean
+    assert abs(many.mean - result["metrics"]["test/bits_per_dim"]) < 0.1
+    assert many.per_image.shape == (70,) and many.kind == "3-sample bound"
+    nats = model.log_prob(digits, samples=3)
+    np.testing.assert_allclose(-nats / 64 / np.log(2), many.per_image)
+    # Neither the chunk nor the images beside one change its noise.
+    alone = model.bits_per_dim(digits[:2], samples=3)
+    np.testing.assert_allclose(alone.per_image, many.per_image[:2], rtol=1e-5)
+
+
+def test_latents_give_images_back_and_lie_on_lines_between_them(finished, digits):
+    model = nfml_jax.load(finished[0])
+    latents = model.encode(digits)
+    assert latents.shape == digits.shape
+    np.testing.assert_array_equal(model.decode(latents), digits)
+    between = model.interpolate(digits[0], digits[1], 5)
+    np.testing.assert_array_equal(between[[0, -1]], digits[:2])
+    direction = model.attribute(digits[:10], digits[10:20])
+    assert direction.shape == model.image_shape
+
+
+def test_samples_have_levels_and_a_longer_draw_begins_with_the_shorter(finished):
+    model = nfml_jax.load(finished[0])
+    few, many = model.sample(1, 3), model.sample(1, 5, temperature=1.0)
+    np.testing.assert_array_equal(many[:3], few)
+    assert few.dtype == np.uint8 and few.max() <= 16
+    assert (model.sample(1, 3, temperature=0.5) != few).any()
+
+
+def test_what_a_flow_of_images_cannot_take_is_one_sentence(finished, digits):
+    model = nfml_jax.load(finished[0])
+    with pytest.raises(UserError, match="set levels to 18 or more"):
+        model.bits_per_dim(digits + np.uint8(1))
+    with pytest.raises(UserError, match="height, width and channels"):
+        model.encode(digits[:, :4])
+    with pytest.raises(UserError, match=r"expected \[0, 1\)"):
+        model.log_prob(digits.astype(np.float32))
+    with pytest.raises(UserError, match="temperature=0; expected a number above 0"):
+        model.sample(0, 1, temperature=0)
+
+
+def test_commands_draw_images_and_refuse_files_of_other_levels(
+    finished, tmp_path, capsys
+):
+    path, _ = finished
+    out = tmp_path / "new" / "grid.png"
+    assert cli.main(["sample", str(path), "--n=5", f"--out={out}"]) == 0
+    assert Image.open(out).size == (24, 16)
+    assert "5 images of 8×8×1 pixels of 17 levels" in capsys.readouterr().out
+    assert cli.main(["bits", str(path), str(out)]) == 2
+    assert "this flow has 17" in capsys.readouterr().err

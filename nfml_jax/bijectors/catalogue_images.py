@@ -57,6 +57,9 @@ class ImageEntry:
       context: The context that conditions it: None, "vector", or "map" for a feature
         map of the image's size.
       paper: The source.
+
+    >>> ImageEntry(lambda: Haar(), (4, 6, 1)).kind.__name__
+    'Haar'
     """
 
     make: Callable[[], Bijector]

@@ -13,6 +13,7 @@ class MatrixExponential(Linear):
     A is scaled so that its Frobenius norm is below `max_log_scale`, which is at most 8.
     Only b depends on the context.
 
+    >>> import jax
     >>> layer, x = MatrixExponential(), jnp.array([[0.0, 0.5, 1.0]])
     >>> variables = layer.init(jax.random.key(0), x)
     >>> y, log_det = layer.apply(variables, x)  # a new layer is the identity

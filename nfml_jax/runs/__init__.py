@@ -2,7 +2,7 @@
 
 | module | content |
 |---|---|
-| `run_directory` | the directory of a run, and the lock that makes one process its writer |
+| `run_directory` | the directory of a run, and the lock of its one writer |
 | `run_files` | its JSON files, checked when they are read |
 | `writers`, `events`, `projector` | `metrics.jsonl` and TensorBoard |
 | `provenance` | versions, devices and the revision of the source |

@@ -6,10 +6,8 @@ import platform
 import subprocess
 from pathlib import Path
 
-import jax
-
-from nfml_jax.ops.devices import Device
 from nfml_jax import __version__
+from nfml_jax.ops.devices import Device
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

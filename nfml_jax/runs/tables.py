@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nfml_jax.ops.units import format_metric
 from nfml_jax.runs.replicates import Group, group, half_width
 from nfml_jax.runs.significance import LEVEL, even_with_best
-from nfml_jax.ops.units import format_metric
 
 ABSENT = "–"
 EVEN = "≈"

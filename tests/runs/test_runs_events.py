@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.hparams_plugin import HParamsPlugin
-from tests.runs.tensorboard_context import context
 from werkzeug.test import Client
 
 from nfml_jax.runs.events import EventWriter
+from tests.runs.tensorboard_context import context
 
 
 def accumulated(run_dir):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
-from tests.runs.tensorboard_context import context
 from werkzeug.test import Client
 
 from nfml_jax.runs import projector
 from nfml_jax.runs.events import EventWriter
 from nfml_jax.runs.projector import make_sprite, write_embedding
+from tests.runs.tensorboard_context import context
 
 
 def test_the_projector_serves_points_labels_and_sprites(tmp_path):

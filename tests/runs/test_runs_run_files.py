@@ -5,8 +5,8 @@ import json
 import pytest
 
 from nfml_jax.cli import draw as gallery
-from nfml_jax.errors import UserError
 from nfml_jax.cli import results as tables
+from nfml_jax.errors import UserError
 from nfml_jax.runs import run_files
 from nfml_jax.runs.run_directory import RunDirectory, write_status
 from nfml_jax.terminal.trial_progress import standing

@@ -13,7 +13,16 @@ KEY = jax.random.key(0)
 SMALL = {"levels": 1, "steps": 1, "hidden": 4}
 
 
-@pytest.mark.parametrize("name", IMAGE_RECIPES)
+SLOW = ("realnvp", "rq_nsf")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in IMAGE_RECIPES
+    ],
+)
 def test_draws_have_the_density_that_they_are_drawn_with(name):
     flow = IMAGE_RECIPES[name]((2, 4, 3), **SMALL)
     pixels = jax.random.uniform(KEY, (3, 2, 4, 3))

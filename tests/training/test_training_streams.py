@@ -69,7 +69,8 @@ def test_replaced_files_of_equal_size_are_other_data(tmp_path):
 
 @pytest.mark.skipif(find_spec("grain") is None, reason="grain is not installed")
 @pytest.mark.parametrize(
-    "per_class, workers", [(0, 0), (2, 0), pytest.param(2, 1, marks=pytest.mark.slow)]
+    "per_class, workers",
+    [(None, 0), (2, 0), pytest.param(2, 1, marks=pytest.mark.slow)],
 )
 def test_streamed_batches_are_those_in_memory(root, monkeypatch, per_class, workers):
     # So few examples a pipeline that several are begun.

@@ -12,6 +12,7 @@ from nfml_jax import plots
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.pixels import load_pixels, move
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim, Ledger
+from nfml_jax.evaluation.neighbors import top_k
 from nfml_jax.evaluation.pixel_baselines import trivial_baselines
 from nfml_jax.flows.recipes.images import make_image_flow
 from nfml_jax.training.experiment import Batch, Experiment, Report
@@ -22,6 +23,9 @@ INITIAL_IMAGES = 256
 
 # Temperatures of the samples in the figure.
 TEMPERATURES = (0.6, 0.8, 1.0)
+
+# Samples beside their nearest training images; lines between images, and their length.
+BESIDE, LINES = 18, 8
 
 
 class ImagesExperiment(Experiment):
@@ -98,7 +102,10 @@ class ImagesExperiment(Experiment):
             metrics[f"{name}/bits_per_dim"] = baseline.mean
         metrics |= self.validate(variables, apply).metrics
         metrics |= self._round_trip(variables, apply)
-        figures = self._figures(variables, apply, found)
+        drawn = self._samples(variables, apply)
+        lost = ~np.isfinite(drawn[1.0]).all(axis=(1, 2, 3))
+        metrics["samples/not_finite"] = np.count_nonzero(lost)
+        figures = self._figures(variables, apply, found, drawn)
         return Report(
             {name: float(value) for name, value in metrics.items()},
             figures=figures,
@@ -132,29 +139,59 @@ class ImagesExperiment(Experiment):
     def _round_trip(self, variables, apply) -> dict[str, float]:
         """Return the largest difference of levels after a way to latents and back."""
         images = self.images.parts["test"][: self.settings.report.samples]
-        again = apply(self._encode_and_decode, variables, images)
+        again = apply(self._decode, variables, apply(self._encode, variables, images))
         return {"test/round_trip": np.abs(again - images).max()}
 
-    def _figures(self, variables, apply, found: BitsPerDim):
+    def _samples(self, variables, apply) -> dict[float, np.ndarray]:
+        """Return draws of the model by temperature; each has the same latents."""
         count = self.settings.report.samples
         numbers = np.arange(count, dtype=np.uint32)
-        drawn = {
-            f"temperature {t:g}": apply(
-                self._sample, variables, numbers, np.full(count, t, np.float32)
-            )
+        return {
+            t: apply(self._sample, variables, numbers, np.full(count, t, np.float32))
             for t in TEMPERATURES
         }
+
+    def _figures(self, variables, apply, found: BitsPerDim, drawn):
+        count = self.settings.report.samples
         test = self.images.parts["test"]
         order = np.argsort(found.per_image)
         few = min(count, len(test)) // 2
         extremes = np.concatenate([test[order[:few]], test[order[-few:]]])
-        top = self.levels - 1
-        return {
-            "samples": plots.image_grids(drawn, top),
-            "best_and_worst": plots.image_grids(
-                {"fewest and most bits per dimension": extremes}, top
-            ),
+        lines = min(LINES, len(test) // 2)
+        pairs = test[:lines], test[lines : 2 * lines]
+        grids = {f"temperature {t:g}": images for t, images in drawn.items()}
+        beside = np.stack([drawn[1.0][:BESIDE], self._nearest(drawn[1.0][:BESIDE])], 1)
+        figures = {
+            "samples": grids,
+            "best_and_worst": {"fewest and most bits per dimension": extremes},
+            "nearest": {
+                "samples and, on their right, their nearest training images": (
+                    beside.reshape(-1, *self.event_shape)
+                )
+            },
+            "interpolation": {
+                "from one test image to another": self._lines(variables, apply, *pairs)
+            },
         }
+        top = self.levels - 1
+        return {name: plots.image_grids(grids, top) for name, grids in figures.items()}
+
+    def _nearest(self, samples) -> np.ndarray:
+        """Return the training image at the least Euclidean distance of each sample.
+
+        They show whether samples are memorized.
+        """
+        train = self.images.train
+        _, places = top_k(_rows(np.nan_to_num(samples)), _rows(train), 1, "euclidean")
+        return train[places[:, 0]]
+
+    def _lines(self, variables, apply, first, last) -> np.ndarray:
+        """Return images `[LINES · pairs, H, W, C]` on the lines between latents."""
+        ends = [apply(self._encode, variables, images) for images in (first, last)]
+        shares = np.linspace(0, 1, LINES, dtype=np.float32)
+        latents = [(1 - s) * ends[0] + s * ends[1] for s in shares]
+        rows = np.stack(latents, axis=1).reshape(-1, *self.event_shape)
+        return apply(self._decode, variables, rows)
 
     def _keys(self, purpose, *numbers):
         """Return a key for each row of numbers."""
@@ -169,8 +206,10 @@ class ImagesExperiment(Experiment):
         keys = self._keys("noise", rows, draws)
         return self.flow.apply(variables, images, keys, method="terms")
 
-    def _encode_and_decode(self, variables, images):
-        latents = self.flow.apply(variables, images, method="encode")
+    def _encode(self, variables, images):
+        return self.flow.apply(variables, images, method="encode")
+
+    def _decode(self, variables, latents):
         return self.flow.apply(variables, latents, method="decode")
 
     def _sample(self, variables, numbers, temperatures):
@@ -181,3 +220,7 @@ class ImagesExperiment(Experiment):
 
         latents = jax.vmap(one)(self._keys("samples", numbers), temperatures)
         return self.flow.apply(variables, latents, method="decode")
+
+
+def _rows(images) -> np.ndarray:
+    return np.asarray(images, np.float32).reshape(len(images), -1)

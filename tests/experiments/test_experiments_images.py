@@ -42,7 +42,8 @@ def test_a_flow_beats_a_histogram_in_sixty_steps(finished):
     assert sum(terms) == pytest.approx(metrics["test/bits_per_dim"])
     assert metrics["test/round_trip"] == 0
     drawn = {file.stem for file in (path / "figures").glob("*.png")}
-    assert {"samples", "best_and_worst"} <= drawn
+    assert {"samples", "best_and_worst", "nearest", "interpolation"} <= drawn
+    assert metrics["samples/not_finite"] == 0
     assert result["data"]["levels"] == 17
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from experiments.settings.data import DataSettings, option
+from experiments.settings.data import DataSettings, left_to_the_loader, option
 from nfml_jax.ops.checks import check_choice, check_integer, check_number
 from nfml_jax.ops.settings import Settings, setting
 
@@ -23,7 +23,7 @@ class PixelSettings(DataSettings):
     data_dir: str | None = option("The folder of prepared data; None is tfds's own.")
     root: str | None = option("The folder, zip or tar of the pictures.")
     image_size: int | str | tuple | None = option(
-        "The pixels of a side, or HEIGHTxWIDTH."
+        "The pixels of a side, or HEIGHTxWIDTH.", left_to_the_loader
     )
     channels: int | None = option(
         "1 (gray) or 3 (colors).", partial(check_choice, choices=(1, 3))

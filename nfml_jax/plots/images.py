@@ -4,12 +4,16 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from nfml_jax.plots import style
 
 # Inches of a tile's side.
 SIDE = 0.42
+
+# The color of pixels that are NaN: a red.
+LOST = to_rgb(style.PALETTE[3])
 
 
 def image_grids(grids: Mapping[str, np.ndarray], top: int) -> Figure:
@@ -18,22 +22,16 @@ def image_grids(grids: Mapping[str, np.ndarray], top: int) -> Figure:
     Args:
       grids: Images `[N, H, W, C]` of levels 0, ..., `top` by title, with one or three
         channels. Each grid is as square as possible.
-      top: The level that is drawn white.
+      top: The level that is drawn white. NaN is drawn red.
     """
     tiled = {title: tile(np.asarray(images)) for title, images in grids.items()}
     sizes = [math.ceil(math.sqrt(max(len(images), 1))) for images in grids.values()]
     figure = style.new_figure(sum(sizes) * SIDE + 0.4, max(sizes) * SIDE + 0.6)
     all_axes = figure.subplots(1, len(tiled), squeeze=False, width_ratios=sizes)[0]
     for axes, (title, picture) in zip(all_axes, tiled.items(), strict=True):
-        picture = np.clip(picture / top, 0, 1)
-        gray = picture.shape[-1] == 1
-        axes.imshow(
-            picture[..., 0] if gray else picture,
-            cmap="gray" if gray else None,
-            vmin=0,
-            vmax=1,
-            interpolation="nearest",
-        )
+        rgb = np.broadcast_to(picture / top, (*picture.shape[:2], 3)).clip(0, 1)
+        lost = np.isnan(rgb).any(axis=-1, keepdims=True)
+        axes.imshow(np.where(lost, LOST, rgb), interpolation="nearest")
         axes.set_title(style.literal(title), fontsize=style.TEXT)
         axes.set_axis_off()
     return figure

@@ -96,6 +96,16 @@ FIGURES = {
         "nothing": lambda f: f([]),
         "diverged": lambda f: f([{"step": 1, "train/loss": float("nan")}]),
     },
+    "image_grids": {
+        "gray and colors": lambda f: f(
+            {
+                "a title of $s$": RNG.integers(0, 17, (9, 4, 6, 1)),
+                "b": RNG.integers(0, 17, (2, 3, 3, 3)),
+            },
+            16,
+        ),
+        "one pixel, not finite": lambda f: f({"": np.full((1, 1, 1, 1), np.nan)}, 1),
+    },
     **DENSITY_FIGURES,
     **GEOMETRY_FIGURES,
 }

@@ -1,5 +1,6 @@
 """Any tfds data set that is already prepared and has an image and a label."""
 
+import os
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +29,9 @@ def load_catalogue(name: str, *, data_dir=None) -> Loaded:
         ) from error
     tfds.disable_progress_bar()
     try:
-        builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
+        # tfds itself reads the variable once, when it is imported.
+        folder = data_dir or os.environ.get("TFDS_DATA_DIR")
+        builder = read_only_builder.builder_from_files(name, data_dir=folder)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise UserError(
             f"tfds:{name} is not prepared in {data_dir or 'the folder of tfds'}; "

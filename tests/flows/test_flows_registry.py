@@ -7,11 +7,11 @@ import pkgutil
 import pytest
 
 from nfml_jax import flows
-from nfml_jax.flows import RECIPES, recipes
+from nfml_jax.flows import IMAGE_RECIPES, RECIPES, recipes
 
 
-def functions():
-    """Return the public functions of the recipes' files that take an event_dim only."""
+def functions(argument):
+    """Return the public functions of the recipes' files that need `argument` only."""
     for module in pkgutil.iter_modules(recipes.__path__, f"{recipes.__name__}."):
         for name, what in vars(importlib.import_module(module.name)).items():
             if not inspect.isfunction(what) or what.__module__ != module.name:
@@ -21,18 +21,26 @@ def functions():
                 for parameter in inspect.signature(what).parameters.values()
                 if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             ]
-            if needed == ["event_dim"] and not name.startswith("_"):
+            if needed == [argument] and not name.startswith("_"):
                 yield what
 
 
-def test_every_recipe_has_a_line():
-    for function in functions():
-        if function not in RECIPES.values():
+TABLES = {
+    "event_dim": (RECIPES, "RECIPES in nfml_jax/flows/recipes/__init__.py"),
+    "event_shape": (IMAGE_RECIPES, "IMAGE_RECIPES in nfml_jax/flows/recipes/images.py"),
+}
+
+
+@pytest.mark.parametrize("argument", TABLES)
+def test_every_recipe_has_a_line(argument):
+    table, place = TABLES[argument]
+    known = [inspect.unwrap(recipe) for recipe in table.values()]
+    for function in functions(argument):
+        if function not in known:
             pytest.fail(
                 f"{function.__name__} of {function.__module__} is not in the table of "
-                "recipes; import it in nfml_jax/flows/recipes/__init__.py and give it "
-                f'a line in RECIPES, such as "{function.__name__}": '
-                f"{function.__name__}"
+                f'recipes; give it a line "{function.__name__}": {function.__name__} '
+                f"in {place}"
             )
 
 

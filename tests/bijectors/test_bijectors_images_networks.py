@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nfml_jax.bijectors import CausalConv, Continuous, PeriodicConv, Residual
 from nfml_jax.nets import LipschitzConv
@@ -27,6 +28,7 @@ def slogdet(map_, x):
     return np.linalg.slogdet(np.asarray(jacobian, float))[1]
 
 
+@pytest.mark.slow
 def test_a_continuous_flow_of_images_has_the_log_determinant_of_its_jacobian():
     net = GlowNet(hidden=4, activation=nn.tanh)
     flow = Continuous(net, adjoint="direct", event_ndim=3)

@@ -85,7 +85,13 @@ def exact_log_prob(flow, variables):
     return log_proposal + log_det + jnp.log((1 - always) * retained / rate + always)
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if n == "resampled_mixture" else [])
+        for n in BASES
+    ],
+)
 def test_gradients_in_all_parameters_equal_those_of_the_integral(name):
     flow = Flow(Elementwise(Affine()), BASES[name], 1)
     q = approximation_of(flow)

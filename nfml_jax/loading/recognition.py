@@ -1,5 +1,7 @@
 """Encoders with their objectives as one Flax module, built from their settings."""
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -70,17 +72,18 @@ class EmbeddingLearner(Embedder):
 
 
 def make_classifier(
-    encoder: EncoderSettings,
-    head: HeadSettings,
+    encoder: EncoderSettings | Mapping,
+    head: HeadSettings | Mapping,
     num_classes: int,
     *,
     axis_name: str | None = None,
 ) -> EmbeddingClassifier:
-    """Return the module of an encoder and a margin head.
+    """Return the module of an encoder and a margin head, each by its section.
 
     `axis_name` is the device axis for statistics of the batch while training; without
     it the module runs on its own.
     """
+    encoder, head = EncoderSettings.of(encoder), HeadSettings.of(head)
     return EmbeddingClassifier(
         encoder=make_net(**encoder.to_config(), axis_name=axis_name),
         head=make_head(
@@ -93,8 +96,8 @@ def make_classifier(
 
 
 def make_learner(
-    encoder: EncoderSettings,
-    objective: ObjectiveSettings,
+    encoder: EncoderSettings | Mapping,
+    objective: ObjectiveSettings | Mapping,
     num_classes: int,
     *,
     axis_name: str | None = None,
@@ -103,7 +106,9 @@ def make_learner(
 
     With `axis_name`, the device axis, examples of all devices meet in the objective.
     """
-    size, options = encoder.embedding_size, objective.to_config()
+    encoder = EncoderSettings.of(encoder)
+    size = encoder.embedding_size
+    options = ObjectiveSettings.of(objective).to_config()
     return EmbeddingLearner(
         encoder=make_net(**encoder.to_config(), axis_name=axis_name),
         objective=make_loss(num_classes, size, axis_name=axis_name, **options),

@@ -179,9 +179,13 @@ class Settings:
     def of(cls, values: Any) -> Self:
         """Return the section with the values of a config, a nested mapping.
 
+        A section that is made already is returned as it is.
+
         Raises UserError for an unknown field, a missing one, or a value that doesn't
         fit.
         """
+        if isinstance(values, cls):
+            return values
         if not isinstance(values, Mapping):
             refuse(None, cls.section, values, "a section with fields")
         known = {field.name: field for field, _ in fields_of(cls)}

@@ -111,3 +111,13 @@ def test_every_field_of_every_section_says_what_it_means():
             assert doc.endswith(".") or ": " in doc, (kind, field.name)
             # The type alone can't check a field of several types.
             assert len(type_of.types) == 1 or field.metadata["check"], field.name
+
+
+def test_a_module_is_made_of_sections_or_of_plain_values():
+    from nfml_jax.loading.recognition import make_classifier
+    from nfml_jax.loading.settings import EncoderSettings, HeadSettings
+
+    encoder, head = {"name": "mlp", "embedding_size": 4}, {"name": "arcface"}
+    made = EncoderSettings.of(encoder), HeadSettings.of(head)
+    assert EncoderSettings.of(made[0]) is made[0]
+    assert make_classifier(encoder, head, 3) == make_classifier(*made, 3)

@@ -255,7 +255,7 @@ class DensityExperiment(Experiment):
 
     @property
     def _in_plane(self) -> bool:
-        """Whether there is one density to draw."""
+        """True if there is one density to draw."""
         return self.vectors.event_dim == 2 and self.context is None
 
     def _figures(self, variables, apply, samples):

@@ -35,11 +35,11 @@ BALLS_SET, BALLS_COLUMNS = (
 BALLS = ("euclidean", "covariance", "nca", "lmnn", "itml")
 NEIGHBORS = 5
 BALL_RADIUS = 0.3
-"""Of a Euclidean ball; the others have its area, as a metric's size means nothing."""
+"""The radius of the Euclidean ball; the others have its area."""
 
 HEADS = ("softmax", "normface", "sphereface", "cosface", "arcface")
 WEIGHT_NORMS = 1.0, 0.6
-"""Of the two classes' weights, where a head leaves them their norms."""
+"""The norms of the two classes' weights, where a head leaves them theirs."""
 GRID = 301
 
 MARGINS_SHOWN = 1.5, 0.8  # margins of contrastive and triplet loss

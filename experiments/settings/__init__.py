@@ -62,7 +62,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentSettings(Settings):
-    """What every experiment reads."""
+    """The settings that every experiment reads."""
 
     seed: int = setting("The seed of everything random in training.", 0)
 
@@ -93,7 +93,7 @@ class ExperimentSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSettings(ExperimentSettings):
-    """What experiments on labeled images read."""
+    """The settings of experiments on labeled images."""
 
     data: PictureData = setting("The images.")
     augment: AugmentSettings = setting("Changes of the images.", AugmentSettings())
@@ -108,14 +108,14 @@ class PictureSettings(ExperimentSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MarginSettings(PictureSettings):
-    """What classification with a margin head reads."""
+    """The settings of classification with a margin head."""
 
     head: HeadSettings = setting("The head.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairSettings(PictureSettings):
-    """What training by an objective on distances reads."""
+    """The settings of training by an objective on distances."""
 
     sampler: SamplerSettings = setting("The batches.", SamplerSettings())
     objective: ObjectiveSettings = setting("The objective.")
@@ -123,7 +123,7 @@ class PairSettings(PictureSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class IdentitySettings(ExperimentSettings):
-    """What training on drawn identities reads."""
+    """The settings of training on drawn identities."""
 
     identities: IdentitiesSettings = setting("The identities.")
     encoder: EncoderSettings = setting("The network.")
@@ -133,7 +133,7 @@ class IdentitySettings(ExperimentSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DensitySettings(ExperimentSettings):
-    """What flows on vectors read."""
+    """The settings of flows on vectors."""
 
     data: VectorData = setting("The vectors, or the run of a bridge.")
     flow: FlowSettings = setting("The flow.")
@@ -142,7 +142,7 @@ class DensitySettings(ExperimentSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings(ExperimentSettings):
-    """What flows on images read."""
+    """The settings of flows on images."""
 
     data: PixelSettings = setting("The images.")
     augment: MoveSettings = setting("Changes of the images.", MoveSettings())
@@ -153,7 +153,7 @@ class ImageSettings(ExperimentSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class VariationalSettings(ExperimentSettings):
-    """What flows on energies read."""
+    """The settings of flows on energies."""
 
     energy: EnergySettings = setting("The target.", EnergySettings())
     flow: FlowSettings = setting("The flow.")
@@ -166,7 +166,7 @@ class VariationalSettings(ExperimentSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricLearningSettings(ExperimentSettings):
-    """What metrics on labeled vectors read."""
+    """The settings of metrics on labeled vectors."""
 
     data: VectorData = setting("The vectors, split by the run's seed.")
     metric: MetricSettings = setting("The metric.", MetricSettings())

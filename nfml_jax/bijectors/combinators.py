@@ -1,13 +1,46 @@
 """Bijectors made of bijectors: chains and inverses."""
 
 import flax.linen as nn
+import jax
 
 from nfml_jax.bijectors.bijector import Bijector, apply_in, zero_log_det
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import check_kind
+from nfml_jax.ops.checks import check_kind, refuse
 from nfml_jax.ops.events import is_map
 
+Array = jax.Array
+
 PRESERVES = "a bijector that preserves the event's shape"
+
+
+class ShapePreserving(Bijector):
+    """The base class of bijectors made of others whose two directions are alike.
+
+    A subclass implements `mapped` for both directions, and `forward_shape`.
+    """
+
+    def mapped(
+        self, x: Array, context: Array | None, *, inverse: bool
+    ) -> tuple[Array, Array]:
+        """Return the event in one direction and its log-determinant `[*batch]`."""
+        raise NotImplementedError
+
+    def forward_and_log_det(self, x, context=None):
+        return self.mapped(x, context, inverse=False)
+
+    def inverse_and_log_det(self, y, context=None):
+        return self.mapped(y, context, inverse=True)
+
+    @nn.nowrap
+    def inverse_shape(self, shape):
+        return self.forward_shape(shape)
+
+    @nn.nowrap
+    def check_part(self, **parts: Bijector) -> None:
+        """Raise UserError for parts whose events have other axes after than before."""
+        for name, part in parts.items():
+            if part.event_ndim != part.event_ndim_out:
+                refuse(self, name, part, PRESERVES)
 
 
 class Chain(Bijector):

@@ -1,4 +1,4 @@
-"""Which coordinates a coupling leaves as they are.
+"""Masks of the coordinates that a coupling leaves as they are.
 
 A mask is a function of the event's size that gives booleans `[D]`: True for what stays
 and conditions the rest.

@@ -121,6 +121,13 @@ class Pad(Border):
         border = ~self._added(jnp.ones((*x.shape[-3:-1], 1), bool))
         return x, self._log_density(z, border)
 
+    @broadcasting
+    def middle(self, x):
+        x = at_least_float32(x)
+        inside = self._added(jnp.ones((*x.shape[-3:-1], 1), bool))
+        mean = {"normal": 0.0, "uniform": 0.5}[self.noise]
+        return jnp.where(inside, self._added(x), mean)
+
     def _log_density(self, z, border):
         """Return the log-density of the noise in the border of `z`, `[*batch]`."""
         if self.noise == "normal":
@@ -152,6 +159,10 @@ class Crop(Border):
     def inverse_and_log_det(self, x, context=None, key=None):
         x = at_least_float32(x)
         return self._dropped(x), jnp.zeros(x.shape[:-3], x.dtype)
+
+    @broadcasting
+    def middle(self, x):
+        return self._dropped(at_least_float32(x))
 
     @broadcasting
     def forward_and_log_det(self, z, context=None, key=None):

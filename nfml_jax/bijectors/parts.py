@@ -4,13 +4,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector, apply_in
-from nfml_jax.bijectors.combinators import PRESERVES
+from nfml_jax.bijectors.combinators import PRESERVES, ShapePreserving
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_integer, check_kind, refuse
 from nfml_jax.ops.events import is_map
 
 
-class Partial(Bijector):
+class Partial(ShapePreserving):
     """A bijector of the first channels only; the other channels stay.
 
     This is how a flow of several scales factors out channels (Dinh et al. 2017, section
@@ -35,14 +35,7 @@ class Partial(Bijector):
     def check_options(self):
         check_kind(self, Bijector, bijector=self.bijector)
         check_integer(self, 1, optional=True, channels=self.channels)
-        if self.bijector.event_ndim != self.bijector.event_ndim_out:
-            refuse(self, "bijector", self.bijector, PRESERVES)
-
-    def forward_and_log_det(self, x, context=None):
-        return self._map(x, context, inverse=False)
-
-    def inverse_and_log_det(self, y, context=None):
-        return self._map(y, context, inverse=True)
+        self.check_part(bijector=self.bijector)
 
     @property
     def event_ndim(self):
@@ -55,11 +48,7 @@ class Partial(Bijector):
             refuse(self, "bijector", self.bijector, PRESERVES)
         return shape
 
-    @nn.nowrap
-    def inverse_shape(self, shape):
-        return self.forward_shape(shape)
-
-    def _map(self, x, context, *, inverse):
+    def mapped(self, x, context, *, inverse):
         count = self._count(x.shape[-1])
         part, rest = x[..., :count], x[..., count:]
         ndim = self.event_ndim
@@ -78,7 +67,7 @@ class Partial(Bijector):
         return count
 
 
-class Conjugate(Bijector):
+class Conjugate(ShapePreserving):
     """The composition f⁻¹ ∘ g ∘ f: a bijector g of events in the form that f gives.
 
     With f a `Squeeze`, g maps smaller images of more channels; with a `Flatten`, it
@@ -101,20 +90,13 @@ class Conjugate(Bijector):
     def check_options(self):
         check_kind(self, Bijector, change=self.change, bijector=self.bijector)
         inner = self.bijector
-        if inner.event_ndim != inner.event_ndim_out:
-            refuse(self, "bijector", inner, PRESERVES)
+        self.check_part(bijector=inner)
         if inner.event_ndim > self.change.event_ndim_out:
             wanted = (
                 f"a bijector of events of {self.change.event_ndim_out} axes, since "
                 "`change` gives those"
             )
             refuse(self, "bijector", inner, wanted)
-
-    def forward_and_log_det(self, x, context=None):
-        return self._map(x, context, inverse=False)
-
-    def inverse_and_log_det(self, y, context=None):
-        return self._map(y, context, inverse=True)
 
     @property
     def event_ndim(self):
@@ -127,13 +109,9 @@ class Conjugate(Bijector):
             refuse(self, "bijector", self.bijector, PRESERVES)
         return self.change.inverse_shape(inside)
 
-    @nn.nowrap
-    def inverse_shape(self, shape):
-        return self.forward_shape(shape)
-
-    def _map(self, x, context, *, inverse):
+    def mapped(self, x, context, *, inverse):
         inside, ndim = context, self.change.event_ndim_out
-        if is_map(context, x, self.event_ndim):
+        if context is not None and is_map(context, x, self.event_ndim):
             inside = self.change.forward_context(context)
         x, before = self.change.forward_and_log_det(x, context)
         x, log_det = apply_in(self.bijector, x, inside, ndim, inverse=inverse)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import DIRECTIONS, Bijector, zero_log_det
-from nfml_jax.bijectors.combinators import PRESERVES
+from nfml_jax.bijectors.combinators import PRESERVES, ShapePreserving
 from nfml_jax.ops import control_flow
 from nfml_jax.ops.checks import DEEPEST, check_choice, check_integer, check_kind, refuse
 
@@ -13,7 +13,7 @@ INTERMEDIATES = "intermediates"
 MEMORY = ("keep", "remat", "invert")
 
 
-class Stack(Bijector):
+class Stack(ShapePreserving):
     """A stack of identical layers, each with its own parameters and constants.
 
     The layers run in one `lax.scan`, so that the compile time doesn't grow with their
@@ -50,14 +50,7 @@ class Stack(Bijector):
         check_kind(self, Bijector, layer=self.layer)
         check_integer(self, 1, DEEPEST, length=self.length)
         check_choice(self, MEMORY, memory=self.memory)
-        if self.layer.event_ndim != self.layer.event_ndim_out:
-            refuse(self, "layer", self.layer, PRESERVES)
-
-    def forward_and_log_det(self, x, context=None):
-        return self._map(x, context, inverse=False)
-
-    def inverse_and_log_det(self, y, context=None):
-        return self._map(y, context, inverse=True)
+        self.check_part(layer=self.layer)
 
     @property
     def event_ndim(self):
@@ -69,11 +62,7 @@ class Stack(Bijector):
             refuse(self, "layer", self.layer, PRESERVES)
         return shape
 
-    @nn.nowrap
-    def inverse_shape(self, shape):
-        return self.forward_shape(shape)
-
-    def _map(self, x, context, *, inverse):
+    def mapped(self, x, context, *, inverse):
         if self.memory == "invert" and not self.is_initializing():
             layer, variables = self.layer.unbind()
             changing = {INTERMEDIATES, *variables}

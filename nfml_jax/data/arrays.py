@@ -165,7 +165,7 @@ class ImageData(DataSet):
 
     @property
     def open_set(self) -> bool:
-        """Whether the test has classes that weren't trained on.
+        """True if the test has classes that weren't trained on.
 
         A classifier has no accuracy in that case, because it cannot name them.
         """

@@ -26,11 +26,13 @@ def measure(
     """Return the bits per dimension of images of integer levels `[N, H, W, C]`.
 
     Args:
-      terms: A function of images `[B, H, W, C]`, a random key, and the context `[B,
-        ...]` or None. Its result are the terms of log P(x) for one draw of noise, in
-        nats `[B]` by name. It sees arrays of one shape only, so it may be jitted.
+      terms: A function of images `[B, H, W, C]`, a random key for each `[B]`, and the
+        context `[B, ...]` or None. It returns the terms of log P(x) for one draw of
+        noise, in nats `[B]` by name. It sees arrays of one shape only, so it may be
+        jitted.
       images: The images.
-      key: The key of all draws of noise.
+      key: The key of all draws of noise. An image's keys follow from this one and its
+        number, so its value does not depend on the images beside it.
       levels: The number of values that a pixel can have.
       samples: The number of draws for each image.
       context: The context of each image `[N, ...]`, or None.
@@ -52,14 +54,23 @@ def measure(
     batch = min(batch, len(images))
     for start in range(0, len(images), batch):
         # The last batch is filled up with the first images again.
-        rows = np.arange(start, start + batch) % len(images)
-        count = min(batch, len(images) - start)
+        numbers = np.arange(start, start + batch)
+        rows, count = numbers % len(images), min(batch, len(images) - start)
         given = None if context is None else np.asarray(context)[rows]
-        keys = jax.random.split(jax.random.fold_in(key, start), samples)
-        draws = [jax.device_get(terms(images[rows], k, given)) for k in keys]
+        draws = [
+            jax.device_get(terms(images[rows], _keys(key, m, numbers), given))
+            for m in range(samples)
+        ]
         stacked = {
             name: np.stack([np.asarray(draw[name], np.float64) for draw in draws])
             for name in draws[0]
         }
         ledger.add(**{name: value[:, :count] for name, value in stacked.items()})
     return ledger.result()
+
+
+def _keys(key, draw, numbers):
+    """Return the keys of one draw of noise for images by their numbers."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(
+        jax.random.fold_in(key, draw), numbers
+    )

@@ -12,7 +12,8 @@ import numpy as np
 
 from nfml_jax.data.pictures import Look, read_picture
 from nfml_jax.errors import UserError
-from nfml_jax.evaluation.bits_per_dim import BitsPerDim, Ledger
+from nfml_jax.evaluation.bits_per_dim import BitsPerDim
+from nfml_jax.evaluation.measured_bits import measure
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.images import make_image_flow
 from nfml_jax.ops.batches import in_batches
@@ -60,15 +61,14 @@ class TrainedPixelFlow:
 
         It is an upper bound, tighter with more `samples` of noise for each image.
         """
-        images = self._checked(images)
-        check_integer("bits_per_dim", 1, samples=samples)
-        ledger = Ledger(self.image_shape, levels=self.levels, samples=samples)
-        for first in range(0, len(images), CHUNK):
-            part = images[first : first + CHUNK]
-            draws = [self._terms_of(part, seed, m, first) for m in range(samples)]
-            terms = {name: np.stack([d[name] for d in draws]) for name in draws[0]}
-            ledger.add(**terms)
-        return ledger.result()
+        return measure(
+            lambda *args: self._terms(self.variables, *args),
+            self._checked(images),
+            jax.random.key(seed),
+            levels=self.levels,
+            samples=samples,
+            batch=CHUNK,
+        )
 
     def log_prob(self, images, samples: int = 1, seed: int = 0) -> np.ndarray:
         """Return lower bounds of log P(x) `[N]` in nats."""
@@ -151,27 +151,12 @@ class TrainedPixelFlow:
             )
         return images.astype(np.uint8 if self.levels <= 256 else np.uint16)
 
-    def _terms_of(self, images, seed, draw, first):
-        """Return the terms of at most `CHUNK` images for one draw of noise.
-
-        All chunks have one shape, so that the function is compiled once.
-        """
-        count = len(images)
-        padded = np.concatenate([images, images[:1].repeat(CHUNK - count, 0)])
-        numbers = np.arange(first, first + CHUNK, dtype=np.uint32)
-        terms = self._terms(self.variables, jax.random.key(seed), draw, numbers, padded)
-        return {name: np.asarray(term)[:count] for name, term in terms.items()}
-
     @cached_property
     def _terms(self):
-        @jax.jit
-        def terms(variables, key, draw, numbers, images):
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(
-                jax.random.fold_in(key, draw), numbers
-            )
-            return self.flow.apply(variables, images, keys, method="terms")
+        def terms(variables, images, keys, context):
+            return self.flow.apply(variables, images, keys, context, method="terms")
 
-        return terms
+        return jax.jit(terms)
 
     @cached_property
     def _encode(self):

@@ -13,7 +13,7 @@ from nfml_jax.evaluation.identification import OpenSet, Search
 from nfml_jax.plots import style
 
 PERCENT = 1e-4, 1e-3, 0.01, 0.1, 1, 5, 20, 40, 60, 80, 95, 99, 99.9, 99.99
-"""Where a DET curve's axes may have ticks."""
+"""The places at which a DET curve's axes may have ticks."""
 
 ALMOST_ALL = 0.9999  # the rates 0 and 1 lie at infinity
 

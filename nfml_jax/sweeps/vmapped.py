@@ -24,7 +24,7 @@ from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.sweeps.traced import Programs, differing, numbers_of, with_numbers
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.terminal.trial_progress import TrialTerminal
-from nfml_jax.training.checks import find_devices
+from nfml_jax.training.devices import find_devices
 from nfml_jax.training.loop import train_to_the_end
 from nfml_jax.training.rates import Clock
 from nfml_jax.training.run import Run

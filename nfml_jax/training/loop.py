@@ -32,8 +32,8 @@ from nfml_jax.distributed.processes import (
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.runs.run_directory import RunDirectory
 from nfml_jax.terminal.terminal import Terminal, silent
-from nfml_jax.training.checks import find_devices
 from nfml_jax.training.cost import Counted
+from nfml_jax.training.devices import find_devices
 from nfml_jax.training.durations import Schedule
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.failures import explained

@@ -18,7 +18,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.runs.run_directory import RunDirectory
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.checks import find_devices
+from nfml_jax.training.devices import find_devices
 from nfml_jax.training.experiment import Batch, Experiment
 from nfml_jax.training.randomness import row_keys
 from nfml_jax.training.settings import RunSettings

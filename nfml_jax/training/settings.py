@@ -155,7 +155,7 @@ def check_duration(train: TrainSettings, field: str, duration: str | None) -> No
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """What every run has, whatever its experiment."""
+    """The settings of every run, whatever its experiment."""
 
     complete = True
 

@@ -15,7 +15,7 @@ from nfml_jax.distributed.processes import is_single_process, local_devices
 from nfml_jax.errors import UserError
 from nfml_jax.ops.devices import Device
 from nfml_jax.runs.provenance import device_description
-from nfml_jax.training.checks import check_accumulation, check_division, parts_of_share
+from nfml_jax.training.devices import check_accumulation, check_division, parts_of_share
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed, fitted_batch
@@ -207,12 +207,12 @@ class Setup:
 
     @property
     def checked(self) -> bool:
-        """Whether JAX can follow the model; see `nfml_jax.training.sharding`."""
+        """True if JAX can follow the model; see `nfml_jax.training.sharding`."""
         return self.experiment.checked
 
     @property
     def is_split(self) -> bool:
-        """Whether each of several devices has a share of a parameter."""
+        """True if each of several devices has a share of a parameter."""
         split = jax.tree.leaves(specs(self._shapes), is_leaf=lambda x: isinstance(x, P))
         return self.mesh.size > 1 and P(AXIS) in split
 

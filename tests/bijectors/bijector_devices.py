@@ -1,4 +1,4 @@
-"""What bijectors give on several devices; run by test_bijectors_devices.py."""
+"""Bijectors on several devices equal one device; run by test_bijectors_devices.py."""
 
 from functools import partial
 

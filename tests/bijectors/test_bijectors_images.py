@@ -45,7 +45,7 @@ def cases():
         yield pytest.param(name, dtype, marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize("name, dtype", cases())
+@pytest.mark.parametrize("name, dtype", list(cases()))
 def test_laws_of_images(name, dtype):
     entry = IMAGE_BIJECTORS[name]
     rng = np.random.default_rng(0)

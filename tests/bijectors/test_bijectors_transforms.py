@@ -126,7 +126,7 @@ def check_laws(
 
 
 def outside_of(transform, interval, x):
-    """Where numbers lie outside of an interval that bounds the transform."""
+    """Return where numbers lie outside of an interval that bounds the transform."""
     low, high = ends = np.array(interval, x.dtype)
     outside = (x < low) | (x > high) | (np.isin(x, ends) & (not transform.closed))
     return outside & (not transform.periodic)

@@ -94,7 +94,7 @@ def test_terms_add_up_and_batches_do_not_matter():
 
 
 def test_more_samples_give_a_tighter_bound_of_the_exact_probability():
-    """Of one pixel with 4 levels whose dequantized value is normal."""
+    """The case is one pixel of 4 levels whose dequantized value is normal."""
     levels, images = 4, 4000
     x = np.arange(levels).repeat(images // levels).reshape(-1, 1, 1, 1)
     scale = 0.15

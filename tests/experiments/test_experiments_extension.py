@@ -1,4 +1,4 @@
-"""What is added from outside trains like what the package has.
+"""Classes and data from outside train like those of the package.
 
 That is a margin, a loss, a bijector in a recipe, pictures, and rows of a table.
 """

@@ -22,7 +22,7 @@ KEY = jax.random.key(0)
 
 
 def test_more_draws_come_closer_to_the_exact_probability():
-    """Of a normal density of y = (x + u) / 4, whose probabilities are known."""
+    """The density of y = (x + u) / 4 is normal, so its probabilities are known."""
     model = Quantized(Flow(Reverse(), Normal(1), 1), Dequantize(levels=4, event_ndim=1))
     x = np.arange(4).reshape(4, 1)
     exact = np.log(np.diff(ndtr(np.arange(5) / 4)))

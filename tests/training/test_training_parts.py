@@ -12,7 +12,7 @@ import pytest
 
 from nfml_jax.errors import UserError
 from nfml_jax.training import pace
-from nfml_jax.training.checks import parts_of_share
+from nfml_jax.training.devices import parts_of_share
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.optimizers import (
@@ -229,7 +229,7 @@ def test_a_cpu_takes_parts_that_fit_its_cache(accumulate, batch_size, parts):
 
 def test_a_cpu_is_divided_into_devices():
     script = (
-        "from nfml_jax.training.checks import find_devices as find\n"
+        "from nfml_jax.training.devices import find_devices as find\n"
         "from nfml_jax.training.settings import RunSettings as Settings\n"
         "asked = {'name': 'a', 'experiment': 'b', 'platform': 'cpu'}\n"
         "print(len(find(Settings(**asked, cpu_devices=3))))\n"

@@ -25,7 +25,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import WIDEST, check_integer
 
 DIGITS_TEST = 360
-"""Of the 1,797 digits of scikit-learn."""
+"""The number of test digits, of the 1,797 of scikit-learn."""
 
 
 def load_labeled(

@@ -10,7 +10,7 @@ import polars as pl
 MISSING = frozenset(
     ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "-", ".", "missing")
 )
-"""How tables say, in lower case, that a value is missing."""
+"""The words, in lower case, by which tables mark a missing value."""
 
 MISSING_TEXT = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null"))
 """The same of columns of text, of which "none" may be a value."""

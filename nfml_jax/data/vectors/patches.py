@@ -17,7 +17,7 @@ from nfml_jax.errors import UserError
 
 SIDE = 8
 VALIDATION_IMAGES = 20
-"""Of the 200 training photographs, as in RNADE."""
+"""The number of validation photographs, of the 200 for training, as in RNADE."""
 
 
 def load_bsds300_patches(

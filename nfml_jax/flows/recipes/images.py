@@ -86,20 +86,21 @@ def multiscale(
     check_choice("the flow", ORDERS, order=order)
     check_choice("the flow", MEMORY, memory=memory)
     shape = _checked_shape(event_shape, levels)
-    scale: Conjugate | None = None
-    for _ in range(levels):
+
+    def scale(level: int) -> Bijector:
+        """Return the flow of this scale and of those within it, from 1."""
         one = Chain(tuple(step()))
         parts = [Stack(one, int(steps), memory) if steps > 1 else one]
-        if scale is not None:
+        if level < levels:
             parts += [_prior(prior_hidden)] if prior == "learned" else []
-            parts += [Partial(scale)]
+            parts += [Partial(scale(level + 1))]
         elif prior == "learned":
             parts += [Elementwise(Affine(), event_ndim=3)]
-        scale = Conjugate(Squeeze(2, order), Chain(tuple(parts)))
-    assert scale is not None  # there is at least one
+        return Conjugate(Squeeze(2, order), Chain(tuple(parts)))
+
     pixels = Elementwise(PixelSigmoid(alpha), event_ndim=3)
     return Flow(
-        bijector=Chain((Inverse(scale), pixels)),
+        bijector=Chain((Inverse(scale(1)), pixels)),
         base=Normal(event_shape=shape) if base is None else base,
         event_shape=shape,
         context_dim=context_dim,

@@ -1,4 +1,4 @@
-"""Checks of a config before anything is built, trained or written."""
+"""The devices of a run, and the parts of a batch that each of them takes."""
 
 import os
 

@@ -46,8 +46,8 @@ def main(arguments=None) -> None:
     asked = NOBODY if options.fpir is not None else options.threshold
     gallery = enroll(model, options.gallery, asked)
     if options.fpir is not None:
-        strangers = unknown_people(data_of(options.run), gallery.names)
-        embeddings = np.asarray(model.embed(strangers))
+        unknown = unknown_people(data_of(options.run), gallery.names)
+        embeddings = np.asarray(model.embed(unknown))
         gallery.threshold = gallery.threshold_at_fpir(embeddings, options.fpir)
     pixels = np.stack([model.read(path) for path in probes])
     names, scores = gallery.identify(np.asarray(model.embed(pixels)))

@@ -18,7 +18,10 @@ def angle_histograms(
     """Draw angles `[N]` in degrees to the target weight and to the nearest other."""
     figure = style.new_figure(6.4, 4)
     axes = figure.add_subplot()
-    groups = {"own class": target_angles, "nearest other class": nearest_other_angles}
+    groups = {
+        "target class": target_angles,
+        "nearest other class": nearest_other_angles,
+    }
     for (name, angles), color in zip(groups.items(), style.PALETTE[:2], strict=True):
         if angles is None:
             continue

@@ -17,17 +17,29 @@ from nfml_jax.flows.matching import flow_matching_loss
 from nfml_jax.flows.numpyro import as_numpyro
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes import *  # noqa: F403
-from nfml_jax.flows.recipes import BASES, RECIPES, make_flow
+from nfml_jax.flows.recipes import (
+    BASES,
+    IMAGE_RECIPES,
+    RECIPES,
+    glow,
+    learned_noise,
+    make_flow,
+    make_image_flow,
+)
 
 __all__ = [
     "BASES",
+    "IMAGE_RECIPES",
     "RECIPES",
     "Flow",
     "FlowDistribution",  # noqa: F405
     "Quantized",
     "as_numpyro",
     "flow_matching_loss",
+    "glow",
+    "learned_noise",
     "make_flow",
+    "make_image_flow",
     *RECIPES,
 ]
 

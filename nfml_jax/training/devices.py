@@ -26,7 +26,7 @@ def check_division(settings: TrainSettings, devices: int) -> None:
 
 
 def parts_of_share(settings: TrainSettings, mesh: Mesh) -> int:
-    """Return the number of parts that a device processes its share of a batch in.
+    """Return the number of parts into which a device divides its share of a batch.
 
     `train.accumulate` = None leaves it to the device. A CPU takes parts of at most
     `PART_ROWS` rows, so that a part's activations stay in its cache; others take one.
@@ -57,9 +57,9 @@ def divide_cpu(count: int | None) -> None:
     """Divide the CPU into `count` devices of XLA; None means one for each core.
 
     Narrow convolutions, whose small operations do not share threads, train faster on
-    devices of one thread each. JAX divides the CPU only before its first use: later
-    calls, as in a sweep within one process, leave the devices that there are. So do
-    XLA_FLAGS that name a number of devices.
+    devices of one thread each. JAX can divide the CPU only before its first use. Later
+    calls, as in a sweep within one process, change nothing, and neither do calls under
+    XLA_FLAGS that set a number of devices.
     """
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return

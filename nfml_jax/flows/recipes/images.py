@@ -42,7 +42,7 @@ from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.stacked import option_names, passes_options_to
 from nfml_jax.nets.images import GlowNet, make_image_conditioner
-from nfml_jax.ops.checks import DEEPEST, check_choice, check_integer
+from nfml_jax.ops.checks import DEEPEST, check_choice, check_flag, check_integer
 from nfml_jax.ops.names import look_up
 
 PRIORS = ("learned", "normal")
@@ -122,9 +122,8 @@ def _checked_shape(event_shape, levels: int) -> tuple[int, int, int]:
     block = 2**levels
     if height % block or width % block:
         raise UserError(
-            f"Images of {height}×{width} pixels cannot be squeezed levels={levels} "
-            f"times, since {block} does not divide both sides; pad or crop them, or "
-            "take fewer levels."
+            f"levels={levels} needs sides that {block} divides, and the images have "
+            f"{height}×{width} pixels; pad or crop them, or take fewer levels."
         )
     return shape
 
@@ -140,6 +139,16 @@ def _step(transform: ScalarTransform, net: str, **options) -> Callable:
     return step
 
 
+def _pair(transform: ScalarTransform, net: str, **options) -> tuple[Bijector, ...]:
+    """Return two couplings, which map both halves of the channels by turns."""
+    return tuple(
+        Coupling(
+            transform, make_image_conditioner(net, **options), mask=mask, event_ndim=3
+        )
+        for mask in (halves, second_half)
+    )
+
+
 @passes_options_to(multiscale)
 def glow(
     event_shape,
@@ -152,8 +161,13 @@ def glow(
     """Glow (Kingma & Dhariwal 2018): ActNorm, a 1×1 convolution, a coupling, repeated.
 
     The coupling is affine, or with `additive` a shift alone; its network has three
-    convolutions of `hidden` channels.
+    convolutions of `hidden` channels. Further options are those of `multiscale`.
+
+    >>> flow = glow((28, 28, 1), levels=2, steps=8, hidden=64)
+    >>> flow.event_shape, flow.base_shape
+    ((28, 28, 1), (28, 28, 1))
     """
+    check_flag("glow", additive=additive)
     transform = Additive() if additive else Affine(max_log_scale)
     step = _step(transform, "glow", hidden=hidden)
     return multiscale(event_shape, step, **options)
@@ -175,12 +189,9 @@ def realnvp(
     """
     transform = Affine(max_log_scale)
 
-    def coupling(mask):
-        net = make_image_conditioner("resnet", hidden=hidden, blocks=blocks)
-        return Coupling(transform, net, mask=mask, event_ndim=3)
-
     def step():
-        return [ActNorm(event_ndim=3), coupling(halves), coupling(second_half)]
+        pair = _pair(transform, "resnet", hidden=hidden, blocks=blocks)
+        return [ActNorm(event_ndim=3), *pair]
 
     return multiscale(event_shape, step, **options)
 
@@ -231,15 +242,13 @@ def learned_noise(
     as a feature map; a new one is the identity, which is uniform noise. `net` is a
     name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, and `hidden` its width. The
     images' sides are even.
+
+    >>> from nfml_jax.bijectors import Dequantize
+    >>> Dequantize(levels=256, noise=learned_noise(steps=1)).noise.event_ndim
+    3
     """
     check_integer("the noise", 1, DEEPEST, steps=steps)
-    transform = Affine(max_log_scale)
-
-    def coupling(mask):
-        network = make_image_conditioner(net, hidden=hidden)
-        return Coupling(transform, network, mask=mask, event_ndim=3)
-
-    one = Chain((coupling(halves), coupling(second_half)))
+    one = Chain(_pair(Affine(max_log_scale), net, hidden=hidden))
     stack = Stack(one, int(steps)) if steps > 1 else one
     return Conjugate(Squeeze(2, "diagonal"), stack)
 
@@ -264,6 +273,10 @@ def make_image_flow(
 
     Raises:
       UserError: A name is unknown, or an option's value is invalid.
+
+    >>> model = make_image_flow((8, 8, 1), {"recipe": "glow", "levels": 1}, levels=17)
+    >>> model.flow.event_shape
+    (8, 8, 1)
     """
     options = dict(flow)
     recipe = look_up(IMAGE_RECIPES, options.pop("recipe"), "recipe of images")

@@ -165,7 +165,7 @@ class ImagesExperiment(Experiment):
             "samples": grids,
             "best_and_worst": {"fewest and most bits per dimension": extremes},
             "nearest": {
-                "samples and, on their right, their nearest training images": (
+                "samples, left of their nearest training images": (
                     beside.reshape(-1, *self.event_shape)
                 )
             },

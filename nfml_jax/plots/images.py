@@ -11,6 +11,8 @@ from nfml_jax.plots import style
 
 # Inches of a tile's side.
 SIDE = 0.42
+# Inches of a letter of a title, rather too many.
+LETTER = 0.085
 
 # The color of pixels that are NaN: a red.
 LOST = to_rgb(style.PALETTE[3])
@@ -26,8 +28,12 @@ def image_grids(grids: Mapping[str, np.ndarray], top: int) -> Figure:
     """
     tiled = {title: tile(np.asarray(images)) for title, images in grids.items()}
     sizes = [math.ceil(math.sqrt(max(len(images), 1))) for images in grids.values()]
-    figure = style.new_figure(sum(sizes) * SIDE + 0.4, max(sizes) * SIDE + 0.6)
-    all_axes = figure.subplots(1, len(tiled), squeeze=False, width_ratios=sizes)[0]
+    widths = [
+        max(size * SIDE, len(title) * LETTER)
+        for size, title in zip(sizes, tiled, strict=True)
+    ]
+    figure = style.new_figure(sum(widths) + 0.4, max(sizes) * SIDE + 0.6)
+    all_axes = figure.subplots(1, len(tiled), squeeze=False, width_ratios=widths)[0]
     for axes, (title, picture) in zip(all_axes, tiled.items(), strict=True):
         rgb = np.broadcast_to(picture / top, (*picture.shape[:2], 3)).clip(0, 1)
         lost = np.isnan(rgb).any(axis=-1, keepdims=True)

@@ -12,7 +12,6 @@ from typing import Any
 from experiments.settings import SETTINGS
 from nfml_jax.data import DATASETS
 from nfml_jax.data.augment import check_augment
-from nfml_jax.data.identities import Identities
 from nfml_jax.data.pixels import PIXEL_DATASETS
 from nfml_jax.data.vectors.load import VECTOR_DATASETS
 from nfml_jax.errors import UserError
@@ -24,6 +23,7 @@ from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.nets import make_net
 from nfml_jax.ops.names import flatten, look_up
 from nfml_jax.sweeps.overrides import Trial
+from nfml_jax.synthetic.identities import Identities
 from nfml_jax.training.optimizers import make_optimizer, make_schedule
 from nfml_jax.training.settings import RunSettings
 from nfml_jax.variational import ENERGIES, DivergenceSettings

@@ -15,7 +15,6 @@ from nfml_jax import plots
 from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.vectors.arrays import VectorData
-from nfml_jax.data.vectors.densities import DENSITIES
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import likelihoods, two_samples
@@ -29,6 +28,7 @@ from nfml_jax.evaluation.mixtures import (
 from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
 from nfml_jax.loading.flows import draw
+from nfml_jax.synthetic.plane import DENSITIES
 from nfml_jax.training.experiment import Batch, Experiment, Report
 
 # Rows seen by layers that initialize parameters from data.

@@ -7,10 +7,10 @@ import numpy as np
 from experiments.margin import loss_of_rows
 from experiments.settings import IdentitySettings
 from nfml_jax import plots
-from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import class_angles, identification
 from nfml_jax.loading.recognition import make_classifier
+from nfml_jax.synthetic.identities import Identities
 from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.sharding import AXIS

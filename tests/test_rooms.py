@@ -21,7 +21,8 @@ ORDER = (
     "losses",
     "evaluation",
     "mahalanobis",
-    "data.tables",
+    "tables",
+    "synthetic",
     "data",
     "data.vectors",
     "data.pixels",
@@ -34,7 +35,7 @@ ORDER = (
     "loading",
     "cli",
 )
-WITHIN = ("data.tables", "data.vectors", "data.pixels")  # rooms within a room
+WITHIN = ("data.vectors", "data.pixels")  # rooms within a room
 ROOMS = sorted([path.parent.name for path in ROOT.glob("*/__init__.py")] + [*WITHIN])
 LARGEST_SHARE = 0.15
 
@@ -101,9 +102,9 @@ def test_bijectors_and_heads_do_not_know_each_other():
 
 def test_no_room_is_more_than_its_share_of_the_library():
     lines = {
-        room: sum(len(p.read_text().splitlines()) for p in files_of(room))
-        for room in ROOMS
+        room: sum(len(p.read_text().splitlines()) for p in folder(room).rglob("*.py"))
+        for room in ROOMS  # with the rooms within it
     }
-    total = sum(lines.values())
+    total = sum(lines[room] for room in ROOMS if room not in WITHIN)
     for room, count in lines.items():
         assert count <= LARGEST_SHARE * total, f"{room}: {count} of {total} lines"

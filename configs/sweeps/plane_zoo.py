@@ -11,9 +11,9 @@ an hour; the README's table has the results of three seeds (`--config.seed=1`).
 
 from functools import partial
 
-from nfml_jax.data.vectors.densities import DENSITIES
 from nfml_jax.ops.names import look_up
 from nfml_jax.sweeps.overrides import chain, param, product, zip_
+from nfml_jax.synthetic.plane import DENSITIES
 
 NETS = {"hidden": (64, 64)}
 SPLINES = {"recipe": "rq_nsf", "hidden": 32, "blocks": 1, "bins": 8, "bound": 3.0}

@@ -103,7 +103,7 @@ class IdentitiesSettings(Settings):
         "The number of identities to train on.", check=partial(check_integer, low=2)
     )
     options: Mapping[str, Any] = further(
-        "The fields of `nfml_jax.data.identities.Identities`."
+        "The fields of `nfml_jax.synthetic.identities.Identities`."
     )
 
 

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from nfml_jax import load, plots
 from nfml_jax.cli.command import command, make_parser, writing
-from nfml_jax.data.vectors.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
 from nfml_jax.loading import config_of, data_of
 from nfml_jax.ops.checks import refuse
 from nfml_jax.ops.names import look_up
+from nfml_jax.synthetic.plane import DENSITIES, draw
 from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 
 GRID = 160  # cells along either side of a density's panel

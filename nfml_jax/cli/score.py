@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.cli.command import command, make_parser, writing
-from nfml_jax.data.tables.cells import is_missing
-from nfml_jax.data.tables.columns import listed
-from nfml_jax.data.tables.reader import Table, read_table
 from nfml_jax.errors import UserError
 from nfml_jax.loading import load
 from nfml_jax.loading.flows import TrainedFlow
+from nfml_jax.tables.cells import is_missing
+from nfml_jax.tables.columns import listed
+from nfml_jax.tables.reader import Table, read_table
 
 STRANGEST = 5
 """Rows that are printed."""

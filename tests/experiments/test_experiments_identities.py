@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.identities import IdentitiesExperiment
-from nfml_jax.data.identities import Identities
 from nfml_jax.errors import UserError
 from nfml_jax.runs.writers import read_metrics
+from nfml_jax.synthetic.identities import Identities
 from nfml_jax.training.loop import train_and_evaluate
 from tests.experiments.identities_devices import config
 

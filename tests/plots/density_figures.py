@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nfml_jax.data.vectors.densities import DENSITIES, draw
 from nfml_jax.plots import grid_points, limits_around
+from nfml_jax.synthetic.plane import DENSITIES, draw
 
 MOONS, RINGS = (draw(name, "test", 500) for name in ("moons", "rings"))
 LIMITS = limits_around(MOONS)

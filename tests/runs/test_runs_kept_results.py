@@ -12,7 +12,7 @@ import pytest
 from nfml_jax import runs as results
 from nfml_jax.cli import draw as gallery
 from nfml_jax.cli import results as tables
-from nfml_jax.data.vectors.densities import DENSITIES
+from nfml_jax.synthetic.plane import DENSITIES
 
 ROOT = Path(__file__).parents[2]
 

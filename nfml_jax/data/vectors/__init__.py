@@ -1,7 +1,6 @@
-"""Data sets of vectors by name: published tables, files, densities of the plane.
+"""Data sets of vectors by name: published tables, files, draws from known densities.
 
-`load_vectors("red_wine")` finds, checks, splits and standardizes a set; `DENSITIES` are
-two-dimensional densities with known likelihoods.
+`load_vectors("red_wine")` finds, checks, splits and standardizes a set.
 """
 
 from nfml_jax.ops.lazy import lazy_exports
@@ -11,8 +10,6 @@ __getattr__, __all__ = lazy_exports(
     {
         "arrays": ["LoadedVectors", "VectorData"],
         "context": ["Context"],
-        "densities": ["DENSITIES", "draw"],
-        "density_families": ["Density"],
         "files": ["load_vector_file"],
         "load": ["VECTOR_DATASETS", "load_rows", "load_vectors"],
     },

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nfml_jax.data.arrays import DataSet, digest
-from nfml_jax.data.tables.columns import listed, quoted
-from nfml_jax.data.tables.scales import center_and_scale, standardized
 from nfml_jax.data.vectors.checks import (
     alike_in_float32,
     check_float32,
@@ -18,6 +16,8 @@ from nfml_jax.data.vectors.checks import (
 )
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
+from nfml_jax.tables.columns import listed, quoted
+from nfml_jax.tables.scales import center_and_scale, standardized
 
 
 @dataclass(frozen=True)

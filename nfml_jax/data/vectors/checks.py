@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nfml_jax.data.tables.columns import listed, quoted
-from nfml_jax.data.tables.dependence import dependences
-from nfml_jax.data.tables.scales import center_and_scale, standardized
-from nfml_jax.data.tables.steps import discrete_values, grid_step, is_stepped
 from nfml_jax.errors import UserError
+from nfml_jax.tables.columns import listed, quoted
+from nfml_jax.tables.dependence import dependences
+from nfml_jax.tables.scales import center_and_scale, standardized
+from nfml_jax.tables.steps import discrete_values, grid_step, is_stepped
 
 CHECKED_ROWS = 100_000
 """Rows of a large set that its columns are judged by."""

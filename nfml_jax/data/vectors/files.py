@@ -9,8 +9,11 @@ import numpy as np
 
 from nfml_jax.data.arrays import with_every_class
 from nfml_jax.data.sources import DEFAULT_MANUAL_DIR
-from nfml_jax.data.tables.chosen_columns import Chosen, choose_columns, name_classes
-from nfml_jax.data.tables.reader import (
+from nfml_jax.data.vectors.arrays import LoadedVectors
+from nfml_jax.data.vectors.rows import draw_rows
+from nfml_jax.errors import UserError
+from nfml_jax.tables.chosen_columns import Chosen, choose_columns, name_classes
+from nfml_jax.tables.reader import (
     PARQUET_SUFFIXES,
     PART_NAMES,
     TEXT_SUFFIXES,
@@ -19,9 +22,6 @@ from nfml_jax.data.tables.reader import (
     kind_of,
     read_table,
 )
-from nfml_jax.data.vectors.arrays import LoadedVectors
-from nfml_jax.data.vectors.rows import draw_rows
-from nfml_jax.errors import UserError
 
 
 def manual_folder(manual_dir: str | os.PathLike | None) -> Path:

@@ -13,7 +13,6 @@ from typing import Any
 from nfml_jax.data.checks import check_shared
 from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.vectors.arrays import LoadedVectors, VectorData, make_vector_data
-from nfml_jax.data.vectors.densities import DENSITIES, SPLITS, draw
 from nfml_jax.data.vectors.files import load_vector_file
 from nfml_jax.data.vectors.image_rows import load_image_rows
 from nfml_jax.data.vectors.patches import load_bsds300_patches
@@ -28,6 +27,7 @@ from nfml_jax.data.vectors.uci import UCI, load_uci
 from nfml_jax.data.vectors.uci_classes import UCI_CLASSES, load_uci_classes
 from nfml_jax.ops.checks import check_integer, check_part
 from nfml_jax.ops.names import look_up
+from nfml_jax.synthetic.plane import DENSITIES, SPLITS, draw
 
 
 def load_density(
@@ -38,7 +38,7 @@ def load_density(
     test: int = 10_000,
     seed: int = 0,
 ) -> LoadedVectors:
-    """Return independent draws from one of `densities.DENSITIES`."""
+    """Return independent draws from one of `synthetic.DENSITIES`."""
     sizes = train, validation, test
     counts: dict[str, Any] = dict(zip(SPLITS, sizes, strict=True))
     for part, least in zip(SPLITS, (1, 0, 1), strict=True):

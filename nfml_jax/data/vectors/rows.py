@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from nfml_jax.data.arrays import digest, stratified
-from nfml_jax.data.tables.steps import noise_widths
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.checks import check_rows
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
+from nfml_jax.tables.steps import noise_widths
 
 
 def draw_rows(count: int, share: float, seed: int, what: str):

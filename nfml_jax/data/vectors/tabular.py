@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nfml_jax.data.tables.reader import read_table
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.data.vectors.rows import not_alike
 from nfml_jax.errors import UserError
+from nfml_jax.tables.reader import read_table
 
 
 @dataclass(frozen=True)

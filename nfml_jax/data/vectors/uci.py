@@ -5,11 +5,11 @@ from typing import cast
 
 import numpy as np
 
-from nfml_jax.data.tables.reader import read_table
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.data.vectors.rows import not_alike, set_rows_aside
 from nfml_jax.errors import UserError
+from nfml_jax.tables.reader import read_table
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nfml_jax.data.arrays import stratified, with_every_class
-from nfml_jax.data.tables.reader import read_table
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.errors import UserError
+from nfml_jax.tables.reader import read_table
 
 # Name -> the names of its file, in which the class is last in each row.
 FILES = {

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from nfml_jax.data.tables.steps import grid_step
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
+from nfml_jax.tables.steps import grid_step
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(500, 3))

@@ -11,10 +11,10 @@ import pytest
 from nfml_jax.data.vectors import load as vectors
 from nfml_jax.data.vectors import patches, tabular, uci
 from nfml_jax.data.vectors.arrays import LoadedVectors, make_vector_data
-from nfml_jax.data.vectors.densities import DENSITIES
 from nfml_jax.data.vectors.load import VECTOR_DATASETS, load_vectors
 from nfml_jax.data.vectors.rows import not_alike
 from nfml_jax.errors import UserError
+from nfml_jax.synthetic.plane import DENSITIES
 from tests.published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
 
 RNG = np.random.default_rng(0)

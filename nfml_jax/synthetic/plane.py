@@ -10,7 +10,9 @@ from functools import cache
 
 import numpy as np
 
-from nfml_jax.data.vectors.density_families import (
+from nfml_jax.errors import UserError
+from nfml_jax.ops.names import look_up
+from nfml_jax.synthetic.families import (
     Banana,
     Curves,
     Density,
@@ -19,8 +21,6 @@ from nfml_jax.data.vectors.density_families import (
     Pinwheel,
     Rings,
 )
-from nfml_jax.errors import UserError
-from nfml_jax.ops.names import look_up
 
 SPLITS = ("train", "validation", "test")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nfml_jax.data.vectors import densities
-from nfml_jax.data.vectors.densities import DENSITIES, draw
 from nfml_jax.errors import UserError
+from nfml_jax.synthetic import plane
+from nfml_jax.synthetic.plane import DENSITIES, draw
 
 CELLS = 32
 SIDES = {"circles": 2.0, "pinwheel": 8.0, "eight_gaussians": 8.0, "banana": 32.0}
@@ -56,28 +56,28 @@ def test_samples_lie_in_the_support_and_far_points_do_not(name):
 
 def test_splits_and_seeds_are_independent_and_repeatable():
     parts = [
-        draw("banana", split, 5, seed) for split in densities.SPLITS for seed in (0, 1)
+        draw("banana", split, 5, seed) for split in plane.SPLITS for seed in (0, 1)
     ]
     assert len({part.tobytes() for part in parts}) == 6
     np.testing.assert_array_equal(draw("banana", "train", 5, 0), parts[0])
 
 
 def test_a_picture_keeps_its_shape_and_orientation(tmp_path):
-    bright_above = densities.picture(np.array([[0.0, 3.0], [0.0, 1.0], [0.0, 0.0]]))
+    bright_above = plane.picture(np.array([[0.0, 3.0], [0.0, 1.0], [0.0, 0.0]]))
     x = bright_above.sample(np.random.default_rng(0), 1000)
     assert (x[:, 0] > 0).all() and (x[:, 1] > -4 / 3).all()
     assert (x[:, 1] > 4 / 3).mean() == pytest.approx(0.75, abs=0.05)
     from PIL import Image
 
     Image.fromarray(np.full((2, 2), 9, np.uint8)).save(tmp_path / "a.png")
-    even = densities.picture(tmp_path / "a.png").log_prob([[1.0, 1.0], [4.1, 0.0]])
+    even = plane.picture(tmp_path / "a.png").log_prob([[1.0, 1.0], [4.1, 0.0]])
     np.testing.assert_allclose(even, [-np.log(64), -np.inf])
 
 
 @pytest.mark.parametrize("image", [np.zeros((2, 2)), -np.eye(2), np.zeros(3)])
 def test_an_image_without_brightness_is_refused(image):
     with pytest.raises(UserError, match="brightness"):
-        densities.picture(image).log_prob([[0.0, 0.0]])
+        plane.picture(image).log_prob([[0.0, 0.0]])
 
 
 def test_mistakes_are_sentences(tmp_path):
@@ -88,4 +88,4 @@ def test_mistakes_are_sentences(tmp_path):
     with pytest.raises(UserError, match=r"\[points, 2\]"):
         DENSITIES["banana"].log_prob([1.0, 2.0])
     with pytest.raises(UserError, match="cannot be read"):
-        densities.picture(tmp_path / "none.png").log_prob([[0.0, 0.0]])
+        plane.picture(tmp_path / "none.png").log_prob([[0.0, 0.0]])

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nfml_jax.data.tables.cells import Numbers, is_missing, is_number
-from nfml_jax.data.tables.columns import quoted
-from nfml_jax.data.tables.reader import Table
 from nfml_jax.errors import UserError
+from nfml_jax.tables.cells import Numbers, is_missing, is_number
+from nfml_jax.tables.columns import quoted
+from nfml_jax.tables.reader import Table
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nfml_jax.data.tables.scales import center_and_scale, standardized
-from nfml_jax.data.tables.steps import grid_step
+from nfml_jax.tables.scales import center_and_scale, standardized
+from nfml_jax.tables.steps import grid_step
 
 CLOSE = 1.5e-3
 """Standard deviation left of a column, in units of its own, that is none: two columns

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nfml_jax.data.tables.cells import MISSING, is_number
-from nfml_jax.data.tables.columns import different
 from nfml_jax.errors import UserError
+from nfml_jax.tables.cells import MISSING, is_number
+from nfml_jax.tables.columns import different
 
 SAMPLE_LINES = 200
 """Lines that the layout is read from."""

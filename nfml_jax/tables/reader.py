@@ -12,11 +12,11 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
-from nfml_jax.data.tables.cells import Numbers, to_numbers
-from nfml_jax.data.tables.columns import different, listed, places_of, quoted
-from nfml_jax.data.tables.text_files import COMPRESSED, read_bytes, to_utf8
-from nfml_jax.data.tables.text_layout import Layout, read_layout
 from nfml_jax.errors import UserError
+from nfml_jax.tables.cells import Numbers, to_numbers
+from nfml_jax.tables.columns import different, listed, places_of, quoted
+from nfml_jax.tables.text_files import COMPRESSED, read_bytes, to_utf8
+from nfml_jax.tables.text_layout import Layout, read_layout
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".tab", ".asc")
 ARRAY_SUFFIXES = (".npy", ".npz")

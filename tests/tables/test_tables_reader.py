@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from nfml_jax.data.tables.reader import read_table, read_text_table
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
+from nfml_jax.tables.reader import read_table, read_text_table
 
 ROWS = np.random.default_rng(0).normal(size=(30, 3))
 RNG_ROWS = np.random.default_rng(1).uniform(1, 9, (30, 3)).round(3)

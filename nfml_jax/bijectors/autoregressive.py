@@ -4,6 +4,8 @@ The forward direction is the inverse autoregressive flow (IAF, Kingma et al. 201
 inverse is the masked autoregressive flow (MAF, Papamakarios et al. 2017).
 """
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -88,6 +90,10 @@ class Autoregressive(OnLastAxis):
         if outside is not None:
             log_det = jnp.where(outside.any(-1), -jnp.inf, log_det)
         return x, log_det
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        return math.prod(shape) * self.transform.log_slope_limit
 
     def _functions(self, x, context):
         """Return the map and its inverse as pure functions, and their parameters."""

@@ -7,7 +7,9 @@ parameters take their shapes from the first event, so no sizes are given.
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import chex
 import flax.linen as nn
@@ -54,6 +56,9 @@ class Bijector(Value):
     >>> Double().apply({}, jnp.array([[1.0, 2.0, 3.0]]), method="forward").tolist()
     [[2.0, 4.0, 6.0]]
     """
+
+    preserves_volume: ClassVar[bool] = False
+    """True if the log-determinant of every event is zero."""
 
     def __init_subclass__(cls, **options):
         # Before Flax sees the methods.
@@ -117,6 +122,15 @@ class Bijector(Value):
     def inverse_context(self, context: Array) -> Array:
         """Return the map for events f⁻¹(y) that the context of events y becomes."""
         return context
+
+    @nn.nowrap
+    def log_det_limit(self, shape: tuple[int, ...]) -> float:
+        """Return the most nats that |log det| can be for an event x of this shape.
+
+        It is infinite for a map without a known bound, and 0 for one that preserves
+        volume.
+        """
+        return 0.0 if self.preserves_volume else math.inf
 
     @property
     def covers_line(self) -> bool:

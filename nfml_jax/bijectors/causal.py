@@ -5,6 +5,8 @@ neighborhood (Hoogeboom et al. 2019, "Emerging Convolutions for Generative Norma
 Flows", section 3).
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -68,6 +70,10 @@ class CausalConv(Bijector):
         kernel, log_scale, bias = self._parameters(y)
         x = causal_inverse(kernel, _turned(y - bias, self.order))
         return _turned(x, self.order), -self._log_det(log_scale, y)
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        return math.prod(shape) * self.max_log_scale
 
     def _log_det(self, log_scale, x):
         height, width = x.shape[-3:-1]

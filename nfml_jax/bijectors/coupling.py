@@ -5,8 +5,10 @@ With an additive transform this is NICE (Dinh et al. 2015), with an affine one R
 directions cost one pass of the conditioner.
 """
 
+import math
 from collections.abc import Callable
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
@@ -75,6 +77,16 @@ class Coupling(Transformed):
         raw = self._raw(stay, change, context)
         change, more = self.transform.inverse_and_log_det(raw, change)
         return join(stay, change), log_det + more.sum(-1)
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        *places, size = shape
+        changed = int((np.asarray(self.mask(size)) == 0).sum())
+        limit = math.prod(places) * changed * self.transform.log_slope_limit
+        if self.identity is not None and changed < size:
+            each = self.identity.log_det_limit((size - changed,))
+            limit += math.prod(places) * each
+        return limit
 
     def _raw(self, stay, change, context):
         inputs = stay if stay.shape[-1] else None

@@ -3,6 +3,9 @@
 Kingma & Dhariwal 2018, section 3.2: a free matrix, and its decomposition P L U.
 """
 
+import math
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.linen import initializers
@@ -30,6 +33,10 @@ class Dense(Linear):
 
     def scales(self, size):
         return 0
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        return math.inf
 
     def times(self, weights, scale, x):
         return multiply(weights["matrix"], x)

@@ -1,5 +1,7 @@
 """Scalar transforms of single coordinates, and the source of their parameters."""
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -73,6 +75,10 @@ class Elementwise(Transformed):
     def inverse_and_log_det(self, y, context=None):
         x, log_det = self.transform.inverse_and_log_det(self._raw(y, context), y)
         return x, log_det.sum(-1)
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        return math.prod(shape) * self.transform.log_slope_limit
 
     def _raw(self, x, context):
         if self.conditioner is None:

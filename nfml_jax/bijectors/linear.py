@@ -5,6 +5,8 @@ et al. 2019), QR and SVD by reflections (Tomczak & Welling 2016; Hoogeboom et al
 and the matrix exponential.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -56,6 +58,11 @@ class Linear(OnLastAxis):
         x = self._product(self.solve, weights, jnp.exp(log_scale), y - shift)
         log_det = -self.log_det(weights, log_scale)
         return x, jnp.broadcast_to(log_det, x.shape[:-1])
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        *places, size = shape
+        return math.prod(places) * self.scales(size) * self.max_log_scale
 
     def _product(self, times, weights, scale, x):
         """Return `times(weights, scale, x)`, W or W⁻¹ times x."""

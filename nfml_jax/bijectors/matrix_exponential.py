@@ -1,5 +1,8 @@
 """Linear maps by the matrix exponential (Hoogeboom et al. 2020)."""
 
+import math
+
+import flax.linen as nn
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.linear import ZEROS, Linear
@@ -30,6 +33,12 @@ class MatrixExponential(Linear):
 
     def scales(self, size):
         return 0
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        # |tr A| is at most √C times the Frobenius norm.
+        *places, size = shape
+        return math.prod(places) * math.sqrt(size) * self.max_log_scale
 
     def times(self, weights, scale, x):
         return multiply(exponential(self._exponent(weights)), x)

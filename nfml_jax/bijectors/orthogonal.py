@@ -3,6 +3,8 @@
 The Householder flow is that of Tomczak & Welling 2016.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -28,6 +30,8 @@ class Householder(OnLastAxis):
     >>> round(float(jnp.linalg.norm(y)), 3), log_det.tolist()
     (5.0, [0.0])
     """
+
+    preserves_volume: ClassVar[bool] = True
 
     reflections: int | None = None
     conditioner: nn.Module | None = None
@@ -63,6 +67,8 @@ class Orthogonal(OnLastAxis):
     >>> y.tolist(), log_det.tolist()
     ([[0.0, 3.0, 4.0]], [0.0])
     """
+
+    preserves_volume: ClassVar[bool] = True
 
     def forward_and_log_det(self, x, context=None):
         return multiply(self._rotation(x), x), zero_log_det(x)

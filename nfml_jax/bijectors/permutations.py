@@ -1,5 +1,7 @@
 """Reorderings of coordinates, so that a stack of couplings transforms all of them."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,8 @@ class Reverse(OnLastAxis):
     ([[1.0, 0.5, 0.0]], [0.0])
     """
 
+    preserves_volume: ClassVar[bool] = True
+
     def forward_and_log_det(self, x, context=None):
         return jnp.flip(x, -1), zero_log_det(x)
 
@@ -36,6 +40,8 @@ class Permutation(OnLastAxis):
     >>> layer.apply({}, jnp.array([[0.0, 0.5, 1.0]]), method="forward").tolist()
     [[1.0, 0.0, 0.5]]
     """
+
+    preserves_volume: ClassVar[bool] = True
 
     order: tuple[int, ...] | None = None
 

@@ -4,6 +4,8 @@ The network is that of PixelCNN (van den Oord et al. 2016); with an affine trans
 the inverse is a masked autoregressive flow of images.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -83,6 +85,10 @@ class PixelAutoregressive(Bijector):
         if outside is not None:
             log_det = jnp.where(outside.any((-3, -2, -1)), -jnp.inf, log_det)
         return x, log_det
+
+    @nn.nowrap
+    def log_det_limit(self, shape):
+        return math.prod(shape) * self.transform.log_slope_limit
 
     def _functions(self, x, context):
         """Return the map and its inverse as pure functions, and their parameters."""

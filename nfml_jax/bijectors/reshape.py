@@ -1,6 +1,7 @@
 """Reshapes: events with the same numbers in another shape."""
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -20,6 +21,8 @@ class Reshape(Bijector):
     >>> Reshape((2, 2, 1), (4,)).apply({}, jnp.zeros((5, 2, 2, 1)))[0].shape
     (5, 4)
     """
+
+    preserves_volume: ClassVar[bool] = True
 
     before: tuple[int, ...]
     after: tuple[int, ...]

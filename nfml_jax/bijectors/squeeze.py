@@ -5,6 +5,7 @@ each scale. `Haar` does so by averages and differences, which are a wavelet tran
 """
 
 from itertools import product
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -25,6 +26,8 @@ class Blocks(Bijector):
     They take images `[..., H, W, C]` to `[..., H / f, W / f, f² C]` and preserve
     volume. A feature map that conditions a flow is mapped like the image.
     """
+
+    preserves_volume: ClassVar[bool] = True
 
     @property
     def event_ndim(self):

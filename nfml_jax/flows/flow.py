@@ -15,6 +15,7 @@ from nfml_jax.bijectors import Bijector
 from nfml_jax.bijectors.bijector import apply_in
 from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
+from nfml_jax.flows.log_dets import LogDetPart, log_det_parts
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import (
     WIDEST,
@@ -153,6 +154,20 @@ class Flow(Compiled):
         self._check("events", x, self.shape)
         context = self._context(context)
         return apply_in(self.bijector, x, context, len(self.shape), inverse=True)
+
+    @compiled
+    @broadcasting
+    def log_det_parts(self, x: Array, context: Array | None = None) -> list[LogDetPart]:
+        """Return the log-determinant of each part for events x, from data to base.
+
+        They add up to the log-determinant of `to_base`. Each has a name and its limit,
+        where its map has one; parts that preserve volume are left out.
+        """
+        x = at_least_float32(as_floating("events", x))
+        self._check("events", x, self.shape)
+        ndim = len(self.shape)
+        x, context = broadcast_events(x, self._context(context), ndim)
+        return log_det_parts(*self.unbind(), x, context, ndim)
 
     @compiled
     @broadcasting

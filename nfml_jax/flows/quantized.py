@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors.surjection import Surjection
 from nfml_jax.flows.compiled import Compiled, compiled
+from nfml_jax.flows.log_dets import LogDetPart
 from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer, check_kind
@@ -67,13 +68,26 @@ class Quantized(Compiled):
 
         They are the flow's "density", and that of each surjection by its class's name.
         """
+        numbers, terms = self._drawn(x, key, context)
+        return {"density": self.flow.log_prob(numbers, context)} | terms
+
+    @compiled
+    @broadcasting
+    def log_det_parts(
+        self, x: Array, key: Array, context: Array | None = None
+    ) -> list[LogDetPart]:
+        """Return the log-determinants of the flow's parts; see `Flow.log_det_parts`."""
+        return self.flow.log_det_parts(self._drawn(x, key, context)[0], context)
+
+    def _drawn(self, x, key, context):
+        """Return a draw of the flow's events for levels x, and the terms of it."""
         terms = {}
         for number, surjection in reversed([*enumerate(self._all)]):
             own = _fold_in(key, number)
             x, term = surjection.inverse_and_log_det(x, context, own)
             name = type(surjection).__name__.lower()
             terms[name] = terms.get(name, 0.0) + term
-        return {"density": self.flow.log_prob(x, context)} | terms
+        return x, terms
 
     @compiled
     @broadcasting

@@ -31,7 +31,8 @@ def check_bijector(
     - results have the shape that the bijector says, the event's precision, and are
       finite; log-determinants are `[N]`;
     - the inverse undoes the map, and the two log-determinants cancel;
-    - the log-determinant is that of the Jacobian, by automatic differentiation;
+    - the log-determinant is that of the Jacobian, by automatic differentiation, and
+      within the limit that the bijector says;
     - a single event gives the values that it gives in the batch, and jit gives the
       `eager` values (the law that takes longest to check);
     - gradients in events, context and parameters are finite;
@@ -95,6 +96,9 @@ def check_bijector(
             y, log_det = map_(variables, at, beside)
             _close(f"{name}: jit is eager", y, is_["event"], allowed)
             _close(f"{name}: jit is eager", log_det, is_["log_det"], allowed)
+    limit = bijector.log_det_limit(x.shape[1:]) + allowed
+    law = "broken law: the log-determinant is within its limit"
+    assert (np.abs(forth["log_det"]) <= limit).all(), law
     _close("the inverse undoes the map", back["event"], x, allowed)
     _close("the log-determinants cancel", -back["log_det"], forth["log_det"], allowed)
     if borders and x.ndim == 2:

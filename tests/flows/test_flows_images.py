@@ -8,11 +8,13 @@ import pytest
 from nfml_jax import flows
 from nfml_jax.errors import UserError
 from nfml_jax.flows import IMAGE_RECIPES, make_image_flow
+from nfml_jax.testing import perturb
 
 KEY = jax.random.key(0)
 SMALL = {"levels": 1, "steps": 1, "hidden": 4}
 
 
+STEP = ("ActNorm", "PLU", "Coupling")
 SLOW = ("realnvp", "rq_nsf")
 
 
@@ -73,3 +75,36 @@ def test_what_no_flow_of_images_can_be_is_one_sentence():
     with pytest.raises(UserError, match="option of noise: 'depth'"):
         noise = {"steps": 1, "depth": 2}
         make_image_flow((4, 4, 1), {"recipe": "glow"}, noise=noise)
+
+
+def test_log_determinants_of_all_parts_add_up_from_data_to_base():
+    flow = flows.glow((4, 4, 1), levels=2, steps=2, hidden=4, memory="invert")
+    x = jax.random.uniform(KEY, (3, 4, 4, 1))
+    variables = jax.jit(flow.init)(KEY, x)
+    variables |= {"params": perturb(variables["params"], KEY, 0.1)}
+    parts = flow.apply(variables, x, method="log_det_parts")
+    _, expected = flow.apply(variables, x, method="to_base")
+    np.testing.assert_allclose(sum(p.log_det for p in parts), expected, rtol=1e-5)
+    steps = [f"step {n}/{kind}" for n in (1, 2) for kind in STEP]
+    assert [part.name for part in parts] == [
+        "4×4×1/Elementwise",
+        *(f"2×2×4/{name}" for name in steps),
+        "2×2×4/Coupling",
+        *(f"1×1×8/{name}" for name in steps),
+        "1×1×8/Elementwise",
+    ]
+    coupling, act_norm = parts[3], parts[1]
+    assert coupling.limit == 2 * 2 * 2 * 5.0 and (coupling.used < 1).all()
+    assert act_norm.limit == np.inf and not act_norm.used.any()
+
+
+@pytest.mark.parametrize("fast, order", [("log_prob", (1, 2)), ("sample", (2, 1))])
+def test_log_determinants_of_steps_come_in_the_order_that_they_run(fast, order):
+    flow = flows.realnvp(3, layers=2, hidden=(4,), normalize=True, fast=fast)
+    x = jax.random.normal(KEY, (2, 5, 3))
+    variables = flow.init(KEY, x)
+    parts = flow.apply(variables, x, method="log_det_parts")
+    kinds = [f"3/step {n}/{kind}" for n in order for kind in ("ActNorm", "Coupling")]
+    assert sorted(part.name for part in parts) == sorted(kinds)
+    assert [part.name[:8] for part in parts] == [name[:8] for name in kinds]
+    assert parts[0].log_det.shape == (2, 5)

@@ -30,6 +30,10 @@ class Affine(ScalarTransform):
     def num_params(self) -> int:
         return 2
 
+    @property
+    def log_slope_limit(self) -> float:
+        return self.max_log_scale
+
     def _log_scale(self, raw):
         return self.max_log_scale * jnp.tanh(raw / self.max_log_scale)
 
@@ -58,6 +62,10 @@ class Additive(ScalarTransform):
     @property
     def num_params(self) -> int:
         return 1
+
+    @property
+    def log_slope_limit(self) -> float:
+        return 0.0
 
     def forward_and_log_det(self, raw, x):
         self.check_raw(raw)

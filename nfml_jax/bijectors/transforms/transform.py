@@ -92,6 +92,11 @@ class ScalarTransform:
         """The number of unconstrained parameters of one member of the family."""
         raise NotImplementedError
 
+    @property
+    def log_slope_limit(self) -> float:
+        """The most that |log f'| can be; infinite for a family without a bound."""
+        return float("inf")
+
     def forward_and_log_det(self, raw: Array, x: Array) -> tuple[Array, Array]:
         """Return y = f(x) and log f'(x), both `[...]`."""
         raise NotImplementedError

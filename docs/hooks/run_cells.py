@@ -1,0 +1,136 @@
+"""Execute the cells of a script in jupytext's percent format and save what they show.
+
+`python docs/hooks/run_cells.py SCRIPT FOLDER` writes FOLDER/cells.json, a list of cells
+`{"kind": "markdown" or "code", "source", "text", "figures"}`, and the figures as PNG
+files, each for a light and for a dark page. What a cell prints is its text; its last
+expression is shown, too, as in a notebook. FOLDER/files.json names the files that the
+script used, with their digests: while these hold, nothing has to run again.
+"""
+
+import ast
+import contextlib
+import hashlib
+import io
+import json
+import sys
+import traceback
+from pathlib import Path
+
+import jupytext
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+ROOT = Path(__file__).parents[2]
+DPI = 150
+# Inks of a light and of a dark page; what is nearly black or white is drawn in these.
+THEMES = {"light": ("#303030", "#ffffff"), "dark": ("#d8dbe2", "#16181d")}
+
+
+def digest(path: Path) -> str:
+    """Return the digest of a file, or "" if it is gone."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def run(script: Path, folder: Path) -> None:
+    """Execute `script` and write its cells, figures and files to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    namespace, cells = {"__name__": "__main__"}, []
+    for cell in jupytext.read(script).cells:
+        shown = {"kind": cell.cell_type, "source": cell.source, "text": ""}
+        cells.append(shown | {"figures": []})
+        if cell.cell_type != "code":
+            continue
+        printed, figures = io.StringIO(), {}
+        with contextlib.redirect_stdout(printed):
+            value = _execute(cell.source, script, namespace)
+            if isinstance(value, Figure):
+                figures = {str(sum(len(c["figures"]) for c in cells)): value}
+            elif isinstance(value, dict) and _are_figures(value.values()):
+                figures = value
+            elif value is not None:
+                print(value)
+        cells[-1]["text"] = printed.getvalue()
+        cells[-1]["figures"] = [save_both(f, folder, s) for s, f in figures.items()]
+    (folder / "cells.json").write_text(json.dumps(cells))
+    (folder / "files.json").write_text(json.dumps(used_files(script), indent=1))
+
+
+def _are_figures(values) -> bool:
+    return bool(values) and all(isinstance(value, Figure) for value in values)
+
+
+def _execute(source: str, script: Path, namespace: dict):
+    """Run the statements of a cell; return the value of its last expression."""
+    tree, place = ast.parse(source), f"a cell of {script.name}"
+    last = tree.body[-1] if tree.body else None
+    value = None
+    try:
+        if isinstance(last, ast.Expr) and not source.rstrip().endswith(";"):
+            rest = ast.Module(tree.body[:-1], [])
+            exec(compile(rest, place, "exec"), namespace)
+            expression = ast.Expression(last.value)
+            value = eval(compile(expression, place, "eval"), namespace)
+        else:
+            exec(compile(tree, place, "exec"), namespace)
+    except Exception:
+        sys.exit(f"{source}\n\n{traceback.format_exc()}")
+    return value
+
+
+def save_both(figure: Figure, folder: Path, stem: str) -> str:
+    """Write a figure for light and for dark pages; return its stem."""
+    for theme, inks in THEMES.items():
+        recolor(figure, *inks)
+        path = folder / f"{stem}-{theme}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=DPI, transparent=True, bbox_inches="tight")
+    return stem
+
+
+def recolor(figure: Figure, ink: str, paper: str) -> None:
+    """Draw in `ink` what was nearly grey and dark, or was drawn in an ink before."""
+    for artist in figure.findobj():
+        for part in ("color", "edgecolor", "facecolor", "markeredgecolor"):
+            get = getattr(artist, f"get_{part}", None)
+            put = getattr(artist, f"set_{part}", None)
+            if get is None or put is None:
+                continue
+            new = _recolored(get(), ink, paper)
+            if new is not None:
+                put(new)
+
+
+def _recolored(color, ink, paper):
+    """Return the ink or paper of a theme for that of another, None for a real color."""
+    try:
+        red, green, blue, alpha = to_rgba(color)
+    except (ValueError, TypeError):
+        return None
+    rgb = (round(255 * red), round(255 * green), round(255 * blue))
+    named = {theme: tuple(map(_rgb, pair)) for theme, pair in THEMES.items()}
+    inks = {pair[0] for pair in named.values()} | {(0, 0, 0), (38, 38, 38)}
+    papers = {pair[1] for pair in named.values()}
+    if rgb in inks and alpha:
+        return (*to_rgba(ink)[:3], alpha)
+    if rgb in papers and alpha == 1:
+        return (*to_rgba(paper)[:3], alpha)
+    return None
+
+
+def _rgb(color: str) -> tuple[int, ...]:
+    return tuple(round(255 * part) for part in to_rgba(color)[:3])
+
+
+def used_files(script: Path) -> dict[str, str]:
+    """Return the digests of the script and of the project's modules it imported."""
+    files = {script.resolve(), Path(__file__).resolve()}
+    for module in list(sys.modules.values()):
+        name = getattr(module, "__file__", None)
+        if name and Path(name).resolve().is_relative_to(ROOT):
+            files.add(Path(name).resolve())
+    return {str(file.relative_to(ROOT)): digest(file) for file in sorted(files)}
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    run(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,105 @@
+"""The hooks of mkdocs: pages, tables, figures and formulae that the site generates."""
+
+import re
+import sys
+from pathlib import Path
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs/hooks")]
+
+import api  # noqa: E402
+import executed  # noqa: E402
+import maths  # noqa: E402
+import tables  # noqa: E402
+
+PICTURES = ROOT / "docs/hooks/pictures.py"
+# Files of the repository that are pages of the site.
+BORROWED = {
+    "results/README.md": "results/index.md",
+    "results/tabular/README.md": "results/tabular.md",
+    "benchmarks/README.md": "benchmarks.md",
+}
+# What a page may load: an address in one of these would ask the network.
+LOADED = re.compile(
+    r'<(?:script|img|link|iframe|source|video)\b[^>]*?(?:src|href)="(https?:)?//', re.I
+)
+
+
+def on_config(config):
+    """List the rooms of the API below its entry."""
+    pages = [{room: f"api/{room}.md"} for room in api.rooms()]
+    config.nav = [{"API": pages} if "API" in entry else entry for entry in config.nav]
+    return config
+
+
+def on_files(files: Files, config) -> Files:
+    """Add the pages of the API, of results, of notebooks, and all figures."""
+
+    def add(name, **content):
+        files.append(File.generated(config, name, **content))
+
+    notebooks = sorted(executed.NOTEBOOKS.glob("*.py"))
+    ran = executed.cells([*notebooks, PICTURES])
+    for script in notebooks:
+        name = script.stem
+        page = executed.page(script, ran[name], f"../img/{name}")
+        add(f"notebooks/{name}.md", content=page)
+        add(f"notebooks/{name}.ipynb", content=executed.as_ipynb(script))
+        for path in (executed.CACHE / name).glob("*.png"):
+            add(f"img/{name}/{path.name}", abs_src_path=str(path))
+    for path in (executed.CACHE / PICTURES.stem).rglob("*.png"):
+        name = path.relative_to(executed.CACHE / PICTURES.stem)
+        add(f"img/{name}", abs_src_path=str(path))
+    for path in sorted((ROOT / "results").rglob("*.png")):
+        add(f"img/{path.relative_to(ROOT)}", abs_src_path=str(path))
+    for room in api.rooms():
+        add(f"api/{room}.md", content=api.room_page(room))
+    for source, name in BORROWED.items():
+        add(name, content=borrowed(source))
+    return files
+
+
+def borrowed(source: str) -> str:
+    """Return a page of the repository with its links as the site has them."""
+    path = ROOT / source
+    depth = "../" if "/" in BORROWED[source] else ""
+
+    def link(match):
+        image, words, target = match.groups()
+        file, _, heading = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        if "://" in target or not file:
+            return match[0]
+        name = str(there.relative_to(ROOT))
+        if name == "README.md":
+            return f"[{words}]({depth}index.md)"
+        if name in BORROWED:
+            return (
+                f"[{words}]({depth}{BORROWED[name]}{'#' + heading if heading else ''})"
+            )
+        if there.suffix == ".png":
+            return f"{image}[{words}]({depth}img/{name})"
+        return words
+
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", link, text)
+    return tables.with_commands_apart(text)
+
+
+def on_page_markdown(markdown: str, **_) -> str:
+    """Replace the macros of a page."""
+    return tables.expanded(markdown)
+
+
+def on_page_content(html: str, **_) -> str:
+    """Replace formulae by MathML."""
+    return maths.with_mathml(html)
+
+
+def on_post_page(output: str, page, **_) -> str:
+    """Refuse a page that would load anything over the network."""
+    if found := LOADED.search(output):
+        raise SystemExit(f"{page.file.src_uri} loads over the network: {found[0]}")
+    return output

@@ -105,7 +105,8 @@ def _flow(settings: Any) -> None:
     if not hasattr(settings, "noise"):
         make_flow(event_dim=2, **settings.flow.to_config())
         return
-    levels = options.get("levels", 1)
+    scales = options.get("steps")
+    levels = options.get("levels", len(scales) if isinstance(scales, tuple) else 1)
     side = 2 ** (levels if isinstance(levels, int) and 0 < levels < LEVELS else 1)
     flow, noise = settings.flow.to_config(), settings.noise.to_config()
     make_image_flow((side, side, 1), flow, noise=noise)

@@ -31,6 +31,7 @@ def pixels(name: str, recipe: str, **flow) -> ConfigDict:
                 "net": "glow",
                 "hidden": 32,
                 "max_log_scale": 3.0,
+                "masked": False,  # networks see images with holes, as in uva
             },
             "flow": {"recipe": recipe, **flow},
             "report": {

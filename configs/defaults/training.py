@@ -43,7 +43,10 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         if "flow" in config:
             for name, size in config.report.items():
                 config.report[name] = min(size, 100)
-            config.flow["steps" if "steps" in config.flow else "layers"] = 1
+            length = "steps" if "steps" in config.flow else "layers"
+            scales = config.flow[length]
+            single = (1,) * len(scales) if isinstance(scales, tuple) else 1
+            config.flow[length] = single
         config.train.batch_size = 32
         config.train.total = "6 steps"
         config.train.log_every = "2 steps"

@@ -52,6 +52,11 @@ class NoiseSettings(Settings):
         3.0,
         check=partial(check_number, above=0),
     )
+    masked: bool = setting(
+        "Whether the networks see images with holes, as in the recipe uva, instead of "
+        "half of the channels.",
+        False,
+    )
 
     def words(self) -> str:
         """Return the noise for the header of a run."""

@@ -16,6 +16,7 @@ from nfml_jax.bijectors.dense import PLU, Dense
 from nfml_jax.bijectors.elementwise import Elementwise
 from nfml_jax.bijectors.linear import LU, QR, SVD
 from nfml_jax.bijectors.low_rank import LowRank
+from nfml_jax.bijectors.masked_coupling import MaskedCoupling as MaskedCoupling
 from nfml_jax.bijectors.masks import second_half
 from nfml_jax.bijectors.matrix_exponential import MatrixExponential
 from nfml_jax.bijectors.normalization import ActNorm
@@ -144,6 +145,9 @@ IMAGE_BIJECTORS = {
     ),
     "coupling_of_gray": ImageEntry(
         lambda: Coupling(Affine(), _net(), event_ndim=3), (3, 5, 1), "map"
+    ),
+    "masked_coupling": ImageEntry(
+        lambda: MaskedCoupling(_net()), (3, 4, 1), "map", "UvA tutorial 11 (P. Lippe)"
     ),
     "elementwise": ImageEntry(lambda: Elementwise(Affine(), event_ndim=3), (3, 2, 2)),
     "elementwise_of_context": ImageEntry(

@@ -46,7 +46,8 @@ class OptimizerSettings(Settings):
         "The learning rate after the warm-up.", 1e-3, check=ABOVE_0, traced=True
     )
     schedule: str = setting(
-        "The decay of the rate: constant, cosine, linear or staircase.", "cosine"
+        "The decay of the rate: constant, cosine, linear, exponential or staircase.",
+        "cosine",
     )
     warmup: str | None = setting(
         "The duration of the linear rise of the rate; None is none.", "100 steps"

@@ -41,6 +41,7 @@ from nfml_jax.flows.bases import Normal
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.stacked import option_names, passes_options_to
+from nfml_jax.flows.recipes.uva import masked_couplings, uva
 from nfml_jax.nets.images import GlowNet, make_image_conditioner
 from nfml_jax.ops.checks import DEEPEST, check_choice, check_flag, check_integer
 from nfml_jax.ops.names import look_up
@@ -230,24 +231,39 @@ def flowpp(
     return multiscale(event_shape, step, **options)
 
 
-IMAGE_RECIPES = {"glow": glow, "realnvp": realnvp, "rq_nsf": rq_nsf, "flowpp": flowpp}
+IMAGE_RECIPES = {
+    "glow": glow,
+    "realnvp": realnvp,
+    "rq_nsf": rq_nsf,
+    "flowpp": flowpp,
+    "uva": uva,
+}
 
 
 def learned_noise(
-    *, steps: int = 2, net: str = "glow", hidden: int = 32, max_log_scale: float = 3.0
+    *,
+    steps: int = 2,
+    net: str = "glow",
+    hidden: int = 32,
+    max_log_scale: float = 3.0,
+    masked: bool = False,
 ) -> Bijector:
     """Return the bijector of variational dequantization (Ho et al. 2019, Flow++).
 
     Each of `steps` steps maps both colors of a checkerboard by turns, given the image
     as a feature map; a new one is the identity, which is uniform noise. `net` is a
     name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, and `hidden` its width. The
-    images' sides are even.
+    images' sides are even. With `masked` the networks see images with holes, as in
+    `nfml_jax.flows.recipes.uva`, and learn the bounds of their log-scales.
 
     >>> from nfml_jax.bijectors import Dequantize
     >>> Dequantize(levels=256, noise=learned_noise(steps=1)).noise.event_ndim
     3
     """
     check_integer("the noise", 1, DEEPEST, steps=steps)
+    check_flag("the noise", masked=masked)
+    if masked:
+        return masked_couplings(2 * int(steps), net=net, hidden=hidden)
     one = Chain(_pair(Affine(max_log_scale), net, hidden=hidden))
     stack = Stack(one, int(steps)) if steps > 1 else one
     return Conjugate(Squeeze(2, "diagonal"), stack)

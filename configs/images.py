@@ -4,8 +4,14 @@
 is reported on the test set, beside histograms, a Gaussian and compressors. Glow came to
 1.246 bits per dimension (results/images_glow), for 30 minutes of CPU time.
 
+`flagship` is flowpp with learned noise, a wider and deeper second scale, and small
+batches: 1,297,052 parameters. It is meant for twelve hours of CPU time in many pieces,
+which the same `--workdir` resumes. results/images_pilots.md has the pilots that chose
+it.
+
     python launch.py --config=configs/images.py:glow
     python launch.py --config=configs/images.py:glow --config.noise.steps=2
+    python launch.py --config=configs/images.py:flagship,mnist --workdir=runs/flagship
     python launch.py --config=configs/images.py:flowpp,smoke
 """
 
@@ -17,9 +23,37 @@ RECIPES = {
     "rq_nsf": {"levels": 2, "steps": 6, "hidden": 64, "bins": 8, "bound": 6.0},
     "flowpp": {"levels": 2, "steps": 2, "hidden": 32, "blocks": 2, "components": 4},
 }
+FLAGSHIP = {
+    "levels": 2,
+    "steps": (6, 6),
+    "net": ("glow", "gated"),
+    "hidden": (64, 64),
+    "blocks": (1, 2),
+    "components": 4,
+    "last_size": 1,
+}
 
 
 def get_config(arg=None):
-    recipe, _, smoke = defaults.read_argument(arg, "glow", choices=RECIPES)
-    config = defaults.pixels(f"images_{recipe}", recipe, **RECIPES[recipe])
+    data, arg = defaults.take_pixels(arg, "mnist")
+    choices = {**RECIPES, "flagship": FLAGSHIP}
+    name, _, smoke = defaults.read_argument(arg, "glow", choices=choices)
+    recipe = "flowpp" if name == "flagship" else name
+    config = defaults.pixels(f"images_{name}", recipe, **choices[name])
+    config.data.name = data
+    if name == "flagship":
+        _flagship(config)
     return defaults.finish(config, smoke)
+
+
+def _flagship(config):
+    config.noise.steps = 2
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup = "500 steps"
+    config.train.batch_size = 64
+    config.train.total = "42000 steps"
+    config.train.evaluate_every = "1000 steps"
+    config.train.checkpoint_every = "200 steps"
+    config.train.steps_per_dispatch = 10
+    config.train.average_decay = 0.999
+    config.train.report = "last"

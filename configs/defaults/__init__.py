@@ -5,7 +5,7 @@ config's argument (`configs/X.py:smoke`) is handled by `finish`, and its other p
 `read_argument`.
 """
 
-from configs.defaults.argument import read_argument, take_encoder
+from configs.defaults.argument import read_argument, take_encoder, take_pixels
 from configs.defaults.density import density, two_circles, variational
 from configs.defaults.few_pictures import FEW_PICTURES
 from configs.defaults.images import (
@@ -41,6 +41,7 @@ __all__ = [
     "read_argument",
     "show_options",
     "take_encoder",
+    "take_pixels",
     "training",
     "two_circles",
     "variational",

@@ -49,12 +49,26 @@ def take_encoder(arg: str | None, default: str) -> tuple[str, str]:
     """
     from nfml_jax.nets import NETS  # imported here, since it imports JAX
 
+    return _take(arg, default, NETS, "encoder")
+
+
+def take_pixels(arg: str | None, default: str) -> tuple[str, str]:
+    """Return the set of images that a config's argument names, and the rest of it.
+
+    The set is `default` if none is named. Raises UserError for two of them.
+    """
+    from nfml_jax.data.pixels import PIXEL_DATASETS  # imported here, as NETS is
+
+    return _take(arg, default, PIXEL_DATASETS, "data set")
+
+
+def _take(arg, default, names, kind) -> tuple[str, str]:
     words = (arg or "").split(",")
-    named = [word for word in words if word in NETS]
+    named = [word for word in words if word in names]
     if len(named) > 1:
         raise UserError(
-            f"the config's argument is {arg!r}; expected one encoder, not "
+            f"the config's argument is {arg!r}; expected one {kind}, not "
             f"{' and '.join(named)}."
         )
-    rest = ",".join(word for word in words if word not in NETS)
+    rest = ",".join(word for word in words if word not in names)
     return (named or [default])[0], rest

@@ -170,6 +170,7 @@ MIGRATIONS = (
     _own_defaults,
     Off("optimizer.warmup", ("never",)),
     *(Off(f"train.{part}_every", ("never",)) for part in INTERVALS),
+    Added("noise.masked", False),
 )
 
 

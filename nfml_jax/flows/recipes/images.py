@@ -42,7 +42,7 @@ from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.stacked import option_names, passes_options_to
 from nfml_jax.flows.recipes.uva import masked_couplings, uva
-from nfml_jax.nets.images import GlowNet, make_image_conditioner
+from nfml_jax.nets.images import GlowNet, known_options, make_image_conditioner
 from nfml_jax.ops.checks import DEEPEST, check_choice, check_flag, check_integer
 from nfml_jax.ops.names import look_up
 
@@ -51,10 +51,10 @@ PRIORS = ("learned", "normal")
 
 def multiscale(
     event_shape: tuple[int, int, int],
-    step: Callable[[], Sequence[Bijector]],
+    step: Callable[[int], Sequence[Bijector]],
     *,
     levels: int = 2,
-    steps: int = 8,
+    steps: int | Sequence[int] = 8,
     prior: str = "learned",
     prior_hidden: int = 64,
     order: str = "diagonal",
@@ -67,10 +67,10 @@ def multiscale(
 
     Args:
       event_shape: `(H, W, C)`; 2^levels divides H and W.
-      step: A function that returns the bijectors of a step, new ones for each scale,
-        in the order from the data to the base.
+      step: A function of a scale's number, from 1, that returns the bijectors of its
+        step, new ones at each call, in the order from the data to the base.
       levels: The number of scales.
-      steps: The number of steps of each scale.
+      steps: The number of steps of every scale, or a number for each.
       prior: "learned" or "normal", the latents that a scale leaves.
       prior_hidden: The width of the networks of learned priors.
       order: The order of a squeeze's channels, see `nfml_jax.bijectors.Squeeze`.
@@ -82,7 +82,10 @@ def multiscale(
     Raises:
       UserError: for an image that cannot be squeezed `levels` times.
     """
-    check_integer("the flow", 1, DEEPEST, levels=levels, steps=steps)
+    check_integer("the flow", 1, DEEPEST, levels=levels)
+    counts = [of_scale(steps, level + 1, levels, "steps") for level in range(levels)]
+    for count in counts:
+        check_integer("the flow", 1, DEEPEST, steps=count)
     check_choice("the flow", PRIORS, prior=prior)
     check_choice("the flow", ORDERS, order=order)
     check_choice("the flow", MEMORY, memory=memory)
@@ -90,8 +93,8 @@ def multiscale(
 
     def scale(level: int) -> Bijector:
         """Return the flow of this scale and of those within it, from 1."""
-        one = Chain(tuple(step()))
-        parts = [Stack(one, int(steps), memory) if steps > 1 else one]
+        one, count = Chain(tuple(step(level))), int(counts[level - 1])
+        parts = [Stack(one, count, memory) if count > 1 else one]
         if level < levels:
             parts += [_prior(prior_hidden)] if prior == "learned" else []
             parts += [Partial(scale(level + 1))]
@@ -106,6 +109,18 @@ def multiscale(
         event_shape=shape,
         context_dim=context_dim,
     )
+
+
+def of_scale(values: Any, level: int, levels: int, name: str) -> Any:
+    """Return a scale's value of an option given once, or once for each scale."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        return values
+    if len(values) != levels:
+        raise UserError(
+            f"the flow got {name}={tuple(values)} for levels={levels}; expected one "
+            "value, or one for each scale."
+        )
+    return values[level - 1]
 
 
 def _prior(hidden: int) -> Coupling:
@@ -132,7 +147,7 @@ def _checked_shape(event_shape, levels: int) -> tuple[int, int, int]:
 def _step(transform: ScalarTransform, net: str, **options) -> Callable:
     """Return a maker of Glow's step with any transform and any network of images."""
 
-    def step():
+    def step(level):
         network = make_image_conditioner(net, **options)
         coupling = Coupling(transform, network, event_ndim=3)
         return [ActNorm(event_ndim=3), PLU(event_ndim=3), coupling]
@@ -190,7 +205,7 @@ def realnvp(
     """
     transform = Affine(max_log_scale)
 
-    def step():
+    def step(level):
         pair = _pair(transform, "resnet", hidden=hidden, blocks=blocks)
         return [ActNorm(event_ndim=3), *pair]
 
@@ -216,19 +231,35 @@ def rq_nsf(
 def flowpp(
     event_shape,
     *,
-    net: str = "gated",
-    hidden: int = 32,
-    blocks: int = 2,
+    net: str | Sequence[str] = "gated",
+    hidden: int | Sequence[int] = 32,
+    blocks: int | Sequence[int] = 2,
     components: int = 8,
+    last_size: int = 3,
+    levels: int = 2,
     **options,
 ) -> Flow:
     """Flow++ (Ho et al. 2019): couplings by mixtures of logistics and gated networks.
 
-    `net` is "gated", or "attention" for the paper's self-attention after every block.
+    `net` is "gated", or "attention" for the paper's self-attention after every block;
+    "glow" is a cheaper network for large images. `hidden` and `blocks` are its width
+    and depth. Each is one value, or one for each scale. `last_size` is the side of the
+    kernel of a gated network's last convolution, which has the most outputs by far.
     """
     transform = MixtureOfLogistics(components)
-    step = _step(transform, net, hidden=hidden, blocks=blocks)
-    return multiscale(event_shape, step, **options)
+
+    def step(level):
+        name = of_scale(net, level, levels, "net")
+        sizes = {
+            "hidden": of_scale(hidden, level, levels, "hidden"),
+            "blocks": of_scale(blocks, level, levels, "blocks"),
+            "last_size": last_size,
+        }
+        known = known_options(name)
+        own = {option: value for option, value in sizes.items() if option in known}
+        return _step(transform, name, **own)(level)
+
+    return multiscale(event_shape, step, levels=levels, **options)
 
 
 IMAGE_RECIPES = {

@@ -30,8 +30,20 @@ __all__ = [
     "GlowNet",
     "ImageConditioner",
     "ResNet",
+    "known_options",
     "make_image_conditioner",
 ]
+
+
+def known_options(name: str) -> list[str]:
+    """Return the options of the conditioner `name` of `IMAGE_CONDITIONERS`.
+
+    >>> known_options("glow")
+    ['activation', 'dropout', 'dtype', 'hidden']
+    """
+    kind = look_up(IMAGE_CONDITIONERS, name, "conditioner of images")
+    fields = [f.name for f in dataclasses.fields(kind) if f.init]
+    return [field for field in fields if field not in ("parent", "name")]
 
 
 def make_image_conditioner(name: str, **options) -> ImageConditioner:
@@ -39,9 +51,7 @@ def make_image_conditioner(name: str, **options) -> ImageConditioner:
 
     Raises UserError for a name or an option that does not exist.
     """
-    kind = look_up(IMAGE_CONDITIONERS, name, "conditioner of images")
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
-    known = {name: f for name, f in fields.items() if name not in ("parent", "name")}
+    known = dict.fromkeys(known_options(name))
     for option in options:
         look_up(known, option, f"option of the conditioner {name!r}:")
-    return kind(**options)
+    return IMAGE_CONDITIONERS[name](**options)

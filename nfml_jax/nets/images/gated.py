@@ -24,23 +24,26 @@ class GatedResNet(ImageConditioner):
 
     A block of x is LayerNorm(x + value · sigmoid(gate)); value and gate are a 1×1 after
     a 3×3 convolution. Each convolution but the first is of the activations of both x
-    and -x, side by side.
+    and -x, side by side. The last convolution is of `last_size` × `last_size` pixels; 1
+    is cheaper for transforms of many parameters.
     """
 
     hidden: int = 32
     blocks: int = 3
+    last_size: int = 3
     activation: Callable[[Array], Array] = nn.elu
 
     def check_options(self):
         super().check_options()
         check_integer(self, 1, WIDEST, hidden=self.hidden)
+        check_integer(self, 1, last_size=self.last_size)
         check_integer(self, 0, DEEPEST, blocks=self.blocks)
 
     def network(self, x, vector, features):
         x = self.add(self.conv(x, self.hidden, init=lecun_normal), vector)
         for number in range(self.blocks):
             x = self.block(x, vector, number)
-        return self.out(self.both_signs(x), features)
+        return self.out(self.both_signs(x), features, self.last_size)
 
     def block(self, x: Array, vector: Array | None, number: int) -> Array:
         """Return the residual block of this number, counted from 0."""

@@ -51,7 +51,7 @@ def _flagship(config):
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup = "500 steps"
     config.train.batch_size = 64
-    config.train.total = "42000 steps"
+    config.train.total = "36000 steps"
     config.train.evaluate_every = "1000 steps"
     config.train.checkpoint_every = "200 steps"
     config.train.steps_per_dispatch = 10

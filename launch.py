@@ -16,12 +16,13 @@ from collections import Counter
 from pathlib import Path
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from nfml_jax.cli.command import answer
 from nfml_jax.cli.command_line import (
     check_flags,
     check_overrides,
+    fields_of_any_type,
     given,
     read_config,
     read_sweep,
@@ -32,7 +33,7 @@ from nfml_jax.distributed.guard import guard
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_number
 from nfml_jax.sweeps.executors import EXECUTORS, Options, make_executor
-from nfml_jax.sweeps.overrides import make_trials
+from nfml_jax.sweeps.overrides import Trial, make_trials
 from nfml_jax.sweeps.programs import MODES
 from nfml_jax.training.profiling import Span
 
@@ -117,7 +118,7 @@ def main(argv) -> int:
             f"{argv[1]!r} is not a flag; write --config=FILE and --workdir=FOLDER."
         )
     if SWEEP.value:
-        return sweep(CONFIG.value.to_dict(), SWEEP.value)
+        return sweep(CONFIG.value, SWEEP.value)
     if REPLAY.value is not None:
         return replay(CONFIG.value.to_dict(), REPLAY.value)
     if DISTRIBUTED.value:
@@ -188,14 +189,15 @@ def leave(code: int) -> None:
     sys.exit(code)
 
 
-def sweep(config: dict, text: str) -> int:
-    """Run, or list, the trials of a sweep over `config`."""
+def sweep(fields: ConfigDict, text: str) -> int:
+    """Run, or list, the trials of a sweep over the config of these fields."""
     for flag in ("distributed", "profile"):
         if flags.FLAGS[flag].value:
             raise UserError(
                 f"--{flag} applies to a single run; leave out either it or --sweep."
             )
-    trials = make_trials(config, read_sweep(text, config))
+    config = fields.to_dict()
+    trials = trials_of(fields, text)
     folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
     executor = make_executor(EXECUTOR.value or default_executor(), options())
     if not DRY_RUN.value:
@@ -214,6 +216,12 @@ def sweep(config: dict, text: str) -> int:
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
     terminal.note(f"{words}; `python -m nfml_jax results {folder}` makes a table.")
     return max(map(exit_code, records))
+
+
+def trials_of(fields: ConfigDict, text: str) -> list[Trial]:
+    """Return the trials of a sweep over the config of these fields."""
+    config, any_type = fields.to_dict(), fields_of_any_type(fields)
+    return make_trials(config, read_sweep(text, config, any_type), any_type)
 
 
 def exit_code(record: dict) -> int:
@@ -254,8 +262,7 @@ def parse_flags(argv):
                 Span.parse(text)
             files = given(argv, "sweep")
             if files:
-                fields = config.to_dict()
-                make_trials(fields, read_sweep(files[-1], fields))
+                trials_of(config, files[-1])
             check_flags(argv)
         # The parsers of numbers and texts take no None.
         off = turned_off(argv)

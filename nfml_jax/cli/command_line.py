@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import re
+from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,10 @@ def read_config(argv) -> ConfigDict:
     return config
 
 
-def read_sweep(text: str, config: dict) -> Sweep:
+def read_sweep(text: str, config: dict, any_type: Collection[str] = ()) -> Sweep:
     """Return the overrides of an inline sweep, or of FILE[:ARGUMENT]'s get_sweep."""
     if is_inline(text):
-        return parse_sweep(text, config)
+        return parse_sweep(text, config, any_type)
     return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
 
 
@@ -128,6 +129,17 @@ def turned_off(argv) -> dict[str, str]:
     """
     found = [re.match(r"--?config\.([\w.]+)=None$", item) for item in argv]
     return {match.group(0): match.group(1) for match in found if match}
+
+
+def fields_of_any_type(config: ConfigDict) -> frozenset[str]:
+    """Return the dotted fields that a config declares to take values of several types.
+
+    >>> from ml_collections import FieldReference
+    >>> scale = FieldReference(30.0, field_type=object)
+    >>> fields_of_any_type(ConfigDict({"head": {"scale": scale, "margin": 0.5}}))
+    frozenset({'head.scale'})
+    """
+    return frozenset(name for name, kind in _types(config).items() if kind is object)
 
 
 def _types(config: ConfigDict, prefix: str = "") -> dict[str, type]:

@@ -14,6 +14,16 @@ from typing import Any
 # What decayed when the field came, whatever decays by default now.
 DECAYED = ["kernel*", "weights", "proxies", "triangles", "L"]
 INTERVALS = ("log", "evaluate", "checkpoint")
+# Augmentations that came later; 0 is off.
+APPEARANCES = (
+    "resolution",
+    "blur",
+    "light",
+    "gamma",
+    "contrast",
+    "brightness",
+    "erase",
+)
 UCI_SETS = ("red_wine", "white_wine", "parkinsons")
 
 
@@ -157,6 +167,8 @@ MIGRATIONS = (
     Renamed("objective.centres", "centers"),
     Renamed("head.subcentres", "subcenters"),
     _memory,
+    *(Added(f"augment.{name}", 0.0, where=_has_images) for name in APPEARANCES),
+    Added("baselines", True, where=_has_images),
     Added("cpu_devices", 1),
     *(Off(name, (0,)) for name in ("cpu_devices", "num_devices", "train.accumulate")),
     *(Off(f"optimizer.{name}", (0,)) for name in ("weight_decay", "clip_norm")),

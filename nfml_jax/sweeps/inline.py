@@ -8,13 +8,12 @@ keep their content together.
 import ast
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.overrides import (
-    OF_SEVERAL_TYPES,
     Sweep,
     check_count,
     is_open,
@@ -39,8 +38,11 @@ def fields_of(text: str) -> list[str]:
     return [part.split("=", 1)[0] for part in _split(text, str.isspace)]
 
 
-def parse_sweep(text: str, config: Mapping) -> Sweep:
+def parse_sweep(text: str, config: Mapping, any_type: Collection[str] = ()) -> Sweep:
     """Return every combination of the values that `text` gives to fields of `config`.
+
+    `any_type` has the dotted fields that take values of several types: a word for one
+    of them is read as the number, truth or text that it looks like.
 
     Raises UserError for an unknown field, and for values of another type.
     """
@@ -55,7 +57,7 @@ def parse_sweep(text: str, config: Mapping) -> Sweep:
             )
         if name not in fields and not is_open(name):
             raise no_field(config, name)
-        there = NEW if name in OF_SEVERAL_TYPES else fields.get(name, NEW)
+        there = NEW if name in any_type else fields.get(name, NEW)
         parts.append(param(name, *_values(name, values, there)))
         check_count(math.prod(map(len, parts)), text)
     if not parts:

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,8 +26,6 @@ LONGEST_ID = 60
 MOST_TRIALS = 100_000
 OPEN = ("optimizer.options", "optimizer.multipliers")
 """Sections that a sweep or a command line may give further fields."""
-OF_SEVERAL_TYPES = ("head.scale",)
-"""Fields that take a number or a word; the section's settings check them."""
 # Types that a person may write besides a field's own.
 ALSO = {float: (int,), tuple: (list,), list: (tuple,)}
 
@@ -106,8 +104,12 @@ class Trial:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
+def make_trials(
+    config: dict, sweep: Sweep, any_type: Collection[str] = ()
+) -> list[Trial]:
     """Return the trials of a sweep over `config`.
+
+    `any_type` has the dotted fields that take values of several types, as in `overlay`.
 
     Raises UserError for a sweep without trials, for a field that the config lacks, for
     a value of another type, and for two trials of the same config.
@@ -121,7 +123,7 @@ def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
         raise UserError("the sweep has no trials; give it at least one override.")
     trials: dict[str, Trial] = {}
     for number, override in enumerate(sweep, start=1):
-        trial = Trial(dict(override), overlay(config, override))
+        trial = Trial(dict(override), overlay(config, override, any_type))
         if trial.digest in trials:
             earlier = list(trials).index(trial.digest) + 1
             raise UserError(
@@ -132,8 +134,12 @@ def make_trials(config: dict, sweep: Sweep) -> list[Trial]:
     return list(trials.values())
 
 
-def overlay(config: dict, override: Override) -> dict:
-    """Return a copy of the nested `config` with the override's values, checked."""
+def overlay(config: dict, override: Override, any_type: Collection[str] = ()) -> dict:
+    """Return a copy of the nested `config` with the override's values, checked.
+
+    A value has the type of the one that it replaces. The settings of the section check
+    the fields in `any_type`, such as a scale that is a number or "learned".
+    """
     config = copy.deepcopy(config)
     for name, value in override.items():
         *path, last = name.split(".")
@@ -146,7 +152,7 @@ def overlay(config: dict, override: Override) -> dict:
         if not (isinstance(section, Mapping) and last in section):
             raise no_field(config, name)
         there = section[last]
-        if there is None or value is None or name in OF_SEVERAL_TYPES:
+        if there is None or value is None or name in any_type:
             # The section's settings know which types fit.
             cast(dict, section)[last] = value
             continue

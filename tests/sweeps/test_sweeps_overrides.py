@@ -66,6 +66,20 @@ def test_an_override_changes_what_it_names_and_nothing_else():
     assert overlay(CONFIG, {"flow": section}) == {**CONFIG, "flow": section}
 
 
+def test_a_field_of_any_type_takes_numbers_and_words():
+    any_type = frozenset({"optimizer.rate"})
+    sweep = parse_sweep("optimizer.rate=0.5,learned", CONFIG, any_type)
+    assert sweep == param("optimizer.rate", 0.5, "learned")
+    trials = make_trials(CONFIG, sweep, any_type)
+    assert [t.config["optimizer"]["rate"] for t in trials] == [0.5, "learned"]
+    for wrong in (
+        lambda: parse_sweep("optimizer.rate=learned", CONFIG),
+        lambda: make_trials(CONFIG, sweep),
+    ):
+        with pytest.raises(UserError, match="'learned' is not a number"):
+            wrong()
+
+
 def test_the_id_of_a_trial_depends_on_its_config_only():
     sweep = [{"data.name": "a b/c"}, {"seed": 1}]
     first, second = make_trials(CONFIG, sweep)

@@ -29,8 +29,9 @@ from experiments import make_experiment
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.feeds import ResidentFeed
 from nfml_jax.training.loop import train_and_evaluate
-from nfml_jax.training.optimizers import make_optimizer, make_schedule
+from nfml_jax.training.optimizers import make_optimizer
 from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.schedules import make_schedule
 from nfml_jax.training.settings import OptimizerSettings
 from nfml_jax.training.sharding import make_mesh, replicate
 from nfml_jax.training.step import init_state, make_dispatch, make_step

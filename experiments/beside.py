@@ -5,7 +5,7 @@ import numpy as np
 from experiments import one_shot
 from experiments.settings import PictureSettings
 from nfml_jax.data import ImageData
-from nfml_jax.data.arrays import stratified
+from nfml_jax.data.draws import stratified
 from nfml_jax.evaluation import (
     accept_rates,
     baselines,

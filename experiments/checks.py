@@ -24,7 +24,8 @@ from nfml_jax.nets import make_net
 from nfml_jax.ops.names import flatten, look_up
 from nfml_jax.sweeps.overrides import Trial
 from nfml_jax.synthetic.identities import Identities
-from nfml_jax.training.optimizers import make_optimizer, make_schedule
+from nfml_jax.training.optimizers import make_optimizer
+from nfml_jax.training.schedules import make_schedule
 from nfml_jax.training.settings import RunSettings
 from nfml_jax.variational import ENERGIES, DivergenceSettings
 

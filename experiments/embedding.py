@@ -9,7 +9,7 @@ from experiments import beside, linear_start, one_shot
 from experiments.settings import PictureSettings
 from nfml_jax import plots
 from nfml_jax.data import ImageData
-from nfml_jax.data.arrays import stratified
+from nfml_jax.data.draws import stratified
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import (
     accept_rates,

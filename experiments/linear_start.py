@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.settings import PictureSettings
 from nfml_jax.data import ImageData, to_float
-from nfml_jax.data.arrays import stratified
+from nfml_jax.data.draws import stratified
 from nfml_jax.evaluation import baselines, verification
 from nfml_jax.nets.layers import coarse_rows, standardize
 

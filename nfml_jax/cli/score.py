@@ -20,7 +20,8 @@ from nfml_jax.loading import load
 from nfml_jax.loading.flows import TrainedFlow
 from nfml_jax.tables.cells import is_missing
 from nfml_jax.tables.columns import listed
-from nfml_jax.tables.reader import Table, read_table
+from nfml_jax.tables.reader import read_table
+from nfml_jax.tables.table import Table
 
 STRANGEST = 5
 """Rows that are printed."""

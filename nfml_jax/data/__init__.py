@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nfml_jax.data.arrays import ImageData, Loaded, Split, make_image_data, shrink
+from nfml_jax.data.arrays import ImageData, Loaded, Split, make_image_data
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.checks import check_shared
 from nfml_jax.data.class_splits import choose_classes, validate_apart
+from nfml_jax.data.draws import shrink
 from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.image_folder import load_image_folder
 from nfml_jax.data.left_out import leave_out

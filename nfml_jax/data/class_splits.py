@@ -6,13 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nfml_jax.data.arrays import (
-    Loaded,
-    Split,
-    set_aside,
-    stratified,
-    validation_count,
-)
+from nfml_jax.data.arrays import Loaded, Split
+from nfml_jax.data.draws import set_aside, stratified, validation_count
 from nfml_jax.data.file_names import readable
 from nfml_jax.data.unread import UNUSED_TEST, UNUSED_TRAIN
 from nfml_jax.errors import UserError

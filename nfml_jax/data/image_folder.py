@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from nfml_jax.data.arrays import Loaded, Split, stratified, with_every_class
+from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.class_folders import TREE, by_folder
 from nfml_jax.data.class_splits import (
     arrange,
@@ -14,6 +14,7 @@ from nfml_jax.data.class_splits import (
     chosen_classes,
     in_words,
 )
+from nfml_jax.data.draws import stratified, with_every_class
 from nfml_jax.data.file_names import readable
 from nfml_jax.data.label_table import by_table
 from nfml_jax.data.pictures import Look

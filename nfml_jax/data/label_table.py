@@ -11,7 +11,8 @@ from nfml_jax.data.file_names import member_parts, readable
 from nfml_jax.data.trees import Tree
 from nfml_jax.data.unread import NO_LABEL, NO_PICTURES
 from nfml_jax.errors import UserError
-from nfml_jax.tables.reader import Table, read_table
+from nfml_jax.tables.reader import read_table
+from nfml_jax.tables.table import Table
 
 # Names of a column; the first of a line that the table has is taken.
 COLUMNS = {

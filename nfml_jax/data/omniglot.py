@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nfml_jax.data.arrays import Loaded, Split, digest, stratified
+from nfml_jax.data.arrays import Loaded, Split, digest
 from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
+from nfml_jax.data.draws import stratified
 from nfml_jax.data.omniglot_files import find, open_drawings
 from nfml_jax.data.pictures import Look
 from nfml_jax.data.sources import Places

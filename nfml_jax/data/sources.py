@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.data import idx
-from nfml_jax.data.arrays import Loaded, Split, stratified
+from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.download import DownloadError, check_connection, fetch, has_md5
+from nfml_jax.data.draws import stratified
 from nfml_jax.data.idx_sets import IDX_SETS, MNIST, PREPARED_VERSION, IdxSet
 from nfml_jax.errors import UserError
 

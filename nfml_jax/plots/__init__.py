@@ -9,6 +9,7 @@ from nfml_jax.ops.lazy import lazy_exports
 
 _MODULES = {
     "animation": ("layer_frames", "save_animation"),
+    "columns": ("marginals",),
     "curves": ("learning_curves", "roc_curve"),
     "densities": (
         "Limits",
@@ -17,7 +18,6 @@ _MODULES = {
         "grid_points",
         "joint",
         "limits_around",
-        "marginals",
         "samples_2d",
     ),
     "embeddings": ("embedding_gallery", "embeddings_2d", "embeddings_3d"),

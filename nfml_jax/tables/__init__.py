@@ -12,7 +12,8 @@ __getattr__, __all__ = lazy_exports(
     {
         "chosen_columns": ["Chosen", "choose_columns"],
         "dependence": ["dependences"],
-        "reader": ["Table", "read_table", "read_text_table"],
+        "reader": ["read_table", "read_text_table"],
+        "table": ["Table"],
         "scales": ["center_and_scale"],
         "steps": ["grid_step", "is_stepped"],
     },

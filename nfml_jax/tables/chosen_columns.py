@@ -9,7 +9,7 @@ import numpy as np
 from nfml_jax.errors import UserError
 from nfml_jax.tables.cells import Numbers, is_missing, is_number
 from nfml_jax.tables.columns import quoted
-from nfml_jax.tables.reader import Table
+from nfml_jax.tables.table import Table
 
 
 @dataclass(frozen=True)

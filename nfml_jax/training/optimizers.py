@@ -1,24 +1,15 @@
-"""Optimizers and learning-rate schedules by name.
+"""Optimizers by name.
 
 An optimizer is a name of optax or of optax.contrib, or one of `OPTIMIZERS`, with its
 options. Weight decay and multipliers of the learning rate act on parameters whose paths
-match patterns. A pattern such as "kernel*" or "objective/proxies" consists of names as
-in `fnmatch`; it matches a path that begins or ends with such names:
-
->>> matches(("encoder", "Dense_0", "kernel"), "kernel*")
-True
->>> matches(("encoder", "Dense_0", "kernel"), "encoder")
-True
->>> matches(("encoder", "Dense_0", "bias"), "kernel*")
-False
+match patterns; see `nfml_jax.training.parameter_patterns`.
 """
 
 import dataclasses
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import jax
@@ -29,56 +20,13 @@ from optax.contrib import MuonDimensionNumbers, ScheduleFreeState
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_flag, check_number, check_text
-from nfml_jax.ops.devices import SPLIT
 from nfml_jax.ops.names import did_you_mean, look_up
+from nfml_jax.training.directions import OPTIMIZERS, clip_by_norm
+from nfml_jax.training.parameter_patterns import matches, matching, names_of
 from nfml_jax.training.settings import DECAYED, OptimizerSettings
-from nfml_jax.training.sharding import norm
 
 PyTree = Any
 Transformation = optax.GradientTransformation
-
-
-def _rmsprop(
-    momentum: float = 0.9,
-    decay: float = 0.9,
-    eps: float = 1e-8,
-    initial_scale: float = 0.0,
-    eps_in_sqrt: bool = True,
-    bias_correction: bool = False,
-) -> Transformation:
-    rms = optax.scale_by_rms(
-        decay, eps, initial_scale, eps_in_sqrt, bias_correction=bias_correction
-    )
-    return optax.chain(rms, optax.trace(momentum))
-
-
-def _lamb(
-    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 0.0
-) -> Transformation:
-    adam = optax.scale_by_adam(b1, b2, eps, eps_root)
-    return optax.chain(adam, _scale_by_trust_ratio())
-
-
-def _sgd(momentum: float = 0.9, nesterov: bool = False) -> Transformation:
-    return optax.trace(momentum, nesterov=nesterov)
-
-
-# Each maps options to the direction of a step, which weight decay is added to and the
-# schedule then scales. They go before optax's of the same name: the momentum of sgd and
-# rmsprop is 0.9 unless it is set, lamb's norms are of parameters that devices share,
-# and the states of all keep the layout that checkpoints have.
-OPTIMIZERS: dict[str, Callable[..., Transformation]] = {
-    "sgd": _sgd,
-    # Half the memory for what momentum remembers, which its noise doesn't show.
-    "sgd_bfloat16": lambda momentum=0.9: optax.trace(
-        momentum, accumulator_dtype=jnp.bfloat16
-    ),
-    "nesterov": lambda momentum=0.9: optax.trace(momentum, nesterov=True),
-    "adam": optax.scale_by_adam,
-    "lamb": _lamb,
-    "rmsprop": _rmsprop,
-    "lion": optax.scale_by_lion,
-}
 
 # What optax's functions take, and the section's own fields say for all of them.
 ELSEWHERE = {
@@ -103,46 +51,6 @@ NOT_PLAIN = (
 BELOW_1 = ("b1", "b2", "momentum")
 # Iterates that are averages of others; the updates lead from one average to the next.
 SCHEDULE_FREE = ("schedule_free_adamw", "schedule_free_sgd")
-
-# Each maps (peak rate, steps) to a schedule of the steps after the warm-up.
-SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
-    "constant": lambda rate, steps: optax.constant_schedule(rate),
-    "cosine": lambda rate, steps: optax.cosine_decay_schedule(rate, steps),
-    "linear": lambda rate, steps: optax.linear_schedule(rate, 0.0, steps),
-    # By 1 % for each two-hundredth of the run, to 13 %.
-    "exponential": lambda rate, steps: optax.exponential_decay(rate, steps, 0.99**200),
-    # A tenth at one half and again at three quarters: the face papers' staircase.
-    "staircase": lambda rate, steps: optax.piecewise_constant_schedule(
-        rate, {steps // 2: 0.1, 3 * steps // 4: 0.1}
-    ),
-}
-
-
-def make_schedule(
-    name: str, learning_rate: float, *, steps: int, warmup_steps: int = 0
-) -> optax.Schedule:
-    """Return the learning rate as a function of the step.
-
-    It is a linear warm-up, then the named decay to `steps`. The rate may be a traced
-    scalar, as may `make_optimizer`'s b1, momentum, weight decay and clipping norm.
-    """
-    if is_known(learning_rate) and not learning_rate > 0:
-        raise UserError(
-            f"optimizer.learning_rate = {learning_rate} must be a positive number."
-        )
-    if warmup_steps >= steps:
-        raise UserError(
-            f"optimizer.warmup is {warmup_steps} steps and the whole run {steps}; "
-            "shorten the warm-up or lengthen train.total."
-        )
-    decay = look_up(SCHEDULES, name, "schedule")(learning_rate, steps - warmup_steps)
-    if not warmup_steps:
-        return decay
-    # The first step already moves: rate / warmup_steps, not 0.
-    warmup = optax.linear_schedule(
-        learning_rate / warmup_steps, learning_rate, warmup_steps
-    )
-    return optax.join_schedules([warmup, decay], [warmup_steps])
 
 
 def make_optimizer(
@@ -173,7 +81,7 @@ def make_optimizer(
             "out optimizer.multipliers, or take another optimizer."
         )
     clip_norm, weight_decay = settings.clip_norm, settings.weight_decay
-    parts = [] if clip_norm is None else [_clip_by_norm(clip_norm)]
+    parts = [] if clip_norm is None else [clip_by_norm(clip_norm)]
     mask = functools.partial(matching, patterns=settings.decay)
     try:
         if name in OPTIMIZERS:
@@ -227,11 +135,6 @@ def known_options(name: str) -> dict[str, Any]:
     arguments = inspect.signature(look_up(optimizers(), name, "optimizer")).parameters
     hidden = {*ELSEWHERE, *NOT_PLAIN, "max_learning_rate"}
     return {n: p.default for n, p in arguments.items() if n not in hidden}
-
-
-def is_known(number: float | jax.Array) -> bool:
-    """Return whether a number can be checked; arrays cannot, as they may be traced."""
-    return not isinstance(number, jax.Array)
 
 
 def _check_options(factory, name, options) -> None:
@@ -304,7 +207,7 @@ def _matrices(params: PyTree) -> PyTree:
     """
 
     def axes(path, leaf):
-        if leaf.ndim < 2 or not any(matches(_names(path), p) for p in DECAYED):
+        if leaf.ndim < 2 or not any(matches(names_of(path), p) for p in DECAYED):
             return None
         inputs = (0, 1, 2) if leaf.ndim == 4 else (leaf.ndim - 2,)
         return MuonDimensionNumbers(inputs, leaf.ndim - 1)
@@ -337,72 +240,6 @@ def _refusal(name: str, problem: Exception) -> UserError:
         f"optimizer.name = {name!r} cannot be made with this schedule and these "
         f"options ({reason}); change them, or take another optimizer."
     )
-
-
-# These two are optax's with a norm that is of a whole parameter where devices have a
-# share each.
-def _clip_by_norm(most: float) -> Transformation:
-    def clip(grads, params=None):
-        length = norm(grads)
-        return jax.tree.map(
-            lambda g: jnp.where(length < most, g, g / length * most), grads
-        )
-
-    return optax.stateless(clip)
-
-
-def _scale_by_trust_ratio() -> Transformation:
-    def scale(update, param):
-        lengths = norm(param), norm(update)
-        ratio = lengths[0] / jnp.where(lengths[1] == 0.0, 1.0, lengths[1])
-        return update * jnp.where(lengths[0] * lengths[1] == 0.0, 1.0, ratio)
-
-    return optax.stateless(lambda updates, params: jax.tree.map(scale, updates, params))
-
-
-def matches(path: Sequence[str], pattern: str) -> bool:
-    """Return whether a parameter's path begins or ends with a pattern's names."""
-    names = pattern.split("/")
-    count = len(names)
-    return any(
-        len(part) == count and all(map(fnmatchcase, part, names))
-        for part in (path[:count], path[-count:])
-    )
-
-
-def matching(params: PyTree, patterns: Sequence[str]) -> PyTree:
-    """Return for each parameter whether a pattern matches its path.
-
-    The names decide, and not the number of axes: layers that are scanned together
-    have their biases stacked as `[layers, features]`.
-    """
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: any(matches(_names(path), p) for p in patterns), params
-    )
-
-
-def _names(path) -> tuple[str, ...]:
-    keys = jax.tree_util.keystr(path, simple=True, separator="\n").split("\n")
-    return tuple(key.removeprefix(SPLIT) for key in keys)
-
-
-def check_patterns(params: PyTree, settings: OptimizerSettings) -> None:
-    """Raise UserError for a pattern of `settings` that matches none of the parameters.
-
-    The default patterns pass, and so does a multiplier of 1.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    paths = [_names(path) for path, _ in leaves]
-    given = {p: "decay" for p in settings.decay if p not in DECAYED}
-    given |= {p: "multipliers" for p, m in settings.multipliers.items() if m != 1.0}
-    for pattern, field in given.items():
-        if not any(matches(path, pattern) for path in paths):
-            beginnings = sorted({p for path in paths for p in path})
-            raise UserError(
-                f"optimizer.{field} has the pattern {pattern!r}, which matches no "
-                f"parameter{did_you_mean(pattern, beginnings)}; the first one's path "
-                f"is {'/'.join(paths[0])!r}, and a pattern is its beginning or its end."
-            )
 
 
 def check_shares(schedule: optax.Schedule, settings: OptimizerSettings) -> None:

@@ -21,12 +21,12 @@ from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed, fitted_batch
 from nfml_jax.training.optimizers import (
     SCHEDULE_FREE,
-    check_patterns,
     check_shares,
     make_optimizer,
-    make_schedule,
 )
+from nfml_jax.training.parameter_patterns import check_patterns
 from nfml_jax.training.randomness import purpose_key, root_key
+from nfml_jax.training.schedules import make_schedule
 from nfml_jax.training.settings import LARGEST_FITTED, RunSettings
 from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
 from nfml_jax.training.step import (

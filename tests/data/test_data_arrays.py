@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nfml_jax.data.arrays import Split, make_image_data, set_aside, shrink, stratified
+from nfml_jax.data.arrays import Split, make_image_data
+from nfml_jax.data.draws import set_aside, shrink, stratified
 from nfml_jax.errors import UserError
 
 LABELS = np.repeat(np.arange(5), [40, 30, 20, 9, 1]).astype(np.int32)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nfml_jax import data
-from nfml_jax.data.arrays import Loaded, Split, set_aside
+from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.class_splits import (
     arrange,
     choose_classes,
@@ -15,6 +15,7 @@ from nfml_jax.data.class_splits import (
     shrink_classes,
     validate_apart,
 )
+from nfml_jax.data.draws import set_aside
 from nfml_jax.errors import UserError
 
 NAMES = tuple("abcdef")

@@ -16,19 +16,17 @@ from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.optimizers import (
-    DECAYED,
     OPTIMIZERS,
-    check_patterns,
     check_shares,
     evaluation_params,
     known_options,
     make_optimizer,
-    make_schedule,
-    matches,
     optimizers,
 )
+from nfml_jax.training.parameter_patterns import check_patterns, matches
 from nfml_jax.training.randomness import root_key
-from nfml_jax.training.settings import OptimizerSettings
+from nfml_jax.training.schedules import make_schedule
+from nfml_jax.training.settings import DECAYED, OptimizerSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import make_mesh, norm, replicate
 from nfml_jax.training.step import init_state, make_dispatch, make_step

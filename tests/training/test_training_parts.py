@@ -15,12 +15,9 @@ from nfml_jax.training import pace
 from nfml_jax.training.devices import parts_of_share
 from nfml_jax.training.durations import Schedule, to_steps
 from nfml_jax.training.meter import Diverged, Meter, check_finite
-from nfml_jax.training.optimizers import (
-    SCHEDULES,
-    make_optimizer,
-    make_schedule,
-)
+from nfml_jax.training.optimizers import make_optimizer
 from nfml_jax.training.randomness import purpose_key, root_key, row_keys
+from nfml_jax.training.schedules import SCHEDULES, make_schedule
 from nfml_jax.training.settings import OptimizerSettings, TrainSettings
 from nfml_jax.training.sharding import make_mesh, replicate
 from nfml_jax.training.step import (

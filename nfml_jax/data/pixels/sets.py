@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.data import load
-from nfml_jax.data.arrays import stratified
 from nfml_jax.data.class_folders import part_of
 from nfml_jax.data.class_splits import set_classes_aside
 from nfml_jax.data.decoding import upright
+from nfml_jax.data.draws import stratified
 from nfml_jax.data.file_names import readable
 from nfml_jax.data.lfw import find_root
 from nfml_jax.data.pictures import Look

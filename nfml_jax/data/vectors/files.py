@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from nfml_jax.data.arrays import with_every_class
+from nfml_jax.data.draws import with_every_class
 from nfml_jax.data.sources import DEFAULT_MANUAL_DIR
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.rows import draw_rows
@@ -18,10 +18,10 @@ from nfml_jax.tables.reader import (
     PART_NAMES,
     TEXT_SUFFIXES,
     Open,
-    Table,
     kind_of,
     read_table,
 )
+from nfml_jax.tables.table import Table
 
 
 def manual_folder(manual_dir: str | os.PathLike | None) -> Path:

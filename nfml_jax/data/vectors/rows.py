@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nfml_jax.data.arrays import digest, stratified
+from nfml_jax.data.arrays import digest
+from nfml_jax.data.draws import stratified
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.checks import check_rows
 from nfml_jax.errors import UserError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nfml_jax.data.arrays import stratified, with_every_class
+from nfml_jax.data.draws import stratified, with_every_class
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.files import manual_files, manual_folder
 from nfml_jax.errors import UserError

@@ -11,6 +11,7 @@ from nfml_jax.data.draws import set_aside, stratified, validation_count
 from nfml_jax.data.file_names import readable
 from nfml_jax.data.unread import UNUSED_TEST, UNUSED_TRAIN
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_part
 from nfml_jax.ops.names import look_up
 
 # From this number of classes on, an open set is validated on complete classes. With
@@ -234,6 +235,7 @@ def set_classes_aside(
     alphabet, or itself. `share` is a fraction below 1, or a count, of the units; 0 sets
     none aside.
     """
+    check_part(**{f"data.{option}": share})
     names = np.unique(units)
     most = len(names) - 1
     if 0 < share < 1:

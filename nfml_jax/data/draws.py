@@ -3,6 +3,8 @@
 A draw is a function of the labels, the count and the seed only.
 """
 
+from collections.abc import Sized
+
 import numpy as np
 
 from nfml_jax.data.arrays import Split
@@ -77,14 +79,16 @@ def set_aside(train: Split, validation: float, seed: int):
     return train.take(rest), train.take(chosen) if len(chosen) else None
 
 
-def validation_count(train: Split, validation: float) -> int:
+def validation_count(train: Sized, validation: float) -> int:
     """Return the number of training images that `validation` sets aside.
+
+    A fraction is at least one image, but none of a single one.
 
     Raises UserError unless it is 0, a fraction below 1 or a count.
     """
     if not validation:
         return 0
-    most = len(train) - 1
+    most = max(len(train) - 1, 0)
     if 0 < validation < 1:
         return min(max(round(validation * len(train)), 1), most)
     if 1 <= validation <= most and validation == int(validation):

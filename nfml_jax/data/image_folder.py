@@ -21,6 +21,7 @@ from nfml_jax.data.pictures import Look
 from nfml_jax.data.stored import StoredImages
 from nfml_jax.data.trees import Tree, open_tree
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_number
 
 
 def load_image_folder(
@@ -150,10 +151,7 @@ def _check_seen(root, names, classes):
 
 def _draw(labels, test_fraction, seed):
     """Return drawn indices to train on and to test on."""
-    if not 0 < test_fraction < 1:
-        raise UserError(
-            f"test_fraction is {test_fraction}; expected a fraction between 0 and 1."
-        )
+    check_number("data", above=0, below=1, test_fraction=test_fraction)
     count = max(1, round(test_fraction * len(labels)))
     test, train = stratified(labels, count, seed)
     train, test = with_every_class(labels, train, test)

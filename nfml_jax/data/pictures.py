@@ -19,6 +19,8 @@ from nfml_jax.data.decoding import (
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
 
+LARGEST = 32_768
+"""The most pixels of a side."""
 FITS = ("squeeze", "pad", "crop")
 """Ways in which a picture of other proportions is made to fit."""
 
@@ -145,17 +147,20 @@ def _sides(image_size) -> tuple[int, int]:
         sides = [side.strip() for side in sides]
         if all(side.isdecimal() for side in sides):
             sides = [int(side) for side in sides]
-    elif np.isscalar(sides):
+    elif not isinstance(sides, list | tuple | np.ndarray):
         sides = [sides]
     if len(sides) == 1:
         sides = [*sides, *sides]
     if len(sides) != 2 or not all(
-        isinstance(side, (int, float, np.number)) and side == int(side) and side >= 1
+        isinstance(side, int | float | np.number)
+        and not isinstance(side, bool)
+        and 1 <= side <= LARGEST
+        and side == int(side)
         for side in sides
     ):
         raise UserError(
-            f"image_size is {image_size}; expected pixels, or HEIGHTxWIDTH such as "
-            "48x64."
+            f"image_size is {image_size}; expected pixels from 1 to {LARGEST:,}, or "
+            "HEIGHTxWIDTH such as 48x64."
         )
     height, width = cast("Sequence[float]", sides)
     return int(height), int(width)
@@ -173,7 +178,14 @@ def decode_all(
 
     Raises UserError that names those of `root` that cannot be read.
     """
-    images = np.empty((len(paths), look.height, look.width, look.channels), np.uint8)
+    shape = len(paths), look.height, look.width, look.channels
+    try:
+        images = np.empty(shape, np.uint8)
+    except MemoryError:
+        raise UserError(
+            f"{len(paths):,} pictures of {look.height}×{look.width} pixels do not fit "
+            "in memory; give a smaller image_size."
+        ) from None
     several, broken = [], {}
 
     def attempt(path):

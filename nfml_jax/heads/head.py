@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nfml_jax.errors import UserError
 from nfml_jax.heads import wording
 from nfml_jax.heads.classes import Classes, of_labels, over_devices, sampled, share_of
 from nfml_jax.heads.logits import HeadOutput, Logits, as_queries, similarities
@@ -19,6 +18,7 @@ from nfml_jax.heads.scale import TargetProbability, check_scale, fixed_scale
 from nfml_jax.heads.summation import SUMMATIONS, check_summation
 from nfml_jax.ops import devices
 from nfml_jax.ops.broadcasting import broadcasting
+from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.embeddings import embedding_rows, labeled_rows
 from nfml_jax.ops.fields import traced
 
@@ -74,10 +74,7 @@ class MarginHead(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self):
-        if self.num_classes < 2:
-            raise UserError(
-                f"MarginHead got num_classes={self.num_classes!r}; expected at least 2."
-            )
+        check_integer(self, 2, num_classes=self.num_classes)
         check_summation(self.summation, self.class_chunk, self.class_share, self.margin)
         check_scale(self.scale, self.margin, self.num_classes)
         super().__post_init__()

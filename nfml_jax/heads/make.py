@@ -9,7 +9,7 @@ from nfml_jax.heads.head import MarginHead
 from nfml_jax.heads.margins import MARGINS
 from nfml_jax.heads.scale import TargetProbability
 from nfml_jax.heads.strength import Annealing, Warmup
-from nfml_jax.ops.checks import check_integer, check_number
+from nfml_jax.ops.checks import check_integer, check_number, refuse
 from nfml_jax.ops.fields import traced_fields
 from nfml_jax.ops.names import look_up
 
@@ -61,10 +61,7 @@ def make_head(
     kind = look_up(MARGINS, name, "Head")
     check_integer("the head", 1, class_chunk=class_chunk)
     check_number("the head", above=0, high=1, class_share=class_share)
-    if embedding_size < 2:
-        raise UserError(
-            f"The head got embedding_size={embedding_size!r}; angles need at least 2."
-        )
+    check_integer("the head", 2, hint=", as angles need", embedding_size=embedding_size)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for option in options:
         look_up(fields, option, f"Head {name!r}: option")
@@ -121,6 +118,8 @@ def _scale(scale):
 def _strength(kind, warmup_steps, annealing):
     """Return the schedule of the margin's strength, or None."""
     check_integer("the head", 0, warmup_steps=warmup_steps)
+    if not isinstance(annealing, bool | Mapping):
+        refuse("the head", "annealing", annealing, "True, False or fields of Annealing")
     if isinstance(annealing, Mapping):
         if warmup_steps:
             raise UserError(

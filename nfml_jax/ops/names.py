@@ -26,9 +26,10 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
         return table[name]
     known = sorted(table)
     more = f" and {len(known) - LISTED:,} more" if len(known) > MANY else ""
+    listed = f"{', '.join(known[:LISTED] if more else known)}{more}"
     raise UserError(
-        f"{kind} {name!r} is not known{did_you_mean(name, table)}; known are: "
-        f"{', '.join(known[:LISTED] if more else known)}{more}."
+        f"{kind} {name!r} is not known{did_you_mean(name, table)}; "
+        + (f"known are: {listed}." if known else "there are none.")
     )
 
 

@@ -70,10 +70,11 @@ def to_numbers(column: pl.Series, delimiter: str = ",") -> Numbers:
         values = column.cast(pl.Float64).to_numpy()
         missing = np.flatnonzero(np.isnan(values))
         return Numbers(values, missing, np.array([], int))
-    if column.dtype.is_temporal():
-        text = column.cast(pl.String)
-        return _not_numbers(text, np.full(len(text), np.nan), "dates")
-    text = column.cast(pl.String).str.strip_chars()
+    text = as_text(column)
+    if column.dtype.is_temporal() or column.dtype.is_nested():
+        kind = "dates" if column.dtype.is_temporal() else "lists"
+        return _not_numbers(text, np.full(len(text), np.nan), kind)
+    text = text.str.strip_chars()
     values = text.cast(pl.Float64, strict=False)
     unread = values.is_null() & text.is_not_null()
     if unread.any():
@@ -84,6 +85,14 @@ def to_numbers(column: pl.Series, delimiter: str = ",") -> Numbers:
     else:
         values = values.to_numpy()
     return _not_numbers(text, values)
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """Return a column of any type as text, null where it is null."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        words = [None if value is None else str(value) for value in column.to_list()]
+        return pl.Series(column.name, words, pl.String)
+    return column.cast(pl.String)
 
 
 def is_missing(text: str | None) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from nfml_jax.errors import UserError
-from nfml_jax.tables.cells import Numbers, to_numbers
+from nfml_jax.tables.cells import Numbers, as_text, to_numbers
 from nfml_jax.tables.columns import listed, places_of, quoted
 from nfml_jax.tables.text_layout import Layout
 
@@ -155,7 +155,7 @@ class FrameTable(Table):
         column = self.frame.to_series(place)
         if column.dtype.is_float():
             return ArrayTable(self.file, (), False, column.to_numpy()[:, None]).texts(0)
-        return column.cast(pl.String).to_list()
+        return as_text(column).to_list()
 
 
 @dataclass(frozen=True)

@@ -409,6 +409,8 @@ def test_words_describe_the_loss(head, words):
     ("fields", "sentence"),
     [
         ({"num_classes": 1}, "num_classes=1"),
+        ({"num_classes": 2.5}, "num_classes=2.5; expected an integer"),
+        ({"num_classes": "3"}, "num_classes='3'; expected an integer"),
         ({"scale": 0.0}, "scale=0.0"),
         ({"scale": float("inf")}, "scale=inf"),
         ({"scale": "learnt"}, "scale='learnt'"),

@@ -108,6 +108,17 @@ def test_every_kind_of_file_gives_the_same_table(tmp_path):
         load_vectors("vectors", path=tmp_path / "set.csv.gz")
 
 
+def test_columns_of_lists_and_bytes_are_named(tmp_path):
+    path = tmp_path / "set.parquet"
+    columns = {"x": [1.0, 2.0], "list": [[1.0], [2.0, 3.0]], "raw": [b"a", b"b"]}
+    pl.DataFrame(columns).write_parquet(path)
+    table = read_table(path.name, lambda: path.open("rb"))["rows"]
+    assert table.numbers([0]).tolist() == [[1.0], [2.0]]
+    assert table.texts(1) == ["[1.0]", "[2.0, 3.0]"]
+    with pytest.raises(UserError, match="column list holds lists.*data.drop=list,raw"):
+        table.numbers([0, 1, 2])
+
+
 def test_the_first_line_is_names_if_the_person_says_so():
     text = b"1,2\n3,4\n5,6\n"
     for header, rows in {"auto": 3, "no": 3, "yes": 2}.items():

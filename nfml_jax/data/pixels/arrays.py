@@ -7,7 +7,7 @@ import numpy as np
 
 from nfml_jax.data.arrays import DataSet, digest
 from nfml_jax.data.class_splits import set_classes_aside
-from nfml_jax.data.draws import stratified
+from nfml_jax.data.draws import stratified, validation_count
 from nfml_jax.data.unread import Unread
 from nfml_jax.errors import UserError
 from nfml_jax.ops.levels import MOST_LEVELS, check_levels
@@ -161,12 +161,9 @@ def set_part_aside(loaded: LoadedPixels, validation: float, seed: int) -> Loaded
         kept = np.flatnonzero(np.isin(train.groups, groups[kept]))
         aside = np.flatnonzero(np.isin(train.groups, groups[aside]))
     else:
-        count = round(validation * len(train)) if validation < 1 else int(validation)
-        if not 0 < count < len(train) or (validation > 1 and count != validation):
-            raise UserError(
-                f"validation is {validation}; with {len(train)} training pictures it "
-                "must be 0, a fraction below 1 or an integer below that."
-            )
+        count = validation_count(train, validation)
+        if not count:
+            return loaded
         aside, kept = _drawn(train, count, seed)
     return replace(loaded, train=train.take(kept), validation=train.take(aside))
 

@@ -22,7 +22,7 @@ from nfml_jax.data.trees import Tree, open_tree
 from nfml_jax.data.unread import NO_PICTURES
 from nfml_jax.data.vectors.patches import draw_crops, photographs
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import WIDEST, check_integer
+from nfml_jax.ops.checks import WIDEST, check_integer, check_number
 
 DIGITS_TEST = 360
 """The number of test digits, of the 1,797 of scikit-learn."""
@@ -81,6 +81,7 @@ def load_faces(
     `root` and `crop` are those of `nfml_jax.data.lfw.load_lfw`. Groups are people.
     """
     look = Look.of(image_size, channels, crop)
+    _check_fraction(test_fraction)
     root = (
         Path(root).expanduser() if str(root) else find_root(Places(manual_dir).manual)
     )
@@ -175,6 +176,7 @@ def load_picture_folder(
     """
     if not str(root):
         raise UserError("root is empty; give data.root=FOLDER or ZIP.")
+    _check_fraction(test_fraction)
     root = Path(root).expanduser()
     with open_tree(root) as tree:
         paths = tree.pictures
@@ -206,6 +208,10 @@ def load_picture_folder(
         validation=validation,
         unread=unread,
     )
+
+
+def _check_fraction(test_fraction) -> None:
+    check_number("data", above=0, below=1, test_fraction=test_fraction)
 
 
 def _size(images) -> str:

@@ -12,6 +12,7 @@ from nfml_jax.data.sources import DEFAULT_MANUAL_DIR
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.rows import draw_rows
 from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import refuse
 from nfml_jax.tables.chosen_columns import Chosen, choose_columns, name_classes
 from nfml_jax.tables.reader import (
     PARQUET_SUFFIXES,
@@ -92,6 +93,8 @@ def load_vector_file(
     """
     if not path:
         raise UserError("there is no table to read; give data.path=FILE.")
+    if not isinstance(path, str | os.PathLike):
+        refuse("data", "path", path, "the path of a file or a folder")
     if missing not in ("refuse", "drop"):
         raise UserError(f"missing is {missing!r}; it must be 'refuse' or 'drop'.")
     if context and labels is not None:
@@ -142,6 +145,11 @@ def find_table(path, manual_dir=None) -> Path:
 def _read_tables(given, path: Path, header: str) -> dict[str, Table]:
     if path.is_dir():
         tables = _read_folder(path, header)
+        if not tables:
+            raise UserError(
+                f"the folder {given} has no file named train, validation or test, such "
+                "as train.csv; name its files so, or give the path of one table."
+            )
     elif path.is_file():
         tables = read_table(path.name, lambda: path.open("rb"), header)
     else:
@@ -152,8 +160,8 @@ def _read_tables(given, path: Path, header: str) -> dict[str, Table]:
     widths = {len(table.columns) for table in tables.values()}
     if len(widths) != 1:
         raise UserError(
-            f"{path.name} has the parts {', '.join(tables) or 'none'} of "
-            f"{' and '.join(map(str, sorted(widths))) or 'no'} columns; expected "
+            f"{path.name} has the parts {', '.join(tables)} of "
+            f"{' and '.join(map(str, sorted(widths)))} columns; expected "
             "train, validation and test of the same columns."
         )
     return tables

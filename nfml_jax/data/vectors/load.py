@@ -25,7 +25,7 @@ from nfml_jax.data.vectors.rows import (
 from nfml_jax.data.vectors.tabular import PUBLISHED, load_published
 from nfml_jax.data.vectors.uci import UCI, load_uci
 from nfml_jax.data.vectors.uci_classes import UCI_CLASSES, load_uci_classes
-from nfml_jax.ops.checks import check_integer, check_part
+from nfml_jax.ops.checks import check_flag, check_integer, check_part
 from nfml_jax.ops.names import look_up
 from nfml_jax.synthetic.plane import DENSITIES, SPLITS, draw
 
@@ -82,6 +82,7 @@ def load_vectors(
     Raises:
         UserError: if the data set is unknown, unavailable, or unfit for a density.
     """
+    check_flag("data", standardize=standardize)
     loaded = load_rows(name, manual_dir=manual_dir, seed=seed, **options)
     return make_vector_data(loaded, standardize)
 

@@ -183,7 +183,7 @@ def add_jitter(loaded: LoadedVectors, kind: str, seed: int) -> LoadedVectors:
     if not kind:
         return loaded
     if kind != "steps":
-        raise UserError(f"jitter is {kind!r}; it must be 'steps', or '' for none.")
+        raise UserError(f"jitter is {kind!r}; it must be 'steps', or None for none.")
     check_rows(loaded)
     d = loaded.event_dim
     events = {part: rows[:, :d] for part, rows in loaded.parts.items()}

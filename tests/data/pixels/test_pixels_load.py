@@ -124,6 +124,34 @@ def test_what_no_folder_may_be_is_a_sentence(folder, tmp_path):
         load_pixels("digits", validation=2000)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"test_fraction": 0},
+        {"test_fraction": "half"},
+        {"test_fraction": None},
+        {"image_size": True},
+        {"image_size": None},
+        {"image_size": float("nan")},
+        {"image_size": 100_000},
+        {"sum_blocks": "2"},
+    ],
+)
+def test_options_of_a_wrong_kind_are_refused(folder, option):
+    (name,) = option
+    with pytest.raises(UserError, match=name):
+        load_pixels("image_folder", **{"root": folder, "image_size": 8} | option)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_few_pictures_give_one_to_test_and_perhaps_one_to_validate(tmp_path, count):
+    for i in range(count + 1):
+        Image.new("L", (4, 4), i).save(tmp_path / f"{i}.png")
+    found = load_pixels("image_folder", root=tmp_path).counts
+    aside = int(count > 1)
+    assert found == {"train": count - aside, "validation": aside, "test": 1}
+
+
 def test_people_and_photographs_stay_together(tmp_path, photographs):
     for person in range(10):
         place = tmp_path / f"lfw/Name_{person}"

@@ -211,7 +211,9 @@ def test_mistakes_in_files_and_options_are_sentences(tmp_path):
     np.savez(tmp_path / "bad.npz", train=ROWS, test=ROWS[:, :2])
     refuse("2 and 3 columns", path=tmp_path / "bad.npz")
     (tmp_path / "empty").mkdir()
-    refuse("train, validation and test|parts none", path=tmp_path / "empty")
+    refuse("no file named train, validation or test", path=tmp_path / "empty")
+    refuse("path=3; expected the path of a file", path=3)
+    refuse("standardize='yes'; expected", path=path, standardize="yes")
     for name in ("power", "gas", "hepmass", "miniboone", "bsds300", "red_wine"):
         refuse("needs ", name, manual_dir=tmp_path)
     refuse("has 0 photographs", "bsds300_patches", manual_dir=tmp_path)

@@ -195,8 +195,10 @@ def test_classes_set_aside_go_with_their_unit():
         kept, aside = set_classes_aside(units, share, 0, "alphabets")
         assert not set(units[kept]) & set(units[aside])
         assert len(set(units[aside])) == count and len(kept) + len(aside) == 10
-    for bad in (-1, 4, 1.5, float("nan")):
-        with pytest.raises(UserError, match=r"validation is .* of 4 alphabets"):
+    with pytest.raises(UserError, match=r"validation is 4; of 4 alphabets"):
+        set_classes_aside(units, 4, 0, "alphabets")
+    for bad in (-1, 1.5, float("nan"), "half", None, True):
+        with pytest.raises(UserError, match=r"data\.validation="):
             set_classes_aside(units, bad, 0, "alphabets")
 
 

@@ -115,7 +115,7 @@ def test_columns_of_lists_and_bytes_are_named(tmp_path):
     table = read_table(path.name, lambda: path.open("rb"))["rows"]
     assert table.numbers([0]).tolist() == [[1.0], [2.0]]
     assert table.texts(1) == ["[1.0]", "[2.0, 3.0]"]
-    with pytest.raises(UserError, match="column list holds lists.*data.drop=list,raw"):
+    with pytest.raises(UserError, match=r"column list holds lists.*data.drop=list,raw"):
         table.numbers([0, 1, 2])
 
 

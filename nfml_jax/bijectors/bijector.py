@@ -4,7 +4,6 @@ Forward goes from the base to the data, as in distrax. A bijector is a Flax modu
 parameters take their shapes from the first event, so no sizes are given.
 """
 
-import dataclasses
 import functools
 import inspect
 import math
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.events import at_places, broadcast_events, is_map, sum_axes
+from nfml_jax.ops.modules import parts_of
 from nfml_jax.ops.precision import at_least_float32
 from nfml_jax.ops.values import Value
 
@@ -59,6 +59,8 @@ class Bijector(Value):
 
     preserves_volume: ClassVar[bool] = False
     """True if the log-determinant of every event is zero."""
+    estimates: ClassVar[bool] = False
+    """True if the log-determinant is estimated where a "log_det" key is given."""
 
     def __init_subclass__(cls, **options):
         # Before Flax sees the methods.
@@ -138,12 +140,7 @@ class Bijector(Value):
 
         It is false if a transform within the map has a bounded domain or codomain.
         """
-        fields = {field.name for field in dataclasses.fields(self)} - {"parent"}
-        parts = jax.tree.leaves(
-            [getattr(self, name) for name in sorted(fields)],
-            is_leaf=lambda part: isinstance(part, nn.Module),
-        )
-        return all(getattr(part, "covers_line", True) for part in parts)
+        return all(getattr(part, "covers_line", True) for part in parts_of(self))
 
     def __call__(self, x: Array, context: Array | None = None):
         return self.forward_and_log_det(x, context)

@@ -204,6 +204,11 @@ IMAGE_BIJECTORS = {
         "vector",
         "Papamakarios et al. 2017",
     ),
+    "pixel_autoregressive_reverse": ImageEntry(
+        lambda: PixelAutoregressive(Additive(), hidden=(4,), order="reverse"),
+        (2, 3, 1),
+        "map",
+    ),
     "scales": ImageEntry(_scales, (4, 8, 1), "map", GLOW),
 }
 

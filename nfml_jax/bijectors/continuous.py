@@ -5,9 +5,9 @@ solved by diffrax, an optional dependency. `nfml_jax.flows.flow_matching_loss` t
 without solving anything.
 """
 
-import dataclasses
 from functools import partial
 from types import ModuleType
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_choice, check_integer, check_kind, check_number
 from nfml_jax.ops.events import at_places
+from nfml_jax.ops.modules import any_part
 
 Array = jax.Array
 
@@ -62,6 +63,8 @@ class Continuous(Bijector):
     >>> layer.apply(variables, jnp.zeros(()), x, method="velocity").tolist()
     [[0.0, 0.0, 0.0]]
     """
+
+    estimates: ClassVar[bool] = True
 
     net: nn.Module
     solver: str = "tsit5"
@@ -159,14 +162,7 @@ def has_continuous(module) -> bool:
 
     The loops of its solver start from constants, which shard_map's checks refuse.
     """
-    if isinstance(module, Continuous):
-        return True
-    if isinstance(module, (list, tuple)):
-        return any(map(has_continuous, module))
-    if not isinstance(module, nn.Module):
-        return False
-    fields = (f.name for f in dataclasses.fields(module) if f.name != "parent")
-    return any(has_continuous(getattr(module, name)) for name in fields)
+    return any_part(module, lambda part: isinstance(part, Continuous))
 
 
 def _velocity(net, t, x, context, shape):

@@ -18,6 +18,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.surjection import (
     Surjection,
     all_of_event,
+    draws,
     event_size,
     event_sum,
 )
@@ -76,7 +77,7 @@ class Dequantize(Surjection):
         else:
             given = self._given(x, context)
             shape = given.shape[:-1] + x.shape[-1:]
-            v = _draw(key, shape, lambda k, s: jax.random.logistic(k, s, x.dtype))
+            v = draws(key, shape, lambda k, s: jax.random.logistic(k, s, x.dtype))
             w, log_det = self.noise.forward_and_log_det(v, given)
             u = least + (1 - 2 * least) * sigmoid(w)
             term = event_sum(_log_slope(w, least) - _log_slope(v, 0.0), self.event_ndim)
@@ -141,24 +142,10 @@ def noise_cells(levels: int, dtype=jnp.float32) -> int:
 def _uniform(key, x, least):
     """Return centers of equal cells of (0, 1), the first of them `least`."""
     cells = round(0.5 / least)
-    number = _draw(key, x.shape, lambda k, s: jax.random.randint(k, s, 0, cells))
+    number = draws(key, x.shape, lambda k, s: jax.random.randint(k, s, 0, cells))
     return (2 * number.astype(x.dtype) + 1) * least
 
 
 def _log_slope(w, least):
     """Return log du/dw of u = least + (1 - 2 least) sigmoid(w)."""
     return math.log1p(-2 * least) - softplus(w) - softplus(-w)
-
-
-def _draw(key, shape, sampler):
-    """Return draws of a shape; of keys `[*batch]`, each makes those of one event."""
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jax.random.wrap_key_data(key)
-    own = shape[key.ndim :]
-
-    def of_one(key):
-        return sampler(key, own)
-
-    for _ in range(key.ndim):
-        of_one = jax.vmap(of_one)
-    return of_one(key)

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nfml_jax.bijectors.surjection import Surjection, event_sum
+from nfml_jax.bijectors.surjection import Surjection, draws, event_sum
 from nfml_jax.errors import UserError
 from nfml_jax.ops.broadcasting import broadcasting
 from nfml_jax.ops.checks import check_choice, check_integer, refuse
@@ -18,7 +18,7 @@ from nfml_jax.ops.precision import at_least_float32
 
 Array = jax.Array
 
-NOISE = ("normal", "uniform")
+NOISE = ("normal", "uniform", "logit_normal")
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -45,6 +45,18 @@ class Border(Surjection):
         height, width, channels = shape
         outer = (height + self.rows) * (width + self.columns)
         return (outer - height * width) * channels
+
+    @nn.nowrap
+    def greater(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of images `[H, W, C]` with a border."""
+        height, width, channels = shape
+        return height + self.rows, width + self.columns, channels
+
+    @nn.nowrap
+    def smaller(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of images `[H, W, C]` without their border."""
+        height, width, channels = shape
+        return height - self.rows, width - self.columns, channels
 
     @nn.nowrap
     def _added(self, x):
@@ -82,7 +94,8 @@ class Border(Surjection):
             )
         inside = self._added(jnp.ones((*x.shape[-3:-1], 1), bool))
         y = self._added(x)
-        return jnp.where(inside, y, draw(key, y.shape, y.dtype)), ~inside
+        noise = draws(key, y.shape, lambda key, shape: draw(key, shape, y.dtype))
+        return jnp.where(inside, y, noise), ~inside
 
 
 class Pad(Border):
@@ -94,7 +107,9 @@ class Pad(Border):
 
     Attributes:
       noise: "normal" for standard normal noise, for a model of numbers on the line such
-        as logits, or "uniform" for noise in [0, 1), for a model of pixels there.
+        as logits; "uniform" for noise in [0, 1), for a model of pixels there; or
+        "logit_normal" for noise in (0, 1) whose logits are standard normal, which a
+        model of pixels with a `PixelSigmoid` can make of its base without an error.
 
     >>> pad = Pad(rows=4, columns=4)
     >>> z, term = pad.apply({}, jnp.zeros((2, 28, 28, 1)), key=jax.random.key(0))
@@ -108,9 +123,22 @@ class Pad(Border):
         super().check_options()
         check_choice(self, NOISE, noise=self.noise)
 
+    @nn.nowrap
+    def forward_shape(self, shape):
+        return self.smaller(shape)
+
+    @nn.nowrap
+    def inverse_shape(self, shape):
+        return self.greater(shape)
+
+    @nn.nowrap
+    def inverse_context(self, context):
+        return self._added(context)
+
     @broadcasting
     def inverse_and_log_det(self, x, context=None, key=None):
-        draw = {"normal": jax.random.normal, "uniform": jax.random.uniform}[self.noise]
+        kinds = {"normal": jax.random.normal, "uniform": jax.random.uniform}
+        draw = kinds.get(self.noise, _logit_normal)
         z, border = self._drawn(draw, key, at_least_float32(x))
         return z, -self._log_density(z, border)
 
@@ -125,16 +153,27 @@ class Pad(Border):
     def middle(self, x):
         x = at_least_float32(x)
         inside = self._added(jnp.ones((*x.shape[-3:-1], 1), bool))
-        mean = {"normal": 0.0, "uniform": 0.5}[self.noise]
+        mean = 0.0 if self.noise == "normal" else 0.5
         return jnp.where(inside, self._added(x), mean)
 
     def _log_density(self, z, border):
         """Return the log-density of the noise in the border of `z`, `[*batch]`."""
         if self.noise == "normal":
             each = -0.5 * z**2 - HALF_LOG_2PI
+        elif self.noise == "logit_normal":
+            # What lies outside (0, 1) is no noise of this kind.
+            within = (z > 0) & (z < 1)
+            safe = jnp.where(within, z, 0.5)
+            log_z, log_rest = jnp.log(safe), jnp.log1p(-safe)
+            each = -0.5 * (log_z - log_rest) ** 2 - HALF_LOG_2PI - log_z - log_rest
+            each = jnp.where(within, each, -jnp.inf)
         else:
             each = jnp.where((z >= 0) & (z < 1), 0.0, -jnp.inf).astype(z.dtype)
         return event_sum(jnp.where(border, each, 0), 3)
+
+
+def _logit_normal(key, shape, dtype):
+    return jax.nn.sigmoid(jax.random.normal(key, shape, dtype))
 
 
 class Crop(Border):
@@ -154,6 +193,18 @@ class Crop(Border):
     @property
     def exact(self):
         return True
+
+    @nn.nowrap
+    def forward_shape(self, shape):
+        return self.greater(shape)
+
+    @nn.nowrap
+    def inverse_shape(self, shape):
+        return self.smaller(shape)
+
+    @nn.nowrap
+    def inverse_context(self, context):
+        return self._dropped(context)
 
     @broadcasting
     def inverse_and_log_det(self, x, context=None, key=None):

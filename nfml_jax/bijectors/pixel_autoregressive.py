@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.causal import ORDERS
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.nets.convolution import conv
 from nfml_jax.ops.checks import (
+    check_choice,
     check_integer,
     check_kind,
     check_number,
@@ -30,9 +32,9 @@ Array = jax.Array
 class PixelAutoregressive(Bijector):
     """A scalar transform of each pixel, whose parameters depend on earlier pixels.
 
-    The order is row by row. The parameters of all channels of a pixel are a function of
-    the pixels before, within reach of the masked convolutions, and of the context. The
-    forward direction is one pass. The inverse repeats passes until nothing changes, at
+    Pixels are in order row by row. The parameters of all channels of a pixel are a
+    function of the pixels before, within reach of the masked convolutions, and of the
+    context. Forward is one pass. The inverse repeats passes until nothing changes, at
     most H W of them, which is exact; usually far fewer are needed. The layer starts as
     the identity where the transform does.
 
@@ -41,6 +43,7 @@ class PixelAutoregressive(Bijector):
       hidden: The numbers of channels of the hidden layers.
       kernel_size: The odd number of pixels along the side of all kernels.
       tolerance: The largest change that ends the inverse, in units in the last place.
+      order: "raster" from the first pixel, or "reverse" from the last.
 
     >>> from nfml_jax.bijectors import Affine
     >>> layer, x = PixelAutoregressive(Affine(), hidden=(4,)), jnp.ones((1, 2, 2, 1))
@@ -54,8 +57,10 @@ class PixelAutoregressive(Bijector):
     hidden: tuple[int, ...] = (64, 64)
     kernel_size: int = 3
     tolerance: float = 8.0
+    order: str = "raster"
 
     def check_options(self):
+        check_choice(self, ORDERS, order=self.order)
         check_kind(self, ScalarTransform, transform=self.transform)
         check_sizes(self, hidden=self.hidden)
         check_integer(self, 1, kernel_size=self.kernel_size)
@@ -68,11 +73,13 @@ class PixelAutoregressive(Bijector):
         return 3
 
     def forward_and_log_det(self, x, context=None):
+        x = self._turned(x)
         forward, _, layers = self._functions(x, context)
         y, log_slopes = forward(layers, x, x)
-        return y, log_slopes.sum((-3, -2, -1))
+        return self._turned(y), log_slopes.sum((-3, -2, -1))
 
     def inverse_and_log_det(self, y, context=None):
+        y = self._turned(y)
         forward, inverse, layers = self._functions(y, context)
         limit = y.shape[-3] * y.shape[-2]
 
@@ -84,7 +91,11 @@ class PixelAutoregressive(Bijector):
         outside = self.transform.outside(self.transform.codomain, y)
         if outside is not None:
             log_det = jnp.where(outside.any((-3, -2, -1)), -jnp.inf, log_det)
-        return x, log_det
+        return self._turned(x), log_det
+
+    def _turned(self, x):
+        """Return images or maps whose last pixel comes first, if the order says so."""
+        return jnp.flip(x, (-3, -2)) if self.order == "reverse" else x
 
     @nn.nowrap
     def log_det_limit(self, shape):
@@ -132,7 +143,7 @@ class PixelAutoregressive(Bijector):
             # The first layer alone leaves out a pixel itself.
             kernel = jnp.where(_mask(side, itself=l > 0), kernel, 0)
             if l == 0 and context is not None:
-                context = at_places(context, x, 3)
+                context = self._turned(at_places(context, x, 3))
                 bias = bias + nn.Dense(width, use_bias=False, name="context")(context)
             layers.append((kernel.astype(x.dtype), bias.astype(x.dtype)))
             inputs = width

@@ -4,6 +4,9 @@ Nielsen et al. 2020, "SurVAE Flows". What is lost has to be drawn to go back, so
 direction takes a random key, and its term is the likelihood's contribution to a bound.
 """
 
+from collections.abc import Callable
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -70,6 +73,21 @@ class Surjection(Value):
         """Return a draw z `[*batch, *event]` for x."""
         return self.inverse_and_log_det(x, context, key)[0]
 
+    @nn.nowrap
+    def forward_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of x for an event z of this shape."""
+        return shape
+
+    @nn.nowrap
+    def inverse_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of z for an event x of this shape."""
+        return shape
+
+    @nn.nowrap
+    def inverse_context(self, context: Array) -> Array:
+        """Return the feature map for z that the feature map of x becomes."""
+        return context
+
     def middle(self, x: Array) -> Array:
         """Return a z `[*batch, *event]` of x without a draw, far from other x's.
 
@@ -98,3 +116,17 @@ def event_size(x: Array, event_ndim: int) -> int:
 def all_of_event(flags: Array, event_ndim: int) -> Array:
     """Return booleans `[*batch]`: whether all of an event's flags are set."""
     return jnp.all(flags, axis=tuple(range(-event_ndim, 0)))
+
+
+def draws(key: Array, shape, sampler: Callable) -> Array:
+    """Return `sampler(key, shape)`; of keys `[*batch]`, each draws for one event."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    own = shape[key.ndim :]
+
+    def of_one(key):
+        return sampler(key, own)
+
+    for _ in range(key.ndim):
+        of_one = jax.vmap(of_one)
+    return of_one(key)

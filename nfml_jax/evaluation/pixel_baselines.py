@@ -13,12 +13,15 @@ import numpy as np
 
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.bits_per_dim import CODE, BitsPerDim, Ledger
+from nfml_jax.evaluation.pixel_gaussian import (
+    MOST_VALUES,
+    chunks,
+    gaussian,
+    rows_of,
+)
 from nfml_jax.ops.levels import check_levels
 
-CHUNK = 2048
 SMOOTHING = 20
-MOST_VALUES = 4096
-"""Numbers of an image, at most, for a Gaussian of full covariance."""
 
 
 def uniform(train, test, levels: int = 256) -> BitsPerDim:
@@ -45,7 +48,7 @@ def histogram(train, test, levels: int = 256) -> BitsPerDim:
     """
     logs = np.log(_common(train, levels))
     ledger = Ledger(test.shape[1:], levels=levels, exact=True)
-    for images in _chunks(test):
+    for images in chunks(test):
         ledger.add(probability=logs[images].sum(axis=1))
     return ledger.result()
 
@@ -60,7 +63,7 @@ def pixel_histograms(train, test, levels: int = 256) -> BitsPerDim:
     >>> round(pixel_histograms(images, images, levels=4).mean, 3)
     1.652
     """
-    rows = _rows(train)
+    rows = rows_of(train)
     common = _common(train, levels)
     ledger = Ledger(test.shape[1:], levels=levels, exact=True)
     total = np.zeros(len(test))
@@ -68,42 +71,8 @@ def pixel_histograms(train, test, levels: int = 256) -> BitsPerDim:
     for place in range(rows.shape[1]):
         counts = np.bincount(rows[:, place], minlength=levels)
         logs = np.log((counts + SMOOTHING * common) / (len(rows) + SMOOTHING))
-        total += logs[_rows(test)[:, place]]
+        total += logs[rows_of(test)[:, place]]
     ledger.add(probability=total)
-    return ledger.result()
-
-
-def gaussian(train, test, levels: int = 256) -> BitsPerDim:
-    """Return the bits of a normal density of full covariance of dequantized pixels.
-
-    This is the best linear flow of a normal base. Uniform noise has the variance 1/12
-    on each level, and the bound's mean over it is exact, without a draw.
-
-    >>> images = np.arange(8).reshape(2, 2, 2, 1) % 4
-    >>> print(gaussian(images, images, levels=4))
-    0.2546 ± 0.0000 bits/dim (bound)
-    """
-    rows = _rows(train)
-    size = rows.shape[1]
-    if size > MOST_VALUES:
-        raise UserError(
-            f"images have {size} values; a full covariance takes {MOST_VALUES} at most."
-        )
-    mean = rows.mean(axis=0) + 0.5
-    scatter = np.zeros((size, size))
-    for part in _chunks(train):
-        centered = part + 0.5 - mean
-        scatter += centered.T @ centered
-    covariance = scatter / len(rows) + np.eye(size) / 12
-    root = np.linalg.cholesky(covariance)
-    inverse = np.linalg.inv(root)
-    log_det = 2 * np.log(np.diag(root)).sum()
-    from_noise = (inverse**2).sum() / 12
-    constant = -0.5 * (size * math.log(2 * math.pi) + log_det + from_noise)
-    ledger = Ledger(test.shape[1:], levels=levels)
-    for part in _chunks(test):
-        z = (part + 0.5 - mean) @ inverse.T
-        ledger.add(density=constant - 0.5 * (z**2).sum(axis=1))
     return ledger.result()
 
 
@@ -165,19 +134,9 @@ def trivial_baselines(train, test, levels: int = 256) -> dict[str, BitsPerDim]:
     }
 
 
-def _rows(images):
-    return np.asarray(images).reshape(len(images), -1)
-
-
-def _chunks(images):
-    rows = _rows(images)
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK]
-
-
 def _common(images, levels):
     counts = np.ones(levels)
-    for part in _chunks(images):
+    for part in chunks(images):
         counts += np.bincount(part.ravel(), minlength=levels)
     return counts / counts.sum()
 

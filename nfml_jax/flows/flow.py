@@ -25,6 +25,7 @@ from nfml_jax.ops.checks import (
     refuse,
 )
 from nfml_jax.ops.events import as_floating, broadcast_events
+from nfml_jax.ops.modules import any_part
 from nfml_jax.ops.precision import at_least_float32
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class Flow(Compiled):
         return self.event_shape or (self.event_dim,)
 
     @property
+    def estimates(self) -> bool:
+        """True if log-determinants are estimated where a "log_det" key is given."""
+        return any_part(self.bijector, lambda part: getattr(part, "estimates", False))
+
+    @property
     def base_shape(self) -> tuple[int, ...]:
         """The shape of an event of the base."""
         split = len(self.shape) - self.bijector.event_ndim_out
@@ -167,7 +173,10 @@ class Flow(Compiled):
         self._check("events", x, self.shape)
         ndim = len(self.shape)
         x, context = broadcast_events(x, self._context(context), ndim)
-        return log_det_parts(*self.unbind(), x, context, ndim)
+        keys = (
+            {"log_det": self.make_rng("log_det")} if self.has_rng("log_det") else None
+        )
+        return log_det_parts(*self.unbind(), x, context, ndim, keys)
 
     @compiled
     @broadcasting

@@ -121,7 +121,12 @@ class Recorder:
 
 
 def log_det_parts(
-    flow: nn.Module, variables, x: Array, context: Array | None, event_ndim: int
+    flow: nn.Module,
+    variables,
+    x: Array,
+    context: Array | None,
+    event_ndim: int,
+    rngs: dict[str, Array] | None = None,
 ) -> list[LogDetPart]:
     """Return the parts of `flow.to_base(x, context)`, in the order from data to base.
 
@@ -130,7 +135,12 @@ def log_det_parts(
     recorder = Recorder(x.ndim - event_ndim)
     with nn.intercept_methods(recorder):
         _, found = flow.apply(
-            variables, x, context, method="to_base", mutable=[INTERMEDIATES]
+            variables,
+            x,
+            context,
+            rngs=rngs,
+            method="to_base",
+            mutable=[INTERMEDIATES],
         )
     rows = []
     for leaf in recorder.leaves.values():

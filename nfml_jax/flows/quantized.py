@@ -1,5 +1,6 @@
 """Probabilities of integer levels by the density of a flow of dequantized numbers."""
 
+import math
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -59,6 +60,32 @@ class Quantized(Compiled):
         """True if values are log P(x) itself, False if they are bounds of it."""
         return all(surjection.exact for surjection in self._all)
 
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of an event of the data."""
+        shape = self.flow.shape
+        for surjection in self._all:
+            shape = surjection.forward_shape(shape)
+        return shape
+
+    @property
+    def base_shape(self) -> tuple[int, ...]:
+        """The shape of the latents of an event."""
+        return self.flow.base_shape
+
+    @property
+    def padded(self) -> int:
+        """The count of numbers that the flow's events have beside those of the data.
+
+        They don't count as dimensions; see `nfml_jax.evaluation.bits_per_dim.Ledger`.
+        """
+        return max(math.prod(self.flow.shape) - math.prod(self.event_shape), 0)
+
+    @property
+    def estimates(self) -> bool:
+        """True if log-determinants are estimated where a "log_det" key is given."""
+        return self.flow.estimates
+
     @compiled
     @broadcasting
     def terms(
@@ -69,7 +96,7 @@ class Quantized(Compiled):
         They are the flow's "density", and that of each surjection by its class's name.
         """
         numbers, terms = self._drawn(x, key, context)
-        return {"density": self.flow.log_prob(numbers, context)} | terms
+        return {"density": self.flow.log_prob(numbers, self._inside(context))} | terms
 
     @compiled
     @broadcasting
@@ -77,7 +104,8 @@ class Quantized(Compiled):
         self, x: Array, key: Array, context: Array | None = None
     ) -> list[LogDetPart]:
         """Return the log-determinants of the flow's parts; see `Flow.log_det_parts`."""
-        return self.flow.log_det_parts(self._drawn(x, key, context)[0], context)
+        numbers, _ = self._drawn(x, key, context)
+        return self.flow.log_det_parts(numbers, self._inside(context))
 
     def _drawn(self, x, key, context):
         """Return a draw of the flow's events for levels x, and the terms of it."""
@@ -88,6 +116,16 @@ class Quantized(Compiled):
             name = type(surjection).__name__.lower()
             terms[name] = terms.get(name, 0.0) + term
         return x, terms
+
+    def _inside(self, context):
+        """Return the flow's context: a feature map follows what the image becomes."""
+        shape = self.event_shape
+        if context is None or len(shape) == 1:
+            return context
+        if jnp.shape(context)[-len(shape) : -1] == shape[:-1]:
+            for surjection in reversed(self._all):
+                context = surjection.inverse_context(context)
+        return context
 
     @compiled
     @broadcasting
@@ -126,13 +164,13 @@ class Quantized(Compiled):
         """
         for surjection in reversed(self._all):
             x = surjection.middle(x)
-        return self.flow.bijector.inverse(x, context)
+        return self.flow.bijector.inverse(x, self._inside(context))
 
     @compiled
     @broadcasting
     def decode(self, z: Array, context: Array | None = None) -> Array:
         """Return the levels `[*batch, *event]` of latents z, as floats."""
-        x = self.flow.bijector.forward(z, context)
+        x = self.flow.bijector.forward(z, self._inside(context))
         for number, surjection in enumerate(self._all):
             # What a surjection draws on this way is not part of the levels.
             x = surjection.forward(x, context, jax.random.key(number))
@@ -141,7 +179,7 @@ class Quantized(Compiled):
     @broadcasting
     def sample_latents(self, key: Array, context: Array | None = None) -> Array:
         """Return a draw of the base `[*batch, *event]`, with the context's batch."""
-        base = self.flow.base(context)
+        base = self.flow.base(self._inside(context))
         batch = () if context is None else jnp.shape(context)[:-1]
         missing = batch[: len(batch) - len(base.batch_shape)]
         return base.sample(seed=key, sample_shape=missing)
@@ -155,7 +193,7 @@ class Quantized(Compiled):
 
         A draw that is not finite stays NaN.
         """
-        x = self.flow.sample(key, shape, context)
+        x = self.flow.sample(key, shape, self._inside(context))
         for number, surjection in enumerate(self._all):
             x = surjection.forward(x, context, jax.random.fold_in(key, number))
         return x

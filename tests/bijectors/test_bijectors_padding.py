@@ -14,7 +14,7 @@ X = np.random.default_rng(0).normal(size=(4, 5, 2, 3)).astype(np.float32)
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("noise", ["normal", "uniform"])
+@pytest.mark.parametrize("noise", ["normal", "uniform", "logit_normal"])
 def test_a_padded_image_comes_back_and_its_terms_cancel(noise):
     pad = Pad(rows=3, columns=2, noise=noise)
     z, term = pad.apply({}, X, key=KEY)

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from nfml_jax.bijectors import Dequantize
 from nfml_jax.data import load
 from nfml_jax.errors import UserError
+from nfml_jax.evaluation import pixel_gaussian
 from nfml_jax.evaluation.bits_per_dim import Ledger, logit_log_det
 from nfml_jax.evaluation.pixel_baselines import (
     BASELINES,
@@ -190,6 +191,24 @@ def test_baselines_equal_their_closed_forms():
     assert found["gaussian"].mean == pytest.approx(drawn, abs=0.005)
     assert math.isnan(found["bz2"].standard_error)
     assert SMOOTHING > 0
+
+
+def test_a_gaussian_of_few_images_is_shrunk_by_images_held_out():
+    rng = np.random.default_rng(0)
+    shade = rng.integers(0, 200, (500, 1, 1, 1))
+    x = shade + rng.integers(0, 40, (500, 6, 8, 1))
+    train, test = x[:40], x[40:]
+    found = pixel_gaussian.gaussian(train, test)
+    # Fewer images than numbers: the likeliest normal is flat where these have none.
+    assert found.facts["shrinkage"] > 0 and found.mean < 6
+    rows = train.reshape(40, -1)
+    flat = -pixel_gaussian._Shrunk.of(rows).bounds(test.reshape(460, -1), 0.0).mean()
+    assert flat / 48 / math.log(2) > 30
+    # Of many images it is the likeliest one, which both forms give.
+    many = pixel_gaussian.gaussian(x[:480], x[480:])
+    every = pixel_gaussian._Shrunk.of(x[:480].reshape(480, -1))
+    same = -every.bounds(x[480:].reshape(20, -1), 0.0).mean() / 48 / math.log(2)
+    assert many.facts["shrinkage"] == 0 and many.mean == pytest.approx(same)
 
 
 def test_images_that_do_not_fit_are_a_sentence():

@@ -7,7 +7,7 @@ import pytest
 
 from nfml_jax import flows
 from nfml_jax.errors import UserError
-from nfml_jax.flows import IMAGE_RECIPES, make_image_flow
+from nfml_jax.flows import BASES, IMAGE_RECIPES, make_image_flow
 from nfml_jax.flows.recipes.stacked import option_names
 from nfml_jax.testing import perturb
 
@@ -16,31 +16,48 @@ SMALL = {"levels": 1, "steps": 1, "hidden": 4}
 
 
 STEP = ("ActNorm", "PLU", "Coupling")
-SLOW = ("realnvp", "rq_nsf")
+# What each recipe takes for a tiny flow beside one scale and one step.
+OPTIONS = {
+    "maf": {"hidden": (4,)},
+    "residual": {"hidden": (4,)},
+    "ffjord": {"rtol": 1e-5, "atol": 1e-5},
+    "planar": {"layers": 2},
+    "sylvester": {"layers": 2, "rank": 3},
+}
+# Their layers' laws hold for all events; these show that recipes put them together.
+FAST = ("glow", "maf", "planar")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
-        for name in IMAGE_RECIPES
-    ],
-)
-def test_draws_have_the_density_that_they_are_drawn_with(name):
-    recipe = IMAGE_RECIPES[name]
-    known = option_names(recipe)
-    flow = recipe((2, 4, 3), **{n: v for n, v in SMALL.items() if n in known})
-    pixels = jax.random.uniform(KEY, (3, 2, 4, 3))
-    variables = flow.init(KEY, pixels)
+def small(name):
+    """Return the options of a tiny flow."""
+    known = option_names(IMAGE_RECIPES[name])
+    return {n: v for n, v in SMALL.items() if n in known} | OPTIONS.get(name, {})
+
+
+def moved(variables, spread=0.1):
+    """Return variables of which all floats have noise added."""
     noise = np.random.default_rng(0)
-    variables = jax.tree.map(
+    return jax.tree.map(
         lambda p: (
-            p + 0.1 * noise.normal(size=p.shape)
+            p + spread * noise.normal(size=p.shape)
             if jnp.issubdtype(p.dtype, jnp.floating)
             else p
         ),
         variables,
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow])
+        for name in IMAGE_RECIPES
+    ],
+)
+def test_draws_have_the_density_that_they_are_drawn_with(name):
+    flow = IMAGE_RECIPES[name]((2, 4, 3), **small(name))
+    variables = jax.jit(flow.init)(KEY, jax.random.uniform(KEY, (3, 2, 4, 3)))
+    variables = moved(variables)
     x, log_prob = flow.apply(variables, KEY, (3,), method="sample_and_log_prob")
     assert x.shape == (3, 2, 4, 3) and (x > 0).all() and (x < 1).all()
     np.testing.assert_allclose(flow.apply(variables, x), log_prob, rtol=1e-3)
@@ -62,13 +79,88 @@ def test_recipes_of_vectors_take_the_shape_of_images():
     assert flows.realnvp(3, layers=2).event_dim == 3
 
 
+@pytest.mark.parametrize("name", IMAGE_RECIPES)
+def test_recipes_take_any_size_and_say_how_much_they_pad(name):
+    model = make_image_flow((5, 3, 2), {"recipe": name, **small(name)}, levels=4)
+    assert model.event_shape == (5, 3, 2)
+    squeezed = name not in ("planar", "sylvester", "uva")
+    assert model.base_shape == ((6, 4, 2) if squeezed else (5, 3, 2))
+    assert model.padded == (18 if squeezed else 0)
+
+
+def test_a_padded_flow_bounds_a_density_of_the_image_alone():
+    # One pixel in a flow of four: exp of the bound has the density as its mean.
+    model = flows.realnvp(event_shape=(1, 1, 1), **SMALL)
+    logits = jnp.linspace(-11, 11, 201)
+    x = jax.nn.sigmoid(logits).reshape(-1, 1, 1, 1)
+    variables = moved(jax.jit(model.init)(KEY, x[80:120], KEY), 0.3)
+    keys = jax.random.split(KEY, 512)
+    bounds = jax.jit(jax.vmap(lambda key: model.apply(variables, x, key)))(keys)
+    density = jnp.exp(bounds).mean(0)
+    # dx is x (1 - x) times that of the logits.
+    total = (density * (x * (1 - x))[:, 0, 0, 0]).sum() * (logits[1] - logits[0])
+    np.testing.assert_allclose(total, 1, atol=0.05)
+    assert (bounds.mean(0) <= jnp.log(density) + 1e-5).all()
+    assert bounds.std(0).min() > 0.01
+
+
+def test_a_flow_that_leaves_its_padding_alone_is_exact():
+    model = flows.nice(event_shape=(1, 3, 1), prior="normal", **SMALL)
+    x = jax.random.uniform(KEY, (5, 1, 3, 1))
+    variables = jax.jit(model.init)(KEY, x, KEY)
+    log_prob = model.apply(variables, x, jax.random.key(1))
+    y = (1 - 2e-5) * x + 1e-5
+    logits = jnp.log(y) - jnp.log1p(-y)
+    slope = jnp.log(1 - 2e-5) - jnp.log(y) - jnp.log1p(-y)
+    expected = (jax.scipy.stats.norm.logpdf(logits) + slope).sum((1, 2, 3))
+    # The α of pixels moves the padding's logits by about as much.
+    np.testing.assert_allclose(log_prob, expected, atol=2e-3)
+
+
+def test_padded_images_come_back_and_a_feature_map_is_padded_with_them():
+    options = {"recipe": "glow", **SMALL}
+    model = make_image_flow((3, 5, 1), options, levels=17, context_dim=2)
+    x = np.random.default_rng(0).integers(0, 17, (2, 3, 5, 1))
+    keys, context = jax.random.split(KEY, 2), jnp.ones((2, 3, 5, 2))
+    variables = moved(jax.jit(model.init)(KEY, x, keys, context), 0.05)
+    latents = model.apply(variables, x, context, method="encode")
+    assert latents.shape == (2, 4, 6, 1)
+    again = model.apply(variables, latents, context, method="decode")
+    np.testing.assert_array_equal(again, x)
+    terms = model.apply(variables, x, keys, context, method="terms")
+    assert terms.keys() == {"density", "pad", "dequantize"}
+    one = model.apply(variables, x[1:], keys[1:], 2 * context[1:], method="terms")
+    np.testing.assert_allclose(one["pad"], terms["pad"][1:], rtol=1e-5)
+    assert abs(one["density"] - terms["density"][1:]) > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in BASES if name != "von_mises"])
+def test_images_have_any_base_on_the_line_by_its_name(name):
+    flow = flows.glow((4, 2, 1), base=name, context_dim=3, **SMALL)
+    x, context = jax.random.uniform(KEY, (2, 4, 2, 1)), jnp.eye(3)[:2]
+    shapes = jax.eval_shape(flow.init, KEY, x, context)
+    log_prob = jax.eval_shape(flow.apply, shapes, x, context)
+    assert log_prob.shape == (2,) and flow.base.shape == (4, 2, 1)
+    if name == "class_conditional":
+        assert flow.base.classes == 3
+
+
 def test_what_no_flow_of_images_can_be_is_one_sentence():
     with pytest.raises(
         UserError, match=r"levels=2 needs sides that 4 divides.*28×30 pixels"
     ):
-        flows.glow((28, 30, 1))
-    with pytest.raises(UserError, match=r"is no shape of images"):
-        flows.glow((28, 28))
+        flows.glow((28, 30, 1), pad=False)
+    for shape in ((28, 28), 28):
+        with pytest.raises(UserError, match=r"is no shape of images"):
+            flows.glow(shape)
+    with pytest.raises(UserError, match="naf is a flow of vectors and got event_shape"):
+        flows.naf(event_shape=(4, 4, 1))
+    with pytest.raises(UserError, match="glow is a flow of images and got event_dim=3"):
+        flows.glow(event_dim=3)
+    with pytest.raises(UserError, match="give event_dim of vectors, or event_shape of"):
+        flows.maf(3, event_shape=(4, 4, 1))
+    with pytest.raises(UserError, match="base 'von_mises' has draws within bounds"):
+        flows.glow((4, 4, 1), base="von_mises")
     with pytest.raises(UserError, match="prior"):
         flows.glow((4, 4, 1), prior="none")
     with pytest.raises(UserError, match="recipe of images 'maff'"):

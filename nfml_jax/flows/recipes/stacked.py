@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 
 from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
 from nfml_jax.bijectors.stack import MEMORY
+from nfml_jax.flows.base import Base
 from nfml_jax.flows.bases import (
     ClassConditional,
     GaussianMixture,
@@ -18,6 +20,7 @@ from nfml_jax.flows.bases import (
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets.conditioners import MLP
+from nfml_jax.nets.images import GlowNet
 from nfml_jax.ops.checks import DEEPEST, WIDEST, check_choice, check_integer
 from nfml_jax.ops.names import look_up
 
@@ -31,6 +34,41 @@ BASES = {
     "von_mises": VonMises,
     "resampled": Resampled,
 }
+
+
+IMAGE_PROPOSALS = 128
+"""The draws that estimate Z of a resampled base of images."""
+
+
+def make_base(
+    name: str,
+    event_dim: int = 0,
+    *,
+    event_shape: tuple[int, ...] = (),
+    classes: int = 0,
+) -> Base:
+    """Return the base of this name in `BASES`, of vectors or of images.
+
+    Args:
+      name: A name of `BASES`.
+      event_dim: The number of coordinates of a vector.
+      event_shape: The shape `(H, W, C)` of images, in place of `event_dim`. The network
+        of a resampled base is convolutional then.
+      classes: The number of classes of a class-conditional base of images, which is the
+        size of its context; 0 for the default.
+
+    >>> make_base("gaussian_mixture", event_shape=(4, 4, 1)).components
+    8
+    """
+    kind = look_up(BASES, name, "base")
+    if not event_shape:
+        return kind(event_dim)
+    options: dict[str, Any] = {"event_shape": event_shape}
+    if kind is ClassConditional and classes:
+        options["classes"] = classes
+    if kind is Resampled:
+        options |= {"net": GlowNet(hidden=32), "samples": IMAGE_PROPOSALS}
+    return kind(**options)
 
 
 def passes_options_to(function):
@@ -75,7 +113,7 @@ def stacked(
     bijector = Chain((Stack(one, int(layers), memory) if layers > 1 else one, *ends))
     return Flow(
         bijector=bijector if fast == "sample" else Inverse(bijector),
-        base=look_up(BASES, base, "base")(event_dim) if isinstance(base, str) else base,
+        base=make_base(base, event_dim) if isinstance(base, str) else base,
         event_dim=event_dim,
         context_dim=context_dim,
     )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import PartitionSpec as P
 
 from nfml_jax.data.stored import StoredImages
 from nfml_jax.distributed.processes import is_single_process, local_devices
@@ -28,7 +27,7 @@ from nfml_jax.training.parameter_patterns import check_patterns
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.schedules import make_schedule
 from nfml_jax.training.settings import LARGEST_FITTED, RunSettings
-from nfml_jax.training.sharding import AXIS, make_mesh, place, specs
+from nfml_jax.training.sharding import is_replicated, make_mesh, place
 from nfml_jax.training.step import (
     TrainState,
     compile_dispatch,
@@ -213,8 +212,7 @@ class Setup:
     @property
     def is_split(self) -> bool:
         """True if each of several devices has a share of a parameter."""
-        split = jax.tree.leaves(specs(self._shapes), is_leaf=lambda x: isinstance(x, P))
-        return self.mesh.size > 1 and P(AXIS) in split
+        return self.mesh.size > 1 and not is_replicated(self._shapes)
 
     def data(self, step: int) -> tuple[PyTree, PyTree]:
         """Return the feed's chunk and its data for a dispatch that starts at `step`."""

@@ -77,6 +77,11 @@ def specs(tree: PyTree) -> PyTree:
     return jax.tree_util.tree_map_with_path(spec, tree)
 
 
+def is_replicated(tree: PyTree) -> bool:
+    """Return True if no leaf has a name by which it is split; see `specs`."""
+    return P(AXIS) not in _leaves(specs(tree))
+
+
 def is_split(leaf: jax.Array) -> bool:
     """Return, within a step, whether this is one device's share of an array."""
     return AXIS in axes_of(leaf)
@@ -213,7 +218,7 @@ def per_device(
 
     def mapped(*args):
         named = specs(args[0])
-        if not checked and P(AXIS) in _leaves(named):
+        if not checked and not is_replicated(args[0]):
             raise UserError(
                 "This model's step cannot have split parameters, because JAX doesn't "
                 "follow its loops; take head.summation='streamed'."

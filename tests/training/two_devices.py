@@ -166,7 +166,18 @@ def test_batched_apply_over_devices():
     mesh = sharding.make_mesh()
     apply = BatchedApply(mesh, batch_size=7)
     x = np.arange(33, dtype=np.float32).reshape(11, 3)
-    np.testing.assert_array_equal(apply(lambda a, x: a * x, 2.0, x), 2 * x)
+    shares = []
+
+    def scaled(a, x):
+        shares.append(x.shape)
+        return a * x
+
+    np.testing.assert_array_equal(apply(scaled, 2.0, x), 2 * x)
+    assert shares == [(4, 3)]
+    # A parameter that the devices share among them: all its rows are seen.
+    split = {sharding.SPLIT: np.arange(6, dtype=np.float32).reshape(2, 3)}
+    total = apply(lambda a, x: x + a[sharding.SPLIT].sum(0), split, x)
+    np.testing.assert_array_equal(total, x + np.array([3, 5, 7]))
 
 
 def test_a_run_on_one_device_is_the_run_on_two(tmp_path):

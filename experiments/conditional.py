@@ -16,7 +16,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation import anomaly, classification
 from nfml_jax.evaluation.accept_rates import roc
 from nfml_jax.evaluation.neighbors import knn_accuracy
-from nfml_jax.loading.flows import class_log_probs
+from nfml_jax.flows.functions import class_log_probs
 from nfml_jax.training.experiment import Report, under
 
 NEIGHBORS = 5

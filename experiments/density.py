@@ -27,7 +27,7 @@ from nfml_jax.evaluation.mixtures import (
 )
 from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
-from nfml_jax.loading.flows import draw
+from nfml_jax.flows.functions import draw
 from nfml_jax.synthetic.plane import DENSITIES
 from nfml_jax.training.experiment import Batch, Experiment, Report
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from nfml_jax import plots
-from nfml_jax.loading.flows import path
+from nfml_jax.flows.functions import path
 
 # Approximate number of moving frames in an animation, for any number of layers.
 MOVING_FRAMES = 72

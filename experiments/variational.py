@@ -19,8 +19,8 @@ from nfml_jax.bijectors import Inverse
 from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.errors import UserError
 from nfml_jax.flows import Flow, make_flow
+from nfml_jax.flows.functions import draw
 from nfml_jax.flows.resampled import RATE
-from nfml_jax.loading.flows import draw
 from nfml_jax.loading.settings import FlowSettings
 from nfml_jax.ops.names import look_up
 from nfml_jax.training.experiment import Batch, Experiment, Report

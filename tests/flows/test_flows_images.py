@@ -167,6 +167,10 @@ def test_what_no_flow_of_images_can_be_is_one_sentence():
         make_image_flow((4, 4, 1), {"recipe": "maff"})
     with pytest.raises(UserError, match="option of recipe 'glow': 'hiden'"):
         make_image_flow((4, 4, 1), {"recipe": "glow", "hiden": 3})
+    with pytest.raises(UserError, match="recipe of images None"):
+        make_image_flow((4, 4, 1), {"levels": 1})
+    with pytest.raises(UserError, match="noise='learned'; expected a Mapping"):
+        make_image_flow((4, 4, 1), {"recipe": "glow"}, noise="learned")
     with pytest.raises(UserError, match="option of noise: 'depth'"):
         noise = {"steps": 1, "depth": 2}
         make_image_flow((4, 4, 1), {"recipe": "glow"}, noise=noise)

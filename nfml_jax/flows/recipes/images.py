@@ -29,7 +29,7 @@ from nfml_jax.flows.recipes.image_maps import ffjord, maf, residual
 from nfml_jax.flows.recipes.image_vectors import planar, sylvester
 from nfml_jax.flows.recipes.stacked import option_names
 from nfml_jax.flows.recipes.uva import masked_couplings, uva
-from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer
+from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer, check_kind
 from nfml_jax.ops.names import look_up
 
 IMAGE_RECIPES = {
@@ -101,8 +101,9 @@ def make_image_flow(
     >>> model.flow.event_shape
     (8, 8, 1)
     """
+    check_kind("the flow", Mapping, optional=True, noise=noise)
     options = dict(flow)
-    recipe = look_up(IMAGE_RECIPES, options.pop("recipe"), "recipe of images")
+    recipe = look_up(IMAGE_RECIPES, options.pop("recipe", None), "recipe of images")
     known = dict.fromkeys(option_names(recipe))
     for option in options:
         look_up(known, option, f"option of recipe {flow['recipe']!r}:")

@@ -244,7 +244,7 @@ def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, caps
         for flag, value in flags.items():
             monkeypatch.setattr(command, flag, SimpleNamespace(value=value))
         config = command.read_config(["--config=configs/plane.py:smoke"])
-        assert command.sweep(config.to_dict(), f"{file}:3") == 0
+        assert command.sweep(config, f"{file}:3") == 0
         return capsys.readouterr().out
 
     monkeypatch.chdir(ROOT)

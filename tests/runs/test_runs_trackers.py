@@ -70,8 +70,10 @@ def read_trackio(folder):
 
 
 def read_wandb(folder):
+    import wandb
     from wandb.proto import wandb_internal_pb2
 
+    wandb.teardown()  # its own process writes the file, and ends here
     found = []
     (file,) = folder.rglob("*.wandb")
     for data in log_records(file.read_bytes()):

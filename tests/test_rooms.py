@@ -82,8 +82,7 @@ def test_a_room_imports_only_rooms_before_its_own(room):
             other = room_of(module)
             if other in ORDER and other != room:
                 assert ORDER.index(other) < place, f"{path} imports {module}"
-            if room != "cli":  # which runs the laboratory, too
-                assert not module.startswith(("experiments", "configs")), path
+            assert not module.startswith(("experiments", "configs", "launch")), path
 
 
 @pytest.mark.parametrize("room", ROOMS)

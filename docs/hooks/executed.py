@@ -17,13 +17,28 @@ AT_ONCE = 2  # processes; each uses about one core
 
 
 def cells(scripts: list[Path]) -> dict[str, list[dict]]:
-    """Return the executed cells of each script, by the script's stem."""
+    """Return the executed cells of each script, by the script's stem.
+
+    With the environment's DOCS_EXECUTE=0 notebooks don't run, and their cells show
+    nothing.
+    """
+    shown = {}
+    if os.environ.get("DOCS_EXECUTE") == "0":
+        shown = {s.stem: unexecuted(s) for s in scripts if s.parent == NOTEBOOKS}
+    scripts = [script for script in scripts if script.stem not in shown]
     old = [script for script in scripts if not fresh(script)]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(execute, old))
-    return {
+    return shown | {
         s.stem: json.loads((CACHE / s.stem / "cells.json").read_text()) for s in scripts
     }
+
+
+def unexecuted(script: Path) -> list[dict]:
+    """Return the cells of a script without what they show."""
+    empty = {"text": "", "figures": []}
+    found = jupytext.read(script).cells
+    return [empty | {"kind": c.cell_type, "source": c.source} for c in found]
 
 
 def fresh(script: Path) -> bool:

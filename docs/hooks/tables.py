@@ -2,20 +2,26 @@
 
 import contextlib
 import html
+import importlib
 import inspect
 import io
 import re
 import shlex
 from pathlib import Path
 
+import api
 from executed import figure
 
+from nfml_jax import bijectors, evaluation, flows
 from nfml_jax.cli import heads, losses, maps
 from nfml_jax.cli import results as results_command
+from nfml_jax.data.pixels import PIXEL_DATASETS
+from nfml_jax.flows import IMAGE_RECIPES
 from nfml_jax.heads import MARGINS, Margin
+from nfml_jax.losses import LOSSES, MINERS
 
 ROOT = Path(__file__).parents[2]
-MACRO = re.compile(r"^\{\{ *(\w+)(.*?)\}\}$", re.MULTILINE)
+MACRO = re.compile(r"\{\{ *(\w+)(.*?)\}\}")
 BY_COMMAND = re.compile(r",?\s+by\s+`(python -m nfml_jax results [^`]+)`:?[ \t]*\n")
 
 
@@ -117,14 +123,81 @@ def picture(arguments: str) -> str:
     """Return a figure with a caption: `{{ picture STEM | CAPTION }}`."""
     stem, _, words = arguments.partition("|")
     words = words.strip()
-    plain = html.escape(re.sub(r"[*`$]", "", words))
+    plain, stem = html.escape(re.sub(r"[*`$]", "", words)), stem.strip()
+    both = f"![{plain}]({stem})" if stem.endswith(".png") else figure(stem, plain)
     return (
-        f"<figure markdown>\n{figure(stem.strip(), plain)}\n"
+        f"<figure markdown>\n{both}\n"
         f"<figcaption markdown>{words}</figcaption>\n</figure>"
     )
 
 
+def count(what: str) -> str:
+    """Return the count of entries of a registry."""
+    kinds = {*bijectors.BIJECTORS.values(), *bijectors.IMAGE_BIJECTORS.values()}
+    counts = {
+        "heads": len(MARGINS),
+        "losses": len(LOSSES),
+        "bijectors": len({entry.kind for entry in kinds}),
+        "recipes": len({*flows.RECIPES, *flows.IMAGE_RECIPES}),
+        "evaluation": len(evaluation.__all__),
+    }
+    return str(counts[what])
+
+
+def miners(_: str) -> str:
+    """Return the table of miners: name, default numbers, and what each selects."""
+    lines = ["| miner | selects |", "|---|---|"]
+    for name, kind in MINERS.items():
+        lines.append(f"| `{name}` | {_first_line(kind)} |")
+    return "\n".join(lines)
+
+
+def room_list(_: str) -> str:
+    """Return the table of rooms, each with what its docstring says first."""
+    lines = ["| room | what it holds |", "|---|---|"]
+    for room in api.rooms():
+        face = importlib.import_module(f"nfml_jax.{room}")
+        lines.append(f"| [`{room}`](api/{room}.md) | {_first_line(face)} |")
+    return "\n".join(lines)
+
+
+def _first_line(what) -> str:
+    """Return the first line of a docstring, for a cell of a table."""
+    return (inspect.getdoc(what) or "").splitlines()[0].replace("|", r"\|")
+
+
+def flow_gallery(_: str) -> str:
+    """Return a picture of the density that each recipe learns, from docs/make.py."""
+    parts = ['<div class="gallery" markdown>']
+    for path in sorted((ROOT / "docs/img/flows").glob("*.png")):
+        parts.append(
+            f"<figure markdown>\n![Density of {path.stem}](img/flows/{path.name})\n"
+            f"<figcaption>`{path.stem}`</figcaption>\n</figure>"
+        )
+    return "\n".join([*parts, "</div>"])
+
+
+def image_recipes(_: str) -> str:
+    """Return the table of recipes of images."""
+    lines = ["| recipe | what it is |", "|---|---|"]
+    for name, recipe in IMAGE_RECIPES.items():
+        words = _first_line(recipe).removeprefix("Return ").lstrip()
+        lines.append(f"| `{name}` | {words[0].upper()}{words[1:]} |")
+    return "\n".join(lines)
+
+
+def pixel_sets(_: str) -> str:
+    """Return the names of sets of pictures of levels."""
+    return ", ".join(f"`{name}`" for name in PIXEL_DATASETS)
+
+
 MACROS = {
+    "count": count,
+    "image_recipes": image_recipes,
+    "pixel_sets": pixel_sets,
+    "flow_gallery": flow_gallery,
+    "miners": miners,
+    "rooms": room_list,
     "file": source_file,
     "heads": heads_table,
     "losses": lambda _: losses.table(),

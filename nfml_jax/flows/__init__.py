@@ -26,7 +26,6 @@ from nfml_jax.flows.recipes import (
     make_flow,
     make_image_flow,
 )
-from nfml_jax.ops.extras import import_extra
 
 __all__ = [
     "BASES",
@@ -48,6 +47,7 @@ __all__ = [
 def __getattr__(name):
     # It needs distrax, which takes seconds to import.
     if name == "FlowDistribution":
-        module = import_extra("nfml_jax.flows.distributions", f"{__name__}.{name}")
-        return module.FlowDistribution
+        from nfml_jax.flows.distributions import FlowDistribution
+
+        return FlowDistribution
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,16 +4,13 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nfml_jax.ops.extras import explain_missing
-
 
 def lazy_exports(
     package: str, modules: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], list[str]]:
     """Return the `__getattr__` and the `__all__` of a package.
 
-    A room whose modules take seconds to import thus has a face that costs nothing. A
-    name whose module needs a package that is not installed raises `MissingExtra`.
+    A room whose modules take seconds to import thus has a face that costs nothing.
 
     Args:
       package: the package's `__name__`.
@@ -33,10 +30,7 @@ def lazy_exports(
     def get(name: str) -> Any:
         if name not in public:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        try:
-            module = importlib.import_module(f"{package}.{module_of.get(name, name)}")
-        except ImportError as problem:
-            raise explain_missing(problem, f"{package}.{name}") or problem from problem
+        module = importlib.import_module(f"{package}.{module_of.get(name, name)}")
         return getattr(module, name) if name in module_of else module
 
     return get, public

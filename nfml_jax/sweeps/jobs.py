@@ -24,8 +24,7 @@ from nfml_jax.runs.run_directory import (
 from nfml_jax.runs.run_files import read_status_file
 from nfml_jax.sweeps.overrides import Trial
 
-ENDED = ("done", "diverged", "pruned", "failed")
-FINAL = ("done", "diverged", "pruned")
+ENDED = ("done", "diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,9 @@ def begin(job: Job) -> None:
 
 
 def finalize(job: Job, status: str, **more) -> None:
-    """Give this status to those trials of a job that have not ended by themselves."""
+    """Give this status to those trials of a job that are neither done nor diverged."""
     for path, there in zip(job.paths, job.statuses(), strict=True):
-        if there not in FINAL:
+        if there not in ("done", "diverged"):
             write_status(path, status, **more)
 
 

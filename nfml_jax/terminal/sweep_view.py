@@ -25,7 +25,6 @@ STYLES = {
     "running": "bold cyan",
     "failed": "bold red",
     "diverged": "red",
-    "pruned": "magenta",
     "interrupted": "yellow",
     "done": "green",
     "pending": "dim",

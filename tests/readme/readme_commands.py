@@ -1,4 +1,4 @@
-"""The commands and scripts of README.md, and ways for a test to run them."""
+"""The commands and scripts of README.md and docs/, and ways for a test to run them."""
 
 import ast
 import contextlib
@@ -16,33 +16,43 @@ import pytest
 from absl import flags, logging
 from filelock import FileLock
 
-from nfml_jax.cli import train
+import launch
 from nfml_jax.cli.command_line import read_config
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-COMMAND = re.compile(r"(srun )?(python|pip|nfml|tensorboard) ")
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(r"(srun )?(python|pip|nfml|mkdocs|tensorboard) ")
 
 
 def commands() -> list[str]:
-    """Each command of README.md on one line, without its comment, in their order.
+    """Each command of the pages on one line, without its comment, in their order.
 
     They are those of the fenced blocks of bash, and those in backticks in the text.
     """
-    text = README.read_text(encoding="utf-8")
     found = []
-    for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            found += re.sub(r"\s#.*", "", line).split("&&")
-    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    found += filter(COMMAND.match, re.findall(r"`([^`]+)`", text))
+    for text in map(_read, PAGES):
+        for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                found += re.sub(r"\s#.*", "", line).split("&&")
+        text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        found += filter(COMMAND.match, re.findall(r"`([^`]+)`", text))
     return [*dict.fromkeys(" ".join(c.split()) for c in found if c.strip())]
 
 
-def scripts() -> list[str]:
-    """The fenced blocks of Python of README.md."""
-    text = README.read_text(encoding="utf-8")
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def scripts() -> dict[str, str]:
+    """The fenced blocks of Python of the pages, each once, by page and number."""
+    found = {}
+    for page in PAGES:
+        blocks = re.findall(r"```python\n(.*?)```", _read(page), re.DOTALL)
+        for number, block in enumerate(blocks):
+            if block not in found.values():
+                found[f"{page.name}-{number}"] = block
+    return found
+
+
+def _read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -178,13 +188,13 @@ class Place:
     def read_flags(self, words: list[str]) -> None:
         """Let `launch.py` read its flags, and do no more."""
         with self._flags(words):
-            train.parse_flags(words)
+            launch.parse_flags(words)
 
     def _launch(self, words: list[str]) -> int:
         verbosity = logging.get_verbosity()
         with self._flags(words), warnings.catch_warnings():
             with pytest.raises(SystemExit) as end:
-                train.main(words[1:], program=words[0])
+                launch.run()
             logging.set_verbosity(verbosity)
         return end.value.code
 

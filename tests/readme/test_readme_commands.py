@@ -1,7 +1,7 @@
-"""Every command and script of README.md runs, at smoke size, and is in a table here.
+"""Every command and script of README.md and docs/*.md runs, at smoke size.
 
-To add a command to README.md, give it an entry in `COMMANDS`, under its text without
-the comment:
+To add a command to a page, give it an entry in `COMMANDS`, under its text without the
+comment:
 
 - `Smoke(more)` for a run: its config's smoke form is trained, with `more` flags;
 - `Run(words, more, prints)` for anything else: in the command the keys of `words` are
@@ -12,11 +12,13 @@ the comment:
 - `InTheSuite("FOLDER/FILE.py::NAME")` where another test already runs it;
 - `ByHand(reason)` where no test can.
 
-A script has an entry in `SCRIPTS`, under a line of it: a function that runs it.
-The folder that commands run in holds `photos/`, `gallery/`, `a.jpg`, `b.jpg`,
-`probe.jpg` and `sweep.py`, the sweep that README.md writes.
+A script is executed as it stands. One that needs more has an entry in `SCRIPTS`, under
+a line of it: a function that runs it. Examples with `>>>` are doctests; those of a page
+share their names. The folder that commands run in holds `photos/`, `gallery/`, `a.jpg`,
+`b.jpg`, `probe.jpg` and `sweep.py`, the sweep that docs/sweeps.md writes.
 """
 
+import doctest
 import os
 import re
 import shutil
@@ -26,11 +28,12 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from nfml_jax.cli.heads import table as heads_table
-from nfml_jax.cli.losses import table as losses_table
+from nfml_jax.cli import results as results_command
 from nfml_jax.loading.pixels import TrainedPixelFlow
 from tests.readme.readme_commands import (
+    PAGES,
     README,
+    ROOT,
     ByHand,
     InTheSuite,
     Place,
@@ -64,6 +67,9 @@ IMAGE_COMMANDS = InTheSuite(
     "experiments/test_experiments_images.py"
     "::test_commands_draw_images_and_refuse_files_of_other_levels"
 )
+FIGURES = InTheSuite(
+    "experiments/test_experiments_figures.py::test_every_figure_is_written"
+)
 PAIRS = "experiments/test_experiments_pairs.py"
 
 COMMANDS = {
@@ -72,6 +78,8 @@ COMMANDS = {
     'pip install "jax[cuda13]"': INSTALLS,
     "pip install jax flatbuffers": INSTALLS,
     "pip install .": INSTALLS,
+    "pip install -r requirements.txt -r requirements-docs.txt": INSTALLS,
+    "mkdocs serve": ByHand("it serves until it is stopped"),
     "pip install xprof": INSTALLS,
     "tensorboard --logdir runs": ByHand("it serves until it is stopped"),
     "python -m pytest": ByHand("it is what runs"),
@@ -180,14 +188,15 @@ COMMANDS = {
         MAIN | {"probes/": "gallery/"}, prints="4 names enrolled"
     ),
     "python -m nfml_jax draw RUN RUN": Run({"RUN RUN": "RUN:mnist_2d:cosface"}),
-    "python -m nfml_jax draw RUNS...": Run({"RUNS...": "RUN:spline_circles"}),
     "python -m nfml_jax draw": Run({}, "RUN:spline_circles RUN:spline_circles"),
     # Tables and figures of this page.
     "python -m nfml_jax heads": Run({}, prints="| `arcface` |"),
     "python -m nfml_jax losses": Run({}, prints="| `triplet` |"),
     "python -m nfml_jax maps": Run({}, prints="| `rq_nsf` |"),
-    "python -m experiments.figures metric_balls": InTheSuite(
-        "experiments/test_experiments_figures.py::test_every_figure_is_written"
+    "python -m experiments.figures pair_regions": FIGURES,
+    "python -m experiments.figures target_logits": FIGURES,
+    "python -m nfml_jax results FOLDER": Run(
+        {"FOLDER": "results/arcface_mnist"}, prints="| test/accuracy |"
     ),
 }
 
@@ -205,12 +214,12 @@ def sweep(script, place):
 
 
 def head(script, place):
-    exec(script, {"__name__": "readme"})
+    exec(script, {"__name__": "page"})
     assert float(re.search(r"accuracy ([\d.]+)", place.printed())[1]) > 0.9
 
 
 def loss(script, place):
-    exec(script, {"__name__": "readme"})
+    exec(script, {"__name__": "page"})
     said = re.search(r"classes ([\d.]+), between them ([\d.]+)", place.printed())
     assert float(said[1]) < 0.5 < float(said[2])
 
@@ -229,6 +238,11 @@ def flow(script, place):
     assert namespace["draws"].shape == (500, 6)
 
 
+def as_it_stands(script, place):
+    # A module, so that dataclasses find the names of their annotations.
+    exec(script, {"__name__": "page"})
+
+
 def image_flow(script, place):
     # tests/experiments/test_experiments_images.py calls each of these on a run.
     called = re.findall(r"flow\.(\w+)\(", script)
@@ -239,8 +253,8 @@ SCRIPTS = {
     "flow = nfml_jax.load(": image_flow,
     "def get_sweep():": sweep,
     "model = nfml_jax.load(": load,
-    "head = MarginHead(": head,
-    "loss = make_loss(": loss,
+    "accuracy = step(params, state)": head,
+    "logged = step(params, state)": loss,
     "gallery = Gallery(": embeddings,
     "flow = flows.rq_nsf(": flow,
 }
@@ -272,39 +286,61 @@ def place(tmp_path, tmp_path_factory, manual_dir, capsys, monkeypatch, undrawn):
                 Image.fromarray(noisy).save(tmp_path / folder / person / f"{i}.jpg")
     for name in ("a", "b", "probe"):
         Image.fromarray(noisy).save(tmp_path / f"{name}.jpg")
-    (sweep,) = (script for script in scripts() if "def get_sweep" in script)
+    (sweep,) = (s for s in scripts().values() if "def get_sweep" in s)
     (tmp_path / "sweep.py").write_text(sweep)
     (tmp_path / "two_runs.py").write_text(TWO_RUNS)
     return Place(tmp_path, shared, capsys, monkeypatch)
 
 
-def test_every_command_of_the_readme_has_an_entry_and_every_entry_a_command():
+def test_every_command_has_an_entry_and_every_entry_a_command():
     # tests/runs/test_runs_kept_results.py makes the tables of results that are kept.
     named = {
         c for c in commands() if not c.startswith("python -m nfml_jax results res")
     }
     for command in named - {*COMMANDS}:
-        pytest.fail(f"README.md has {command!r}: add how it is run to COMMANDS.")
+        pytest.fail(f"a page has {command!r}: add how it is run to COMMANDS.")
     for command in {*COMMANDS} - named:
-        pytest.fail(f"README.md has no {command!r}: remove it from COMMANDS.")
+        pytest.fail(f"no page has {command!r}: remove it from COMMANDS.")
 
 
-def test_every_script_of_the_readme_has_one_entry():
-    for script in scripts():
-        lines = [line for line in SCRIPTS if line in script]
-        assert len(lines) == 1, f"add how it is run to SCRIPTS:\n{script}"
-    assert len(scripts()) == len(SCRIPTS)
+@pytest.mark.parametrize("name", scripts())
+def test_the_script_runs(name, place):
+    script = scripts()[name]
+    (run,) = [r for line, r in SCRIPTS.items() if line in script] or [as_it_stands]
+    run(script, place)
 
 
-@pytest.mark.parametrize("line", SCRIPTS)
-def test_the_script_runs(line, place):
-    (script,) = (script for script in scripts() if line in script)
-    SCRIPTS[line](script, place)
+def test_every_entry_has_a_script():
+    for line in SCRIPTS:
+        assert any(line in script for script in scripts().values()), line
 
 
-@pytest.mark.parametrize("table", [heads_table, losses_table])
-def test_the_readme_has_the_tables_of_heads_and_losses(table):
-    assert table() in README.read_text(encoding="utf-8")
+def with_examples():
+    """The pages that have examples with `>>>`."""
+    return [page for page in PAGES if "```pycon" in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", with_examples(), ids=lambda page: page.name)
+def test_examples_of_the_page_give_what_they_say(page):
+    text = page.read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"```pycon\n(.*?)```", text, re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(blocks, {}, page.name, page.name, 0)
+    flags, report = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, []
+    doctest.DocTestRunner(verbose=False, optionflags=flags).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_numbers_of_the_readme_are_those_of_its_results(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = README.read_text(encoding="utf-8")
+    rows = re.findall(r"\| `(results/\S+)` \| `(\S+)` \| (.+?) \|", text)
+    assert len(rows) >= 5
+    for folder, measure, value in rows:
+        assert (
+            results_command.main([folder, f"--metrics={measure}", "--spread=se"]) == 0
+        )
+        table = capsys.readouterr().out
+        assert table.splitlines()[2].endswith(f"| {value} |"), table
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,7 +4,7 @@ Import what you need from its rooms (`nfml_jax.heads`, `nfml_jax.nets`, ...);
 `nfml_jax.load(run_dir)` gives a trained model back as pure functions.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["load"]
 

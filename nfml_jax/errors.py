@@ -4,7 +4,7 @@
 class UserError(ValueError):
     """A request cannot be met, and the person who made it can correct it.
 
-    The message names the value that was wrong, what was expected, and the remedy.
-    `launch.py` and the command `nfml` print it without a traceback and exit with 2; in
-    the library it is a plain `ValueError`.
+    The message names the value that was wrong, what was expected, and the remedy. The
+    command `nfml` prints it without a traceback and exits with 2; in the library it is
+    a plain `ValueError`.
     """

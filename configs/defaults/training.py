@@ -45,8 +45,14 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
                 config.report[name] = min(size, 100)
             length = "steps" if "steps" in config.flow else "layers"
             scales = config.flow[length]
-            single = (1,) * len(scales) if isinstance(scales, tuple) else 1
-            config.flow[length] = single
+            if not isinstance(scales, tuple):
+                config.flow[length] = 1
+            else:  # a size for each scale
+                for size, least in {length: 1, "hidden": 8, "blocks": 1}.items():
+                    if isinstance(config.flow.get(size), tuple):
+                        config.flow[size] = (least,) * len(scales)
+        if "noise" in config and config.noise.steps:
+            config.noise.steps = 1
         config.train.batch_size = 32
         config.train.total = "6 steps"
         config.train.log_every = "2 steps"

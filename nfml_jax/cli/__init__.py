@@ -1,4 +1,4 @@
-"""The command `nfml`: one file for each subcommand, and one line in `COMMANDS`.
+"""The command `nfml`: one file for each subcommand, and one line in `GROUPS`.
 
 Each file has a function `main(arguments)` that returns the exit code.
 """
@@ -7,51 +7,75 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from nfml_jax.cli.command import command
+from nfml_jax import __version__
+from nfml_jax.cli.command import answer, command, explained
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import did_you_mean
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {
-    "results": "make a table, and figures, of run directories",
-    "reproduce": "run kept results again and compare the metrics",
-    "draw": "draw two-dimensional embeddings and densities of runs",
-    "verify": "decide whether two pictures show the same class",
-    "identify": "identify people in pictures, given a folder of known people",
-    "outliers": "list training images that lie far from their class",
-    "score": "score the rows of a table under a trained density",
-    "sample": "draw images of a trained flow of images",
-    "bits": "print the bits per dimension of pictures",
-    "export": "write a trained encoder as one file that needs only JAX",
-    "heads": "print the table of margin heads",
-    "losses": "print the table of losses",
-    "maps": "print the tables of bijectors, transforms and recipes of flows",
+GROUPS = {
+    "the laboratory": {
+        "train": "run a config, or a sweep of runs",
+        "init": "copy the configs and experiments into a folder, to edit them",
+        "results": "make a table, and figures, of run directories",
+        "reproduce": "run kept results again and compare the metrics",
+        "draw": "draw two-dimensional embeddings and densities of runs",
+    },
+    "trained models": {
+        "verify": "decide whether two pictures show the same class",
+        "identify": "identify people in pictures, given a folder of known people",
+        "outliers": "list training images that lie far from their class",
+        "score": "score the rows of a table under a trained density",
+        "sample": "draw images of a trained flow of images",
+        "bits": "print the bits per dimension of pictures",
+        "share": "write a trained model as a folder for others, or push it to the Hub",
+        "export": "write a trained encoder as one file that needs only JAX",
+    },
+    "the library": {
+        "heads": "print the table of margin heads",
+        "losses": "print the table of losses",
+        "maps": "print the tables of bijectors, transforms and recipes of flows",
+    },
 }
-
-USAGE = """usage: nfml COMMAND ... (nfml COMMAND --help for its arguments)
-
-{commands}
-
-To train, run `python launch.py --config=configs/X.py` in a clone."""
+COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the subcommand that the first argument names; return the exit code."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name in COMMANDS:
-        return importlib.import_module(f"nfml_jax.cli.{name}").main(rest)
-    return _help(name)
+    if name not in COMMANDS:
+        return _help(name)
+    modules = []
+
+    def find():
+        try:
+            modules.append(importlib.import_module(f"nfml_jax.cli.{name}"))
+        except ImportError as problem:
+            raise explained(problem, f"nfml {name}") from problem
+
+    return answer(find) or modules[0].main(rest)
 
 
 @command
 def _help(name: str) -> None:
-    """Print the list of commands, or refuse an unknown one."""
-    if name not in ("-h", "--help", "help"):
+    """Print the list of commands or the version, or refuse an unknown command."""
+    if name in ("-V", "--version", "version"):
+        print(f"nfml_jax {__version__}")
+    elif name in ("-h", "--help", "help"):
+        print(_usage())
+    else:
         raise UserError(
             f"nfml has no command {name!r}{did_you_mean(name, COMMANDS)}; the commands "
             f"are {', '.join(COMMANDS)}."
         )
+
+
+def _usage() -> str:
+    """Return the commands in groups, which fit a screen of 24 lines."""
+    lines = ["usage: nfml COMMAND ...   (nfml COMMAND --help, nfml --version)"]
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {words}" for name, words in COMMANDS.items()]
-    print(USAGE.format(commands="\n".join(lines)))
+    for title, group in GROUPS.items():
+        lines.append(f"{title}:")
+        lines += [f"  {name:{width}}  {words}" for name, words in group.items()]
+    return "\n".join(lines)

@@ -1,6 +1,6 @@
 """The behavior that all commands share: mistakes and warnings as single sentences.
 
-`launch.py` uses `answer`, and the subcommands of `nfml` the decorator `command`.
+`nfml train` uses `answer`, and the other subcommands the decorator `command`.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nfml_jax.cli.standard_streams import standard_streams
 from nfml_jax.errors import UserError
+from nfml_jax.ops.extras import explain_missing
 
 MISTAKE = 2
 """The exit code of what the user can mend."""
@@ -23,9 +24,10 @@ STOPPED = 130
 def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
     """Call `function` and return the exit code of the command that it is.
 
-    The code is the integer that `function` returns, or 0. A `UserError` is printed as
-    one sentence and gives `MISTAKE`; Ctrl-C prints `stopped` and gives `STOPPED`. The
-    reader of the output may leave, as `standard_streams` describes.
+    The code is the integer that `function` returns, or 0. A `UserError`, or the lack of
+    a package that an extra installs, is printed as one sentence and gives `MISTAKE`;
+    Ctrl-C prints `stopped` and gives `STOPPED`. The reader of the output may leave, as
+    `standard_streams` describes.
     """
     with standard_streams():
         try:
@@ -33,13 +35,23 @@ def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
                 code = function()
             finally:
                 sys.stdout.flush()
-        except UserError as mistake:
+        except (UserError, ImportError) as problem:
+            mistake = problem
+            if isinstance(problem, ImportError):
+                mistake = explained(problem, "this command")
+            if not isinstance(mistake, UserError):
+                raise
             print(f"error: {mistake}", file=sys.stderr)
             return MISTAKE
         except KeyboardInterrupt:
             print(stopped, file=sys.stderr)
             return STOPPED
     return code if isinstance(code, int) else 0
+
+
+def explained(problem: ImportError, what: str) -> ImportError:
+    """Return the error with the extra that `what`, a command, needs, if it is known."""
+    return explain_missing(problem, what, whole=True) or problem
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:

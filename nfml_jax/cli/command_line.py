@@ -3,19 +3,23 @@
 import importlib.util
 import inspect
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from nfml_jax.cli.laboratory import find_file
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_text
-from nfml_jax.ops.names import did_you_mean, flatten
+from nfml_jax.ops.names import flatten
 from nfml_jax.sweeps.inline import fields_of, is_inline, parse_sweep
 from nfml_jax.sweeps.overrides import Sweep, is_open, no_field
+from nfml_jax.sweeps.searches import Search
 
+# What is named by a flag, and the folder of its files.
+FOLDERS = {"config": "configs", "sweep": "configs/sweeps"}
 OF_SEVERAL = ("coordinator", "num_processes", "process_id", "coordinator_timeout")
 # Flags that only a sweep has, and the executors that use them (no entry: all); "" is
 # the executor of a sweep that names none.
@@ -29,14 +33,14 @@ OF_A_SWEEP = {
 
 
 def read_config(argv) -> ConfigDict:
-    """Return the config of `--config=FILE[:ARGUMENT]`, before any override."""
+    """Return the config of `--config=NAME[:ARGUMENT]`, before any override."""
     files = given(argv, "config")
     if not files:
         raise UserError(
-            "no config is given; write --config=configs/X.py, for example "
-            "--config=configs/arcface_mnist.py."
+            "no config is given; write --config=NAME, for example "
+            "--config=arcface_mnist."
         )
-    config = call_file(files[-1], "get_config", "config", Path("configs"))
+    config = call_file(files[-1], "get_config", "config")
     if not isinstance(config, ConfigDict):
         raise UserError(
             f"get_config of {files[-1]} gives a {type(config).__name__}; expected an "
@@ -45,11 +49,13 @@ def read_config(argv) -> ConfigDict:
     return config
 
 
-def read_sweep(text: str, config: dict, any_type: Collection[str] = ()) -> Sweep:
-    """Return the overrides of an inline sweep, or of FILE[:ARGUMENT]'s get_sweep."""
+def read_sweep(
+    text: str, config: dict, any_type: Collection[str] = ()
+) -> Sweep | Search:
+    """Return the overrides of an inline sweep, or of NAME[:ARGUMENT]'s get_sweep."""
     if is_inline(text):
         return parse_sweep(text, config, any_type)
-    return call_file(text, "get_sweep", "sweep", Path("configs/sweeps"))
+    return call_file(text, "get_sweep", "sweep")
 
 
 def sweep_name(text: str, config: dict) -> str:
@@ -67,15 +73,30 @@ def given(argv, flag: str) -> list[str]:
     return values + [b for a, b in pairwise(argv) if re.fullmatch(rf"--?{flag}", a)]
 
 
-def call_file(file: str, function: str, kind: str, folder: Path) -> Any:
-    """Return the result of `function` in a Python file, called with its :ARGUMENT."""
-    path, *argument = file.split(":", 1)
-    if not (path.endswith(".py") and Path(path).is_file()):
-        known = [str(p) for p in folder.rglob("*.py")]
-        raise UserError(
-            f"there is no {kind} file {path!r}{did_you_mean(path, known)}; {kind}s are "
-            f"the .py files in {folder}/."
-        )
+def resolved(argv: Sequence[str]) -> list[str]:
+    """Return a command line with the names of its config and sweep as their files."""
+    items = list(argv)
+    for flag in FOLDERS:
+        for i, item in enumerate(items):
+            if match := re.match(rf"--?{flag}=(.*)", item, re.DOTALL):
+                items[i] = f"--{flag}={_file(flag, match.group(1))}"
+            elif re.fullmatch(rf"--?{flag}", item) and i + 1 < len(items):
+                items[i + 1] = _file(flag, items[i + 1])
+    return items
+
+
+def _file(flag: str, text: str) -> str:
+    if flag == "sweep" and is_inline(text):
+        return text
+    return find_file(text, flag, FOLDERS[flag])
+
+
+def call_file(text: str, function: str, kind: str) -> Any:
+    """Return the result of `function` in a Python file, called with its :ARGUMENT.
+
+    `text` names a "config" or a "sweep", by its path or its name; see `find_file`.
+    """
+    path, *argument = find_file(text, kind, FOLDERS[kind]).split(":", 1)
     spec = importlib.util.spec_from_file_location(f"{kind}_file", path)
     assert spec is not None and spec.loader is not None  # as it is a .py file
     module = importlib.util.module_from_spec(spec)

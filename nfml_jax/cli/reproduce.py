@@ -10,8 +10,6 @@ Results depend on the number of threads, as they do on the seed, where a run dra
 own data (variational inference), and on the device and the versions of libraries.
 """
 
-import importlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nfml_jax.cli.command import command, make_parser
+from nfml_jax.cli.laboratory import enter
 from nfml_jax.errors import UserError
 from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.records import find_results
@@ -87,6 +86,8 @@ def siblings_of(record: Mapping, around: Sequence[Mapping]) -> list[Mapping]:
 
 def run_again(record: Mapping, workdir: Path, manual_dir: str | None) -> dict[str, Any]:
     """Return the result of the record's config, run in `workdir`."""
+    enter()
+    from experiments import make_experiment
     from nfml_jax.training.loop import train_and_evaluate
 
     if "config" not in record:
@@ -96,26 +97,13 @@ def run_again(record: Mapping, workdir: Path, manual_dir: str | None) -> dict[st
     config = up_to_date(record["config"])
     if manual_dir and "manual_dir" in config.get("data", {}):
         config["data"]["manual_dir"] = manual_dir
-    outcome = train_and_evaluate(_experiments().make_experiment, config, workdir)
+    outcome = train_and_evaluate(make_experiment, config, workdir)
     if outcome.result is None:
         raise UserError(
             f"the run in {workdir} ended as {outcome.status}; the same command resumes "
             "an interrupted one."
         )
     return outcome.result
-
-
-def _experiments():
-    """Return the package `experiments`, which lies beside the library in a clone."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module("experiments")
-    except ModuleNotFoundError:
-        raise UserError(
-            "there are no experiments here; run this command in a clone of nfml_jax."
-        ) from None
-    finally:
-        sys.path.pop(0)
 
 
 def _table(rows: Sequence[Compared]) -> str:

@@ -26,6 +26,7 @@ from nfml_jax.flows.recipes import (
     make_flow,
     make_image_flow,
 )
+from nfml_jax.ops.extras import import_extra
 
 __all__ = [
     "BASES",
@@ -47,7 +48,6 @@ __all__ = [
 def __getattr__(name):
     # It needs distrax, which takes seconds to import.
     if name == "FlowDistribution":
-        from nfml_jax.flows.distributions import FlowDistribution
-
-        return FlowDistribution
+        module = import_extra("nfml_jax.flows.distributions", f"{__name__}.{name}")
+        return module.FlowDistribution
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

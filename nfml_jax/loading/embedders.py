@@ -12,6 +12,7 @@ import numpy as np
 
 from nfml_jax.data.pictures import Look, picture_size, read_picture
 from nfml_jax.errors import UserError
+from nfml_jax.loading.pretrained import Shareable
 from nfml_jax.loading.recognition import (
     Embedder,
     EmbeddingClassifier,
@@ -33,7 +34,7 @@ class Verification(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TrainedEmbedder:
+class TrainedEmbedder(Shareable):
     """Pure, jitted functions of images uint8 `[N, H, W, C]`, or gray `[N, H, W]`.
 
     Any number of images, including none, is processed in chunks of `CHUNK`. `threshold`

@@ -16,6 +16,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.functions import class_log_probs, draw
 from nfml_jax.flows.recipes import make_flow
+from nfml_jax.loading.pretrained import Shareable
 from nfml_jax.loading.settings import FlowSettings
 from nfml_jax.ops.batches import in_batches
 from nfml_jax.ops.names import look_up
@@ -45,7 +46,7 @@ FAR = 1e6
 
 
 @dataclass(frozen=True)
-class TrainedFlow:
+class TrainedFlow(Shareable):
     """Pure, jitted functions of rows `[N, event_dim]` in their original units.
 
     A row was standardized as (original - `shift`) / `scale` before the flow saw it. A

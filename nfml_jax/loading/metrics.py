@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from nfml_jax.errors import UserError
+from nfml_jax.loading.pretrained import Shareable
 from nfml_jax.loading.settings import LossSettings
 from nfml_jax.losses import LossOutput, make_loss
 from nfml_jax.mahalanobis.mahalanobis import Mahalanobis
@@ -47,7 +48,7 @@ def make_metric_model(
 
 
 @dataclass(frozen=True)
-class TrainedMetric:
+class TrainedMetric(Shareable):
     """The metric of a run, on rows `[N, D]` in their original units.
 
     A row is standardized as (original - `shift`) / `scale`, and L is `matrix` `[rank,

@@ -16,6 +16,7 @@ from nfml_jax.evaluation.bits_per_dim import BitsPerDim
 from nfml_jax.evaluation.measured_bits import measure
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.images import make_image_flow
+from nfml_jax.loading.pretrained import Shareable
 from nfml_jax.ops.batches import in_batches
 from nfml_jax.ops.checks import check_integer, check_number
 from nfml_jax.ops.levels import as_levels
@@ -25,7 +26,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class TrainedPixelFlow:
+class TrainedPixelFlow(Shareable):
     """Pure, jitted functions of images `[N, H, W, C]` of integer levels.
 
     Noise and draws are keyed by a seed and the number of the image, so a result does

@@ -3,36 +3,37 @@
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from nfml_jax.data import ImageData
 from nfml_jax.data import load as load_data
 from nfml_jax.errors import UserError
 from nfml_jax.loading.embedders import TrainedEmbedder
-from nfml_jax.loading.loaders import find_loader
 from nfml_jax.loading.pixels import TrainedPixelFlow
+from nfml_jax.loading.pretrained import (
+    build,
+    is_pretrained,
+    load_pretrained,
+    read_pretrained,
+)
 from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.run_files import read_config, read_result
 from nfml_jax.training.checkpoints import Checkpoints
 
-# Exceptions of building a model when the config, or the checkpoint, has values of
-# another kind than the model's options.
-UNFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
-
 
 def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
-    """Return the trained model of a run directory.
+    """Return the trained model of a run directory, or of a saved model's folder.
 
-    The "last", the "best" or the "reported" checkpoint is loaded; the last of these is
-    the one that `result.json` describes (the latest one while there is no result). The
-    run names its loader, one of `nfml_jax.loading.LOADERS`. Runs of the margin
-    experiment give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`.
+    Of a run, the "last", the "best" or the "reported" checkpoint is loaded; the last of
+    these is the one that `result.json` describes (the latest one while there is no
+    result). The run names its loader, one of `nfml_jax.loading.LOADERS`. Runs of the
+    margin experiment give a `TrainedClassifier`, those on pairs a `TrainedEmbedder`. A
+    folder of `save_pretrained` has one model.
 
-    Raises UserError if the directory holds no run, or no such checkpoint yet, or if its
-    files are not those of a run.
+    Raises UserError if the directory holds neither, or no such checkpoint yet, or if
+    its files are damaged.
     """
     run_dir = Path(run_dir).expanduser()
+    if is_pretrained(run_dir):
+        return load_pretrained(run_dir)
     config = config_of(run_dir)
     result = read_result(run_dir)
     if checkpoint == "reported":
@@ -48,23 +49,7 @@ def load(run_dir: Path | str, checkpoint: str = "reported") -> Any:
         raise UserError(
             f"{run_dir} has no {checkpoint} checkpoint; let the run reach its first."
         ) from None
-    name = meta.get("model", {}).get("loader")
-    if name is None:
-        raise UserError(
-            f"{run_dir} does not say how to load its model; let its experiment's "
-            "model() give a 'loader'."
-        )
-    loader = find_loader(name)
-    try:
-        return loader(config, jax.tree.map(jnp.asarray, variables), meta, result)
-    except UserError as problem:
-        raise UserError(f"{run_dir} cannot be loaded: {problem}") from problem
-    except UNFIT as problem:
-        raise UserError(
-            f"{run_dir} cannot be loaded: its config.json and its checkpoint don't "
-            f"describe one {name} ({type(problem).__name__}: {problem}); restore them, "
-            "or load it by the code that trained it."
-        ) from problem
+    return build(config, variables, meta, result, run_dir)
 
 
 def load_embedder(run_dir: Path | str, checkpoint: str = "reported") -> TrainedEmbedder:
@@ -94,11 +79,13 @@ def load_pixel_flow(
 def config_of(run_dir: Path | str) -> dict:
     """Return the config of a run directory; UserError if it holds no run."""
     run_dir = Path(run_dir).expanduser()
+    if is_pretrained(run_dir):
+        return up_to_date(read_pretrained(run_dir)["config"])
     config = read_config(run_dir)
     if config is None:
         raise UserError(
             f"{run_dir} holds no run: there is no config.json; give the run directory "
-            "that launch.py named at its end."
+            "that `nfml train` named at its end."
         )
     return up_to_date(config)
 

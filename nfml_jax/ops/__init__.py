@@ -15,6 +15,7 @@
 | `control_flow` | loops inside and outside a mapped step |
 | `devices` | gathering and averaging over a device axis |
 | `batches` | a function over many rows in bounded memory |
+| `extras` | packages that only some parts need |
 | `fields` | fields of settings that a program may trace |
 | `names` | lookups by name, with "did you mean" |
 | `units` | numbers for people to read |
@@ -36,6 +37,7 @@ __getattr__, __all__ = lazy_exports(
             "distances",
             "embeddings",
             "events",
+            "extras",
             "fields",
             "labels",
             "lazy",

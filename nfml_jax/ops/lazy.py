@@ -4,13 +4,16 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nfml_jax.ops.extras import explain_missing
+
 
 def lazy_exports(
     package: str, modules: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], list[str]]:
     """Return the `__getattr__` and the `__all__` of a package.
 
-    A room whose modules take seconds to import thus has a face that costs nothing.
+    A room whose modules take seconds to import thus has a face that costs nothing. A
+    name whose module needs a package that is not installed raises `MissingExtra`.
 
     Args:
       package: the package's `__name__`.
@@ -30,7 +33,10 @@ def lazy_exports(
     def get(name: str) -> Any:
         if name not in public:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{module_of.get(name, name)}")
+        try:
+            module = importlib.import_module(f"{package}.{module_of.get(name, name)}")
+        except ImportError as problem:
+            raise explain_missing(problem, f"{package}.{name}") or problem from problem
         return getattr(module, name) if name in module_of else module
 
     return get, public

@@ -5,6 +5,8 @@
 | `run_directory` | the directory of a run, and the lock of its one writer |
 | `run_files` | its JSON files, checked when they are read |
 | `writers`, `events`, `projector` | `metrics.jsonl` and TensorBoard |
+| `trackers` | wandb, mlflow and trackio beside them |
+| `pruning` | limits by which a search ends a run |
 | `provenance` | versions, devices and the revision of the source |
 | `migrations` | updates of configs of earlier versions |
 | `records`, `replicates`, `tables`, `formats`, `curves`, `significance` | tables |

@@ -17,7 +17,7 @@ def curves(
 ) -> dict[str, Figure]:
     """Return a figure for each swept number, by its field; other fields make lines.
 
-    Runs that diverged or failed are crosses at the bottom.
+    Runs that diverged, failed or were pruned are crosses at the bottom.
     """
     groups = group(records)
     fields = dict.fromkeys(field for g in groups for field in g.fields)

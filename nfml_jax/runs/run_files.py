@@ -14,7 +14,15 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.scalars import is_integer
 
 # The statuses of a run; a trial of a sweep that has not begun is pending.
-STATUSES = ("pending", "running", "done", "interrupted", "diverged", "failed")
+STATUSES = (
+    "pending",
+    "running",
+    "done",
+    "interrupted",
+    "diverged",
+    "pruned",
+    "failed",
+)
 
 
 _ABSENT = object()

@@ -1,13 +1,15 @@
-"""The log of a run: `metrics.jsonl`, and the same in TensorBoard."""
+"""The log of a run: `metrics.jsonl`, and the same in TensorBoard and trackers."""
 
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from nfml_jax.errors import UserError
 from nfml_jax.runs.events import EventWriter
 from nfml_jax.runs.run_directory import replace_text
+from nfml_jax.runs.trackers import Tracker
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -19,10 +21,18 @@ class RunWriter(EventWriter):
     first `lines` stay, those written before the checkpoint of `first_step`. Lines are
     counted, because lines of a run's last step are written both before its last
     checkpoint (the step's own) and after it (the final evaluation). The default starts
-    a new log.
+    a new log. `trackers` receive the same scalars and figures.
     """
 
-    def __init__(self, run_dir: Path, *, first_step: int = 0, lines: int = 0):
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        first_step: int = 0,
+        lines: int = 0,
+        trackers: Sequence[Tracker] = (),
+    ):
+        self._trackers = list(trackers)
         path = Path(run_dir) / METRICS_FILE
         kept = read_metrics(path)[:lines] if path.exists() else []
         replace_text(path, "".join(map(_line, kept)))
@@ -39,16 +49,26 @@ class RunWriter(EventWriter):
         self._metrics.write(_line({"step": int(step), "time": time.time(), **values}))
         self._metrics.flush()
         self.lines += 1
-        super().scalars(step, values)
+        self.rates(step, values)
 
     def rates(self, step: int, values: dict[str, float]) -> None:
-        """Write rates to TensorBoard only; the log is the same at any speed."""
+        """Write rates, but not to the log, which is the same at any speed."""
         super().scalars(step, values)
+        for tracker in self._trackers:
+            tracker.scalars(step, values)
+
+    def image(self, step: int, name: str, rgb) -> None:
+        """Add a picture `rgb`, uint8 `[H, W, 3]`."""
+        super().image(step, name, rgb)
+        for tracker in self._trackers:
+            tracker.image(step, name, rgb)
 
     def close(self):
         """Close the files; a second call does nothing."""
         self._metrics.close()
         super().close()
+        while self._trackers:
+            self._trackers.pop().close()
 
 
 class NoWriter:

@@ -24,7 +24,8 @@ from nfml_jax.runs.run_directory import (
 from nfml_jax.runs.run_files import read_status_file
 from nfml_jax.sweeps.overrides import Trial
 
-ENDED = ("done", "diverged", "failed")
+ENDED = ("done", "diverged", "pruned", "failed")
+FINAL = ("done", "diverged", "pruned")
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def begin(job: Job) -> None:
 
 
 def finalize(job: Job, status: str, **more) -> None:
-    """Give this status to those trials of a job that are neither done nor diverged."""
+    """Give this status to those trials of a job that have not ended by themselves."""
     for path, there in zip(job.paths, job.statuses(), strict=True):
-        if there not in ("done", "diverged"):
+        if there not in FINAL:
             write_status(path, status, **more)
 
 

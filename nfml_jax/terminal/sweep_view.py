@@ -25,6 +25,7 @@ STYLES = {
     "running": "bold cyan",
     "failed": "bold red",
     "diverged": "red",
+    "pruned": "magenta",
     "interrupted": "yellow",
     "done": "green",
     "pending": "dim",

@@ -237,8 +237,13 @@ class _Training:
             self.clock.account(run)
 
     def stop_early(self, state: TrainState) -> None:
-        """Finish each run whose validation has not improved for long enough."""
+        """End each run without improvement for long enough, or that a search prunes."""
+        if self.step >= self.schedule.total:
+            return
         for number, run in self.going():
-            if self.step < self.schedule.total and run.is_enough(self.step):
+            if run.is_enough(self.step):
                 run.attempt(run.stop_early, self.program.part(state, number))
+                self.clock.account(run)
+            elif run.is_pruned():
+                run.attempt(run.prune, self.step)
                 self.clock.account(run)

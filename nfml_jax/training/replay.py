@@ -1,7 +1,7 @@
 """Replay one training step outside jit, to find where a value stops being finite.
 
 State and batch of a step depend on the seed and the step alone, so any step of a run
-can be made again: `launch.py --replay=STEP`.
+can be made again: `nfml train --replay=STEP`.
 """
 
 import traceback

@@ -17,8 +17,10 @@ from nfml_jax.distributed.processes import is_first, local_copy, max_over_proces
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.ops.units import format_flops
+from nfml_jax.runs.pruning import Limits, curve_of
 from nfml_jax.runs.run_directory import RunDirectory
-from nfml_jax.runs.writers import NoWriter, RunWriter
+from nfml_jax.runs.trackers import open_trackers
+from nfml_jax.runs.writers import METRICS_FILE, NoWriter, RunWriter, read_metrics
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.failures import divergence_in_words, interruption_in_words
@@ -39,8 +41,8 @@ INPUT_BOUND = 0.1
 class Outcome:
     """The end of a run: its status, its step, and its result if it is done.
 
-    `status` is "done", "interrupted", "diverged" or "failed". Only a run in a program
-    of several ends as "failed"; a single run raises the exception.
+    `status` is "done", "interrupted", "diverged", "pruned" or "failed". Only a run in a
+    program of several ends as "failed"; a single run raises the exception.
     """
 
     status: str
@@ -112,7 +114,10 @@ class Run:
             writer = NoWriter()
             if is_first():
                 lines = meta.get("lines", 0)
-                writer = RunWriter(path, first_step=first, lines=lines)
+                trackers = open_trackers(path, setup.config)
+                writer = RunWriter(
+                    path, first_step=first, lines=lines, trackers=trackers
+                )
             opened.enter_context(writer)
             run = cls(
                 setup,
@@ -232,6 +237,29 @@ class Run:
             return False
         (enough,) = max_over_processes(step - best >= patience)
         return bool(enough)
+
+    def is_pruned(self) -> bool:
+        """Return whether the limits of a search, in the run directory, end the run."""
+        limits = Limits.read(self.directory.path)
+        if limits is None:
+            return False
+        lines = read_metrics(self.directory.path / METRICS_FILE)
+        missed = limits.missed(curve_of(lines, limits.metric))
+        (pruned,) = max_over_processes(missed)
+        return bool(pruned)
+
+    def prune(self, step: int) -> None:
+        """End the run without a result."""
+        self.end()
+        self.saved.wait()
+        sentence = (
+            f"The search ends the run at step {step:,}: its validation is worse than "
+            "the median of finished trials."
+        )
+        self.directory.status("pruned", self.saved_step, error=sentence)
+        self.writer.hparams(flatten(self.setup.config), done=False)
+        self.terminal.note(sentence)
+        self.outcome = Outcome("pruned", step)
 
     def stop_early(self, state: TrainState) -> None:
         """Finish the run before its last step."""

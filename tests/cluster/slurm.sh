@@ -2,7 +2,7 @@
 # A sweep on a real SLURM of this machine alone, started here and taken down again.
 #
 #   apt-get install slurmctld slurmd slurm-client munge    # Debian's own packages
-#   pip install -r requirements-cluster.txt
+#   pip install -e '.[training,cluster]'
 #   tests/cluster/slurm.sh                                 # as root, a few minutes
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,5 +1,6 @@
 """Flows of images whose scales differ, and the config that trains the largest."""
 
+import hashlib
 import math
 
 import jax
@@ -34,6 +35,17 @@ def test_the_flagship_is_as_large_as_its_config_says():
     params = _params(flow, jnp.zeros((1, 28, 28, 1)), KEY)
     count = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     assert f"{count:,} parameters" in " ".join(images.__doc__.split())
+
+
+def test_the_flagship_s_variables_keep_the_names_of_its_long_training():
+    # A checkpoint of that training would not fit others.
+    config = images.get_config("flagship,mnist").to_dict()
+    flow = make_image_flow((28, 28, 1), config["flow"], noise=config["noise"])
+    tree = jax.eval_shape(flow.init, KEY, jnp.zeros((2, 28, 28, 1)), KEY)
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    lines = [f"{jax.tree_util.keystr(p)} {x.shape} {x.dtype}" for p, x in leaves]
+    digest = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    assert digest.startswith("33d1be0cb2e7b0b0")
 
 
 def test_an_argument_names_a_flow_and_a_set_in_any_order():

@@ -15,8 +15,8 @@ import pytest
 from absl import logging
 from ml_collections import ConfigDict
 
-import launch as command
 from nfml_jax import runs as results
+from nfml_jax.cli import train as command
 from nfml_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -94,12 +94,12 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     config.train.total = "30 steps"
     monkeypatch.setattr(command, "CONFIG", SimpleNamespace(value=config))
     monkeypatch.setattr(command, "WORKDIR", SimpleNamespace(value=str(tmp_path)))
-    for flag in ("SWEEP", "PROFILE", "DISTRIBUTED", "REPLAY"):
+    for flag in ("SWEEP", "PROFILE", "DISTRIBUTED", "REPLAY", "TRACK"):
         monkeypatch.setattr(command, flag, SimpleNamespace(value=None))
     # What the command sets for its whole process.
     monkeypatch.setattr(command.warnings, "showwarning", None)
     monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
-    assert command.main(["launch.py"]) == 3
+    assert command.launch(["launch.py"]) == 3
     assert "diverged at step" in capsys.readouterr().out
     assert json.loads((tmp_path / "status.json").read_text())["status"] == "diverged"
 
@@ -175,8 +175,9 @@ def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch, tmp_path):
 
 def test_a_part_is_turned_off_and_on_by_its_field(tmp_path):
     given = ("optimizer.clip_norm=None", "optimizer.weight_decay=1", "train.patience=x")
-    program = "import launch, sys; launch.parse_flags(sys.argv); "
-    program += "print(launch.CONFIG.value.to_dict())"
+    program = "import sys; from nfml_jax.cli import train\n"
+    program += "train.enter(); train.parse_flags(sys.argv)\n"
+    program += "print(train.CONFIG.value.to_dict())"
     flags = ["--config=configs/nsf.py", *(f"--config.{g}" for g in given)]
     done = subprocess.run(
         [sys.executable, "-c", program, *flags],
@@ -243,7 +244,7 @@ def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, caps
         for flag, value in flags.items():
             monkeypatch.setattr(command, flag, SimpleNamespace(value=value))
         config = command.read_config(["--config=configs/plane.py:smoke"])
-        assert command.sweep(config.to_dict(), f"{file}:3") == 0
+        assert command.sweep(config, f"{file}:3") == 0
         return capsys.readouterr().out
 
     monkeypatch.chdir(ROOT)

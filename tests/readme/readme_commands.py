@@ -16,7 +16,7 @@ import pytest
 from absl import flags, logging
 from filelock import FileLock
 
-import launch
+from nfml_jax.cli import train
 from nfml_jax.cli.command_line import read_config
 
 ROOT = Path(__file__).parents[2]
@@ -188,13 +188,13 @@ class Place:
     def read_flags(self, words: list[str]) -> None:
         """Let `launch.py` read its flags, and do no more."""
         with self._flags(words):
-            launch.parse_flags(words)
+            train.parse_flags(words)
 
     def _launch(self, words: list[str]) -> int:
         verbosity = logging.get_verbosity()
         with self._flags(words), warnings.catch_warnings():
             with pytest.raises(SystemExit) as end:
-                launch.run()
+                train.main(words[1:], program=words[0])
             logging.set_verbosity(verbosity)
         return end.value.code
 

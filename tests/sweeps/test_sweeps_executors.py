@@ -4,8 +4,10 @@ import concurrent.futures
 import contextlib
 import io
 import os
+import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -115,10 +117,6 @@ def devices(**options):
         (lambda: make_executor("locl", Options()), "did you mean 'local'"),
         (lambda: Options(jobs=-1), "--jobs=-1"),
         (lambda: Options(cpus=0), "--cpus=0"),
-        (
-            lambda: needs("no_such_package", "ray"),
-            "pip install -r requirements-cluster",
-        ),
     ],
 )
 def test_mistakes_about_executors_get_a_sentence(make, sentence):
@@ -127,10 +125,16 @@ def test_mistakes_about_executors_get_a_sentence(make, sentence):
     assert sentence in str(mistake.value)
 
 
+def test_an_executor_names_the_extra_that_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    with pytest.raises(UserError, match=re.escape("'nfml_jax[cluster]'")):
+        needs("ray", "ray")
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a Ray cluster of two machines, both of them this one."""
-    pytest.importorskip("ray", reason="pip install -r requirements-cluster.txt")
+    pytest.importorskip("ray", reason="pip install 'nfml_jax[cluster]'")
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
@@ -221,7 +225,7 @@ def test_a_port_without_ray_is_reported_at_once():
 
 
 def test_submitit_runs_an_array(tmp_path):
-    pytest.importorskip("submitit", reason="pip install -r requirements-cluster.txt")
+    pytest.importorskip("submitit", reason="pip install 'nfml_jax[cluster]'")
     jobs = children(wrong, (1, 0), tmp_path)
     slurm = make_executor("slurm", Options(slurm={"cluster": "local"}))
     assert len(list(slurm.run(jobs, GO_ON))) == 2
@@ -239,7 +243,7 @@ def test_submitit_runs_an_array(tmp_path):
     ],
 )
 def test_a_wrong_slurm_parameter_gets_a_sentence(options, sentence, monkeypatch):
-    pytest.importorskip("submitit", reason="pip install -r requirements-cluster.txt")
+    pytest.importorskip("submitit", reason="pip install 'nfml_jax[cluster]'")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UserError, match=sentence):
         make_executor("slurm", Options(**options))

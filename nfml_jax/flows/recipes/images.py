@@ -116,5 +116,7 @@ def make_image_flow(
     density = recipe(event_shape, context_dim=context_dim, **options)
     levels_of = Dequantize(levels=levels, noise=drawn)
     if isinstance(density, Quantized):
-        return Quantized(density.flow, (density.surjections, levels_of))
+        parts = density.surjections
+        parts = parts if isinstance(parts, tuple) else (parts,)
+        return Quantized(density.flow, (*parts, levels_of))
     return Quantized(density, levels_of)

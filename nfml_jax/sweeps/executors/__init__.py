@@ -16,10 +16,9 @@ from typing import Protocol
 
 from nfml_jax.distributed.interrupts import Interrupts
 from nfml_jax.errors import UserError
+from nfml_jax.ops.extras import import_extra
 from nfml_jax.ops.names import look_up
 from nfml_jax.sweeps.jobs import Job
-
-CLUSTER = "requirements-cluster.txt"
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,7 @@ def make_executor(name: str, options: Options) -> Executor:
 
 def needs(package: str, executor: str):
     """Return the package; raise UserError with the command that installs it."""
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise UserError(
-            f"--executor={executor} needs the package {package!r}, which is not "
-            f"installed here; pip install -r {CLUSTER}."
-        ) from None
+    return import_extra(package, f"--executor={executor}")
 
 
 def import_path() -> str:

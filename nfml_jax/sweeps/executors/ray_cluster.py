@@ -12,6 +12,7 @@ import threading
 
 from nfml_jax.distributed.interrupts import Interrupts
 from nfml_jax.errors import UserError
+from nfml_jax.runs.trackers import VARIABLE
 from nfml_jax.sweeps.executors import Options, import_path, needs
 from nfml_jax.sweeps.jobs import Job, finalize, mark_lost, run_job
 
@@ -69,7 +70,7 @@ class Ray:
             with _own_signals():
                 self._ray.init(
                     address=self._options.ray_address or "local",
-                    runtime_env={"env_vars": {"PYTHONPATH": import_path()}},
+                    runtime_env={"env_vars": _variables()},
                     include_dashboard=None if self._options.ray_address else False,
                     log_to_driver=False,
                     logging_level="ERROR",
@@ -139,3 +140,9 @@ def answers(address: str) -> bool:
     except (OSError, ValueError, OverflowError):
         return False
     return len(head) > 3 and head[3] == SETTINGS
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment variables that the workers need."""
+    tracked = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
+    return {"PYTHONPATH": import_path()} | tracked

@@ -1,0 +1,337 @@
+"""Run a config: `nfml train --config=arcface_mnist`.
+
+A config is a name in configs/, or a file: `python launch.py --config=configs/X.py` is
+the same command in a clone. Any field of the config can be set on the command line
+(`--config.head.margin=0.3`), and `--config=X:smoke` shrinks any config to seconds. The
+same command with the same `--workdir` resumes an interrupted run. A sweep runs the
+config once for each of a list of overrides: `--sweep=X` for configs/sweeps/X.py, or
+inline `--sweep="head.margin=0.1,0.3 seed=0:5"`; a file may also name a search, whose
+values optuna chooses. `--dry_run` only lists the runs. `--jobs=4` runs four at a time,
+and `--executor` chooses the place.
+"""
+
+import os
+import re
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from nfml_jax.cli.command import answer
+from nfml_jax.cli.command_line import (
+    check_flags,
+    check_overrides,
+    fields_of_any_type,
+    given,
+    read_config,
+    read_sweep,
+    resolved,
+    sweep_name,
+    turned_off,
+)
+from nfml_jax.cli.laboratory import enter
+from nfml_jax.distributed.guard import guard
+from nfml_jax.errors import UserError
+from nfml_jax.ops.checks import check_number
+from nfml_jax.runs.trackers import VARIABLE, find_tracker
+from nfml_jax.sweeps.executors import EXECUTORS, Options, make_executor
+from nfml_jax.sweeps.overrides import Sweep, Trial, make_trials
+from nfml_jax.sweeps.programs import MODES
+from nfml_jax.sweeps.searches import Search
+from nfml_jax.training.profiling import Span
+
+# `check_overrides` refuses new fields, but for those of sections that may have them.
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    help_string="The name of a config, or its file, with its :ARGUMENT.",
+    lock_config=False,
+    accept_new_attributes=True,
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "The run directory; default: runs/<config>/<time>, or runs/<sweep> for a sweep.",
+)
+SWEEP = flags.DEFINE_string(
+    "sweep",
+    None,
+    "A list of overrides, by its name or its file, or FIELD=VALUE,VALUE "
+    "FIELD=FIRST:END.",
+)
+DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "List the runs of a sweep without running them."
+)
+RETRY = flags.DEFINE_list("retry", [], "Statuses of runs to repeat: failed, diverged.")
+VMAP = flags.DEFINE_enum(
+    "vmap",
+    "auto",
+    MODES,
+    "Run trials that differ only in numbers as one program; auto: where it is faster.",
+)
+EXECUTOR = flags.DEFINE_enum(
+    "executor",
+    None,
+    list(EXECUTORS),
+    "Where a sweep runs: in this process (here), in processes on this machine (local), "
+    "on Ray or on SLURM; default: here, or local with --jobs.",
+)
+JOBS = flags.DEFINE_integer(
+    "jobs",
+    0,
+    "Maximum number of concurrent programs in a sweep; 0 means one per GPU.",
+    lower_bound=0,
+)
+CPUS = flags.DEFINE_float("cpus", 1, "Cores per program on Ray and SLURM.")
+GPUS = flags.DEFINE_float("gpus", 0, "GPUs per program on Ray and SLURM.")
+RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address", "", "HOST:PORT of a Ray cluster, or auto; default: start one here."
+)
+SLURM = flags.DEFINE_list(
+    "slurm", [], "SLURM parameters, such as partition=gpu,timeout_min=60."
+)
+TRACK = flags.DEFINE_list(
+    "track", [], "Trackers beside TensorBoard: trackio, wandb, mlflow."
+)
+PROFILE = flags.DEFINE_string(
+    "profile", None, "Steps START:STOP to trace for TensorBoard and Perfetto."
+)
+REPLAY = flags.DEFINE_integer(
+    "replay",
+    None,
+    "Replay this step of the run in --workdir operation by operation, and name the "
+    "first module whose output is not finite.",
+)
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Join several processes that train one run. SLURM, TPU and MPI identify the "
+    "process; elsewhere the next three flags do.",
+)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Number of processes.")
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, from 0.")
+COORDINATOR_TIMEOUT = flags.DEFINE_integer(
+    "coordinator_timeout", 60, "Seconds within which all processes must start."
+)
+
+EXIT_CODES = {
+    **dict.fromkeys(("done", "pending", "running", "interrupted", "pruned"), 0),
+    "failed": 1,
+    "diverged": 3,
+}
+
+
+def launch(argv) -> int:
+    """Run what the flags ask for; return the exit code."""
+    if len(argv) > 1:
+        raise UserError(
+            f"{argv[1]!r} is not a flag; write --config=NAME and --workdir=FOLDER."
+        )
+    track(TRACK.value or [])
+    if SWEEP.value:
+        return sweep(CONFIG.value, SWEEP.value)
+    if REPLAY.value is not None:
+        return replay(CONFIG.value.to_dict(), REPLAY.value)
+    if DISTRIBUTED.value:
+        guard()
+    terminal = start()
+    from experiments import make_experiment
+    from experiments.checks import check_experiment
+    from nfml_jax.training.loop import train_and_evaluate
+    from nfml_jax.training.settings import RunSettings
+
+    span = Span.parse(PROFILE.value) if PROFILE.value else None
+    if DISTRIBUTED.value:
+        join()
+
+    config = CONFIG.value.to_dict()
+    name = RunSettings.of(config).name
+    config = check_experiment(config)
+    default = Path("runs") / name / time.strftime("%Y%m%d-%H%M%S")
+    outcome = train_and_evaluate(
+        make_experiment,
+        config,
+        WORKDIR.value or default,
+        terminal=terminal,
+        profile=span,
+    )
+    return EXIT_CODES[outcome.status]
+
+
+def replay(config: dict, step: int) -> int:
+    """Replay a step; return exit code 3 if a value in it is not finite."""
+    for flag in ("distributed", "profile"):
+        if flags.FLAGS[flag].value:
+            raise UserError(f"--{flag} and --replay exclude each other; leave one out.")
+    if not WORKDIR.value:
+        raise UserError("--replay needs --workdir=FOLDER, the run directory.")
+    terminal = start()
+    from experiments import make_experiment
+    from nfml_jax.training import replay as module
+
+    found = module.replay(
+        make_experiment, config, WORKDIR.value, step, terminal=terminal
+    )
+    return EXIT_CODES["diverged" if found.findings else "done"]
+
+
+def track(names: Sequence[str]) -> None:
+    """Let runs write to these trackers, in this process and in those of a sweep."""
+    for name in names:
+        find_tracker(name)
+    if names:
+        os.environ[VARIABLE] = ",".join(names)
+
+
+def join() -> None:
+    """Join the other processes of the run."""
+    from nfml_jax.distributed import processes
+
+    if not WORKDIR.value:
+        raise UserError(
+            "--distributed needs --workdir=FOLDER, the same for all processes."
+        )
+    processes.join(
+        COORDINATOR.value,
+        NUM_PROCESSES.value,
+        PROCESS_ID.value,
+        timeout=COORDINATOR_TIMEOUT.value,
+    )
+
+
+def sweep(fields: ConfigDict, text: str) -> int:
+    """Run, or list, the trials of a sweep over the config of these fields."""
+    for flag in ("distributed", "profile"):
+        if flags.FLAGS[flag].value:
+            raise UserError(
+                f"--{flag} applies to a single run; leave out either it or --sweep."
+            )
+    config, any_type = fields.to_dict(), fields_of_any_type(fields)
+    wanted = read_sweep(text, config, any_type)
+    folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
+    executor = make_executor(EXECUTOR.value or default_executor(), options())
+    terminal = start()
+    from experiments import make_experiment
+    from experiments.checks import checked_trials
+    from nfml_jax.sweeps.asking import run_search
+    from nfml_jax.sweeps.trials import listing, plan, run_trials
+
+    trials = checked_trials(trials_of(fields, wanted))
+    if isinstance(wanted, Search):
+        if DRY_RUN.value:
+            print(f"{wanted.words()}, in {folder}")
+            return 0
+        records = run_search(
+            make_experiment,
+            config,
+            wanted,
+            folder,
+            executor=executor,
+            terminal=terminal,
+            at_once=JOBS.value or 1,
+            trials_of=lambda sweep: checked_trials(trials_of(fields, sweep)),
+        )
+    else:
+        jobs = plan(make_experiment, trials, folder, vmap=VMAP.value, retry=RETRY.value)
+        if DRY_RUN.value:
+            print(listing(trials, jobs, folder))
+            return 0
+        records = run_trials(jobs, trials, folder, executor=executor, terminal=terminal)
+    counts = Counter(record["status"] for record in records)
+    words = ", ".join(f"{count} {status}" for status, count in counts.items())
+    terminal.note(f"{words}; `nfml results {folder}` makes a table.")
+    return max(map(exit_code, records))
+
+
+def trials_of(fields: ConfigDict, wanted: Sweep | Search) -> list[Trial]:
+    """Return the trials of a sweep, or two that show what a search asks for."""
+    overrides = wanted.examples() if isinstance(wanted, Search) else wanted
+    return make_trials(fields.to_dict(), overrides, fields_of_any_type(fields))
+
+
+def exit_code(record: dict) -> int:
+    """Return the exit code of a trial; one that was interrupted by an error has 1."""
+    return EXIT_CODES[record["status"]] or int("error" in record)
+
+
+def default_executor() -> str:
+    """Return the name of the executor of a sweep that names none."""
+    return "local" if JOBS.value else "here"
+
+
+def options() -> Options:
+    """Return the options of the sweep's executor from the flags."""
+    cpus: dict[str, Any] = {"--cpus": CPUS.value}
+    gpus: dict[str, Any] = {"--gpus": GPUS.value}
+    check_number(None, above=0, **cpus)
+    check_number(None, 0, **gpus)
+    parts = [item.partition("=") for item in SLURM.value]
+    slurm = {name: value for name, _, value in parts}
+    return Options(JOBS.value, CPUS.value, GPUS.value, RAY_ADDRESS.value, slurm)
+
+
+def start():
+    """Return the terminal, and import JAX: not earlier, so that mistakes are fast."""
+    logging.set_verbosity(logging.ERROR)  # JAX reports every absent device to absl
+    from nfml_jax.terminal.terminal import Terminal
+
+    terminal = Terminal()
+    warnings.showwarning = lambda message, *_: terminal.warning(str(message))
+    return terminal
+
+
+def parse_flags(argv):
+    """Parse the flags by absl; a mistake in them becomes one sentence."""
+    if any(re.fullmatch(r"--?h(elp)?", item) for item in argv):
+        print(help_text())
+        sys.exit(0)
+    try:
+        if not any(re.match(r"--?help", a) for a in argv):
+            argv = resolved(argv)
+            config = read_config(argv)
+            check_overrides(argv, config)
+            for text in given(argv, "profile"):
+                Span.parse(text)
+            files = given(argv, "sweep")
+            if files:
+                any_type = fields_of_any_type(config)
+                wanted = read_sweep(files[-1], config.to_dict(), any_type)
+                trials_of(config, wanted)
+            check_flags(argv)
+        # The parsers of numbers and texts take no None.
+        off = turned_off(argv)
+        left = flags.FLAGS([item for item in argv if item not in off])
+        for name in off.values():
+            CONFIG.value.update_from_flattened_dict({name: None})
+        return left
+    except flags.Error as problem:
+        raise UserError(f"{problem}.") from None
+
+
+def help_text() -> str:
+    """Return the description of the command and of its flags."""
+    listed = flags.FLAGS.module_help(__name__).split("\n", 2)[-1]
+    return f"{__doc__}\nflags:\n{listed}\n\nTry --helpfull to get a list of all flags."
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "nfml train") -> int:
+    """Run the command; return 2 after a mistake that the user can correct."""
+    # Overrides of a config are looked for in `sys.argv`.
+    sys.argv = [program, *(sys.argv[1:] if arguments is None else arguments)]
+
+    def launched():
+        enter()
+        app.run(launch, flags_parser=parse_flags)
+
+    code = answer(launched, stopped="Stopped without saving.")
+    if flags.FLAGS.is_parsed() and DISTRIBUTED.value:
+        from nfml_jax.distributed.processes import leave
+
+        leave(code)  # without awaiting the others
+    return code

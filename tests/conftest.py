@@ -54,39 +54,6 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(skip)
 
 
-@pytest.fixture
-def on_fake_devices(request):
-    """Runs the tests of a file beside the test's own where there are several devices.
-
-    They are fake ones of the CPU, and JAX counts its devices once in a process.
-    """
-
-    def run(file, count):
-        flags = os.environ.get("XLA_FLAGS", "")
-        environment = os.environ | {
-            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={count}",
-            "JAX_PLATFORMS": "cpu",
-        }
-        command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [*command, str(request.path.with_name(file))],
-            env=environment,
-            cwd=request.config.rootpath,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-
-    return run
-
-
-@pytest.fixture
-def on_two_devices(on_fake_devices):
-    """`on_fake_devices` where there are two."""
-    return lambda file: on_fake_devices(file, 2)
-
-
 @pytest.fixture(scope="module")
 def undrawn():
     """Figures stay white: how they look is tests/plots' business."""

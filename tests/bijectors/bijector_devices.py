@@ -1,4 +1,4 @@
-"""Bijectors on several devices equal one device; run by test_bijectors_devices.py."""
+"""Bijectors on eight devices equal one device; run by tests/test_devices.py."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Identities whose class weights two devices share, from the config to the result."""
+"""Identities whose class weights two devices share; run by tests/test_devices.py."""
 
 import importlib.util
 import os

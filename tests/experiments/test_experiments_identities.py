@@ -13,10 +13,6 @@ from nfml_jax.training.loop import train_and_evaluate
 from tests.experiments.identities_devices import config
 
 
-def test_two_devices_share_the_identities(on_two_devices):
-    on_two_devices("identities_devices.py")
-
-
 def test_it_learns(tmp_path):
     """Angles to the own weights fall; strangers are told apart better than by views."""
     outcome = train_and_evaluate(

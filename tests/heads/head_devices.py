@@ -1,4 +1,4 @@
-"""Laws of the summations over the classes, run with eight fake devices.
+"""Laws of the summations over the classes; tests/test_devices.py runs them on eight.
 
 Every summation has the values and gradients of `dense`, on any number of devices.
 """

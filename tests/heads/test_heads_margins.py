@@ -48,18 +48,27 @@ COSINES = {
 }
 
 
-@functools.cache
-def curves(where):
-    """Return φ and its slope at `COSINES[where]` for every margin, from one program."""
-    cosine = COSINES[where]
-
-    def curve(margin, cosine):
+@jax.jit
+def every_curve(cosine):
+    def curve(margin):
         phi, pull_back = jax.vjp(margin.target, cosine)
         return phi, pull_back(jnp.ones_like(phi))[0]
 
+    return [curve(margin) for margin in VARIANTS]
+
+
+@functools.cache
+def curves(where):
+    """Return φ and its slope at `COSINES[where]` for every margin.
+
+    Arrays are as long as the longest, so that one program serves each precision.
+    """
+    cosine = COSINES[where]
+    padded = np.resize(cosine, THETA.shape)
     with jax.enable_x64(cosine.dtype == np.float64):
-        every = jax.jit(lambda cosine: [curve(m, cosine) for m in VARIANTS])(cosine)
-        return dict(zip(map(name_of, VARIANTS), jax.device_get(every), strict=True))
+        found = jax.device_get(every_curve(padded))
+    found = jax.tree.map(lambda values: values[: cosine.size], found)
+    return dict(zip(map(name_of, VARIANTS), found, strict=True))
 
 
 def phi_at(where, margin):

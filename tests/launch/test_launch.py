@@ -151,6 +151,8 @@ def test_a_trial_has_the_exit_code_of_how_it_ended(record, code):
         ([SMOKE, "--sweep=head.margn=0.1"], "did you mean 'head.margin'"),
         ([SMOKE, "--sweep=seed=0:2,1"], "trial 3 of the sweep (seed=1) is the same"),
         ([SMOKE, "--sweep="], "the sweep is empty"),
+        ([SMOKE, "--sweep=absent.py"], "there is no sweep file 'absent.py'"),
+        ([SMOKE, "--wrkdir=x"], "Did you mean: workdir"),
         (["--config=configs/plane.py", "--sweep=nothing.py"], "has no trials"),
         (["--config=configs/plane.py", "--sweep=wrong.py"], "'data.nam'"),
         (["--config=dict.py"], "gives a dict; expected an ml_collections.ConfigDict"),
@@ -171,6 +173,11 @@ def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch, tmp_path):
         arguments = [a.replace(f"={name}", f"={tmp_path / name}") for a in arguments]
     with pytest.raises(UserError, match=re.escape(sentence)):
         command.parse_flags(["launch.py", *arguments])
+
+
+def test_words_that_are_no_flags_get_a_sentence():
+    with pytest.raises(UserError, match="'words' is not a flag"):
+        command.main(["launch.py", "words"])
 
 
 def test_a_part_is_turned_off_and_on_by_its_field(tmp_path):
@@ -195,10 +202,7 @@ def test_a_part_is_turned_off_and_on_by_its_field(tmp_path):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        ([SMOKE, "--wrkdir=x"], "workdir"),
-        ([SMOKE, "words"], "'words' is not a flag"),
         ([SMOKE, "--config.head.easy=maybe"], "easy"),
-        ([SMOKE, "--sweep=absent.py"], "there is no sweep file 'absent.py'"),
         ([SMOKE], "no device for JAX_PLATFORMS = 'cuda'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pair losses on two devices, run by test_losses_devices.py in its own process."""
+"""Pair losses on two devices equal one device; run by tests/test_devices.py."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Laws of several devices, run by test_training_two_devices.py in its own process."""
+"""Laws of several devices, run by tests/test_devices.py where there are two."""
 
 import functools
 

@@ -7,6 +7,7 @@ import numpy as np
 from nfml_jax.bijectors import Bijector
 from nfml_jax.ops.events import is_map
 from nfml_jax.testing.borders import check_borders
+from nfml_jax.testing.variables import start
 
 Array = jax.Array
 
@@ -17,7 +18,7 @@ def check_bijector(
     context: Array | None = None,
     *,
     variables=None,
-    key: Array | None = None,
+    seed: int = 0,
     spread: float = 0.5,
     tolerance: float | None = None,
     eager: bool = True,
@@ -42,17 +43,15 @@ def check_bijector(
       its batch; the log-determinant of the inverse is minus infinity where an event is
       no image; an empty batch gives an empty result.
 
-    Without `variables` they are initialized at `x` and moved by normal noise of
-    standard deviation `spread`, since many maps start as the identity. `tolerance`, by
-    default 512 units in the last place, is allowed for each unit of the Jacobian's
-    condition number, absolutely and relatively.
+    Without `variables` they are those of `start`, drawn from `seed` and moved by normal
+    noise of standard deviation `spread`, since many maps start as the identity.
+    `tolerance`, by default 512 units in the last place, is allowed for each unit of the
+    Jacobian's condition number, absolutely and relatively.
     """
     x = jnp.asarray(x)
     tolerance = tolerance or 512 * float(jnp.finfo(x.dtype).eps)
     if variables is None:
-        key = jax.random.key(0) if key is None else key
-        variables = dict(jax.jit(bijector.init)(key, x, context))
-        variables["params"] = _moved(variables.get("params", {}), key, spread)
+        variables = start(bijector, x, context, seed=seed, spread=spread)
 
     def forward(variables, x, context):
         return bijector.apply(variables, x, context, method="forward_and_log_det")
@@ -136,25 +135,6 @@ def _value_and_finite_gradients(map_, variables, x, context):
         given["context"] = context
     gradients, found = jax.grad(total, has_aux=True)(given)
     return found, jax.tree.map(lambda g: jnp.isfinite(g).all(), gradients)
-
-
-def perturb(params, key: Array, spread: float):
-    """Return `params` with normal noise of deviation `spread` added to each leaf."""
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves)) if leaves else []
-    moved = [
-        leaf + spread * jax.random.normal(k, leaf.shape, leaf.dtype)
-        for leaf, k in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(structure, moved)
-
-
-def _moved(params, key, spread):
-    """Return `perturb`'s result by NumPy's noise, for which nothing is compiled."""
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    return jax.tree.map(
-        lambda p: p + np.asarray(spread * rng.normal(size=p.shape), p.dtype), params
-    )
 
 
 def _measure(map_, variables, x, context):

@@ -8,15 +8,9 @@ import pytest
 from nfml_jax import flows
 from nfml_jax.errors import UserError
 from nfml_jax.flows.recipes import option_names
-from nfml_jax.testing import perturb
+from nfml_jax.testing import start
 
 KEY = jax.random.key(0)
-
-
-def started(flow, x, context=None):
-    """Variables away from the identity that many recipes start as."""
-    variables = dict(flow.init(KEY, x, context))
-    return variables | {"params": perturb(variables["params"], KEY, 0.03)}
 
 
 @pytest.mark.parametrize("recipe", flows.RECIPES)
@@ -30,8 +24,7 @@ def test_samples_have_the_log_prob_they_were_drawn_with(recipe):
     x = jax.random.normal(KEY, (5, 3))
 
     @jax.jit
-    def both():
-        variables = started(flow, x, context)
+    def both(variables):
         draws, log_probs = flow.apply(
             variables, KEY, (4,), context, method="sample_and_log_prob"
         )
@@ -40,7 +33,7 @@ def test_samples_have_the_log_prob_they_were_drawn_with(recipe):
         every = jnp.concatenate([draws, missing, far])
         return draws, log_probs, flow.apply(variables, every, context)
 
-    draws, log_probs, again = both()
+    draws, log_probs, again = both(start(flow, x, context, spread=0.03))
     again, missing, far = again[:4], again[4], again[5]
     assert np.isnan(missing).all()
     # Networks may overflow there, which is NaN. A circle has no far.
@@ -62,7 +55,7 @@ def test_the_density_integrates_to_one(recipe):
     flow = flows.make_flow(recipe, 2, layers=2)
     side = jnp.linspace(-8, 8, 161)
     grid = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
-    log_prob = jax.jit(lambda: flow.apply(started(flow, grid[::100]), grid))()
+    log_prob = jax.jit(flow.apply)(start(flow, grid[::100], spread=0.03), grid)
     assert float(jnp.exp(log_prob).sum() * 0.1**2) == pytest.approx(1, abs=2e-3)
 
 
@@ -89,7 +82,7 @@ def test_scaled_logits_are_divided_by_the_root_of_the_networks_width():
 
 def test_a_bound_flow_is_a_distrax_distribution():
     flow = flows.maf(3, layers=1, hidden=(8,))
-    variables = jax.jit(lambda: started(flow, jnp.zeros((2, 3))))()
+    variables = start(flow, jnp.zeros((2, 3)), spread=0.03)
     distribution = flow.bind(variables).distribution()
     draws, log_probs = distribution.sample_and_log_prob(seed=KEY, sample_shape=(2, 4))
     assert draws.shape == (2, 4, 3) and distribution.event_shape == (3,)

@@ -12,7 +12,12 @@ it.
     python launch.py --config=configs/images.py:glow
     python launch.py --config=configs/images.py:glow --config.noise.steps=2
     python launch.py --config=configs/images.py:flagship,mnist --workdir=runs/flagship
+    python launch.py --config=configs/images.py:glow --config.class_conditional=True
     python launch.py --config=configs/images.py:flowpp,smoke
+
+With class_conditional the flow is given the class of an image, and the report has the
+bits of the mixture of classes and a classifier by Bayes' rule. It evaluates every test
+image once for each class.
 """
 
 from configs import defaults

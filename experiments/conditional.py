@@ -85,7 +85,8 @@ class ConditionalExperiment(DensityExperiment):
         likelihood = float(logsumexp(ours, axis=1).mean())
         metrics = {"test/marginal_log_likelihood": likelihood}
         for method, parts in joint.items():
-            found = _classified(parts["test"], labels["test"])
+            log_posterior = log_softmax(parts["test"], axis=1)
+            found = classification.metrics(log_posterior, labels["test"])
             metrics |= under(SECTIONS.get(method, method), found)
         metrics["knn/accuracy"] = knn_accuracy(
             train, labels["train"], test, labels["test"], NEIGHBORS, "euclidean"
@@ -121,15 +122,6 @@ class ConditionalExperiment(DensityExperiment):
     def class_log_probs(self, variables, x):
         """Return log p(x | class) `[N, classes]` of rows `[N, event_dim]`."""
         return class_log_probs(self.flow, variables, x, self.context.size)
-
-
-def _classified(joint, labels):
-    log_posterior = log_softmax(joint, axis=1)
-    return {
-        "accuracy": classification.accuracy(log_posterior, labels),
-        "log_loss": classification.log_loss(log_posterior, labels),
-        "calibration_error": classification.calibration_error(log_posterior, labels),
-    }
 
 
 def _detected(scores):

@@ -1,5 +1,6 @@
-"""Densities of images by maximum likelihood: bits per dimension, samples, latents."""
+"""Densities of images by maximum likelihood: bits per dimension, classes, latents."""
 
+import dataclasses
 import math
 from functools import cached_property
 
@@ -7,32 +8,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.image_figures import TEMPERATURES, Drawing
 from experiments.settings import ImageSettings
 from nfml_jax import plots
 from nfml_jax.bijectors.permutations import CONSTANTS
-from nfml_jax.data.pixels import load_pixels, move
+from nfml_jax.data.pixels import PixelData, load_pixels, move
+from nfml_jax.data.vectors.context import Context
+from nfml_jax.errors import UserError
+from nfml_jax.evaluation import classification
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim, Ledger
-from nfml_jax.evaluation.neighbors import top_k
+from nfml_jax.evaluation.class_bits import of_classes, with_class
 from nfml_jax.evaluation.pixel_baselines import trivial_baselines
 from nfml_jax.flows.recipes.images import make_image_flow
-from nfml_jax.training.experiment import Batch, Experiment, Report
+from nfml_jax.loading.pixel_programs import PixelPrograms, keys_of
+from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
 
 # Images seen by layers that initialize parameters from data.
 INITIAL_IMAGES = 256
-
-# Temperatures of the samples in the figure.
-TEMPERATURES = (0.6, 0.8, 1.0)
-
-# Samples beside their nearest training images; lines between images, and their length.
-BESIDE, LINES = 18, 8
 
 
 class ImagesExperiment(Experiment):
     """A flow on images, trained on a bound of the mean negative log-likelihood.
 
     The contract is `nfml_jax.training.experiment.Experiment`. A config's sections are
-    those of `experiments.settings.ImageSettings`.
+    those of `experiments.settings.ImageSettings`. A class-conditional flow is trained
+    on log P(x | class); it gives a classifier by Bayes' rule, and the bits per
+    dimension of the mixture of classes, which are comparable with those of a flow that
+    knows no labels.
     """
 
     def __init__(self, config: dict):
@@ -40,20 +43,32 @@ class ImagesExperiment(Experiment):
         self.images = load_pixels(**self.settings.data.to_config())
         self.levels = self.images.levels
         self.event_shape = self.images.event_shape
+        labeled = self.settings.class_conditional
+        self.context = context_of(self.images) if labeled else None
         self.flow = make_image_flow(
             self.event_shape,
             self.settings.flow.to_config(),
             levels=self.levels,
             noise=self.settings.noise.to_config(),
+            context_dim=self.context.size if self.context else 0,
         )
-        self.train_arrays = self.images.train
+        self.programs = PixelPrograms(self.flow)
+        train = self.images.train
+        self.train_arrays = (train, *self.given("train")) if labeled else train
         held_out = self.images.validation is not None
         self.best = "validation/log_likelihood" if held_out else None
         self._per_dim = -1 / (math.prod(self.event_shape) * math.log(2))
 
+    def given(self, part: str) -> tuple[np.ndarray, ...]:
+        """Return the flow's arguments after a part's images: the classes, if any."""
+        if self.context is None:
+            return ()
+        return (self.context.encode(self.images.labels[part]),)
+
     def describe(self) -> dict[str, str]:
         return self.images.header() | {
-            "flow": self.settings.flow.words(),
+            "flow": self.settings.flow.words()
+            + (f", given one of {self.context.size} classes" if self.context else ""),
             "noise": self.settings.noise.words(),
             "loss": "bits per dimension, an upper bound",
         }
@@ -62,23 +77,29 @@ class ImagesExperiment(Experiment):
         return self.images.summary()
 
     def model(self) -> dict:
-        return {
+        model = {
             "loader": "pixels",
             "best": self.best,
             "image_shape": list(self.event_shape),
             "levels": self.levels,
         }
+        if self.context:
+            model["context"] = dataclasses.asdict(self.context)
+        return model
 
     def init(self, key):
-        images = jnp.asarray(self.train_arrays[:INITIAL_IMAGES])
-        return self.flow.init(key, images, jax.random.fold_in(key, 1))
+        images = jnp.asarray(self.images.train[:INITIAL_IMAGES])
+        given = (jnp.asarray(rows[:INITIAL_IMAGES]) for rows in self.given("train"))
+        return self.flow.init(key, images, jax.random.fold_in(key, 1), *given)
 
     def loss(self, params, collections, batch: Batch, step):
-        images = move(batch.data, batch.keys, **self.settings.augment.to_config())
+        images, *given = batch.data if self.context else (batch.data,)
+        images = move(images, batch.keys, **self.settings.augment.to_config())
         terms, changed = self.flow.apply(
             {"params": params, **collections},
             images,
             batch.keys,
+            *given,
             method="terms",
             mutable=[name for name in collections if name != CONSTANTS],
         )
@@ -87,41 +108,82 @@ class ImagesExperiment(Experiment):
         return bits, ({**collections, **changed}, {"bits_per_dim": bits, **parts})
 
     def validate(self, variables, apply) -> Report:
-        if self.best is None:
-            return Report()
-        found = self._bits(variables, apply, "validation", importance=1)
-        log_likelihood = found.mean / self._per_dim
-        return Report(found.metrics("validation") | {self.best: log_likelihood})
+        part = "train" if self.best is None else "validation"
+        drawing = Drawing(self, variables, apply, part)
+        used = under("log_det", drawing.limits_used())
+        title = f"temperature {TEMPERATURES[-1]:g}"
+        grid = {title: drawing.samples(TEMPERATURES[-1])}
+        figures = {"samples": plots.image_grids(grid, self.levels - 1)}
+        return Report(self._validated(variables, apply) | used, figures=figures)
 
     def report(self, variables, apply) -> Report:
-        importance = self.settings.report.importance
-        found = self._bits(variables, apply, "test", importance)
-        metrics = found.metrics("test")
-        metrics |= {f"terms/{name}": value for name, value in found.terms.items()}
-        for name, baseline in self._baselines.items():
+        found, report = self._test(variables, apply)
+        metrics = found.metrics("test") | under("terms", found.terms) | report.metrics
+        for name, baseline in self.baselines.items():
             metrics[f"{name}/bits_per_dim"] = baseline.mean
-        metrics |= self.validate(variables, apply).metrics
-        metrics |= self._round_trip(variables, apply)
-        drawn = self._samples(variables, apply)
-        lost = ~np.isfinite(drawn[1.0]).all(axis=(1, 2, 3))
+        metrics |= self._validated(variables, apply)
+        drawing = Drawing(self, variables, apply)
+        metrics |= under("log_det", drawing.limits_used())
+        metrics["test/round_trip"] = drawing.round_trip()
+        lost = ~np.isfinite(drawing.samples(1.0)).all(axis=(1, 2, 3))
         metrics["samples/not_finite"] = np.count_nonzero(lost)
-        figures = self._figures(variables, apply, found, drawn)
         return Report(
             {name: float(value) for name, value in metrics.items()},
-            figures=figures,
+            figures=drawing.figures(found) | dict(report.figures),
             histograms={"test/bits_per_dim": found.per_image},
         )
 
+    def _validated(self, variables, apply) -> dict[str, float]:
+        """Return the bits of the validation images, from one draw of noise."""
+        if self.best is None:
+            return {}
+        found = self._bits(variables, apply, "validation", importance=1)
+        if self.context:
+            labels = self.images.labels["validation"]
+            found = with_class(found, self.context.prior, labels)
+        return found.metrics("validation") | {self.best: found.mean / self._per_dim}
+
     @cached_property
-    def _baselines(self) -> dict[str, BitsPerDim]:
+    def baselines(self) -> dict[str, BitsPerDim]:
         """The baselines, which depend on the images only."""
         parts = self.images.parts
         known = [parts[name] for name in ("train", "validation") if name in parts]
         return trivial_baselines(np.concatenate(known), parts["test"], self.levels)
 
-    def _bits(self, variables, apply, part, importance) -> BitsPerDim:
-        """Return bits per dimension of a part, from `importance` draws per image."""
+    def _test(self, variables, apply) -> tuple[BitsPerDim, Report]:
+        """Return the bits of the test images, and the report of a classifier, if any.
+
+        A class-conditional flow is evaluated once for each class.
+        """
+        importance = self.settings.report.importance
+        if self.context is None:
+            return self._bits(variables, apply, "test", importance), Report()
+
+        def bits(labels):
+            given = (self.context.encode(labels),)
+            return self._bits(variables, apply, "test", importance, given)
+
+        labels, classes = self.images.labels["test"], self.context.classes
+        found = of_classes(bits, self.context.prior, labels)
+        metrics = under("test", classification.metrics(found.log_posterior, labels))
+        of_label = found.marginal.terms["class"] + found.marginal.terms["mixture"]
+        metrics["given_class/bits_per_dim"] = found.marginal.mean - of_label
+        reliability = classification.reliability(found.log_posterior, labels)
+        figures = {"reliability": plots.reliability_diagram(reliability)}
+        if len(classes) <= classification.MOST_CLASSES:
+            counts = classification.confusion_matrix(
+                found.log_posterior.argmax(axis=1), labels, len(classes)
+            )
+            figures["confusion"] = plots.confusion_matrix(counts, classes)
+        return found.marginal, Report(metrics, figures)
+
+    def _bits(self, variables, apply, part, importance, given=None) -> BitsPerDim:
+        """Return bits per dimension of a part, from `importance` draws per image.
+
+        `given` are other classes than the images' own.
+        """
         images = self.images.parts[part]
+        given = self.given(part) if given is None else given
         ledger = Ledger(
             self.event_shape,
             levels=self.levels,
@@ -130,97 +192,36 @@ class ImagesExperiment(Experiment):
         )
         rows = np.arange(len(images), dtype=np.uint32)
         draws = [
-            apply(self._terms, variables, rows, np.full_like(rows, m), images)
+            apply(self._terms, variables, rows, np.full_like(rows, m), images, *given)
             for m in range(importance)
         ]
         ledger.add(**{name: np.stack([d[name] for d in draws]) for name in draws[0]})
         return ledger.result()
 
-    def _round_trip(self, variables, apply) -> dict[str, float]:
-        """Return the largest difference of levels after a way to latents and back."""
-        images = self.images.parts["test"][: self.settings.report.samples]
-        again = apply(self._decode, variables, apply(self._encode, variables, images))
-        return {"test/round_trip": np.abs(again - images).max()}
+    def sample(self, variables, numbers, temperatures, *given):
+        """Return draws as floats, each keyed by its number."""
+        keys = keys_of(self._key("samples"), numbers)
+        return self.programs.sample(variables, keys, temperatures, *given)
 
-    def _samples(self, variables, apply) -> dict[float, np.ndarray]:
-        """Return draws of the model by temperature; each has the same latents."""
-        count = self.settings.report.samples
-        numbers = np.arange(count, dtype=np.uint32)
-        return {
-            t: apply(self._sample, variables, numbers, np.full(count, t, np.float32))
-            for t in TEMPERATURES
-        }
+    def parts(self, variables, rows, images, *given):
+        """Return the log-determinants and the latents' log-densities of images."""
+        arguments = images, keys_of(self._key("noise"), rows, 0 * rows), *given
+        log_dets = self.programs.log_dets(variables, *arguments)
+        return log_dets, self.programs.latent_log_probs(variables, *arguments)
 
-    def _figures(self, variables, apply, found: BitsPerDim, drawn):
-        count = self.settings.report.samples
-        test = self.images.parts["test"]
-        order = np.argsort(found.per_image)
-        few = min(count, len(test)) // 2
-        extremes = np.concatenate([test[order[:few]], test[order[-few:]]])
-        lines = min(LINES, len(test) // 2)
-        pairs = test[:lines], test[lines : 2 * lines]
-        grids = {f"temperature {t:g}": images for t, images in drawn.items()}
-        beside = np.stack([drawn[1.0][:BESIDE], self._nearest(drawn[1.0][:BESIDE])], 1)
-        figures = {
-            "samples": grids,
-            "best_and_worst": {"fewest and most bits per dimension": extremes},
-            "nearest": {
-                "samples, left of their nearest training images": (
-                    beside.reshape(-1, *self.event_shape)
-                )
-            },
-            "interpolation": {
-                "from one test image to another": self._lines(variables, apply, *pairs)
-            },
-        }
-        top = self.levels - 1
-        return {name: plots.image_grids(grids, top) for name, grids in figures.items()}
+    def _terms(self, variables, rows, draws, images, *given):
+        keys = keys_of(self._key("noise"), rows, draws)
+        return self.programs.terms(variables, images, keys, *given)
 
-    def _nearest(self, samples) -> np.ndarray:
-        """Return the training image at the least Euclidean distance of each sample.
-
-        They show whether samples are memorized.
-        """
-        train = self.images.train
-        _, places = top_k(_rows(np.nan_to_num(samples)), _rows(train), 1, "euclidean")
-        return train[places[:, 0]]
-
-    def _lines(self, variables, apply, first, last) -> np.ndarray:
-        """Return images `[LINES · pairs, H, W, C]` on the lines between latents."""
-        ends = [apply(self._encode, variables, images) for images in (first, last)]
-        shares = np.linspace(0, 1, LINES, dtype=np.float32)
-        latents = [(1 - s) * ends[0] + s * ends[1] for s in shares]
-        rows = np.stack(latents, axis=1).reshape(-1, *self.event_shape)
-        return apply(self._decode, variables, rows)
-
-    def _keys(self, purpose, *numbers):
-        """Return a key for each row of numbers."""
-        key = purpose_key(root_key(self.settings.seed), purpose)
-
-        def one(*numbers):
-            return jax.tree.reduce(jax.random.fold_in, numbers, key)
-
-        return jax.vmap(one)(*numbers)
-
-    def _terms(self, variables, rows, draws, images):
-        keys = self._keys("noise", rows, draws)
-        return self.flow.apply(variables, images, keys, method="terms")
-
-    def _encode(self, variables, images):
-        return self.flow.apply(variables, images, method="encode")
-
-    def _decode(self, variables, latents):
-        return self.flow.apply(variables, latents, method="decode")
-
-    def _sample(self, variables, numbers, temperatures):
-        def one(key, temperature):
-            return temperature * self.flow.apply(
-                variables, key, method="sample_latents"
-            )
-
-        latents = jax.vmap(one)(self._keys("samples", numbers), temperatures)
-        return self.flow.apply(variables, latents, method="decode")
+    def _key(self, purpose: str) -> jax.Array:
+        return purpose_key(root_key(self.settings.seed), purpose)
 
 
-def _rows(images) -> np.ndarray:
-    return np.asarray(images, np.float32).reshape(len(images), -1)
+def context_of(images: PixelData) -> Context:
+    """Return the classes of labeled images; UserError for images without labels."""
+    if not images.classes or "train" not in images.labels:
+        raise UserError(
+            f"{images.name} has no classes; set class_conditional=False, or take "
+            "labeled images such as mnist, fashion_mnist or digits."
+        )
+    return Context.of_classes(images.classes, images.labels["train"])

@@ -21,6 +21,7 @@ def pixels(name: str, recipe: str, **flow) -> ConfigDict:
                 "max_train": None,  # None: all
                 "max_test": None,
             },
+            "class_conditional": False,  # whether the flow is one for each class
             "augment": {
                 "shift": 0,  # maximum shift in pixels along either axis
                 "flip": False,  # mirrored half of the time

@@ -144,6 +144,9 @@ class DensitySettings(ExperimentSettings):
 class ImageSettings(ExperimentSettings):
     """The settings of flows on images."""
 
+    class_conditional: bool = setting(
+        "Whether the flow is conditional on the class of an image.", False
+    )
     data: PixelSettings = setting("The images.")
     augment: MoveSettings = setting("Changes of the images.", MoveSettings())
     noise: NoiseSettings = setting("The noise of the levels.", NoiseSettings())

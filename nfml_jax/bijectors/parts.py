@@ -43,20 +43,21 @@ class Partial(ShapePreserving):
 
     @nn.nowrap
     def forward_shape(self, shape):
-        part = *shape[:-1], self._count(shape[-1])
+        part = *shape[:-1], self.count(shape[-1])
         if self.bijector.forward_shape(part) != part:
             refuse(self, "bijector", self.bijector, PRESERVES)
         return shape
 
     def mapped(self, x, context, *, inverse):
-        count = self._count(x.shape[-1])
+        count = self.count(x.shape[-1])
         part, rest = x[..., :count], x[..., count:]
         ndim = self.event_ndim
         part, log_det = apply_in(self.bijector, part, context, ndim, inverse=inverse)
         return jnp.concatenate([part, rest], axis=-1), log_det
 
     @nn.nowrap
-    def _count(self, channels):
+    def count(self, channels: int) -> int:
+        """Return the number of channels that are mapped, of events of `channels`."""
         count = channels // 2 if self.channels is None else self.channels
         if not 1 <= count <= channels:
             raise UserError(

@@ -29,6 +29,7 @@ GROUPS = {
         "score": "score the rows of a table under a trained density",
         "sample": "draw images of a trained flow of images",
         "bits": "print the bits per dimension of pictures",
+        "interpolate": "draw the images between two pictures",
         "share": "write a trained model as a folder for others, or push it to the Hub",
         "export": "write a trained encoder as one file that needs only JAX",
     },

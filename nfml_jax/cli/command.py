@@ -82,11 +82,11 @@ def _warn(message, *_) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Convert an error of writing a command's --output, at `path`, to a `UserError`."""
+def writing(path: Path, option: str = "--output") -> Iterator[None]:
+    """Convert an error of writing at `path`, a command's `option`, to a `UserError`."""
     try:
         yield
     except OSError as problem:
         raise UserError(
-            f"cannot write {path} ({problem.strerror}); give another --output."
+            f"cannot write {path} ({problem.strerror}); give another {option}."
         ) from None

@@ -5,7 +5,8 @@ interval, or its standard error with `--spread=se`. Other fields that differ hav
 columns. `--table=grid` makes a table for each metric, with a column for each data set.
 The best of a sweep is bold, and ≈ marks the rows that cannot be separated from the best
 on its data. Runs that diverged, failed or have not run are counted as such. `--plots
-FOLDER` draws the metrics against every number that was varied.
+FOLDER` draws the metrics against every number that was varied. `--beside=bz2,gaussian`
+adds rows of baselines that the runs have measured on the same test.
 """
 
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from nfml_jax.cli.command import command, make_parser, writing
 from nfml_jax.ops.checks import check_integer
 from nfml_jax.ops.names import look_up
+from nfml_jax.runs.baselines import baseline_records
 from nfml_jax.runs.formats import FORMATS
 from nfml_jax.runs.records import check_metrics, find_results
 from nfml_jax.runs.replicates import SPREADS
@@ -41,6 +43,7 @@ def main(arguments=None) -> None:
     parser = make_parser("results", __doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--metrics", help="names, with commas between them")
+    parser.add_argument("--beside", help="baselines as rows, with commas between them")
     parser.add_argument("--digits", type=int, help="decimals of every number")
     parser.add_argument("--table", default="rows", help=", ".join(TABLES))
     parser.add_argument("--spread", default="ci", help=f"{', '.join(SPREADS)} after ±")
@@ -55,6 +58,8 @@ def main(arguments=None) -> None:
     records = find_results(options.runs)
     metrics = options.metrics.split(",") if options.metrics else metrics_of(records)
     check_metrics(records, metrics)
+    if options.beside:
+        records += baseline_records(records, options.beside.split(","))
     made = make(records, metrics, options.digits, options.spread)
     text = "\n\n".join(map(form, made))
     if options.output is None:

@@ -208,12 +208,14 @@ def decode_all(
 
 def _broken(broken: dict, root) -> str:
     """Return a sentence on files that cannot be read, by the error of each."""
-    named = [f"{path} ({_reason(e)})" for path, e in list(broken.items())[:NAMED]]
+    named = [
+        f"{path} ({picture_problem(e)})" for path, e in list(broken.items())[:NAMED]
+    ]
     if len(broken) == 1:
         ((path, error),) = broken.items()
         return (
             f"{root} holds {path}, which cannot be read as an image "
-            f"({_reason(error)}); replace or remove it."
+            f"({picture_problem(error)}); replace or remove it."
         )
     more = f" and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
     return (
@@ -231,11 +233,12 @@ def read_picture(path: Path | str, look: Look) -> np.ndarray:
         return look.decode(Path(path).read_bytes())
     except Exception as error:  # PIL raises many kinds, by format
         raise UserError(
-            f"{path} cannot be read as an image ({_reason(error)}); give another file."
+            f"{path} cannot be read as an image ({picture_problem(error)}); give "
+            "another file."
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def picture_problem(error: Exception) -> str:
     """Return why a picture cannot be read, in words."""
     from PIL import UnidentifiedImageError
 

@@ -22,6 +22,7 @@ Each module holds one idea. Nothing here knows a model, a file or a run.
 | `likelihoods` | mean likelihood, KL divergence, coverage, PIT | log-densities |
 | `bits_per_dim` | bits per dimension, its error and kind | terms of log P(x) |
 | `measured_bits` | bits per dimension of many images, in bounded memory | a density |
+| `class_bits` | bits per dimension of a mixture of classes | densities by class |
 | `pixel_baselines` | histograms, a Gaussian, compressors in bits | images |
 | `two_samples` | classifier test, MMD, Kolmogorov-Smirnov | two samples |
 | `mixtures` | Gaussians and Gaussian mixtures as baselines | rows |
@@ -45,6 +46,7 @@ __getattr__, __all__ = lazy_exports(
             "baselines",
             "bits_per_dim",
             "class_angles",
+            "class_bits",
             "classification",
             "clustering",
             "folds",

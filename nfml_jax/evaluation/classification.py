@@ -1,5 +1,7 @@
 """Closed-set classification: accuracy, confusion matrix, log-loss and calibration."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nfml_jax.errors import UserError
@@ -164,12 +166,67 @@ def calibration_error(log_probs, labels, bins: int = 15) -> float:
     >>> round(calibration_error(np.log([[0.3, 0.7], [0.3, 0.7]]), [1, 0]), 3)
     0.2
     """
+    place, confidence, right = _binned(log_probs, labels, bins)
+    gaps = np.bincount(place, right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(place))
+
+
+class Reliability(NamedTuple):
+    """Confidence and accuracy of predictions in bins of equal width over [0, 1].
+
+    Attributes:
+      counts: the number of predictions in each bin, `[bins]`.
+      confidence: the mean confidence in each bin `[bins]`; NaN for an empty one.
+      accuracy: the accuracy in each bin `[bins]`; NaN for an empty one.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+
+def reliability(log_probs, labels, bins: int = 15) -> Reliability:
+    """Return the confidence and accuracy of predictions, binned by their confidence.
+
+    Args:
+      log_probs: log-probabilities `[N, C]`, whose exponentials sum to 1 in each row.
+      labels: the true classes `[N]`.
+      bins: the number of bins.
+
+    >>> found = reliability(np.log([[0.3, 0.7], [0.3, 0.7]]), [1, 0], bins=2)
+    >>> found.counts, found.confidence, found.accuracy
+    (array([0, 2]), array([nan, 0.7]), array([nan, 0.5]))
+    """
+    place, confidence, right = _binned(log_probs, labels, bins)
+    counts = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        means = [
+            np.bincount(place, values, minlength=bins) / counts
+            for values in (confidence, right)
+        ]
+    return Reliability(counts, *means)
+
+
+def metrics(log_probs, labels) -> dict[str, float]:
+    """Return the accuracy, the log-loss and the calibration error of log-probabilities.
+
+    >>> metrics(np.log([[0.5, 0.5], [0.9, 0.1]]), [0, 0])["accuracy"]
+    1.0
+    """
+    return {
+        "accuracy": accuracy(log_probs, labels),
+        "log_loss": log_loss(log_probs, labels),
+        "calibration_error": calibration_error(log_probs, labels),
+    }
+
+
+def _binned(log_probs, labels, bins):
+    """Return the bin and the confidence of each prediction, and whether it is right."""
     log_probs, labels = _checked(log_probs, labels)
     confidence = np.exp(log_probs.max(axis=1))
     right = log_probs.argmax(axis=1) == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return place, confidence, right
 
 
 def _checked(log_probs, labels):

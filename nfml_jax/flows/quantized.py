@@ -107,6 +107,26 @@ class Quantized(Compiled):
         numbers, _ = self._drawn(x, key, context)
         return self.flow.log_det_parts(numbers, self._inside(context))
 
+    @compiled
+    @broadcasting
+    def latent_log_probs(
+        self, x: Array, key: Array, context: Array | None = None
+    ) -> Array:
+        """Return the base's log-density of each latent, `[*batch, *base_shape]`.
+
+        They add up to that of all, for one draw of noise. Of a base without densities
+        of single latents, each has an equal share.
+        """
+        z, _ = self.flow.to_base(self._drawn(x, key, context)[0], context)
+        base = self.flow.base(context)
+        single = getattr(base, "distribution", None)
+        found = base.log_prob(z) if single is None else single.log_prob(z)
+        if found.shape == z.shape:
+            return found
+        shape = z.shape[found.ndim :]
+        share = found.reshape(*found.shape, *(1,) * len(shape)) / math.prod(shape)
+        return jnp.broadcast_to(share, z.shape)
+
     def _drawn(self, x, key, context):
         """Return a draw of the flow's events for levels x, and the terms of it."""
         terms = {}

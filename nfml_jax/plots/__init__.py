@@ -9,6 +9,8 @@ from nfml_jax.ops.lazy import lazy_exports
 
 _MODULES = {
     "animation": ("layer_frames", "save_animation"),
+    "bits": ("bits_by_part", "bits_histogram", "log_det_use"),
+    "calibration": ("reliability_diagram",),
     "columns": ("marginals",),
     "curves": ("learning_curves", "roc_curve"),
     "densities": (
@@ -29,7 +31,7 @@ _MODULES = {
     ),
     "grids": ("confusion_matrix",),
     "histograms": ("angle_histograms", "pair_histograms"),
-    "images": ("image_grids", "tile"),
+    "images": ("image_grids", "image_rows", "tile"),
     "rates": ("cmc_curve", "det_curve", "open_set_curve"),
     "style": ("save", "to_rgb"),
 }

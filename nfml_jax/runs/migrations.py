@@ -150,6 +150,10 @@ def _has_images(config: Mapping) -> bool:
     return config.get("experiment") in ("margin", "pairs")
 
 
+def _has_pixels(config: Mapping) -> bool:
+    return config.get("experiment") == "images"
+
+
 def _is_uci(config: Mapping) -> bool:
     return config["data"].get("name") in UCI_SETS
 
@@ -183,6 +187,7 @@ MIGRATIONS = (
     Off("optimizer.warmup", ("never",)),
     *(Off(f"train.{part}_every", ("never",)) for part in INTERVALS),
     Added("noise.masked", False),
+    Added("class_conditional", False, where=_has_pixels),
 )
 
 

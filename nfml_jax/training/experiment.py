@@ -126,7 +126,7 @@ class Experiment(ABC):
     def validate(self, variables: PyTree, apply: Apply) -> Report:
         """Evaluate on held-out training data, cheaply enough to do often.
 
-        The loop reads metrics and histograms only.
+        The loop reads metrics, histograms and figures, which go to TensorBoard.
         """
         return Report()
 

@@ -32,7 +32,7 @@ def write_report(
 ) -> None:
     """Write the final evaluation to the log, to TensorBoard and to `figures/`."""
     curves = plots.learning_curves(
-        read_metrics(run_dir / METRICS_FILE), levels=_levels(report.metrics)
+        read_metrics(run_dir / METRICS_FILE), levels=report.metrics
     )
     writer.scalars(step, report.metrics)
     folder = run_dir / "figures"
@@ -49,16 +49,6 @@ def write_report(
         write_embedding(run_dir, step, name, *rows)
     in_a_sweep = (run_dir.parent / RESULTS_FILE).exists()
     writer.hparams(flatten(config), None if in_a_sweep else list(report.metrics))
-
-
-def _levels(metrics) -> dict[str, float]:
-    """Return the log-likelihoods of the densities beside the trained one, by name."""
-    ends = "/log_likelihood"
-    return {
-        name.removesuffix(ends): value
-        for name, value in metrics.items()
-        if name.endswith(ends)
-    }
 
 
 def make_result(

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from nfml_jax import plots
 from nfml_jax.distributed.interrupts import Interrupted, Interrupts
 from nfml_jax.distributed.processes import is_first, local_copy, max_over_processes
 from nfml_jax.errors import UserError
@@ -213,6 +214,8 @@ class Run:
                 self.writer.scalars(step, metrics)
             for name, values in report.histograms.items():
                 self.writer.histogram(step, name, values)
+            for name, figure in report.figures.items():
+                self.writer.image(step, name, plots.to_rgb(figure))
         if not (save or (metrics and self.experiment.best in metrics)):
             return
         self.clock.account(self)

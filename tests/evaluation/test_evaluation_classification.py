@@ -99,6 +99,11 @@ def test_correct_probabilities_are_calibrated():
     coin = rng.integers(0, 2, len(p))
     overconfident = classification.calibration_error(log_probs, coin)
     assert overconfident == pytest.approx(p.mean() - 0.5, abs=0.01)
+    # The error is the mean gap of the bins of a reliability diagram.
+    counts, confidence, accuracy = classification.reliability(log_probs, coin)
+    gaps = counts * np.abs(accuracy - confidence)
+    assert np.nansum(gaps) / counts.sum() == pytest.approx(overconfident)
+    assert counts[:7].sum() == 0 and np.isnan(accuracy[:7]).all()
 
 
 MISTAKES = {

@@ -1,5 +1,8 @@
 """The experiment on images from its config to a flow that can be used."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +10,7 @@ from PIL import Image
 import nfml_jax
 from configs import images
 from experiments import make_experiment
+from experiments.images import context_of
 from nfml_jax import cli
 from nfml_jax.data.pixels import load_pixels
 from nfml_jax.errors import UserError
@@ -42,9 +46,50 @@ def test_a_flow_beats_a_histogram_in_sixty_steps(finished):
     assert sum(terms) == pytest.approx(metrics["test/bits_per_dim"])
     assert metrics["test/round_trip"] == 0
     drawn = {file.stem for file in (path / "figures").glob("*.png")}
-    assert {"samples", "best_and_worst", "nearest", "interpolation"} <= drawn
+    figures = {"samples", "reconstructions", "nearest", "interpolation", "bits"}
+    assert figures | {"log_dets", "learning_curves"} <= drawn
+    assert 0 < metrics["log_det/4x4x4/used"] < 1
     assert metrics["samples/not_finite"] == 0
     assert result["data"]["levels"] == 17
+
+
+def test_a_class_conditional_flow_classifies_by_the_bits_of_each_class():
+    config = images.get_config("glow,smoke").to_dict() | {"class_conditional": True}
+    config["data"] |= {"name": "digits", "max_train": 100, "max_test": 20}
+    config["flow"] |= {"levels": 1, "hidden": 4}
+    config["report"] |= {"importance": 2, "samples": 4}
+    experiment = make_experiment(config)
+    context = experiment.model()["context"]
+    assert context["classes"] == tuple("0123456789")
+    assert "given one of 10 classes" in experiment.describe()["flow"]
+    variables = experiment.init(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    noisy = jax.tree.map(
+        lambda leaf: leaf + rng.normal(0, 0.1, leaf.shape).astype(leaf.dtype),
+        variables["params"],
+    )
+    programs = {}
+
+    def apply(function, *arguments):
+        return programs.setdefault(function, jax.jit(function))(*arguments)
+
+    found, report = experiment._test({**variables, "params": noisy}, apply)
+    assert set(report.figures) == {"confusion", "reliability"}
+    assert sum(found.terms.values()) == pytest.approx(found.mean)
+    given, of_class = report.metrics["given_class/bits_per_dim"], found.terms["class"]
+    assert found.mean <= given + of_class  # at most the bits of the label more
+    measures = {"test/accuracy", "test/log_loss", "test/calibration_error"}
+    assert measures < set(report.metrics)
+
+
+def test_images_without_labels_have_no_class_conditional_flow():
+    config = images.get_config("glow,smoke").to_dict() | {"class_conditional": True}
+    loaded = load_pixels("digits")
+    with pytest.raises(UserError, match="digits has no classes; set class_cond"):
+        context_of(dataclasses.replace(loaded, labels={}))
+    config["class_conditional"] = "yes"
+    with pytest.raises(UserError, match="class_conditional='yes'; expected True"):
+        make_experiment(config)
 
 
 def test_a_loaded_flow_gives_the_bits_of_its_report(finished, digits):
@@ -90,6 +135,8 @@ def test_what_a_flow_of_images_cannot_take_is_one_sentence(finished, digits):
         model.log_prob(digits.astype(np.float32))
     with pytest.raises(UserError, match="temperature=0; expected a number above 0"):
         model.sample(0, 1, temperature=0)
+    with pytest.raises(UserError, match="n=0; expected an integer of at least 1"):
+        model.sample(0, 0)
 
 
 def test_commands_draw_images_and_refuse_files_of_other_levels(
@@ -101,4 +148,4 @@ def test_commands_draw_images_and_refuse_files_of_other_levels(
     assert Image.open(out).size == (24, 16)
     assert "5 images of 8×8×1 pixels of 17 levels" in capsys.readouterr().out
     assert cli.main(["bits", str(path), str(out)]) == 2
-    assert "this flow has 17" in capsys.readouterr().err
+    assert "this flow 17" in capsys.readouterr().err

@@ -10,7 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from nfml_jax import plots
-from nfml_jax.evaluation import accept_rates, identification, verification
+from nfml_jax.evaluation import (
+    accept_rates,
+    classification,
+    identification,
+    verification,
+)
 from nfml_jax.plots import style
 from tests.plots.density_figures import DENSITY_FIGURES
 from tests.plots.geometry_figures import GEOMETRY_FIGURES
@@ -27,6 +32,8 @@ def embedded(n: int, classes: int, dimensions: int):
 
 NAMES = [*"012345678", "a rather long class name"]
 RNG = np.random.default_rng(0)
+SHARES = RNG.dirichlet((1, 1), 90)
+DRAWN = RNG.integers(0, 17, (10, 4, 6, 1))
 ROC = accept_rates.roc(RNG.normal(1, 1, 300), RNG.normal(-1, 1, 900))
 PERFECT = accept_rates.roc([0.9], [0.1])
 PAIRS = verification.all_pairs(*embedded(50, 3, 4)[:2])
@@ -105,6 +112,36 @@ FIGURES = {
             16,
         ),
         "one pixel, not finite": lambda f: f({"": np.full((1, 1, 1, 1), np.nan)}, 1),
+    },
+    "image_rows": {
+        "captions": lambda f: f(
+            {"a": DRAWN[:5], "two\nlines of $s$": DRAWN[5:]},
+            16,
+            "Rows",
+            {"a": ["1.0"] * 5},
+        ),
+        "one pixel, not finite": lambda f: f({"": np.full((1, 1, 1, 1), np.nan)}, 1),
+    },
+    "bits_histogram": {
+        "usual": lambda f: f(RNG.gamma(9, 0.1, 10), DRAWN, 16, {"bz2": 1.4}, "MNIST"),
+        "not finite": lambda f: f([np.nan, 1.0], DRAWN[:2], 16),
+        "none finite": lambda f: f([np.inf], DRAWN[:1], 16),
+    },
+    "bits_by_part": {
+        "usual": lambda f: f(
+            {"14×14×4": {"maps": -5.0, "latents": 2.0}, "levels": {"noise": 8.0}}, "A"
+        ),
+        "one of nothing": lambda f: f({"a": {"b": 0.0}}),
+    },
+    "log_det_use": {
+        "usual": lambda f: f(NAMES, RNG.uniform(0, 0.4, (10, 9)), "A", [*"aabbbccccc"]),
+        "one": lambda f: f(["a"], [[0.0]]),
+    },
+    "reliability_diagram": {
+        "usual": lambda f: f(
+            classification.reliability(np.log(SHARES), np.arange(90) % 2), "MNIST"
+        ),
+        "one": lambda f: f(classification.reliability(np.log([[0.3, 0.7]]), [0])),
     },
     **DENSITY_FIGURES,
     **GEOMETRY_FIGURES,

@@ -81,7 +81,14 @@ def test_samples_beyond_an_axis_are_counted_and_not_drawn():
 
 def test_learning_curves_stand_beside_levels():
     rows = [{"step": s, "loss": -s, "validation/log_likelihood": s} for s in range(9)]
-    _, axes = plots.learning_curves(rows, levels={"gaussian": 4.0}).axes
+    levels = {"gaussian/log_likelihood": 4.0, "validation/log_likelihood": 8.0}
+    _, axes = plots.learning_curves(rows, levels=levels).axes
     labels = [line.get_label() for line in axes.lines]
     assert labels == ["validation/log_likelihood", "gaussian"]
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [4, 4])
+    # Bits stand for the loss, beside those that are no more than a curve's.
+    rows = [{"step": 1, "train/loss": 2.0, "train/bits_per_dim": 2.0}]
+    levels = {"bz2/bits_per_dim": 1.4, "uniform/bits_per_dim": 8.0}
+    (axes,) = plots.learning_curves(rows, levels=levels).axes
+    labels = [line.get_label() for line in axes.lines]
+    assert labels == ["train/bits_per_dim", "bz2"]

@@ -1,0 +1,248 @@
+"""Figures of a flow of images: samples, latents, and where its bits come from."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nfml_jax import plots
+from nfml_jax.evaluation.bits_per_dim import BitsPerDim
+from nfml_jax.evaluation.neighbors import top_k
+from nfml_jax.flows.scales import latent_scales
+from nfml_jax.loading.pixel_programs import between
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from experiments.images import ImagesExperiment
+    from nfml_jax.flows.log_dets import LogDetPart
+
+# Temperatures of the samples in the figure, and those of a class.
+TEMPERATURES = (0.6, 0.8, 1.0)
+OF_CLASSES = 0.8
+
+# The images in a row, the lines between images, and the images on a line.
+ROW, LINES = 12, 8
+
+# Baselines in a figure, and their words there.
+COMPARED = {"pixel_histograms": "histogram of each pixel", "bz2": "bzip2"}
+
+# Images whose log-density is looked at in parts.
+INSPECTED = 256
+
+# Samples of a class, and classes, at most.
+OF_CLASS, CLASSES = 8, 20
+
+
+class Drawing:
+    """The images that a trained flow draws and gives back, and the figures of them.
+
+    Images to look at are those of a `part` of the data.
+    """
+
+    def __init__(
+        self, experiment: "ImagesExperiment", variables, apply, part: str = "test"
+    ):
+        self.experiment, self.variables, self.apply = experiment, variables, apply
+        self.programs = experiment.programs
+        self.count = experiment.settings.report.samples
+        self.images, self._part = experiment.images.parts[part], part
+        self.top = experiment.levels - 1
+        self._drawn: dict[float, np.ndarray] = {}
+
+    def samples(self, temperature: float) -> np.ndarray:
+        """Return draws `[count, H, W, C]`, the same latents at each temperature.
+
+        Classes take turns.
+        """
+        if temperature not in self._drawn:
+            classes = self._classes(np.arange(self.count))
+            self._drawn[temperature] = self._sample(
+                np.arange(self.count), temperature, classes
+            )
+        return self._drawn[temperature]
+
+    def round_trip(self) -> float:
+        """Return the largest difference of levels after a way to latents and back."""
+        images, given = self._first(self.count)
+        again = self._decode(self._encode(images, *given), *given)
+        return float(np.abs(again - images).max())
+
+    def figures(self, found: BitsPerDim) -> "dict[str, Figure]":
+        """Return the figures of a report, given the bits of the test images."""
+        by_temperature = {f"temperature {t:g}": self.samples(t) for t in TEMPERATURES}
+        lines = {"latents on lines between two test images": self._lines()}
+        baselines = {
+            words: self.experiment.baselines[name].mean
+            for name, words in COMPARED.items()
+        }
+        figures = {
+            "samples": plots.image_grids(by_temperature, self.top),
+            "reconstructions": self._reconstructions(),
+            "nearest": self._nearest(),
+            "interpolation": plots.image_grids(lines, self.top),
+            "bits": plots.bits_histogram(
+                found.per_image,
+                self.images,
+                self.top,
+                baselines,
+                f"{found.mean:.3f} bits per dimension of the test images",
+            ),
+        }
+        if self._limited():
+            figures["log_dets"] = self._limits()
+        if self.experiment.settings.noise.steps is None:
+            figures["parts"] = self._by_part()
+        if self.experiment.context is not None:
+            figures["classes"] = self._by_class()
+        return figures
+
+    def limits_used(self) -> dict[str, float]:
+        """Return the largest share of its log-determinant's limit that a layer uses.
+
+        It is a mean over images, and there is one for each scale, by the shape of
+        its events. Layers that use most of their limit lack a wider one, or more
+        layers.
+        """
+        used: dict[str, float] = {}
+        for part in self._limited():
+            name = _shape(part.scale).replace("×", "x")
+            used[f"{name}/used"] = max(used.get(f"{name}/used", 0), part.used.mean())
+        return used
+
+    def _limited(self) -> "list[LogDetPart]":
+        return [part for part in self._parts[0] if np.isfinite(part.limit)]
+
+    @cached_property
+    def _parts(self) -> "tuple[list[LogDetPart], np.ndarray]":
+        """The parts of the log-density of some images."""
+        images, given = self._first(INSPECTED)
+        rows = np.arange(len(images), dtype=np.uint32)
+        return self.apply(self.experiment.parts, self.variables, rows, images, *given)
+
+    def _limits(self) -> "Figure":
+        """Draw the share of its limit that the log-determinant of each layer uses."""
+        parts = self._limited()
+        names = [" ".join(part.name.split("/")[1:]) for part in parts]
+        groups = [f"{_shape(part.scale)} events" for part in parts]
+        used = np.stack([part.used for part in parts])
+        title = (
+            "log-determinants of layers, of their limits: median of "
+            f"{used.shape[1]} test images, and 5 to 95 %"
+        )
+        return plots.log_det_use(names, used, title, groups)
+
+    def _by_part(self) -> "Figure":
+        """Draw what layers of a kind and the latents of a scale add to the bits."""
+        log_dets, latents = self._parts
+        size = np.log(2) * self.images[0].size
+        scales, shapes = self._scales(), dict.fromkeys(p.scale for p in log_dets)
+        found: dict[str, dict[str, float]] = {_shape(shape): {} for shape in shapes}
+        for part in log_dets:
+            name = part.name.split("/")[-1].split()[0]
+            bits = found[_shape(part.scale)]
+            bits[name] = bits.get(name, 0.0) - part.log_det.mean() / size
+        last = int(scales.max())
+        of_scales = [*found][-last:] if len(found) >= last else [""] * last
+        for scale, shape in zip(range(1, last + 1), of_scales, strict=True):
+            bits = -latents[:, scales == scale].sum(axis=1).mean() / size
+            found.setdefault(shape, {})[f"latents of scale {scale}"] = bits
+        noise = np.log2(self.experiment.levels)
+        found["levels"] = {f"log2 {self.experiment.levels}": noise}
+        title = "where the bits come from: 1 draw of noise"
+        return plots.bits_by_part({k: v for k, v in found.items() if v}, title)
+
+    def _by_class(self) -> "Figure":
+        """Draw samples of each class, with the same latents in a column."""
+        context = self.experiment.context
+        assert context is not None  # as it has classes
+        names = context.classes[:CLASSES]
+        numbers = np.tile(np.arange(OF_CLASS), len(names))
+        given = self._classes(np.repeat(np.arange(len(names)), OF_CLASS))
+        drawn = self._sample(numbers, OF_CLASSES, given)
+        drawn = drawn.reshape(len(names), OF_CLASS, *drawn.shape[1:])
+        rows = dict(zip(names, drawn, strict=True))
+        title = f"samples of each class at temperature {OF_CLASSES:g}"
+        return plots.image_rows(rows, self.top, title)
+
+    def _reconstructions(self) -> "Figure":
+        """Draw images of all latents, and of those of the coarsest scales alone."""
+        images, given = self._first(ROW)
+        latents, scales = self._encode(images, *given), self._scales()
+        drawn = np.random.default_rng(0).normal(size=latents.shape)
+        rows = {"test images": images, "of all latents": self._decode(latents, *given)}
+        last = int(scales.max())
+        for least in range(2, last + 1):
+            kept = scales >= least
+            which = f"scale {last}" if least == last else f"scales {least}-{last}"
+            for words, others in (
+                ("the mean of", 0 * drawn),
+                ("draws of", OF_CLASSES * drawn),
+            ):
+                mixed = np.where(kept, latents, others).astype(np.float32)
+                rows[f"of {which}, {words} the rest"] = self._decode(mixed, *given)
+        title = "test images and reconstructions"
+        return plots.image_rows(rows, self.top, title)
+
+    def _nearest(self) -> "Figure":
+        """Draw samples above their nearest training images: are they memorized?"""
+        train = _rows(self.experiment.images.train)
+        samples = np.nan_to_num(self.samples(1.0))
+        far, places = top_k(_rows(samples), train, 1, "euclidean")
+        test = self.images[: len(samples)]
+        of_test, _ = top_k(_rows(test), train, 1, "euclidean")
+        far, of_test = (np.sqrt(-d[:, 0]) / self.top for d in (far, of_test))
+        shown = min(ROW, len(samples))
+        nearest = self.experiment.images.train[places[:shown, 0]]
+        rows = {"samples": samples[:shown], "nearest\ntraining images": nearest}
+        captions = {"nearest\ntraining images": [f"{d:.1f}" for d in far[:shown]]}
+        title = (
+            f"distances to training images: samples {np.median(far):.1f}, test images "
+            f"{np.median(of_test):.1f} (medians)"
+        )
+        return plots.image_rows(rows, self.top, title, captions)
+
+    def _lines(self) -> np.ndarray:
+        """Return images `[LINES · pairs, H, W, C]` on the lines between latents."""
+        pairs = min(LINES, len(self.images) // 2)
+        images, given = self._first(2 * pairs)
+        latents = self._encode(images, *given)
+        shares = np.linspace(0, 1, LINES, dtype=np.float32)
+
+        def line(ends):
+            points = between(shares, ends[:pairs], ends[pairs:])
+            return np.swapaxes(points, 0, 1).reshape(-1, *ends.shape[1:])
+
+        return self._decode(*map(line, (latents, *given)))
+
+    def _first(self, count: int):
+        """Return the first images of the part, and their classes, if any."""
+        given = self.experiment.given(self._part)
+        return self.images[:count], [rows[:count] for rows in given]
+
+    def _classes(self, numbers) -> list[np.ndarray]:
+        """Return the flow's argument for classes by turns, if it has any."""
+        context = self.experiment.context
+        return [] if context is None else [context.encode(numbers % context.size)]
+
+    def _scales(self) -> np.ndarray:
+        return latent_scales(self.experiment.flow.flow)
+
+    def _encode(self, images, *given) -> np.ndarray:
+        return self.apply(self.programs.encode, self.variables, images, *given)
+
+    def _decode(self, latents, *given) -> np.ndarray:
+        return self.apply(self.programs.decode, self.variables, latents, *given)
+
+    def _sample(self, numbers, temperature, given) -> np.ndarray:
+        temperatures = np.full(len(numbers), temperature, np.float32)
+        rows = numbers.astype(np.uint32), temperatures, *given
+        return self.apply(self.experiment.sample, self.variables, *rows)
+
+
+def _shape(shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _rows(images) -> np.ndarray:
+    return np.asarray(images, np.float32).reshape(len(images), -1)

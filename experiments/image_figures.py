@@ -107,7 +107,8 @@ class Drawing:
         used: dict[str, float] = {}
         for part in self._limited():
             name = _shape(part.scale).replace("×", "x")
-            used[f"{name}/used"] = max(used.get(f"{name}/used", 0), part.used.mean())
+            mean = float(part.used.mean())
+            used[f"{name}/used"] = max(used.get(f"{name}/used", 0.0), mean)
         return used
 
     def _limited(self) -> "list[LogDetPart]":
@@ -226,7 +227,7 @@ class Drawing:
         return [] if context is None else [context.encode(numbers % context.size)]
 
     def _scales(self) -> np.ndarray:
-        return latent_scales(self.experiment.flow.flow)
+        return latent_scales(self.experiment.flow)
 
     def _encode(self, images, *given) -> np.ndarray:
         return self.apply(self.programs.encode, self.variables, images, *given)

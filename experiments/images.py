@@ -1,7 +1,9 @@
 """Densities of images by maximum likelihood: bits per dimension, classes, latents."""
 
 import dataclasses
+import functools
 import math
+import operator
 from functools import cached_property
 
 import jax
@@ -11,6 +13,7 @@ import numpy as np
 from experiments.image_figures import TEMPERATURES, Drawing
 from experiments.settings import ImageSettings
 from nfml_jax import plots
+from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.bijectors.permutations import CONSTANTS
 from nfml_jax.data.pixels import PixelData, load_pixels, move
 from nfml_jax.data.vectors.context import Context
@@ -23,6 +26,9 @@ from nfml_jax.flows.recipes.images import make_image_flow
 from nfml_jax.loading.pixel_programs import PixelPrograms, keys_of
 from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
+
+# Random streams of layers in training: see nets.conditioners and bijectors.residual.
+DRAWS = ("dropout", "log_det")
 
 # Images seen by layers that initialize parameters from data.
 INITIAL_IMAGES = 256
@@ -52,6 +58,7 @@ class ImagesExperiment(Experiment):
             noise=self.settings.noise.to_config(),
             context_dim=self.context.size if self.context else 0,
         )
+        self.checked = not has_continuous(self.flow)
         self.programs = PixelPrograms(self.flow)
         train = self.images.train
         self.train_arrays = (train, *self.given("train")) if labeled else train
@@ -95,16 +102,18 @@ class ImagesExperiment(Experiment):
     def loss(self, params, collections, batch: Batch, step):
         images, *given = batch.data if self.context else (batch.data,)
         images = move(images, batch.keys, **self.settings.augment.to_config())
+        rngs = {n: jax.random.fold_in(batch.keys[0], i) for i, n in enumerate(DRAWS)}
         terms, changed = self.flow.apply(
             {"params": params, **collections},
             images,
             batch.keys,
             *given,
             method="terms",
+            rngs=rngs,
             mutable=[name for name in collections if name != CONSTANTS],
         )
         parts = {name: self._per_dim * t.mean() for name, t in terms.items()}
-        bits = parts["density"] + parts["dequantize"]
+        bits = functools.reduce(operator.add, parts.values())
         return bits, ({**collections, **changed}, {"bits_per_dim": bits, **parts})
 
     def validate(self, variables, apply) -> Report:
@@ -156,15 +165,16 @@ class ImagesExperiment(Experiment):
         A class-conditional flow is evaluated once for each class.
         """
         importance = self.settings.report.importance
-        if self.context is None:
+        context = self.context
+        if context is None:
             return self._bits(variables, apply, "test", importance), Report()
 
         def bits(labels):
-            given = (self.context.encode(labels),)
+            given = (context.encode(labels),)
             return self._bits(variables, apply, "test", importance, given)
 
-        labels, classes = self.images.labels["test"], self.context.classes
-        found = of_classes(bits, self.context.prior, labels)
+        labels, classes = self.images.labels["test"], context.classes
+        found = of_classes(bits, context.prior, labels)
         metrics = under("test", classification.metrics(found.log_posterior, labels))
         of_label = found.marginal.terms["class"] + found.marginal.terms["mixture"]
         metrics["given_class/bits_per_dim"] = found.marginal.mean - of_label
@@ -188,6 +198,7 @@ class ImagesExperiment(Experiment):
             self.event_shape,
             levels=self.levels,
             samples=importance,
+            padded=self.flow.padded,
             alpha=self.settings.flow.options.get("alpha"),
         )
         rows = np.arange(len(images), dtype=np.uint32)

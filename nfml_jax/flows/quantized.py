@@ -117,7 +117,8 @@ class Quantized(Compiled):
         They add up to that of all, for one draw of noise. Of a base without densities
         of single latents, each has an equal share.
         """
-        z, _ = self.flow.to_base(self._drawn(x, key, context)[0], context)
+        numbers, inside = self._drawn(x, key, context)[0], self._inside(context)
+        z, _ = self.flow.to_base(numbers, inside)
         base = self.flow.base(context)
         single = getattr(base, "distribution", None)
         found = base.log_prob(z) if single is None else single.log_prob(z)

@@ -5,9 +5,10 @@ import numpy as np
 
 from nfml_jax.bijectors import Bijector, Chain, Conjugate, Inverse, Partial
 from nfml_jax.flows.flow import Flow
+from nfml_jax.flows.quantized import Quantized
 
 
-def latent_scales(flow: Flow) -> np.ndarray:
+def latent_scales(flow: Flow | Quantized) -> np.ndarray:
     """Return the scale of each latent, integers `[*base_shape]` from 1 (the finest).
 
     A `Partial` begins the next scale, and what it leaves belongs to the one around it.
@@ -20,7 +21,9 @@ def latent_scales(flow: Flow) -> np.ndarray:
            [2, 1, 2, 1],
            [1, 2, 1, 2]])
     """
-    scales = _scales(flow.bijector, jnp.ones(flow.base_shape))
+    density = flow.flow if isinstance(flow, Quantized) else flow
+    bijector, ones = getattr(density, "bijector", None), jnp.ones(flow.base_shape)
+    scales = ones if bijector is None else _scales(bijector, ones)
     return np.asarray(scales).round().astype(int)
 
 

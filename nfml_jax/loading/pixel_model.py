@@ -74,7 +74,7 @@ class PixelModel(Shareable):
     @cached_property
     def scales(self) -> np.ndarray:
         """The scale of each latent, integers `[H, W, C]` from 1 (the finest)."""
-        return latent_scales(self.flow.flow)
+        return latent_scales(self.flow)
 
     def sample(
         self, seed: int, n: int, temperature: float = 1.0, context=None
@@ -117,7 +117,7 @@ class PixelModel(Shareable):
     def decode(self, latents, context=None) -> np.ndarray:
         """Return the images `[N, H, W, C]` of latents; of `encode`, the same levels."""
         latents = np.asarray(latents, np.float32)
-        shape = self.flow.flow.base_shape
+        shape = self.flow.base_shape
         if latents.shape[1:] != shape:
             raise UserError(
                 f"latents have shape {list(latents.shape)}; this flow has "

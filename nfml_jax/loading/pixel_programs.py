@@ -1,5 +1,7 @@
 """Pure functions of a flow of images and its variables, for training and after it."""
 
+from typing import Any
+
 import jax
 
 from nfml_jax.flows.quantized import Quantized
@@ -21,12 +23,12 @@ class PixelPrograms:
         """Return the terms of log P(x) by name, each `[N]`, of one draw of noise."""
         return self.flow.apply(variables, images, keys, *given, method="terms")
 
-    def encode(self, variables, images: Array, *given: Array) -> Array:
-        """Return the latents of images of levels."""
+    def encode(self, variables, images: Array, *given: Array) -> Any:
+        """Return the latents `[N, ...]` of images of levels."""
         return self.flow.apply(variables, images, *given, method="encode")
 
-    def decode(self, variables, latents: Array, *given: Array) -> Array:
-        """Return the levels of latents, as floats."""
+    def decode(self, variables, latents: Array, *given: Array) -> Any:
+        """Return the levels `[N, H, W, C]` of latents, as floats."""
         return self.flow.apply(variables, latents, *given, method="decode")
 
     def log_dets(self, variables, images: Array, keys: Array, *given: Array):
@@ -47,7 +49,7 @@ class PixelPrograms:
                 variables, key, *given, method="sample_latents"
             )
 
-        latents = jax.vmap(one)(keys, temperatures, *given)
+        latents: Any = jax.vmap(one)(keys, temperatures, *given)
         return self.decode(variables, latents, *given)
 
 

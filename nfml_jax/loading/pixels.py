@@ -124,6 +124,7 @@ class TrainedPixelFlow(PixelModel):
             samples=samples,
             context=given[0] if given else None,
             batch=CHUNK,
+            padded=self.flow.padded,
         )
 
     def _of_classes(self, images, samples, seed) -> ClassBits:

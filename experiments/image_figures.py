@@ -8,8 +8,8 @@ import numpy as np
 from nfml_jax import plots
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim
 from nfml_jax.evaluation.neighbors import top_k
+from nfml_jax.flows.pixel_programs import between
 from nfml_jax.flows.scales import latent_scales
-from nfml_jax.loading.pixel_programs import between
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,8 +22,8 @@ from nfml_jax.evaluation import classification
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim, Ledger
 from nfml_jax.evaluation.class_bits import of_classes, with_class
 from nfml_jax.evaluation.pixel_baselines import trivial_baselines
+from nfml_jax.flows.pixel_programs import PixelPrograms, keys_of
 from nfml_jax.flows.recipes.images import make_image_flow
-from nfml_jax.loading.pixel_programs import PixelPrograms, keys_of
 from nfml_jax.training.experiment import Batch, Experiment, Report, under
 from nfml_jax.training.randomness import purpose_key, root_key
 

@@ -11,10 +11,10 @@ import numpy as np
 from nfml_jax.data.pictures import Look, read_picture
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
+from nfml_jax.flows.pixel_programs import PixelPrograms, keys_of
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.scales import latent_scales
 from nfml_jax.loading.labels import encode_labels
-from nfml_jax.loading.pixel_programs import PixelPrograms, keys_of
 from nfml_jax.loading.pretrained import Shareable
 from nfml_jax.ops.batches import in_batches
 from nfml_jax.ops.checks import check_integer, check_number

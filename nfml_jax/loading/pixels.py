@@ -13,9 +13,9 @@ from nfml_jax.errors import UserError
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim
 from nfml_jax.evaluation.class_bits import ClassBits, of_classes
 from nfml_jax.evaluation.measured_bits import measure
+from nfml_jax.flows.pixel_programs import between
 from nfml_jax.flows.recipes.images import make_image_flow
 from nfml_jax.loading.pixel_model import CHUNK, PixelModel
-from nfml_jax.loading.pixel_programs import between
 from nfml_jax.ops.checks import check_integer, check_number
 
 

@@ -26,6 +26,7 @@ NAMED = 5
 """Images without a finite value that a description names."""
 
 EXACT, BOUND, CODE = "exact", "bound", "code length"
+ESTIMATE = "estimated bound"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class BitsPerDim:
     Attributes:
       mean: The mean over images; NaN if one image has NaN.
       standard_error: That of the mean over images; NaN where it cannot be had.
-      kind: "exact", "bound" (an upper bound of the bits), "M-sample bound", or "code
-        length" of a compressor.
+      kind: "exact", "bound" (an upper bound of the bits), "M-sample bound", "estimated
+        bound" (an estimate without bias of a bound, whose error is in the standard
+        error), or "code length" of a compressor.
       per_image: Bits per dimension `[N]`; empty for a code of the whole set.
       terms: The mean contribution of each term; they add up to the mean.
       facts: The entries of the ledger that the value depends on.
@@ -114,6 +116,7 @@ class Ledger:
         padded: int = 0,
         cropped: int = 0,
         alpha: float | None = None,
+        estimated: bool = False,
     ):
         """Begin a ledger.
 
@@ -129,6 +132,8 @@ class Ledger:
           cropped: Numbers of `event_shape` that the model lacks. They count, with
             log K nats each.
           alpha: That of the logit, as a note. Its log-determinant is a term.
+          estimated: True if a term is an estimate without bias, such as that of a
+            residual flow's log-determinant. The mean of exp of several is no bound.
         """
         check_sizes("Ledger", event_shape=event_shape, least=1)
         check_integer("Ledger", 2, levels=levels)
@@ -143,6 +148,13 @@ class Ledger:
             raise UserError(
                 f"an exact ledger got samples={samples}; give 1, or exact=False."
             )
+        check_flag("Ledger", estimated=estimated)
+        if estimated and samples > 1:
+            raise UserError(
+                f"a ledger of estimated log-determinants got samples={samples}; their "
+                "errors would count as a tighter bound, so give 1."
+            )
+        self.estimated = estimated
         self.levels, self.step, self.samples = levels, step, samples
         self.exact, self.padded, self.cropped = exact, padded, cropped
         self.alpha = alpha
@@ -211,6 +223,8 @@ class Ledger:
         """The kind of the value: exact, or a bound by one or more samples."""
         if self.exact:
             return EXACT
+        if self.estimated:
+            return ESTIMATE
         return BOUND if self.samples == 1 else f"{self.samples}-sample bound"
 
     def _checked(self, name, value) -> np.ndarray:

@@ -8,13 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.surjection import Surjection
+from nfml_jax.errors import UserError
 from nfml_jax.flows.compiled import Compiled, compiled
 from nfml_jax.flows.log_dets import LogDetPart
 from nfml_jax.ops import control_flow
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.checks import check_integer, check_kind
+from nfml_jax.ops.checks import check_flag, check_integer, check_kind
 
 Array = jax.Array
+
+
+# The methods whose key also draws the estimates of log-determinants.
+KEYED = (None, "__call__", "log_prob", "terms", "log_det_parts")
 
 
 class Quantized(Compiled):
@@ -28,6 +33,10 @@ class Quantized(Compiled):
       surjections: One, such as `nfml_jax.bijectors.Dequantize`, or several in the order
         from the flow to the data: to cut off a border that the flow has more, and then
         to quantize.
+      estimate: Whether the flow's log-determinants are estimated, as those of residual
+        and continuous flows of images have to be, and whether a resampled base learns.
+        The `key` of `log_prob` and `terms` draws for these, too, in calls of `apply`
+        without `rngs`. Each value is then an unbiased estimate of a bound.
 
     >>> from nfml_jax import flows
     >>> from nfml_jax.bijectors import Dequantize
@@ -44,27 +53,38 @@ class Quantized(Compiled):
 
     flow: nn.Module
     surjections: Surjection | tuple[Surjection, ...]
+    estimate: bool = False
+
+    @nn.nowrap
+    def apply(self, variables, *args, rngs=None, method=None, **options):
+        """Call `method`, as `flax.linen.Module.apply` does."""
+        if self.estimate and rngs is None and method in KEYED:
+            key = options.get("key", args[1] if len(args) > 1 else None)
+            rngs = {} if key is None else _keys_of_layers(key)
+        return super().apply(variables, *args, rngs=rngs, method=method, **options)
 
     def check_options(self):
+        check_flag(self, estimate=self.estimate)
         check_kind(self, nn.Module, flow=self.flow)
-        for surjection in self._all:
+        for surjection in self.maps:
             check_kind(self, Surjection, surjections=surjection)
 
     @property
-    def _all(self) -> tuple[Surjection, ...]:
+    def maps(self) -> tuple[Surjection, ...]:
+        """The surjections in the order from the flow to the data."""
         given = self.surjections
         return given if isinstance(given, tuple) else (given,)
 
     @property
     def exact(self) -> bool:
         """True if values are log P(x) itself, False if they are bounds of it."""
-        return all(surjection.exact for surjection in self._all)
+        return all(surjection.exact for surjection in self.maps)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
         """The shape of an event of the data."""
         shape = self.flow.shape
-        for surjection in self._all:
+        for surjection in self.maps:
             shape = surjection.forward_shape(shape)
         return shape
 
@@ -131,7 +151,7 @@ class Quantized(Compiled):
     def _drawn(self, x, key, context):
         """Return a draw of the flow's events for levels x, and the terms of it."""
         terms = {}
-        for number, surjection in reversed([*enumerate(self._all)]):
+        for number, surjection in reversed([*enumerate(self.maps)]):
             own = _fold_in(key, number)
             x, term = surjection.inverse_and_log_det(x, context, own)
             name = type(surjection).__name__.lower()
@@ -144,7 +164,7 @@ class Quantized(Compiled):
         if context is None or len(shape) == 1:
             return context
         if jnp.shape(context)[-len(shape) : -1] == shape[:-1]:
-            for surjection in reversed(self._all):
+            for surjection in reversed(self.maps):
                 context = surjection.inverse_context(context)
         return context
 
@@ -159,6 +179,11 @@ class Quantized(Compiled):
         Draws are made one after another, so memory doesn't grow with their number.
         """
         check_integer(self, 1, samples=samples)
+        if samples > 1 and self.estimate:
+            raise UserError(
+                f"samples={samples} of a flow whose log-determinants are estimated are "
+                "no bound, since the estimates' errors count as well; take samples=1."
+            )
         if samples == 1 or self.is_initializing():
             return _total(self.terms(x, key, context))
         module, variables = self.unbind()
@@ -183,7 +208,7 @@ class Quantized(Compiled):
 
         No noise is drawn: they are those of the middle of each level.
         """
-        for surjection in reversed(self._all):
+        for surjection in reversed(self.maps):
             x = surjection.middle(x)
         return self.flow.bijector.inverse(x, self._inside(context))
 
@@ -192,7 +217,7 @@ class Quantized(Compiled):
     def decode(self, z: Array, context: Array | None = None) -> Array:
         """Return the levels `[*batch, *event]` of latents z, as floats."""
         x = self.flow.bijector.forward(z, self._inside(context))
-        for number, surjection in enumerate(self._all):
+        for number, surjection in enumerate(self.maps):
             # What a surjection draws on this way is not part of the levels.
             x = surjection.forward(x, context, jax.random.key(number))
         return x
@@ -215,9 +240,17 @@ class Quantized(Compiled):
         A draw that is not finite stays NaN.
         """
         x = self.flow.sample(key, shape, self._inside(context))
-        for number, surjection in enumerate(self._all):
+        for number, surjection in enumerate(self.maps):
             x = surjection.forward(x, context, jax.random.fold_in(key, number))
         return x
+
+
+def _keys_of_layers(key: Array) -> dict[str, Array]:
+    """Return the random keys of layers and of the base, from that of the noise."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    log_det, base = jax.random.split(jax.random.fold_in(key.reshape(-1)[0], 1))
+    return {"log_det": log_det, "base": base}
 
 
 def _total(terms: dict[str, Array]) -> Array:

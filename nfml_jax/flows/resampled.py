@@ -50,6 +50,8 @@ class Resampled(Base):
     """
 
     has_path: ClassVar[bool] = False
+    estimates: ClassVar[bool] = True
+    """True: Z is estimated where a "base" key is given."""
 
     net: nn.Module = MLP()
     proposal: nn.Module | None = None

@@ -1,4 +1,4 @@
-"""Flows of images: bits per dimension of MNIST by glow, realnvp, rq_nsf or flowpp.
+"""Flows of images: bits per dimension of MNIST, or of another set, by a recipe.
 
 3,200 steps of 128 out of 54,000 images with uniform noise. The best of four validations
 is reported on the test set, beside histograms, a Gaussian and compressors. Glow came to
@@ -11,6 +11,7 @@ it.
 
     python launch.py --config=configs/images.py:glow
     python launch.py --config=configs/images.py:glow --config.noise.steps=2
+    python launch.py --config=configs/images.py:residual,fashion_mnist
     python launch.py --config=configs/images.py:flagship,mnist --workdir=runs/flagship
     python launch.py --config=configs/images.py:glow --config.class_conditional=True
     python launch.py --config=configs/images.py:flowpp,smoke
@@ -27,7 +28,15 @@ RECIPES = {
     "realnvp": {"levels": 2, "steps": 4, "hidden": 32, "blocks": 2},
     "rq_nsf": {"levels": 2, "steps": 6, "hidden": 64, "bins": 8, "bound": 6.0},
     "flowpp": {"levels": 2, "steps": 2, "hidden": 32, "blocks": 2, "components": 4},
+    "nice": {"levels": 2, "steps": 8, "hidden": 64},
+    "maf": {"levels": 2, "steps": 4, "hidden": (32, 32)},
+    "residual": {"levels": 2, "steps": 4, "hidden": (32, 32)},
+    "ffjord": {"levels": 2, "steps": 1, "hidden": 32},
+    "planar": {"layers": 32},
+    "sylvester": {"layers": 4, "rank": 32},
 }
+# Their log-determinants are estimated, of which several draws would be no bound.
+ESTIMATED = ("residual", "ffjord")
 FLAGSHIP = {
     "levels": 2,
     "steps": (6, 6),
@@ -46,6 +55,8 @@ def get_config(arg=None):
     recipe = "flowpp" if name == "flagship" else name
     config = defaults.pixels(f"images_{name}", recipe, **choices[name])
     config.data.name = data
+    if name in ESTIMATED:
+        config.report.importance = 1
     if name == "flagship":
         _flagship(config)
     return defaults.finish(config, smoke)

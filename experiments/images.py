@@ -58,6 +58,13 @@ class ImagesExperiment(Experiment):
             noise=self.settings.noise.to_config(),
             context_dim=self.context.size if self.context else 0,
         )
+        importance = self.settings.report.importance
+        if self.flow.estimates and importance > 1:
+            raise UserError(
+                f"report.importance is {importance}, and the log-determinants of "
+                f"{self.settings.flow.recipe} are estimated, so that several draws "
+                "would be no bound; set report.importance to 1."
+            )
         self.checked = not has_continuous(self.flow)
         self.programs = PixelPrograms(self.flow)
         train = self.images.train
@@ -199,6 +206,7 @@ class ImagesExperiment(Experiment):
             levels=self.levels,
             samples=importance,
             padded=self.flow.padded,
+            estimated=self.flow.estimates,
             alpha=self.settings.flow.options.get("alpha"),
         )
         rows = np.arange(len(images), dtype=np.uint32)

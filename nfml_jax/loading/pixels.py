@@ -125,6 +125,7 @@ class TrainedPixelFlow(PixelModel):
             context=given[0] if given else None,
             batch=CHUNK,
             padded=self.flow.padded,
+            estimated=self.flow.estimates,
         )
 
     def _of_classes(self, images, samples, seed) -> ClassBits:

@@ -193,6 +193,14 @@ def test_baselines_equal_their_closed_forms():
     assert SMOOTHING > 0
 
 
+def test_a_ledger_of_estimates_says_so_and_takes_one_draw():
+    ledger = Ledger((1, 1, 1), levels=2, estimated=True)
+    ledger.add(density=[0.0, 1.0])
+    assert ledger.result().kind == "estimated bound"
+    with pytest.raises(UserError, match="estimated log-determinants got samples=2"):
+        Ledger((1, 1, 1), levels=2, estimated=True, samples=2)
+
+
 def test_a_gaussian_of_few_images_is_shrunk_by_images_held_out():
     rng = np.random.default_rng(0)
     shade = rng.integers(0, 200, (500, 1, 1, 1))

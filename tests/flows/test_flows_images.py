@@ -134,6 +134,21 @@ def test_padded_images_come_back_and_a_feature_map_is_padded_with_them():
     assert abs(one["density"] - terms["density"][1:]) > 1e-3
 
 
+def test_estimates_of_log_determinants_follow_from_the_key_of_the_noise():
+    options = {"recipe": "residual", "levels": 1, "steps": 1, "hidden": (4,)}
+    model = make_image_flow((2, 2, 1), options, levels=4)
+    x, keys = np.array([[0, 1], [2, 3]]).reshape(1, 2, 2, 1), jax.random.split(KEY, 1)
+    variables = moved(jax.jit(model.init)(KEY, x, KEY), 0.5)
+    first, again = (model.apply(variables, x, keys, method="terms") for _ in range(2))
+    exact = model.apply(variables, x, keys, method="terms", rngs={})
+    assert model.estimate and model.estimates
+    assert first["density"] == again["density"] != exact["density"]
+    np.testing.assert_allclose(first["density"], exact["density"], atol=1)
+    with pytest.raises(UserError, match="no bound, since the estimates' errors"):
+        model.apply(variables, x, KEY, samples=2)
+    assert not make_image_flow((2, 2, 1), {"recipe": "glow", "levels": 1}).estimate
+
+
 @pytest.mark.parametrize("name", [name for name in BASES if name != "von_mises"])
 def test_images_have_any_base_on_the_line_by_its_name(name):
     flow = flows.glow((4, 2, 1), base=name, context_dim=3, **SMALL)

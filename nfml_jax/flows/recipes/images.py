@@ -29,7 +29,7 @@ from nfml_jax.flows.recipes.image_maps import ffjord, maf, residual
 from nfml_jax.flows.recipes.image_vectors import planar, sylvester
 from nfml_jax.flows.recipes.stacked import option_names
 from nfml_jax.flows.recipes.uva import masked_couplings, uva
-from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer
+from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer, check_kind
 from nfml_jax.ops.modules import any_part
 from nfml_jax.ops.names import look_up
 
@@ -117,6 +117,6 @@ def make_image_flow(
     density = recipe(event_shape, context_dim=context_dim, **options)
     levels_of = Dequantize(levels=levels, noise=drawn)
     maps = density.maps if isinstance(density, Quantized) else ()
-    flow = density.flow if isinstance(density, Quantized) else density
-    draws = any_part(flow, lambda part: getattr(part, "estimates", False))
-    return Quantized(flow, (*maps, levels_of) if maps else levels_of, estimate=draws)
+    inner = density.flow if isinstance(density, Quantized) else density
+    draws = any_part(inner, lambda part: getattr(part, "estimates", False))
+    return Quantized(inner, (*maps, levels_of) if maps else levels_of, estimate=draws)

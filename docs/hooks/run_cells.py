@@ -17,13 +17,17 @@ import traceback
 from pathlib import Path
 
 import jupytext
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[2]
 DPI = 150
-# Inks of a light and of a dark page; what is nearly black or white is drawn in these.
-THEMES = {"light": ("#303030", "#ffffff"), "dark": ("#d8dbe2", "#16181d")}
+# The ink, the paper and the grid of a light and of a dark page.
+THEMES = {
+    "light": ("#303030", "#ffffff", "#c8c8c8"),
+    "dark": ("#d8dbe2", "#16181d", "#3d424d"),
+}
+BLACK = ("#000000", "#262626")
 
 
 def digest(path: Path) -> str:
@@ -79,46 +83,33 @@ def _execute(source: str, script: Path, namespace: dict):
 
 def save_both(figure: Figure, folder: Path, stem: str) -> str:
     """Write a figure for light and for dark pages; return its stem."""
-    for theme, inks in THEMES.items():
-        recolor(figure, *inks)
+    for theme in THEMES:
+        recolor(figure, theme)
         path = folder / f"{stem}-{theme}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DPI, transparent=True, bbox_inches="tight")
     return stem
 
 
-def recolor(figure: Figure, ink: str, paper: str) -> None:
-    """Draw in `ink` what was nearly grey and dark, or was drawn in an ink before."""
+def recolor(figure: Figure, theme: str) -> None:
+    """Draw in a theme's ink, paper and grid what is in black, or in another theme's."""
+    new = [to_rgba(color) for color in THEMES[theme]]
+    roles = {color: new[0] for color in BLACK}
+    for colors in THEMES.values():
+        roles |= dict(zip(colors, new, strict=True))
     for artist in figure.findobj():
         for part in ("color", "edgecolor", "facecolor", "markeredgecolor"):
             get = getattr(artist, f"get_{part}", None)
             put = getattr(artist, f"set_{part}", None)
-            if get is None or put is None:
+            try:
+                alpha = to_rgba(get())[3]
+                role = roles.get(to_hex(get()))
+            except (TypeError, ValueError):  # no such part, or many colors
                 continue
-            new = _recolored(get(), ink, paper)
-            if new is not None:
-                put(new)
-
-
-def _recolored(color, ink, paper):
-    """Return the ink or paper of a theme for that of another, None for a real color."""
-    try:
-        red, green, blue, alpha = to_rgba(color)
-    except (ValueError, TypeError):
-        return None
-    rgb = (round(255 * red), round(255 * green), round(255 * blue))
-    named = {theme: tuple(map(_rgb, pair)) for theme, pair in THEMES.items()}
-    inks = {pair[0] for pair in named.values()} | {(0, 0, 0), (38, 38, 38)}
-    papers = {pair[1] for pair in named.values()}
-    if rgb in inks and alpha:
-        return (*to_rgba(ink)[:3], alpha)
-    if rgb in papers and alpha == 1:
-        return (*to_rgba(paper)[:3], alpha)
-    return None
-
-
-def _rgb(color: str) -> tuple[int, ...]:
-    return tuple(round(255 * part) for part in to_rgba(color)[:3])
+            if role and alpha and put:
+                put((*role[:3], alpha))
+    for axes in figure.axes:
+        axes.tick_params(which="both", labelcolor=new[0], color=new[2])
 
 
 def used_files(script: Path) -> dict[str, str]:

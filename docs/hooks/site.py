@@ -85,7 +85,8 @@ def borrowed(source: str) -> str:
 
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", link, text)
-    return tables.with_commands_apart(text)
+    # Wide tables take the place of the page's contents.
+    return "---\nhide: [toc]\n---\n" + tables.with_commands_apart(text)
 
 
 def on_page_markdown(markdown: str, **_) -> str:

@@ -22,7 +22,9 @@ from nfml_jax.losses import LOSSES, MINERS
 
 ROOT = Path(__file__).parents[2]
 MACRO = re.compile(r"\{\{ *(\w+)(.*?)\}\}")
-BY_COMMAND = re.compile(r",?\s+by\s+`(python -m nfml_jax results [^`]+)`:?[ \t]*\n")
+BY_COMMAND = re.compile(
+    r"(?:,?\s+[Bb]y\s+|\n\n)`(python -m nfml_jax results [^`]+)`:?[ \t]*\n"
+)
 
 
 def expanded(markdown: str) -> str:
@@ -110,7 +112,12 @@ def _command(command: str) -> str:
 
 def with_commands_apart(markdown: str) -> str:
     """Return a page of results with the command of each table folded away."""
-    return BY_COMMAND.sub(lambda m: f":\n\n{_command(m[1])}\n", markdown)
+
+    def apart(match):
+        alone = match[0].startswith("\n\n")
+        return f"{'' if alone else ':'}\n\n{_command(match[1])}\n"
+
+    return BY_COMMAND.sub(apart, markdown)
 
 
 def source_file(name: str) -> str:
@@ -168,8 +175,10 @@ def _first_line(what) -> str:
 
 def flow_gallery(_: str) -> str:
     """Return a picture of the density that each recipe learns, from docs/make.py."""
-    parts = ['<div class="gallery" markdown>']
-    for path in sorted((ROOT / "docs/img/flows").glob("*.png")):
+    parts, folder = ['<div class="gallery" markdown>'], ROOT / "docs/img/flows"
+    for path in (folder / f"{name}.png" for name in ("truth", *flows.RECIPES)):
+        if not path.exists():  # its events are angles
+            continue
         parts.append(
             f"<figure markdown>\n![Density of {path.stem}](img/flows/{path.name})\n"
             f"<figcaption>`{path.stem}`</figcaption>\n</figure>"

@@ -19,6 +19,7 @@ PICTURES = ROOT / "docs/hooks/pictures.py"
 BORROWED = {
     "results/README.md": "results/index.md",
     "results/tabular/README.md": "results/tabular.md",
+    "results/images_pilots.md": "results/images_pilots.md",
     "benchmarks/README.md": "benchmarks.md",
 }
 # What a page may load: an address in one of these would ask the network.
@@ -28,9 +29,18 @@ LOADED = re.compile(
 
 
 def on_config(config):
-    """List the rooms of the API below its entry."""
-    pages = [{room: f"api/{room}.md"} for room in api.rooms()]
-    config.nav = [{"API": pages} if "API" in entry else entry for entry in config.nav]
+    """List the rooms of the API, and the pages that no other section has."""
+    named = str(config.nav)
+    others = [
+        p.name for p in sorted((ROOT / "docs").glob("*.md")) if p.name not in named
+    ]
+    filled = {
+        "API": [{room: f"api/{room}.md"} for room in api.rooms()],
+        "Share": others,
+    }
+    for entry in config.nav:
+        entry.update({title: filled[title] for title in entry if title in filled})
+    config.nav = [entry for entry in config.nav if all(entry.values())]
     return config
 
 

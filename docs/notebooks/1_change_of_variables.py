@@ -88,7 +88,7 @@ points = jax.random.normal(jax.random.key(1), (5, 4))
 variables = coupling.init(jax.random.key(2), points)
 # A new coupling is the identity; move its parameters, so that it does something.
 variables = jax.tree.map(
-    lambda p: p + 0.3 * jax.random.normal(jax.random.key(4), p.shape), variables
+    lambda p: p + 0.1 * jax.random.normal(jax.random.key(4), p.shape), variables
 )
 moved, log_det = coupling.apply(variables, points)
 back, _ = coupling.apply(variables, moved, method="inverse_and_log_det")

@@ -126,6 +126,19 @@ COMMANDS = {
     ),
     "python launch.py --config=configs/images.py:glow": IMAGES,
     "python launch.py --config=configs/images.py:glow --config.noise.steps=2": IMAGES,
+    "python launch.py --config=configs/images.py:glow "
+    "--config.class_conditional=True": InTheSuite(
+        "experiments/test_experiments_images.py"
+        "::test_a_class_conditional_flow_classifies_by_the_bits_of_each_class"
+    ),
+    "python launch.py --config=configs/uva_mnist.py:multiscale": InTheSuite(
+        "flows/test_flows_uva.py::test_parameters_are_as_many_as_published"
+    ),
+    "python -m nfml_jax interpolate RUN --from a.png --to b.png --n=9 "
+    "--out=line.png": InTheSuite(
+        "loading/test_loading_pixels.py"
+        "::test_a_line_between_pictures_begins_and_ends_with_them"
+    ),
     "python -m nfml_jax sample RUN --n=64 --out=grid.png": IMAGE_COMMANDS,
     "python -m nfml_jax bits RUN picture.png": IMAGE_COMMANDS,
     "python launch.py --config=configs/conditional_mnist.py": CONDITIONAL,

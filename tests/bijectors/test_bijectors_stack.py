@@ -71,14 +71,28 @@ def compiled(memory, length, x):
 
 def test_memory_by_inverting_does_not_grow_with_the_depth():
     x = jax.ShapeDtypeStruct((16, 8, 8, 4), jnp.float32)
-    used = {
-        (memory, length): compiled(memory, length, x)
-        .memory_analysis()
-        .temp_size_in_bytes
-        for memory, length in [("invert", 8), ("invert", 32), ("keep", 32)]
-    }
+    kinds = [("invert", 8), ("invert", 32), ("keep", 32)]
+    programs = {kind: compiled(*kind, x) for kind in kinds}
+    used = {k: p.memory_analysis().temp_size_in_bytes for k, p in programs.items()}
     assert used["invert", 32] <= 1.3 * used["invert", 8]
     assert used["keep", 32] > 3 * used["invert", 32]
+    # Depth is compiled once.
+    sizes = [len(programs["invert", n].as_text().splitlines()) for n in (8, 32)]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_network_is_evaluated_once_for_the_inverse_and_the_gradient():
+    # Four passes: forward, the networks again, and their two products; keep has three.
+    x = jax.ShapeDtypeStruct((4, 4, 4, 4), jnp.float32)
+    stack = Stack(layer(GlowNet(hidden=32), event_ndim=3), 4, "invert")
+    shapes = jax.eval_shape(stack.init, jax.random.key(0), x)
+    arguments = shapes["params"], shapes["constants"], x, None
+    forward = partial(loss, stack)
+    passes = [
+        jax.jit(f).lower(*arguments).compile().cost_analysis()["flops"]
+        for f in (forward, jax.grad(forward))
+    ]
+    assert passes[1] / passes[0] < 4.3
 
 
 def test_layers_that_draw_or_change_variables_run_in_any_memory():
@@ -93,6 +107,13 @@ def test_layers_that_draw_or_change_variables_run_in_any_memory():
         return y.sum() + log_det.sum()
 
     keys = jax.random.split(jax.random.key(2))
+    # Alike layers draw what they drew: the gradient is that of the value.
+    step = 1e-2
+    ahead = jax.tree.map(lambda p: p + step, moved["params"])
+    change = total(ahead, keys[0]) - total(moved["params"], keys[0])
+    along = jax.grad(total)(moved["params"], keys[0])
+    along = sum(g.sum() for g in jax.tree.leaves(along))
+    assert abs(change / step - along) < 0.3 * abs(along) + 0.3
     values, gradients = zip(
         *(jax.value_and_grad(total)(moved["params"], key) for key in keys), strict=True
     )

@@ -37,7 +37,8 @@ def bits_histogram(
     axes, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     mean = values.mean() if len(values) else np.nan
     if len(values):
-        axes.hist(values, bins=60, color=style.PALETTE[0], alpha=0.75)
+        bins = min(60, max(10, len(values) // 5))
+        axes.hist(values, bins=bins, color=style.PALETTE[0], alpha=0.75)
         axes.axvline(mean, color=style.INK, linewidth=1.4, label=f"mean {mean:.3f}")
     colors = style.colors(len(lines or {}) + 1)[1:]
     for (name, value), color in zip((lines or {}).items(), colors, strict=True):
@@ -49,7 +50,7 @@ def bits_histogram(
     style.tidy(axes, f"{UNIT} of an image", "images")
     handles, _ = axes.get_legend_handles_labels()
     if handles:
-        axes.legend(fontsize=style.SMALL, loc="upper right", framealpha=0.9)
+        axes.legend(fontsize=style.SMALL, loc="best", framealpha=0.9)
     order = finite[np.argsort(values, kind="stable")]
     few = min(SHOWN, len(order) // 2)
     ends = {"fewest bits": order[:few], "most bits": order[len(order) - few :][::-1]}

@@ -1,5 +1,6 @@
 """The classes that a caller names, as inputs of a class-conditional flow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def encode_labels(context: Context | None, labels: Any, count: int) -> np.ndarra
     return np.eye(len(context.classes), dtype=np.float32)[given]
 
 
-def number_of(classes: tuple[str, ...], name: Any) -> int:
+def number_of(classes: Sequence[str], name: Any) -> int:
     """Return the number of a class by its name or its number; UserError for neither.
 
     >>> number_of(("cat", "dog"), "dog"), number_of(("cat", "dog"), "0")
@@ -68,7 +69,7 @@ def number_of(classes: tuple[str, ...], name: Any) -> int:
     )
 
 
-def listed(classes: tuple[str, ...]) -> str:
+def listed(classes: Sequence[str]) -> str:
     """Return the names of classes in words, the first of very many."""
     more = len(classes) - LISTED
     return ", ".join(classes[:LISTED]) + (f" and {more:,} more" if more > 0 else "")

@@ -69,7 +69,7 @@ class PixelModel(Shareable):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes; empty if the flow isn't class-conditional."""
-        return self.context.classes if self.context else ()
+        return tuple(self.context.classes) if self.context else ()
 
     @cached_property
     def scales(self) -> np.ndarray:

@@ -17,7 +17,9 @@ from nfml_jax.data.pictures import Look
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.recipes.images import make_image_flow
+from nfml_jax.loading import load_pixel_flow
 from nfml_jax.loading.pixels import TrainedPixelFlow
+from tests.flows.filled import filled
 
 SHAPE = 8, 8, 1
 CLASSES = Context(classes=("cat", "dog", "owl"), prior=(0.5, 0.3, 0.2))
@@ -34,17 +36,7 @@ def new_model(context=None):
     flow = make_image_flow(SHAPE, options, context_dim=size)
     key, x = jax.random.key(0), drawn()
     given = [np.ones((len(x), size), np.float32) / size] if context else []
-    variables = jax.eval_shape(flow.init, key, x, key, *given)
-    rng = np.random.default_rng(0)
-
-    def filled(path, leaf):
-        """Return numbers for a variable: constants are signs and permutations."""
-        if path[0].key == "params":
-            return rng.normal(0, 0.1, leaf.shape).astype(leaf.dtype)
-        ones = np.ones(leaf.shape, leaf.dtype)
-        return ones if leaf.dtype.kind == "f" else ones.cumsum(-1).astype(int) - 1
-
-    variables = jax.tree_util.tree_map_with_path(filled, variables)
+    variables = filled(jax.eval_shape(flow.init, key, x, key, *given))
     look = Look.of(SHAPE[:2], SHAPE[2])
     return TrainedPixelFlow(flow, variables, SHAPE, 256, 1, look, context)
 
@@ -146,6 +138,12 @@ def test_images_that_are_lost_are_counted_and_named(plain):
     lost[3:] = np.inf
     with pytest.raises(UserError, match=r"6 of 9 .*\(number 3, 4, 5, 6, 7, ...\)"):
         plain.decode(lost)
+
+
+def test_a_run_of_another_kind_is_a_sentence(monkeypatch):
+    monkeypatch.setattr("nfml_jax.loading.run.load", lambda run, checkpoint: CLASSES)
+    with pytest.raises(UserError, match=r"RUN holds a Context.*configs/images\.py"):
+        load_pixel_flow("RUN")
 
 
 def test_samples_are_written_in_each_format(run, tmp_path, plain, labeled):

@@ -30,13 +30,14 @@ GROUPS = {
         "sample": "draw images of a trained flow of images",
         "bits": "print the bits per dimension of pictures",
         "interpolate": "draw the images between two pictures",
-        "share": "write a trained model as a folder for others, or push it to the Hub",
+        "share": "write a trained model as a folder for others, or to the Hub",
         "export": "write a trained encoder as one file that needs only JAX",
     },
     "the library": {
         "heads": "print the table of margin heads",
         "losses": "print the table of losses",
         "maps": "print the tables of bijectors, transforms and recipes of flows",
+        "completion": "print a script that completes this command in a shell",
     },
 }
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}

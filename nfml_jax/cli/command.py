@@ -66,11 +66,31 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
     return answered
 
 
-def make_parser(
-    name: str, doc: str | None, program: str = "nfml"
-) -> argparse.ArgumentParser:
+DESCRIBE = ("--describe",)
+"""The arguments for which a command raises `Described` in place of its work."""
+
+
+class Described(Exception):
+    """The parser of a command, for what lists all commands."""
+
+    def __init__(self, parser: argparse.ArgumentParser):
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of a command, which it gives to those that ask for it."""
+
+    def parse_args(self, args=None, namespace=None):
+        """Return the parsed arguments; of `DESCRIBE`, raise `Described`."""
+        if args is DESCRIBE:
+            raise Described(self)
+        return super().parse_args(args, namespace)
+
+
+def make_parser(name: str, doc: str | None, program: str = "nfml") -> Parser:
     """Return the parser of `nfml NAME`, whose help begins with its docstring."""
-    return argparse.ArgumentParser(
+    return Parser(
         prog=f"{program} {name}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -19,7 +19,9 @@ from nfml_jax.losses.make import *  # noqa: F403  (its names follow from LOSSES)
 from nfml_jax.losses.objective import LossOutput
 from nfml_jax.losses.pair_loss import PairLoss, Pairs, Row
 from nfml_jax.losses.pair_objective import PairObjective
+from nfml_jax.losses.plain import loss_value
 from nfml_jax.losses.two_views import two_views
 
-__all__ = ["LossOutput", "PairLoss", "PairObjective", "Pairs", "Row", "two_views"]
+__all__ = ["LossOutput", "PairLoss", "PairObjective", "Pairs", "Row"]
+__all__ += ["loss_value", "two_views"]
 __all__ += make.__all__

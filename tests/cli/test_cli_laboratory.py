@@ -95,3 +95,17 @@ def test_a_missing_package_is_one_sentence_with_its_extra(monkeypatch, capsys):
     with pytest.raises(MissingExtra, match="this needs the package absl"):
         import_extra("absl", "this")
     assert explain_missing(ModuleNotFoundError(name="numpy.absent"), "this") is None
+
+
+def test_a_shell_completes_commands_their_flags_and_configs(capsys, tmp_path):
+    pytest.importorskip("shtab", reason="pip install 'nfml_jax[training]'")
+    assert cli.main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for words in (*cli.COMMANDS, "--workdir", "arcface_mnist"):
+        assert words in script
+    file = tmp_path / "nfml.bash"
+    file.write_text(script)
+    ask = f"source {file}; COMP_WORDS=(nfml ver); COMP_CWORD=1; _shtab_nfml"
+    ask = f'{ask}; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True)
+    assert done.stdout.split() == ["verify"], done

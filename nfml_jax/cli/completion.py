@@ -8,6 +8,7 @@ The script is made once, by shtab: nothing is imported while a line is completed
 
 import argparse
 import importlib
+from typing import Any
 
 from nfml_jax.cli.command import DESCRIBE, Described, command, make_parser
 from nfml_jax.ops.extras import import_extra
@@ -46,7 +47,9 @@ def _of_train() -> argparse.ArgumentParser:
         choices = getattr(flag.parser, "enum_values", None)
         if flag.name == "config":
             choices = names
-        options = {"action": "store_true"} if flag.boolean else {"choices": choices}
+        options: dict[str, Any] = {"choices": choices}
+        if flag.boolean:
+            options = {"action": "store_true"}
         words = (flag.help or "").replace("%", "%%")
         parser.add_argument(f"--{flag.name}", help=words, **options)
     return parser

@@ -1,12 +1,14 @@
 """Losses without parameters as plain functions of arrays, for loops of any library."""
 
+from typing import Any
+
 import jax
 
 from nfml_jax.errors import UserError
 from nfml_jax.losses.make import make_loss
 
 
-def loss_value(name: str, embeddings: jax.Array, labels: jax.Array, **options):
+def loss_value(name: str, embeddings, labels, **options) -> jax.Array:
     """Return a loss `[]` of a batch, for use under `jax.grad` in any loop.
 
     Args:
@@ -31,4 +33,5 @@ def loss_value(name: str, embeddings: jax.Array, labels: jax.Array, **options):
             f"the loss {name!r} learns {', '.join(sorted(variables))}; make its module "
             "by nfml_jax.losses.make_loss, and train its parameters with yours."
         )
-    return module.apply({}, embeddings, labels).loss
+    output: Any = module.apply({}, embeddings, labels)
+    return output.loss

@@ -259,7 +259,7 @@ class Run:
             f"The search ends the run at step {step:,}: its validation is worse than "
             "the median of finished trials."
         )
-        self.directory.status("pruned", self.saved_step, error=sentence)
+        self.directory.status("pruned", self.saved_step, reason=sentence)
         self.writer.hparams(flatten(self.setup.config), done=False)
         self.terminal.note(sentence)
         self.outcome = Outcome("pruned", step)

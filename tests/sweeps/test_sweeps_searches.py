@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from nfml_jax.cli.command_line import read_sweep
 from nfml_jax.errors import UserError
+from nfml_jax.runs import find_results
 from nfml_jax.runs.pruning import Limits, median_limits
 from nfml_jax.runs.run_files import read_status_file
 from nfml_jax.sweeps import asking
@@ -19,6 +21,7 @@ from tests.training.regression import Regression, config
 optuna = pytest.importorskip("optuna", reason="pip install 'nfml_jax[search]'")
 pytestmark = pytest.mark.usefixtures("undrawn")
 
+ROOT = Path(__file__).parents[2]
 RATE = search("optimizer.learning_rate", 1e-4, 0.1, log=True)
 
 
@@ -96,7 +99,9 @@ def test_a_run_below_its_limit_is_pruned_and_not_continued(tmp_path):
     outcome = train_and_evaluate(Regression, settings, tmp_path)
     assert (outcome.status, outcome.step) == ("pruned", 12)
     status = read_status_file(tmp_path)
-    assert status["status"] == "pruned" and "ends the run at step 12" in status["error"]
+    assert (
+        status["status"] == "pruned" and "ends the run at step 12" in status["reason"]
+    )
     assert not (tmp_path / "result.json").exists()
     assert train_and_evaluate(Regression, settings, tmp_path).status == "pruned"
 
@@ -170,3 +175,21 @@ def test_a_sweep_file_may_give_a_search(tmp_path):
     assert found.words() == (
         "a search of 3 trials by validation/accuracy over head.margin from 0.1 to 0.6"
     )
+
+
+def test_the_table_of_the_kept_search_is_made_of_its_results():
+    page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    kept = ROOT / "results" / "arcface_search"
+    records = find_results([kept])
+    done = [record for record in records if record["status"] == "done"]
+    assert len(records) == len(asked(kept)) == 8 and len(done) == 4
+    best = max(record["metrics"]["validation/accuracy"] for record in done)
+    for record in done:
+        head, metrics = record["config"]["head"], record["metrics"]
+        value = metrics["validation/accuracy"]
+        shown = f"{value:.2%}".replace("%", " %")
+        shown = f"**{shown}**" if value == best else shown
+        tested = f"{metrics['test/accuracy']:.2%}".replace("%", " %")
+        row = f"| {head['margin']:.3f} | {head['scale']:.1f} | {shown} | {tested} |"
+        assert row in page
+    assert f"{sum(record['cpu_s'] for record in done):.0f} CPU seconds" in page

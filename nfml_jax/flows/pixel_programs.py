@@ -56,6 +56,7 @@ class PixelPrograms:
 def keys_of(key: Array, *numbers: Array) -> Array:
     """Return a key for each row of integers `[N]`.
 
+    >>> import jax.numpy as jnp
     >>> keys_of(jax.random.key(0), jnp.arange(3), jnp.arange(3)).shape
     (3,)
     """
@@ -69,6 +70,7 @@ def keys_of(key: Array, *numbers: Array) -> Array:
 def between(shares, first, last):
     """Return the points `[n, ...]` at `shares` `[n]` of the line between two arrays.
 
+    >>> import jax.numpy as jnp
     >>> between(jnp.array([0.0, 0.5, 1.0]), jnp.zeros(2), jnp.ones(2))[:, 0].tolist()
     [0.0, 0.5, 1.0]
     """

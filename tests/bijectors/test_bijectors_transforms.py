@@ -43,23 +43,26 @@ def measure(transform, raw, tangent, x, unusual):
     raw, tangent = (jnp.broadcast_to(a, (*shape, a.shape[-1])) for a in (raw, tangent))
     x = jnp.broadcast_to(jnp.concatenate([x, unusual]), shape)
 
-    def total(map_):
-        return jax.grad(lambda raw, x: sum(a.sum() for a in map_(raw, x)), (0, 1))
+    def at(map_, x):
+        """Return the map's values, their derivatives, and gradients of their sum."""
+        values, along = jax.linearize(map_, raw, x)
+        ones = jax.tree.map(jnp.ones_like, values)
+        return values, along, jax.linear_transpose(along, raw, x)(ones)
 
-    y, log_det = forward(raw, x)
-    at = jnp.where(jnp.arange(shape[1]) < shape[1] - unusual.size, y, x)
-    back, log_det_back = inverse(raw, at)
-    # At one and the same place the log-derivatives cancel.
-    rest = forward(raw, back)[1] + log_det_back
-    (_, slope) = jax.jvp(lambda x: forward(raw, x)[0], (x,), (jnp.ones_like(x),))
-
-    def there_and_back(raw):
-        return forward(raw, inverse(raw, at)[0])[0]
-
-    moved = jax.jvp(there_and_back, (raw,), (tangent,))[1]
+    (y, log_det), along, gradient = at(forward, x)
+    image = jnp.arange(shape[1]) < shape[1] - unusual.size
+    z = jnp.where(image, y, x)
+    (back, log_det_back), along_inverse, gradient_of_inverse = at(inverse, z)
+    gradients = gradient, gradient_of_inverse
+    # At one and the same place the log-derivatives cancel, and so do the derivatives
+    # in the parameters of both ways, one after the other.
+    (_, again), along_back = jax.linearize(forward, raw, back)
+    rest = again + log_det_back
+    zero = jnp.zeros_like(x)
+    moved = along_back(tangent, along_inverse(tangent, zero)[0])[0]
+    slope = along(jnp.zeros_like(raw), jnp.ones_like(x))[0]
     # What the two parts of `moved` cancel to zero from.
-    drift = jax.jvp(lambda raw: forward(raw, x)[0], (raw,), (tangent,))[1]
-    gradients = total(forward)(raw, x), total(inverse)(raw, at)
+    drift = along(tangent, zero)[0]
     results = y, log_det, back, log_det_back, rest, slope, moved, drift, gradients
     count = shape[1] - unusual.size
     return (

@@ -43,12 +43,13 @@ HEADS = (
     *("cosface", "arcface", "combined", "subcenter_arcface"),
 )
 CONFIGS = (
-    *("arcface_mnist.py", "arcface_mnist.py:fashion_mnist", "folder.py"),
+    *("arcface_mnist.py", "folder.py"),
+    pytest.param("arcface_mnist.py:fashion_mnist", marks=[pytest.mark.slow]),
     # Every head has laws of its own, and tests/launch reads all configs.
     *(
-        pytest.param(f"mnist_2d.py:{head}", marks=[pytest.mark.slow])
-        if head in ("l2_softmax", "normface", "sphereface", "cosface", "combined")
-        else f"mnist_2d.py:{head}"
+        f"mnist_2d.py:{head}"
+        if head in ("softmax", "subcenter_arcface")
+        else pytest.param(f"mnist_2d.py:{head}", marks=[pytest.mark.slow])
         for head in HEADS
     ),
 )

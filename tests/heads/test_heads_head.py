@@ -82,6 +82,11 @@ def cross_entropy(logits, labels):
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
+def margins_in(dtype):
+    """Return the margins that are computed in a precision: some in float64 alone."""
+    return PLAIN + DETACHED * (dtype == np.float64)
+
+
 @functools.cache
 def program(dtype):
     """Return the program of all heads' outputs, logits and gradients."""
@@ -97,7 +102,7 @@ def program(dtype):
         return out, head.apply(variables, x, method="logits"), grads
 
     def of_all(variables, *batch):
-        pairs = zip(PLAIN + DETACHED, variables, strict=True)
+        pairs = zip(margins_in(dtype), variables, strict=True)
         return [of_one(margin, v, *batch) for margin, v in pairs]
 
     return jax.jit(of_all)
@@ -108,14 +113,14 @@ def run(dtype=np.float32, *, change=lambda v: v, x=None, labels=None, **fields):
     fields = {"weight": np.ones(B), "step": FULL} | fields
     x = example()[0] if x is None else x
     labels = example()[3] if labels is None else labels
-    variables = [variables_of(margin, dtype) for margin in PLAIN + DETACHED]
+    variables = [variables_of(margin, dtype) for margin in margins_in(dtype)]
     for of_one in variables:
         of_one["params"] = change(of_one["params"])
     weight, step = fields["weight"].astype(dtype), np.int32(fields["step"])
     with jax.enable_x64(dtype == np.float64):
         batch = x.astype(dtype), labels.astype(np.int32), weight, step
         results = jax.device_get(program(dtype)(variables, *batch))
-    return dict(zip(map(name_of, PLAIN + DETACHED), results, strict=True))
+    return dict(zip(map(name_of, margins_in(dtype)), results, strict=True))
 
 
 run_once = functools.cache(run)

@@ -92,7 +92,7 @@ COMMANDS = {
     f"{ARCFACE}:smoke": InTheSuite("launch/test_launch.py::test_a_smoke_run"),
     f"{ARCFACE}:fashion_mnist": MARGIN,
     "python launch.py --config=configs/mnist_2d.py:cosface": Smoke(),
-    FOLDER: Smoke(),
+    FOLDER: MARGIN,
     f"{FOLDER} --config.data.held_out=0.2": InTheSuite(
         "data/test_data_image_folder.py"
         "::test_all_images_of_the_classes_held_out_are_tested_on"

@@ -1,5 +1,6 @@
 """Options, and the small data sets that tests run on."""
 
+import gc
 import gzip
 import os
 import shutil
@@ -52,6 +53,13 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_collection_finish(session):
+    """Leave what is loaded out of every search for garbage, and search less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,12 @@ def perturb(params, key: Array, spread: float):
 def moved_by_numpy(params, seed: int, spread: float):
     """Return `params` with NumPy's normal noise, for which nothing is compiled."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda p: p + np.asarray(spread * rng.normal(size=p.shape), p.dtype), params
-    )
+
+    def moved(leaf):
+        noise = spread * rng.normal(size=leaf.shape)
+        return jnp.asarray(np.asarray(leaf) + noise.astype(leaf.dtype))
+
+    return jax.tree.map(moved, params)
 
 
 def start(module, *arguments, seed: int = 0, spread: float = 0.0) -> dict:

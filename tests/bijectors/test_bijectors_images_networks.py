@@ -10,17 +10,13 @@ from nfml_jax.bijectors import CausalConv, Continuous, PeriodicConv, Residual
 from nfml_jax.nets import LipschitzConv
 from nfml_jax.nets.images import GlowNet
 from nfml_jax.nets.lipschitz import evaluate
-from nfml_jax.testing import perturb
+from nfml_jax.testing import start
 
 X = np.random.default_rng(0).normal(size=(3, 2, 3, 1)).astype(np.float32)
 
 
 def moved(module, x, context=None, spread=0.5):
-    variables = jax.jit(module.init)(jax.random.key(0), x, context)
-    return {
-        **variables,
-        "params": perturb(variables["params"], jax.random.key(1), spread),
-    }
+    return start(module, x, context, spread=spread)
 
 
 def slogdet(map_, x):
@@ -76,7 +72,7 @@ def test_the_estimate_of_a_block_of_images_averages_to_the_log_determinant():
         return block.apply(variables, X, rngs={"log_det": key})[1]
 
     draws = jax.lax.map(estimate, jax.random.split(jax.random.key(2), 500))
-    exact = block.apply(variables, X)[1]
+    exact = jax.jit(block.apply)(variables, X)[1]
     error = np.std(draws, axis=0) / np.sqrt(len(draws))
     assert (np.abs(np.mean(draws, axis=0) - exact) < 5 * error + 1e-3).all()
 

@@ -19,7 +19,7 @@ from nfml_jax.bijectors import (
 from nfml_jax.bijectors.matrices import reflect
 from nfml_jax.errors import UserError
 from nfml_jax.nets.conditioners import MLP
-from nfml_jax.testing import perturb
+from nfml_jax.testing import start
 
 SIZE = 5
 LINEAR = {
@@ -38,21 +38,22 @@ LINEAR = {
 def affine():
     """For each map: W, b, W⁻¹ and both log-determinants, at far-out parameters."""
 
+    at = np.concatenate([np.zeros((1, SIZE)), np.eye(SIZE)])
+
     @jax.jit
-    def measure(key):
+    def measure(started):
         # One program, as most of the time is spent compiling.
         measured = {}
-        at = jnp.concatenate([jnp.zeros((1, SIZE)), jnp.eye(SIZE)])
         for name, bijector in LINEAR.items():
-            variables = bijector.init(key, at)
-            variables = {**variables, "params": perturb(variables["params"], key, 1.0)}
+            variables = started[name]
             y, log_det = bijector.apply(variables, at)
             x, back = bijector.apply(variables, y, method="inverse_and_log_det")
             measured[name] = (y[1:] - y[0]).T, y[0], x - at, log_det, back
         return measured
 
     with jax.enable_x64(True):
-        return jax.device_get(measure(jax.random.key(0)))
+        started = {name: start(b, at, spread=1.0) for name, b in LINEAR.items()}
+        return jax.device_get(measure(started))
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -98,13 +99,8 @@ def test_scales_and_shift_depend_on_the_context_with_a_conditioner():
     x, context = np.ones((2, SIZE)), np.asarray([[1.0], [2.0]])
     bijector = LU(net)
 
-    @jax.jit
-    def log_det(key):
-        variables = bijector.init(key, x, context)
-        variables = {"params": perturb(variables["params"], key, 1.0)}
-        return bijector.apply(variables, x, context)[1]
-
-    one, two = log_det(jax.random.key(0))
+    variables = start(bijector, x, context, spread=1.0)
+    one, two = jax.jit(bijector.apply)(variables, x, context)[1]
     assert one != two
     with pytest.raises(UserError, match="LU has a conditioner but was given no cont"):
         bijector.init(jax.random.key(0), x)

@@ -15,7 +15,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows.bases import UniformSphere
 from nfml_jax.flows.flow import Flow
 from nfml_jax.nets.conditioners import MLP
-from nfml_jax.testing import perturb
+from nfml_jax.testing import start
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def test_a_sphere_stays_one_with_a_density_that_integrates_to_one():
     x = np.float32(sphere(size, count))
 
     @jax.jit
-    def run(key):
-        variables = flow.init(key, x)
-        variables = {"params": perturb(variables["params"], key, 0.3)}
+    def run(key, variables):
         return flow.apply(variables, x), *flow.apply(
             variables, key, (count,), method="sample_and_log_prob"
         )
 
-    log_prob, samples, log_prob_of_samples = run(jax.random.key(0))
+    log_prob, samples, log_prob_of_samples = run(
+        jax.random.key(0), start(flow, x[:2], spread=0.3)
+    )
     np.testing.assert_allclose(np.linalg.norm(samples, axis=-1), 1, atol=1e-5)
     # Means by the density over the area are means over the samples.
     weight = area * np.exp(log_prob, dtype=float)
@@ -90,9 +90,7 @@ def test_poles_and_the_seam_have_finite_values_and_gradients():
     x = np.float32([*np.eye(4), *-np.eye(4), np.ones(4) / 2])
 
     @jax.jit
-    def run(key):
-        variables = bijector.init(key, x)
-        variables = {"params": perturb(variables["params"], key, 1.0)}
+    def run(variables):
         y, log_det = bijector.apply(variables, x)
         back = bijector.apply(variables, y, method="inverse")
 
@@ -102,7 +100,7 @@ def test_poles_and_the_seam_have_finite_values_and_gradients():
 
         return y, log_det, back, jax.grad(total, argnums=(0, 1))(variables, x)
 
-    y, log_det, back, gradients = run(jax.random.key(0))
+    y, log_det, back, gradients = run(start(bijector, x, spread=1.0))
     np.testing.assert_allclose(np.linalg.norm(y, axis=-1), 1, atol=1e-5)
     np.testing.assert_allclose(back, x, atol=2e-2)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves((gradients, log_det)))
@@ -115,14 +113,12 @@ def test_a_torus_flows_by_couplings_without_a_seam():
     x = np.asarray([[np.pi, 1.0], [-np.pi, 1.0]])
 
     @jax.jit
-    def run(key):
-        variables = layer.init(key, x)
-        variables = {"params": perturb(variables["params"], key, 1.0)}
+    def run(variables):
         y, log_det = layer.apply(variables, x)
         return y, log_det, layer.apply(variables, y, method="inverse")
 
     with jax.enable_x64(True):
-        y, log_det, back = jax.device_get(run(jax.random.key(0)))
+        y, log_det, back = jax.device_get(run(start(layer, x, spread=1.0)))
     assert (np.abs(y) <= np.pi).all()
     for one, two in (y, log_det, np.cos(back - x)):
         np.testing.assert_allclose(np.cos(one - two), 1, atol=1e-12)

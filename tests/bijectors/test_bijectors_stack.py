@@ -19,7 +19,7 @@ from nfml_jax.bijectors import (
 )
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.images import GlowNet
-from nfml_jax.testing import perturb
+from nfml_jax.testing import start
 
 
 def layer(net, **options):
@@ -44,11 +44,10 @@ def test_gradients_by_inverting_are_those_that_are_kept(images, inverse):
     step = layer(net, event_ndim=3 if images else 1)
     wrap = Inverse if inverse else lambda stack: stack
     keep, invert = (wrap(Stack(step, 6, m)) for m in ("keep", "invert"))
-    variables = jax.jit(keep.init)(jax.random.key(0), x, context)
-    params = perturb(variables["params"], jax.random.key(1), 0.1)
+    variables = start(keep, x, context, spread=0.1)
     values = [
         jax.jit(jax.value_and_grad(partial(loss, stack), (0, 2, 3)))(
-            params, variables["constants"], x, context
+            variables["params"], variables["constants"], x, context
         )
         for stack in (keep, invert)
     ]
@@ -99,9 +98,10 @@ def test_layers_that_draw_or_change_variables_run_in_any_memory():
     x = jnp.ones((4, 6))
     step = Coupling(Affine(), MLP(hidden=(8,), dropout=0.5))
     stack = Stack(step, 3, "invert")
-    variables = stack.init(jax.random.key(0), x)
-    moved = {"params": perturb(variables["params"], jax.random.key(1), 0.5)}
+    moved = {"params": start(stack, x, spread=0.5)["params"]}
 
+    @jax.jit
+    @jax.value_and_grad
     def total(params, key):
         y, log_det = stack.apply({"params": params}, x, rngs={"dropout": key})
         return y.sum() + log_det.sum()
@@ -110,13 +110,10 @@ def test_layers_that_draw_or_change_variables_run_in_any_memory():
     # Alike layers draw what they drew: the gradient is that of the value.
     step = 1e-2
     ahead = jax.tree.map(lambda p: p + step, moved["params"])
-    change = total(ahead, keys[0]) - total(moved["params"], keys[0])
-    along = jax.grad(total)(moved["params"], keys[0])
-    along = sum(g.sum() for g in jax.tree.leaves(along))
+    values, gradients = zip(*(total(moved["params"], key) for key in keys), strict=True)
+    change = total(ahead, keys[0])[0] - values[0]
+    along = sum(g.sum() for g in jax.tree.leaves(gradients[0]))
     assert abs(change / step - along) < 0.3 * abs(along) + 0.3
-    values, gradients = zip(
-        *(jax.value_and_grad(total)(moved["params"], key) for key in keys), strict=True
-    )
     assert values[0] != values[1]
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
     _, seen = stack.apply(moved, x, mutable=["intermediates"])

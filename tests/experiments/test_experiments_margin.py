@@ -105,6 +105,8 @@ def test_every_config_runs(name, tmp_path, manual_dir, request):
     assert ("embeddings" in figures) == (size <= 3)
 
 
+# Each has laws of its own in tests/training and tests/nets.
+@pytest.mark.slow
 @few_pairs
 def test_bfloat16_accumulation_average_and_batch_norm_together(tmp_path, manual_dir):
     small = MLP | {"embedding_norm": True, "dtype": "bfloat16"}

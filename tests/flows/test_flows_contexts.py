@@ -12,7 +12,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.flows import bases
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets.conditioners import MLP
-from nfml_jax.testing import perturb
+from nfml_jax.testing import start
 
 KEY = jax.random.key(0)
 # Batches of events and of contexts.
@@ -74,14 +74,14 @@ def test_broadcast_densities_are_those_of_pairs(recipe):
     flow = flows.make_flow(recipe, 3, layers=1, context_dim=2)
     x, context = jax.random.normal(KEY, (5, 3)), jax.random.normal(KEY, (4, 1, 2))
 
+    variables = start(flow, x[:4], context[:, 0], spread=0.1)
+
     @jax.jit
-    def run():
-        variables = dict(flow.init(KEY, x[:4], context[:, 0]))
-        variables["params"] = perturb(variables["params"], KEY, 0.1)
+    def run(variables):
         every = jnp.broadcast_to(x, (4, 5, 3)), jnp.broadcast_to(context, (4, 5, 2))
         return flow.apply(variables, x, context), flow.apply(variables, *every)
 
-    together, pairs = run()
+    together, pairs = run(variables)
     np.testing.assert_allclose(together, pairs, rtol=1e-4, atol=1e-4)
 
 

@@ -1,5 +1,7 @@
 """Probabilities of levels: bounds of the exact one, over draws and over all levels."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,14 +28,19 @@ def test_more_draws_come_closer_to_the_exact_probability():
     model = Quantized(Flow(Reverse(), Normal(1), 1), Dequantize(levels=4, event_ndim=1))
     x = np.arange(4).reshape(4, 1)
     exact = np.log(np.diff(ndtr(np.arange(5) / 4)))
-    variables = model.init(KEY, x, KEY)
-    found = {m: model.apply(variables, x, KEY, samples=m) for m in (1, 500)}
+    variables = jax.jit(model.init)(KEY, x, KEY)
+
+    @partial(jax.jit, static_argnames="samples")
+    def log_prob(x, samples):
+        return model.apply(variables, x, KEY, samples=samples)
+
+    found = {m: log_prob(x, m) for m in (1, 500)}
     np.testing.assert_allclose(found[500], exact, atol=5e-3)
     assert np.abs(found[500] - exact).max() < np.abs(found[1] - exact).max()
-    terms = model.apply(variables, x, KEY, method="terms")
+    terms = jax.jit(partial(model.apply, method="terms"))(variables, x, KEY)
     np.testing.assert_allclose(sum(terms.values()), found[1], rtol=1e-6)
     assert not model.exact
-    bad = model.apply(variables, np.array([[4.0], [np.nan]]), KEY, samples=3)
+    bad = log_prob(np.array([[4.0], [np.nan]]), 3)
     assert bad[0] == -np.inf and np.isnan(bad[1])
 
 
@@ -48,13 +55,15 @@ def test_probabilities_of_all_levels_add_up_to_one_and_samples_follow_them():
     shapes = jax.eval_shape(lambda: model.init(KEY, x, KEY))
     rng = np.random.default_rng(1)
     variables = jax.tree.map(lambda p: 0.3 * rng.normal(size=p.shape), shapes)
-    log_prob = model.apply(variables, x, KEY, samples=2000)
+    log_prob = jax.jit(partial(model.apply, samples=2000))(variables, x, KEY)
     np.testing.assert_allclose(np.exp(log_prob).sum(), 1, atol=2e-2)
-    draws = np.asarray(model.apply(variables, KEY, (4000,), method="sample"))
+    draw = jax.jit(lambda v: model.apply(v, KEY, (4000,), method="sample"))
+    draws = np.asarray(draw(variables))
     assert draws.shape == (4000, 1)
     shares = np.bincount(draws[:, 0].astype(int), minlength=5) / 4000
     np.testing.assert_allclose(shares, np.exp(log_prob), atol=0.03)
-    gradients = jax.grad(lambda v: model.apply(v, x, KEY, samples=3).sum())(variables)
+    total = jax.jit(jax.grad(lambda v: model.apply(v, x, KEY, samples=3).sum()))
+    gradients = total(variables)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
 
 
@@ -62,7 +71,7 @@ def test_bits_in_batches_are_those_of_all_at_once():
     rows = np.random.default_rng(0).integers(0, 17, (360, 8)).astype(np.uint8)
     bijector = Elementwise(PixelSigmoid(0.05))
     model = Quantized(Flow(bijector, Normal(8), 8), Dequantize(levels=17, event_ndim=1))
-    variables = model.init(KEY, rows[:2], KEY)
+    variables = jax.jit(model.init)(KEY, rows[:2], KEY)
 
     @jax.jit
     def terms(images, key, context):
@@ -78,5 +87,5 @@ def test_bits_in_batches_are_those_of_all_at_once():
     ends[[0, -1]] = -np.inf, np.inf
     exact = -np.log2(np.diff(ndtr(ends)))[rows].mean()
     assert exact - 0.02 < found.mean < exact + 0.2
-    whole = jnp.mean(model.apply(variables, rows, KEY, samples=4))
+    whole = jnp.mean(jax.jit(partial(model.apply, samples=4))(variables, rows, KEY))
     assert abs(float(-whole / 8 / np.log(2)) - found.mean) < 0.02

@@ -269,7 +269,9 @@ def test_the_head_has_a_rate_of_its_own_and_biases_do_not_decay():
 
 def test_proxies_have_a_rate_of_their_own():
     loss = make_loss(4, 3, name="proxy_anchor")
-    proxies = loss.init(jax.random.key(0), jnp.ones((2, 3)), jnp.arange(2))["params"]
+    given = jax.random.key(0), jnp.ones((2, 3)), jnp.arange(2)
+    shapes = jax.eval_shape(loss.init, *given)["params"]
+    proxies = jax.tree.map(lambda of: jnp.ones(of.shape, of.dtype), shapes)
     params = {"encoder": {"kernel": jnp.ones((2, 3))}, "objective": proxies}
     multipliers = {"objective/proxies": 100.0, "head": 1.0}
     check_patterns(params, OptimizerSettings(decay=DECAYED, multipliers=multipliers))
@@ -286,8 +288,8 @@ def test_proxies_have_a_rate_of_their_own():
 
 def stacked():
     flow = flows.maf(event_dim=3, layers=2, hidden=(4,))
-    variables = flow.init(jax.random.key(0), jnp.zeros((2, 3)))
-    params = jax.tree.map(jnp.ones_like, variables["params"])
+    shapes = jax.eval_shape(flow.init, jax.random.key(0), jnp.zeros((2, 3)))
+    params = jax.tree.map(lambda of: jnp.ones(of.shape, of.dtype), shapes["params"])
     assert min(b.ndim for b in jax.tree.leaves(params)) == 2  # stacked biases
     return params
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.bijectors import Bijector
+from nfml_jax.ops.events import is_map
 
 DIRECTIONS = {
     "forward": "forward_and_log_det",
@@ -28,18 +29,30 @@ def check_borders(
     Args:
       bijector: the bijector.
       variables: its variables.
-      given: by direction the events `[N, D]` that go in; "context" is `[N, C]` or None.
+      given: by direction the events `[N, *event]` that go in; "context" is that of
+        forward, `[N, C]`, a feature map, or None.
       found: by direction the "event" and the "log_det" that come out of these.
       allowed: the error `[N]` that the rounding of each event permits.
     """
     x, y = np.asarray(given["forward"]), np.asarray(given["inverse"])
     context = None if given["context"] is None else np.asarray(given["context"])
-    n, unusual = len(x), _unusual(x)
-    _check_kinds(bijector, variables, x, context)
-    run = jax.jit(partial(_both_precisions, bijector))
+    contexts = context, _of_results(bijector, x, context)
+    for name, event, beside in zip(DIRECTIONS, (x, y), contexts, strict=True):
+        _check_kinds(bijector, variables, name, event, beside)
+    # Below, events are vectors of all their numbers.
+    run = jax.jit(partial(_both_precisions, bijector, x.shape[1:], y.shape[1:]))
+    n, is_vector = len(x), context is None or context.ndim == 2
+    x, y = x.reshape(n, -1), y.reshape(n, -1)
+    found = {
+        name: {**parts, "event": np.asarray(parts["event"]).reshape(n, -1)}
+        for name, parts in found.items()
+    }
+    unusual = _unusual(x)
 
     def results(x, y, context=context):
-        return jax.device_get(run(variables, x, y, _two_batches(context, len(x) - n)))
+        more = len(x) - n
+        context = (_two_batches if is_vector else _longer)(context, more)
+        return jax.device_get(run(variables, x, y, context))
 
     usual = [np.concatenate([a, a[:1].repeat(len(unusual), 0)]) for a in (x, y)]
     plain = results(*usual)
@@ -97,41 +110,60 @@ def _check_half(found, allowed):
         _close(law, _first(log_det, 1)[:n], _first(expected[1], 1)[:n], loose)
 
 
-def _check_kinds(bijector, variables, x, context):
-    """Check shapes and types for integers, and for batches without events."""
+def _check_kinds(bijector, variables, name, x, context):
+    """Check shapes and types of a direction for integers, and for empty batches."""
     shapes = partial(jax.tree.map, jnp.shape)
-    params = jax.eval_shape(
-        bijector.init,
-        jax.random.key(0),
-        x[:0],
-        None if context is None else context[:0],
-    ).get("params", {})
-    law = "broken law: an empty batch makes the parameters that others make"
-    assert shapes(params) == shapes(variables.get("params", {})), law
+    if name == "forward":
+        params = jax.eval_shape(
+            bijector.init,
+            jax.random.key(0),
+            x[:0],
+            None if context is None else context[:0],
+        ).get("params", {})
+        law = "broken law: an empty batch makes the parameters that others make"
+        assert shapes(params) == shapes(variables.get("params", {})), law
     dtype = jnp.zeros(()).dtype
-    for name, method in DIRECTIONS.items():
+    to = bijector.forward_shape if name == "forward" else bijector.inverse_shape
+    shape = to(x.shape[1:])
 
-        def run(x, context, method=method):
-            return jax.eval_shape(
-                lambda v: bijector.apply(v, x, context, method=method), variables
-            )
+    def run(x, context):
+        return jax.eval_shape(
+            lambda v: bijector.apply(v, x, context, method=DIRECTIONS[name]), variables
+        )
 
-        event, log_det = run(np.ones(x.shape, np.int32), context)
-        law = f"broken law: {name}: integers give what floats give"
-        assert (event.shape, event.dtype, log_det.dtype) == (x.shape, dtype, dtype), law
-        empty = run(x[:0], None if context is None else context[:0])
-        law = f"broken law: {name}: an empty batch gives an empty result"
-        assert [a.shape for a in empty] == [(0, x.shape[-1]), (0,)], law
+    event, log_det = run(np.ones(x.shape, np.int32), context)
+    law = f"broken law: {name}: integers give what floats give"
+    is_ = event.shape[1:], event.dtype, log_det.dtype
+    assert is_ == (shape, dtype, dtype), law
+    empty = run(x[:0], None if context is None else context[:0])
+    law = f"broken law: {name}: an empty batch gives an empty result"
+    assert [a.shape for a in empty] == [(0, *shape), (0,)], law
 
 
-def _both_precisions(bijector, variables, x, y, context):
-    """Return the results of both directions by precision, as given and in half."""
+def _of_results(bijector, x, context):
+    """Return the context of events f(x): a feature map follows the bijector."""
+    if is_map(context, x, bijector.event_ndim):
+        return np.asarray(bijector.forward_context(jnp.asarray(context)))
+    return context
+
+
+def _both_precisions(bijector, shape, shape_out, variables, x, y, context):
+    """Return the results of both directions by precision, as given and in half.
+
+    Events are vectors of all numbers of an event of `shape`, or of `shape_out`.
+    """
 
     def both(x, y, context):
-        return {
-            name: bijector.apply(variables, event, context, method=method)
-            for (name, method), event in zip(DIRECTIONS.items(), (x, y), strict=True)
-        }
+        x = x.reshape(len(x), *shape)
+        y = y.reshape(len(y), *shape_out)
+        moves = is_map(context, x, bijector.event_ndim)
+        beside = bijector.forward_context(context) if moves else context
+        ways = zip(DIRECTIONS.items(), (x, y), (context, beside), strict=True)
+        found = {}
+        for (name, method), event, given in ways:
+            event, log_det = bijector.apply(variables, event, given, method=method)
+            found[name] = event.reshape(*log_det.shape, -1), log_det
+        return found
 
     half = jax.tree.map(lambda a: a.astype(HALF), (x, y, context))
     return {"single": both(x, y, context), "half": both(*half)}
@@ -148,8 +180,13 @@ def _two_batches(context, more):
     """Return contexts `[2, N + more, C]`, where the first batch begins as given."""
     if context is None:
         return None
-    context = np.concatenate([context, context[:1].repeat(more, 0)])
+    context = _longer(context, more)
     return np.stack([context, context[::-1]])
+
+
+def _longer(context, more):
+    """Return contexts `[N + more, ...]`, of which the last are the first again."""
+    return np.concatenate([context, context[:1].repeat(more, 0)])
 
 
 def _first(array, axes):

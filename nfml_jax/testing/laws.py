@@ -37,8 +37,8 @@ def check_bijector(
     - a single event gives the values that it gives in the batch, and jit gives the
       `eager` values (the law that takes longest to check);
     - gradients in events, context and parameters are finite;
-    - for vectors, at the `borders` of its input: a context may have more batch axes
-      than the events; half precision gives the results of float32, rounded, and
+    - at the `borders` of its input: a context vector may have more batch axes than
+      the events; half precision gives the results of float32, rounded, and
       integers those of floats; an event with NaN gives NaN and doesn't change others of
       its batch; the log-determinant of the inverse is minus infinity where an event is
       no image; an empty batch gives an empty result.
@@ -100,7 +100,7 @@ def check_bijector(
     assert (np.abs(forth["log_det"]) <= limit).all(), law
     _close("the inverse undoes the map", back["event"], x, allowed)
     _close("the log-determinants cancel", -back["log_det"], forth["log_det"], allowed)
-    if borders and x.ndim == 2:
+    if borders and x.ndim > 1:
         given = {"forward": x, "inverse": forth["event"], "context": context}
         found = {"forward": forth, "inverse": back}
         check_borders(bijector, variables, given, found, allowed)

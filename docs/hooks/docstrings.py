@@ -35,7 +35,9 @@ class Docstrings(griffe.Extension):
             obj.docstring.value = fenced(obj.docstring.value)
 
     def on_class(self, *, cls, **_):
-        if "__init__" in cls.members or not cls.path.startswith("nfml_jax."):
+        written = cls.members.get("__init__")
+        # That of a dataclass, which griffe adds, is in no line.
+        if (written and written.lineno) or not cls.path.startswith("nfml_jax."):
             return
         module, _, name = cls.path.rpartition(".")
         try:

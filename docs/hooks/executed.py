@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import jupytext
-from run_cells import ROOT, digest
+from run_cells import ROOT, code_digest, digest
 
 NOTEBOOKS = ROOT / "docs/notebooks"
 CACHE = ROOT / ".cache/docs"
@@ -29,9 +29,15 @@ def cells(scripts: list[Path]) -> dict[str, list[dict]]:
     old = [script for script in scripts if not fresh(script)]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(execute, old))
-    return shown | {
-        s.stem: json.loads((CACHE / s.stem / "cells.json").read_text()) for s in scripts
-    }
+    return shown | {script.stem: with_words(script) for script in scripts}
+
+
+def with_words(script: Path) -> list[dict]:
+    """Return the executed cells of a script with its words as they are now."""
+    executed = json.loads((CACHE / script.stem / "cells.json").read_text())
+    code = (cell for cell in executed if cell["kind"] == "code")
+    now = unexecuted(script)
+    return [next(code) if cell["kind"] == "code" else cell for cell in now]
 
 
 def unexecuted(script: Path) -> list[dict]:
@@ -47,6 +53,8 @@ def fresh(script: Path) -> bool:
     if not record.exists():
         return False
     files = json.loads(record.read_text())
+    if files.pop("code", "") != code_digest(script):
+        return False
     return all(digest(ROOT / name) == value for name, value in files.items())
 
 

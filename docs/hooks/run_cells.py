@@ -3,8 +3,8 @@
 `python docs/hooks/run_cells.py SCRIPT FOLDER` writes FOLDER/cells.json, a list of cells
 `{"kind": "markdown" or "code", "source", "text", "figures"}`, and the figures as PNG
 files, each for a light and for a dark page. What a cell prints is its text; its last
-expression is shown, too, as in a notebook. FOLDER/files.json names the files that the
-script used, with their digests: while these hold, nothing has to run again.
+expression is shown, too, as in a notebook. FOLDER/files.json has digests of the
+script's code and of the files that it used: while they hold, nothing runs again.
 """
 
 import ast
@@ -33,6 +33,12 @@ BLACK = ("#000000", "#262626")
 def digest(path: Path) -> str:
     """Return the digest of a file, or "" if it is gone."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def code_digest(script: Path) -> str:
+    """Return the digest of a script's code, which its words don't change."""
+    code = [c.source for c in jupytext.read(script).cells if c.cell_type == "code"]
+    return hashlib.sha256("\0".join(code).encode()).hexdigest()
 
 
 def run(script: Path, folder: Path) -> None:
@@ -113,13 +119,14 @@ def recolor(figure: Figure, theme: str) -> None:
 
 
 def used_files(script: Path) -> dict[str, str]:
-    """Return the digests of the script and of the project's modules it imported."""
-    files = {script.resolve(), Path(__file__).resolve()}
+    """Return digests of the script's code and of the project's modules it imported."""
+    files = {Path(__file__).resolve()}
     for module in list(sys.modules.values()):
         name = getattr(module, "__file__", None)
         if name and Path(name).resolve().is_relative_to(ROOT):
             files.add(Path(name).resolve())
-    return {str(file.relative_to(ROOT)): digest(file) for file in sorted(files)}
+    code = {"code": code_digest(script)}
+    return code | {str(file.relative_to(ROOT)): digest(file) for file in sorted(files)}
 
 
 if __name__ == "__main__":

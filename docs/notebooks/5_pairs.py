@@ -119,10 +119,10 @@ for name, metric in [
 plots.embedding_gallery(panels)
 
 # %% [markdown]
-# The contrastive loss makes clumps in the plane. The other three look at angles, as most
-# losses since 2015 do, so each class becomes a ray. Two dimensions are tight for ten
-# classes; in 64 all of these separate the digits
-# ([Results](../results/index.md#losses-on-mnist)).
+# The contrastive loss compares distances here, and the other three angles, as most losses
+# since 2015 do. Two dimensions are tight for ten classes, and after 500 small batches
+# multi-similarity has only begun to open its fan. In 64 dimensions all of these separate
+# the digits ([Results](../results/index.md#losses-on-mnist)).
 #
 # [Losses](../losses.md) lists every objective with its formula. The
 # [next page](6_margins.md) takes the other road: classify, with a margin.

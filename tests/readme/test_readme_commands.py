@@ -112,6 +112,9 @@ COMMANDS = {
     "--config.energy.name=u4": VARIATIONAL,
     "python launch.py --config=configs/variational.py:planar --config.flow.layers=8 "
     "--config.objective.name=path_gradient": VARIATIONAL,
+    "python launch.py --config=configs/nsf.py --config.data.path=table.csv": InTheSuite(
+        "experiments/test_experiments_density.py::test_a_table_of_one_s_own_runs_to_the_end"
+    ),
     "python launch.py --config=configs/nsf.py --config.data.path=table.csv "
     "--config.data.drop=id,date --config.data.context=sex,age "
     "--config.data.jitter=steps": InTheSuite(
@@ -192,6 +195,9 @@ COMMANDS = {
     # What is done with a run.
     "python -m nfml_jax": Run({}, prints="usage: nfml COMMAND"),
     "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),
+    "python -m nfml_jax share RUN my_model": InTheSuite(
+        "loading/test_loading_pretrained.py::test_the_command_writes_the_folder"
+    ),
     "python -m nfml_jax outliers RUN": Run(MAIN, prints="--config.data.without="),
     "python -m nfml_jax verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),
     "python -m nfml_jax identify RUN gallery/ probe.jpg": Run(

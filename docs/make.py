@@ -24,7 +24,7 @@ from nfml_jax import flows, plots  # noqa: E402
 from nfml_jax.synthetic import DENSITIES, draw  # noqa: E402
 
 DENSITY, LIMITS, SIDE = "pinwheel", ((-4.0, 4.0), (-4.0, 4.0)), 200
-STEPS, BATCH, POINTS = 1500, 256, 50_000
+STEPS, BATCH, POINTS = 1000, 256, 50_000
 FOLDER = ROOT / "docs/img/flows"
 
 

@@ -177,7 +177,7 @@ def test_mistakes_get_a_sentence(arguments, sentence, monkeypatch, tmp_path):
 
 def test_words_that_are_no_flags_get_a_sentence():
     with pytest.raises(UserError, match="'words' is not a flag"):
-        command.main(["launch.py", "words"])
+        command.launch(["launch.py", "words"])
 
 
 def test_a_part_is_turned_off_and_on_by_its_field(tmp_path):

@@ -1,4 +1,4 @@
-"""Flows of images: bits per dimension of MNIST, or of another set, by a recipe.
+r"""Flows of images: bits per dimension of MNIST, or of another set, by a recipe.
 
 3,200 steps of 128 out of 54,000 images with uniform noise. The best of four validations
 is reported on the test set, beside histograms, a Gaussian and compressors. Glow came to
@@ -12,6 +12,8 @@ it.
     python launch.py --config=configs/images.py:glow
     python launch.py --config=configs/images.py:glow --config.noise.steps=2
     python launch.py --config=configs/images.py:residual,fashion_mnist
+    python launch.py --config=configs/images.py:glow,image_folder \
+        --config.data.root=photos/ --config.data.image_size=32
     python launch.py --config=configs/images.py:flagship,mnist --workdir=runs/flagship
     python launch.py --config=configs/images.py:glow --config.class_conditional=True
     python launch.py --config=configs/images.py:flowpp,smoke
@@ -54,7 +56,7 @@ def get_config(arg=None):
     name, _, smoke = defaults.read_argument(arg, "glow", choices=choices)
     recipe = "flowpp" if name == "flagship" else name
     config = defaults.pixels(f"images_{name}", recipe, **choices[name])
-    config.data.name = data
+    defaults.show_pixels(config, data)
     if name in ESTIMATED:
         config.report.importance = 1
     if name == "flagship":

@@ -16,7 +16,7 @@ from configs.defaults.images import (
     named,
     pairs,
 )
-from configs.defaults.options import encoder_options, show_options
+from configs.defaults.options import encoder_options, show_options, show_pixels
 from configs.defaults.pixels import pixels
 from configs.defaults.tables import any_table, digits, maf, nsf, patches
 from configs.defaults.training import finish, training
@@ -40,6 +40,7 @@ __all__ = [
     "pixels",
     "read_argument",
     "show_options",
+    "show_pixels",
     "take_encoder",
     "take_pixels",
     "training",

@@ -1,10 +1,11 @@
-"""Options of heads, losses and encoders as fields of a config.
+"""Options of heads, losses, encoders and sets of images as fields of a config.
 
 A field must exist in a config to be set on the command line. These functions write out
-what a head, loss or encoder takes, with its defaults.
+what a head, loss, encoder or set of images takes, with its defaults.
 """
 
 import dataclasses
+import inspect
 
 from ml_collections import ConfigDict
 
@@ -40,6 +41,19 @@ def encoder_options(name: str, embedding_size: int, **changes) -> dict:
 
     own = {"name": name, "embedding_size": embedding_size, "dtype": "float32"}
     return own | _fields(NETS[name]) | changes
+
+
+def show_pixels(config: ConfigDict, name: str) -> None:
+    """Set the set of images of a config, and add all options of its own.
+
+    An option whose default stands for none, such as an empty text, is None.
+    """
+    from nfml_jax.data.pixels import PIXEL_DATASETS
+
+    config.data.name = name
+    for option, given in inspect.signature(PIXEL_DATASETS[name]).parameters.items():
+        if option not in config.data and given.default is not given.empty:
+            config.data[option] = given.default or None
 
 
 def _of_head(kind) -> dict:

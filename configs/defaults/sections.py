@@ -39,6 +39,9 @@ def _field(value: Any, kind: Kind | None) -> Any:
         return ConfigDict(dict(value))
     if kind is None or (len(kind.types) == 1 and not kind.optional):
         return value
+    # Of a size that is a number or "48x64" the command line decides the type.
+    if value is None and str in kind.types[1:]:
+        return FieldReference(None, field_type=object)
     if value is None or len(kind.types) == 1:
         return FieldReference(value, field_type=kind.types[0])
     number_or_word = isinstance(value, float) and str in kind.types

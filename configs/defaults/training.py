@@ -31,7 +31,7 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         if "data" in config:
             config.data.max_train = 256
             config.data.max_test = 128
-            if "image_size" in config.data:
+            if config.data.get("image_size") is not None:
                 kind = type(config.data.image_size)  # a number, or text for two
                 config.data.image_size = kind(16)
         if "encoder" in config and "blocks" in config.encoder:

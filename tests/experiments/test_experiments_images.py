@@ -1,6 +1,7 @@
 """The experiment on images from its config to a flow that can be used."""
 
 import dataclasses
+import inspect
 
 import jax
 import numpy as np
@@ -12,10 +13,21 @@ from configs import images
 from experiments import make_experiment
 from experiments.images import context_of
 from nfml_jax import cli
-from nfml_jax.data.pixels import load_pixels
+from nfml_jax.data.pixels import PIXEL_DATASETS, load_pixels
 from nfml_jax.errors import UserError
 from nfml_jax.training.loop import train_and_evaluate
 from tests.flows.filled import filled
+
+
+@pytest.mark.parametrize("name", PIXEL_DATASETS)
+def test_the_config_of_a_set_has_every_option_of_its_own(name):
+    data = images.get_config(f"glow,{name}").data
+    options = inspect.signature(PIXEL_DATASETS[name]).parameters.values()
+    own = {option.name for option in options if option.default is not option.empty}
+    assert data.name == name and own <= set(data)
+    if name == "image_folder":
+        data.image_size = "8x12"  # a number, or a text of two
+        assert images.get_config(f"glow,{name},smoke").data.image_size is None
 
 
 @pytest.fixture(scope="module")

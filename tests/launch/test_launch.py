@@ -48,7 +48,8 @@ def data(folders):
 
 
 def test_a_smoke_run(data, tmp_path):
-    run = launch(SMOKE, *data, "--config.head.margin=0.3", f"--workdir={tmp_path}")
+    changes = "--config.head.margin=0.3", "--config.encoder.name=mlp"
+    run = launch(SMOKE, *data, *changes, f"--workdir={tmp_path}")
     assert run.returncode == 0, run.stderr
     said = " ".join(run.stdout.split())
     for words in ("arcface_mnist_smoke", "cos(θ + 0.3)", "step 6/6", "accuracy", "128"):

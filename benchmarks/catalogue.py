@@ -32,6 +32,7 @@ SEARCHES = ("retrieval-1000", "retrieval-10", "folds", "clusters")
 TORCH = {"peers": "metric", "modules": "torch"}
 PML = {"peers": "metric", "modules": "faiss, pytorch_metric_learning, sklearn"}
 ZOO = {"peers": "flows", "modules": "flowjax, nflows, zuko"}
+IMAGES = {"peers": "images", "modules": "nflows, normflows, torch"}
 # flowjax comes with a jax for CPUs.
 NO_FLOWJAX = "--sides=nfml_jax,distrax,zuko,nflows"
 
@@ -41,6 +42,9 @@ BENCHMARKS = {
         "flows.py", "neural spline flows", **ZOO, cases=FLOWS, cuda=NO_FLOWJAX
     ),
     "autoregressive": Benchmark("autoregressive.py", "sampling a MAF", **ZOO),
+    "images": Benchmark(
+        "images.py", "Glow of images", **IMAGES, cases=("8x64",), cuda=""
+    ),
     "loop": Benchmark("loop.py", "the training loop beside bare steps", "--steps=128"),
     "metric_losses": Benchmark("metric_losses.py", "pair losses", **PML, cases=LOSSES),
     "metric_evaluation": Benchmark(

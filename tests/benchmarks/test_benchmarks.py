@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from benchmarks import __main__ as program
@@ -126,6 +127,24 @@ def test_every_benchmark_has_its_script_and_its_peers():
         "encoder": (),
     }
     assert all(name in catalogue.listing() for name in BENCHMARKS)
+
+
+def test_the_work_of_glow_is_that_of_its_convolutions(monkeypatch):
+    monkeypatch.syspath_prepend(Path(catalogue.__file__).parent)
+    from image_setting import multiplications, scales
+    from image_training import glow, images
+
+    assert list(scales()) == [(14, 4), (7, 8)]
+    assert round(multiplications(8, 64) / 1e6, 1) == 16.2  # times 128 x 6: 12.4e9
+    model, key = glow(2, 3), jax.random.key(0)
+    shapes = jax.eval_shape(model.init, key, images(2), key)["params"]
+    flat = jax.tree_util.tree_leaves_with_path(shapes)
+    kernels = [x.size for path, x in flat if "kernel" in jax.tree_util.keystr(path)]
+    # Both steps' 3x3, 1x1 and 3x3 convolutions: those of 2, 3 and 4 channels on 14x14
+    # pixels, and those of 4, 3 and 8 channels on 7x7.
+    first, second = [54 * 2, 9 * 2, 108 * 2], [108 * 2, 9 * 2, 216 * 2]
+    assert sorted(kernels) == sorted(first + second)
+    assert multiplications(2, 3) == 14**2 * sum(first) + 7**2 * sum(second)
 
 
 def test_a_side_tells_what_its_first_run_took_and_found(capsys, monkeypatch):

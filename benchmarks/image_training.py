@@ -1,7 +1,7 @@
 """Glow and its training here, as `images.py` and `images_alone.py` time them."""
 
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from image_setting import ALPHA, LEVELS, PIXELS, RATE, ROOT, SHAPE
 
@@ -27,10 +27,10 @@ def images(count: int):
 class Training(NamedTuple):
     """The dispatch of steps, not compiled yet, and the arguments of its first call."""
 
-    dispatch: object
-    state: object
+    dispatch: Any
+    state: Any
     rest: tuple
-    mesh: object
+    mesh: Any
 
 
 def training(model, variables, batch: int, steps: int) -> Training:

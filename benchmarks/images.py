@@ -3,7 +3,7 @@
 The same flow in all (see `image_sides.py`), each in a process of its own on the same
 cores; one task at a time goes round the sides, turn by turn::
 
-    python benchmarks/images.py --peer-python=/path/to/python/with/peers
+    python benchmarks/images.py --peer-python=/path/to/python/with/peers [--threads=2]
 
 A case is steps of each scale x width of the networks. Images are 28x28x1 of 256 levels,
 with two scales, dequantized by uniform noise in every call. This project trains as its
@@ -109,12 +109,12 @@ def report(case: str, results: list[dict], args) -> str:
 
 
 def main() -> None:
-    arguments = parser(__doc__, SIDES, repeats=5)
+    arguments = parser(__doc__, SIDES, repeats=5, threads=1)
     arguments.set_defaults(peer_python=None)  # without them, this project alone
     arguments.add_argument("--cases", default=CASES, help="steps x width")
     arguments.add_argument("--sides", default=",".join(SIDES))
     arguments.add_argument("--batch", type=int, default=128)
-    arguments.add_argument("--runs", type=int, default=4, help="runs in one turn")
+    arguments.add_argument("--runs", type=int, default=2, help="runs in one turn")
     arguments.add_argument("--case", help=argparse.SUPPRESS)
     args = arguments.parse_args()
     if args.side:

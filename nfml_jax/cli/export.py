@@ -2,10 +2,12 @@
 
 The file is a `jax.export` artifact: StableHLO with the parameters inside, for any
 number of images, on CPU, GPU and TPU. It needs the packages `jax` and `flatbuffers`,
-and neither this package nor Flax.
+and neither this package nor Flax. With --format=onnx it is an ONNX model, written by
+jax2onnx, for onnxruntime and others.
 """
 
 import json
+import logging
 from pathlib import Path
 
 import jax
@@ -13,17 +15,27 @@ import jax.numpy as jnp
 from jax import export
 
 from nfml_jax.cli.command import command, make_parser, writing
+from nfml_jax.errors import UserError
 from nfml_jax.loading import load_embedder
 from nfml_jax.loading.embedders import TrainedEmbedder
+from nfml_jax.nets import NETS
+from nfml_jax.ops.extras import import_extra
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 REQUIRES = ("jax", "flatbuffers")
 
-HOW_TO = """\
+HOW_TO_JAX = """\
 import jax  # pip install jax flatbuffers
 with open("{name}", "rb") as file:
     embed = jax.export.deserialize(bytearray(file.read())).call
 embeddings = embed(images)  # uint8 {shape} -> float32 [N, {size}]
+"""
+
+HOW_TO_ONNX = """\
+import onnxruntime  # pip install onnxruntime
+session = onnxruntime.InferenceSession("{name}")
+(embeddings,) = session.run(None, {{"images": images}})
+# uint8 {shape} -> float32 [N, {size}]
 """
 
 
@@ -42,6 +54,45 @@ def serialize(model: TrainedEmbedder) -> bytes:
     return bytes(export.export(embed, platforms=PLATFORMS)(images).serialize())
 
 
+def serialize_onnx(model: TrainedEmbedder) -> bytes:
+    """Return the ONNX model of `embed`: uint8 `[N, H, W, C]` to float32 `[N, D]`.
+
+    Since N is a symbol, convolutions are those of `lax` on every platform, which ONNX
+    has, too.
+
+    Raises:
+      UserError: for a residual network, whose model onnxruntime refuses: jax2onnx 0.17
+        mistakes the order of axes where a block is added to its input.
+    """
+    if isinstance(model.module.encoder, NETS["resnet18"]):
+        raise UserError(
+            "a resnet18 cannot be written as ONNX, since onnxruntime refuses what "
+            "jax2onnx makes of its residual blocks; take --format=jax."
+        )
+    to_onnx = import_extra("jax2onnx", "nfml export --format=onnx").to_onnx
+
+    def embed(images):
+        return model.module.apply(model.variables, images, method="embed")
+
+    # jax2onnx warns of types that the runtime infers by itself.
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)
+    proto = to_onnx(
+        embed,
+        inputs=[jax.ShapeDtypeStruct(("N", *model.image_shape), jnp.uint8)],
+        input_names=["images"],
+        output_names=["embeddings"],
+        model_name="embed",
+    )
+    return proto.SerializeToString()
+
+
+# Format -> its serializer, the text about its use, and what the use requires.
+FORMATS = {
+    "jax": (serialize, HOW_TO_JAX, REQUIRES),
+    "onnx": (serialize_onnx, HOW_TO_ONNX, ("onnxruntime",)),
+}
+
+
 @command
 def main(arguments=None) -> None:
     """Run the command `nfml export`."""
@@ -50,17 +101,19 @@ def main(arguments=None) -> None:
     parser.add_argument(
         "--checkpoint", default="reported", help="reported (default), last or best"
     )
-    parser.add_argument("--output", type=Path, help="default: RUN/embed.jax")
+    parser.add_argument("--format", choices=FORMATS, default="jax")
+    parser.add_argument("--output", type=Path, help="default: RUN/embed.FORMAT")
     options = parser.parse_args(arguments)
-    target = options.output or options.run / "embed.jax"
+    target = options.output or options.run / f"embed.{options.format}"
+    write, how_to, requires = FORMATS[options.format]
     model = load_embedder(options.run, options.checkpoint)
     with writing(target):
-        target.write_bytes(serialize(model))
-        note = json.dumps(describe(model), indent=2)
+        target.write_bytes(write(model))
+        note = json.dumps(describe(model) | {"requires": requires}, indent=2)
         target.with_name(target.name + ".json").write_text(note + "\n")
     shape = str(["N", *model.image_shape]).replace("'", "")
     print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB). To use it:\n")
-    print(HOW_TO.format(name=target, shape=shape, size=model.embedding_size))
+    print(how_to.format(name=target, shape=shape, size=model.embedding_size))
 
 
 def describe(model: TrainedEmbedder) -> dict:
@@ -70,7 +123,6 @@ def describe(model: TrainedEmbedder) -> dict:
         "pictures": {"crop": model.crop, "fit": model.fit},
         "output": ["N", model.embedding_size],
         "platforms": PLATFORMS,
-        "requires": REQUIRES,
         "threshold": model.threshold,
         "classes": model.class_names,
         "step": model.step,

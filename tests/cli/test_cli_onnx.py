@@ -1,0 +1,80 @@
+"""An exported ONNX model has the embeddings of the model, to 1e-5.
+
+By hand, in an environment with `pip install 'nfml_jax[onnx]'`:
+`pytest -n 0 tests/cli/test_cli_onnx.py`.
+"""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nfml_jax.cli import export
+from nfml_jax.errors import UserError
+from nfml_jax.loading.pretrained import build
+from nfml_jax.loading.recognition import make_classifier
+from nfml_jax.nets import make_net
+
+IMAGE = (12, 12, 1)
+HEAD = {"name": "arcface"}
+ENCODERS = {
+    "mlp": {"hidden": (5,)},
+    "cnn": {"features": (4, 4, 6)},
+    "lenetpp": {},
+}
+
+
+def trained(name):
+    encoder = {"name": name, "embedding_size": 3} | ENCODERS[name]
+    module = make_classifier(encoder, HEAD, 2)
+    batch = jnp.zeros((2, *IMAGE)), jnp.array([0, 1])
+    variables = jax.jit(module.init)(jax.random.key(0), *batch)
+    config = {"name": "a", "seed": 0, "encoder": encoder, "head": HEAD, "data": {}}
+    facts = {"loader": "classifier", "num_classes": 2, "class_names": ["a", "b"]}
+    meta = {"step": 1, "model": facts | {"image_shape": [*IMAGE]}}
+    return build(config, variables, meta, None, "here")
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_onnxruntime_has_the_embeddings_for_any_number_of_images(name):
+    pytest.importorskip("jax2onnx", reason="pip install 'nfml_jax[onnx]'")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = trained(name)
+    session = onnxruntime.InferenceSession(export.serialize_onnx(model))
+    for count in (1, 5):
+        rng = np.random.default_rng(count)
+        images = rng.integers(0, 256, (count, *IMAGE), dtype=np.uint8)
+        (found,) = session.run(["embeddings"], {"images": images})
+        expected = np.asarray(model.embed(images))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * scale(expected))
+
+
+def scale(values):
+    return max(1.0, float(np.abs(values).max()))
+
+
+def test_the_command_writes_the_model_and_its_facts(tmp_path, capsys):
+    pytest.importorskip("jax2onnx", reason="pip install 'nfml_jax[onnx]'")
+    pytest.importorskip("safetensors")
+    folder = trained("mlp").save_pretrained(tmp_path / "model")
+    assert export.main([str(folder), "--format=onnx"]) == 0
+    assert "onnxruntime.InferenceSession" in capsys.readouterr().out
+    facts = json.loads((folder / "embed.onnx.json").read_text())
+    assert facts["requires"] == ["onnxruntime"] and facts["classes"] == ["a", "b"]
+
+
+def test_a_residual_network_is_refused():
+    encoder = make_net("resnet18", embedding_size=3)
+    model = SimpleNamespace(module=SimpleNamespace(encoder=encoder))
+    with pytest.raises(UserError, match="take --format=jax"):
+        export.serialize_onnx(model)
+
+
+def test_without_its_package_the_format_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(UserError, match=r"pip install 'nfml_jax\[onnx\]'"):
+        export.serialize_onnx(trained("mlp"))

@@ -20,7 +20,7 @@ from nfml_jax.bijectors import RationalQuadratic
 from nfml_jax.plots import style
 
 spline = RationalQuadratic(bins=6, bound=3.0)  # identity outside [-3, 3]
-raw = 1.2 * jax.random.normal(jax.random.key(3), (spline.num_params,))
+raw = 0.5 * jax.random.normal(jax.random.key(6), (spline.num_params,))
 z = jnp.linspace(-4, 4, 801)
 x, log_slope = spline.forward_and_log_det(raw, z)
 print(f"{spline.num_params} numbers without bounds make one map of the line")

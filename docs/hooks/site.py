@@ -29,18 +29,10 @@ LOADED = re.compile(
 
 
 def on_config(config):
-    """List the rooms of the API, and the pages that no other section has."""
-    named = str(config.nav)
-    others = [
-        p.name for p in sorted((ROOT / "docs").glob("*.md")) if p.name not in named
-    ]
-    filled = {
-        "API": [{room: f"api/{room}.md"} for room in api.rooms()],
-        "Share": others,
-    }
+    """List the rooms of the API below its entry."""
     for entry in config.nav:
-        entry.update({title: filled[title] for title in entry if title in filled})
-    config.nav = [entry for entry in config.nav if all(entry.values())]
+        if "API" in entry:
+            entry["API"] = [{room: f"api/{room}.md"} for room in api.rooms()]
     return config
 
 

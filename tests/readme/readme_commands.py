@@ -37,7 +37,9 @@ def commands() -> list[str]:
                 found += re.sub(r"\s#.*", "", line).split("&&")
         text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         found += filter(COMMAND.match, re.findall(r"`([^`]+)`", text))
-    return [*dict.fromkeys(" ".join(c.split()) for c in found if c.strip())]
+    # The installed command is that of the package.
+    found = [re.sub(r"^nfml ", "python -m nfml_jax ", c.strip()) for c in found]
+    return [*dict.fromkeys(" ".join(c.split()) for c in found if c)]
 
 
 def scripts() -> dict[str, str]:

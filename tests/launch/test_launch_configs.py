@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nfml_jax.cli.command_line import check_overrides, given, read_config, read_sweep
+from nfml_jax.cli.train import trials_of
 from nfml_jax.errors import UserError
-from nfml_jax.sweeps.overrides import make_trials
 
 ROOT = Path(__file__).parents[2]
 FILES = [*sorted(ROOT.glob("configs/*.py")), *sorted(ROOT.glob("configs/sweeps/*.py"))]
@@ -33,7 +33,7 @@ def test_the_commands_of_a_docstring_are_right(path, monkeypatch):
         config = read_config(words)
         check_overrides(words, config)
         for sweep in given(words, "sweep"):
-            assert make_trials(config.to_dict(), read_sweep(sweep, config.to_dict()))
+            assert trials_of(config, read_sweep(sweep, config.to_dict()))
 
 
 @pytest.mark.parametrize("path", CONFIGS)

@@ -82,4 +82,6 @@ def test_every_command_answers_in_this_way(path):
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name == "main"
     )
-    assert [ast.unparse(d) for d in main.decorator_list] == ["command"]
+    decorated = [ast.unparse(d) for d in main.decorator_list] == ["command"]
+    # absl parses the flags of `nfml train`, which does itself what the decorator does.
+    assert decorated or "answer(" in ast.unparse(main)

@@ -17,7 +17,7 @@ CONFIG = {
 
 
 def sizes(*sweeps, mode="on"):
-    trials = make_trials(CONFIG, product(*sweeps))
+    trials = make_trials(CONFIG, product(*sweeps), {"head.scale"})
     groups = grouped(trials, mode)
     ids = [trial.id for group in groups for trial in group]
     assert sorted(ids) == sorted(trial.id for trial in trials)

@@ -45,8 +45,8 @@ def test_the_screen_holds_the_view_and_what_runs_is_in_it(paths, width, height):
     lines = drawn(view, width, height)
     assert len(lines) < height and all(len(line) <= width for line in lines)
     assert sum("running" in line for line in lines[:-1]) == 3
-    assert lines[-1].startswith("18 of 200 done, 3 running")
-    assert width < 80 or "3 failed, 3 diverged, 3 interrupted" in lines[-1]
+    assert lines[-1].startswith("15 of 200 done, 3 running")
+    assert width < 80 or "3 failed, 3 diverged, 3 pruned, 3 interrupted" in lines[-1]
 
 
 def test_a_line_says_how_far_a_trial_is(paths):

@@ -161,7 +161,7 @@ def load_digits() -> LoadedPixels:
 def load_picture_folder(
     *,
     root="",
-    image_size=0,
+    image_size=None,
     channels: int = 3,
     fit: str = "crop",
     crop: float = 1.0,
@@ -171,8 +171,8 @@ def load_picture_folder(
 
     Those below a folder `test`, if there is one, are tested on, and those below `val`
     or `validation` validated on; otherwise `test_fraction` of them are drawn.
-    `image_size` 0 takes pictures as they are, which must have one size; `fit` is that
-    of `nfml_jax.data.image_folder.load_image_folder`.
+    `image_size` None takes pictures as they are, which must have one size; `fit` is
+    that of `nfml_jax.data.image_folder.load_image_folder`.
     """
     if not str(root):
         raise UserError("root is empty; give data.root=FOLDER or ZIP.")
@@ -187,7 +187,8 @@ def load_picture_folder(
                 f"{root} holds {len(paths)} picture(s)"
                 f"{f' ({words})' if words else ''}; expected two or more."
             )
-        image_size = image_size or _one_size(tree, paths)
+        if image_size is None:
+            image_size = _one_size(tree, paths)
         images = tree.images(paths, Look.of(image_size, channels, crop, fit))
         unread = tree.unread
     every = Pictures(images)

@@ -131,7 +131,7 @@ def test_what_no_folder_may_be_is_a_sentence(folder, tmp_path):
         {"test_fraction": "half"},
         {"test_fraction": None},
         {"image_size": True},
-        {"image_size": None},
+        {"image_size": 0},
         {"image_size": float("nan")},
         {"image_size": 100_000},
         {"sum_blocks": "2"},

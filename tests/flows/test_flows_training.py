@@ -17,8 +17,18 @@ from nfml_jax.training.step import init_state, make_step
 
 D, C = 3, 2
 
+# One recipe of each way to loop: none, couplings, both directions of autoregressive
+# maps, an inverse by bisection, a fixed point, a solver, and planar maps.
+KINDS = ("independent", "rq_nsf", "maf", "iaf", "sos", "residual", "ffjord", "planar")
 
-@pytest.mark.parametrize("recipe", flows.RECIPES)
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(name, marks=() if name in KINDS else pytest.mark.slow)
+        for name in flows.RECIPES
+    ],
+)
 def test_a_step_can_be_traced(recipe):
     flow = flows.make_flow(recipe, D, layers=2, context_dim=C)
     optimizer, key = optax.adam(1e-3), jax.random.key(0)

@@ -54,6 +54,12 @@ def test_every_extra_brings_the_packages_that_errors_send_to_it():
         assert PACKAGES.get(module, module) in names, module
 
 
+def test_the_readme_names_every_extra():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    named = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", read("README.md"), re.M)
+    assert sorted(named) == sorted(project["optional-dependencies"])
+
+
 def test_the_workflow_and_the_templates_are_yaml():
     yaml = pytest.importorskip("yaml")
     files = sorted((ROOT / ".github").rglob("*.yml"))

@@ -94,6 +94,7 @@ COMMANDS = {
     'pip install "jax[cuda13]"': INSTALLS,
     "pip install jax flatbuffers": INSTALLS,
     "pip install .": INSTALLS,
+    "pip install '.[EXTRA]'": INSTALLS,
     "pip install -r requirements.txt -r requirements-docs.txt": INSTALLS,
     "pip install 'nfml_jax[hub]'": INSTALLS,
     "pip install 'nfml_jax[onnx]'": INSTALLS,

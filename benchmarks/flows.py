@@ -15,89 +15,18 @@ import argparse
 import sys
 
 from flow_sides import AT_HOME, SIDES
-from turns import (
-    KINDS,
-    in_units,
-    parser,
-    pin,
-    ratios,
-    record,
-    save,
-    serve,
-    spread,
-    take_turns,
-)
+from flow_tasks import TASKS, measure, repeated, report
+from turns import parser, pin, save, serve
 
 CASES = "6x5x128,6x10x256,43x5x128,43x10x256"
-TASKS = "train", "log_prob", "sample"
 
 
 def work(args) -> None:
-    """One side: does each task so many times whenever it is told to."""
+    """Do the tasks of one implementation, each whenever it is asked for."""
     pin(args.threads)
     args.dim, args.layers, args.hidden = map(int, args.case.split("x"))
     tasks, facts = SIDES[args.side](args)
-
-    def several(task):
-        def run():
-            for _ in range(args.runs):
-                task()
-
-        return run
-
-    serve({name: several(task) for name, task in tasks.items()}, args=args, **facts)
-
-
-def measure(case: str, args) -> list[dict]:
-    """The records of a case's tasks."""
-    pythons = {
-        side: sys.executable if side in AT_HOME else args.peer_python
-        for side in args.sides
-    }
-    turns = take_turns(pythons, TASKS, args, ["--case", case])
-    unit, given = f"{args.batch} rows", {"batch": args.batch, "runs": args.runs}
-    return [
-        record(
-            f"flows {case} {task}",
-            unit,
-            "nfml_jax",
-            in_units(sides, args.runs),
-            args,
-            **given,
-        )
-        for task, sides in turns.items()
-    ]
-
-
-def report(case: str, results: list[dict], args) -> str:
-    dim, layers, hidden = case.split("x")
-    lines = [
-        f"{dim} coordinates, {layers} layers of width {hidden}, batch {args.batch}, "
-        f"{args.threads} thread(s); median (least-most) of the turns."
-    ]
-    for side, facts in results[0]["sides"].items():
-        words = [facts["version"], f"parameters {facts['parameters']}"]
-        for task, result in zip(TASKS, results, strict=True):
-            if seconds := result["sides"][side]["compile"]:
-                trace, compile = seconds
-                words.append(
-                    f"{task} traced + compiled in {trace:.1f} + {compile:.1f} s"
-                )
-        lines.append(f"{side}: {', '.join(words)}")
-    for task, result in zip(TASKS, results, strict=True) if args.repeats else ():
-        lines.append(f"{task + ', ms':16}{'wall':>24}{'CPU':>24}")
-        sides, peer = result["sides"], result["peer"]
-        rows = {
-            side: [spread(facts[kind], 1, 1e3) for kind in KINDS]
-            for side, facts in sides.items()
-        }
-        if peer:
-            rows[f"to {peer}"] = [
-                spread(ratios(sides, "nfml_jax", peer, kind), 2) for kind in KINDS
-            ]
-        for name, (wall, cpu) in rows.items():
-            lines.append(f"  {name:14}{wall:>24}{cpu:>24}")
-    return "\n".join(lines)
+    serve(repeated(tasks, args.runs), args=args, **facts)
 
 
 def main() -> None:
@@ -116,10 +45,16 @@ def main() -> None:
     args.sides = args.sides.split(",")
     if not args.peer_python:
         args.sides = [side for side in args.sides if side in AT_HOME]
+    pythons = {
+        side: sys.executable if side in AT_HOME else args.peer_python
+        for side in args.sides
+    }
     records = []
     for case in args.cases.split(","):
-        records += measure(case, args)
-        print(report(case, records[-len(TASKS) :], args), flush=True)
+        records += measure(f"flows {case}", "rows", pythons, args)
+        dim, layers, hidden = case.split("x")
+        what = f"{dim} coordinates, {layers} layers of width {hidden}"
+        print(report(what, records[-len(TASKS) :], args), flush=True)
     save(records, args.json)
 
 

@@ -1,4 +1,4 @@
-"""What the flows of all sides of `images.py` have alike."""
+"""The flow that all implementations of `images.py` have: its sizes and its work."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def scales() -> Iterator[tuple[int, int]]:
-    """The side of the images and the number of channels in each scale."""
+    """Yield the side of the images and the number of channels of each scale."""
     side, channels = SIDE, 1
     for _ in range(LEVELS):
         side, channels = side // 2, 4 * channels
@@ -19,7 +19,7 @@ def scales() -> Iterator[tuple[int, int]]:
 
 
 def multiplications(steps: int, hidden: int) -> int:
-    """Those of the convolutions of the couplings' networks, for one image."""
+    """Return the multiplications of all convolutions of couplings, for one image."""
     total = 0
     for side, channels in scales():
         inputs, outputs = channels // 2, channels  # a scale and a shift for each
@@ -29,5 +29,5 @@ def multiplications(steps: int, hidden: int) -> int:
 
 
 def named(name: str, version: str, facts: dict) -> dict:
-    """The facts with the library's version before that of what it stands on."""
+    """Return the facts, with a library's version before that of its framework."""
     return facts | {"version": f"{name} {version}, {facts['version']}"}

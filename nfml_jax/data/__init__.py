@@ -22,7 +22,7 @@ from nfml_jax.data.lfw import load_lfw
 from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
 from nfml_jax.ops.checks import check_part
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 
 # Beside these names, "tfds:NAME" is any prepared data set of tfds with an image and a
 # label.
@@ -74,8 +74,7 @@ def load(
     """
     loader = _loader(name)
     known = inspect.signature(loader).parameters
-    for option in options:
-        look_up(known, option, f"option of data set {name!r}:")
+    check_names(options, known, f"option of data set {name!r}:")
     check_shared(seed=seed, max_train=max_train, max_test=max_test)
     check_part(**{"data.validation": validation})
     common = {

@@ -49,7 +49,7 @@ from nfml_jax.losses.weighted_pairs import Circle as Circle
 from nfml_jax.losses.weighted_pairs import LiftedStructure as LiftedStructure
 from nfml_jax.losses.weighted_pairs import MultiSimilarity as MultiSimilarity
 from nfml_jax.ops.fields import traced_fields
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 
 # A subclass of PairLoss, which becomes an objective by PairObjective, or an objective
 # (a Flax module). Each has `paper`, `needs` and `formula()`.
@@ -141,10 +141,10 @@ def make_loss(
                 f"Loss {name!r} got miner={miner!r}, but has no pairs to mine; "
                 "leave the miner out."
             )
-        _check_options(f"Loss {name!r}", options, _fields(kind) - given.keys())
+        check_names(options, _fields(kind) - given.keys(), f"Loss {name!r}: option")
         return kind(**_wanted(kind, given), **options)
     own, shared = _fields(kind), _fields(PairObjective) - {"loss", "miner", *given}
-    _check_options(f"Loss {name!r}", options, own | shared)
+    check_names(options, own | shared, f"Loss {name!r}: option")
     loss = kind(**{field: options.pop(field) for field in own & options.keys()})
     return PairObjective(
         loss=loss,
@@ -162,13 +162,8 @@ def _miner(value: str | Mapping) -> Miner:
             f"{', '.join(MINERS)}."
         )
     kind = look_up(MINERS, name := options.pop("name"), "Miner")
-    _check_options(f"Miner {name!r}", options, _fields(kind))
+    check_names(options, _fields(kind), f"Miner {name!r}: option")
     return kind(**options)
-
-
-def _check_options(what, options, known):
-    for option in options:
-        look_up(dict.fromkeys(known), option, f"{what}: option")
 
 
 def _wanted(kind, given):

@@ -1,7 +1,7 @@
 """Names in configs: lookup by name, and dotted names of nested fields."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from nfml_jax.errors import UserError
@@ -31,6 +31,16 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
         f"{kind} {name!r} is not known{did_you_mean(name, table)}; "
         + (f"known are: {listed}." if known else "there are none.")
     )
+
+
+def check_names(names: Iterable[str], known: Iterable[str], kind: str) -> None:
+    """Raise UserError for the first name that is not known; see `look_up`.
+
+    >>> check_names(["margin"], ["margin", "scale"], "option of the head:")
+    """
+    table = dict.fromkeys(known)
+    for name in names:
+        look_up(table, name, kind)
 
 
 def did_you_mean(name: str, known, alike: float = 0.6) -> str:

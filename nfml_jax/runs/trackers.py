@@ -36,15 +36,11 @@ class Tracker(Protocol):
     def close(self) -> None: ...
 
 
-class Trackio:
-    """A run of trackio: a local database, shown by `trackio show`."""
+class _Logged:
+    """A tracker of a package whose runs have `log` and `finish`."""
 
-    def __init__(self, package, run_dir, config):
-        self._package = package
-        name = f"{run_dir.name}-{identity(run_dir)}"
-        self._run = package.init(
-            project=config["name"], name=name, config=flatten(config), resume="allow"
-        )
+    _package: Any
+    _run: Any
 
     def scalars(self, step, values):
         self._run.log(dict(values), step=step)
@@ -56,7 +52,18 @@ class Trackio:
         self._run.finish()
 
 
-class Wandb:
+class Trackio(_Logged):
+    """A run of trackio: a local database, shown by `trackio show`."""
+
+    def __init__(self, package, run_dir, config):
+        self._package = package
+        name = f"{run_dir.name}-{identity(run_dir)}"
+        self._run = package.init(
+            project=config["name"], name=name, config=flatten(config), resume="allow"
+        )
+
+
+class Wandb(_Logged):
     """A run of Weights & Biases; `WANDB_MODE=offline` keeps it on this machine."""
 
     def __init__(self, package, run_dir, config):
@@ -69,15 +76,6 @@ class Wandb:
             resume="allow",
             dir=os.environ.get("WANDB_DIR", str(run_dir)),
         )
-
-    def scalars(self, step, values):
-        self._run.log(dict(values), step=step)
-
-    def image(self, step, name, rgb):
-        self._run.log({name: self._package.Image(rgb)}, step=step)
-
-    def close(self):
-        self._run.finish()
 
 
 class Mlflow:

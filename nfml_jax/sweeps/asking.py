@@ -75,9 +75,9 @@ def run_search(
       wanted: the search.
       folder: the folder of the run directories and of `search.json`.
       executor: where trials run.
-      terminal: where it is told.
+      terminal: the terminal that reports progress.
       at_once: trials that are asked for together.
-      trials_of: makes, and checks, the trials of overrides of the config.
+      trials_of: a function that makes the trials of overrides, and checks them.
 
     Raises UserError if the folder holds another search, or for values that no run can
     take.
@@ -174,7 +174,7 @@ def _tell_best(wanted, trials, past, folder, terminal) -> None:
     )
 
 
-def ask(wanted: Search, past: Sequence["Past"], count: int) -> list[Override]:
+def ask(wanted: Search, past: Sequence[Past], count: int) -> list[Override]:
     """Return the next values to try, at most `count` that were not tried before."""
     optuna = import_extra("optuna", "a search")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

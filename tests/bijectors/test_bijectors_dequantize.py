@@ -24,7 +24,7 @@ def cell_ends(levels):
 
 @pytest.mark.parametrize("levels", LEVELS)
 def test_levels_come_back_from_draws_and_through_the_logit(levels):
-    """In float32, 255 + u has 16 bits left for u, and 65,535 + u has 8."""
+    """Noise u has 16 bits in a float32 of 255 + u, and 8 in one of 65,535 + u."""
     x, y = cell_ends(levels)
     assert y.max() < 1 and y.min() > 0
     maps = [(lambda y: y)]

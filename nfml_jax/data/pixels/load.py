@@ -20,7 +20,7 @@ from nfml_jax.data.pixels.sets import (
     load_picture_folder,
 )
 from nfml_jax.ops.checks import check_integer, check_part
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 
 # Name -> function of keyword arguments that returns arrays.LoadedPixels.
 PIXEL_DATASETS = {
@@ -72,8 +72,7 @@ def load_pixels(
     """
     loader = look_up(PIXEL_DATASETS, name, "set of pictures")
     known = inspect.signature(loader).parameters
-    for option in options:
-        look_up(known, option, f"option of set {name!r}:")
+    check_names(options, known, f"option of set {name!r}:")
     check_shared(seed=seed, max_train=max_train, max_test=max_test)
     check_part(**{"data.validation": validation})
     check_integer("data", 1, sum_blocks=sum_blocks)

@@ -26,7 +26,7 @@ from nfml_jax.data.vectors.tabular import PUBLISHED, load_published
 from nfml_jax.data.vectors.uci import UCI, load_uci
 from nfml_jax.data.vectors.uci_classes import UCI_CLASSES, load_uci_classes
 from nfml_jax.ops.checks import check_flag, check_integer, check_part
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 from nfml_jax.synthetic.plane import DENSITIES, SPLITS, draw
 
 
@@ -99,8 +99,7 @@ def load_rows(name: str, *, manual_dir=None, seed: int = 0, **options) -> Loaded
         if v is None or (isinstance(v, Sequence) and not v)
     }
     options = {key: value for key, value in options.items() if key not in empty}
-    for option in options:
-        look_up(known, option, f"option of data set {name!r}:")
+    check_names(options, known, f"option of data set {name!r}:")
     check_part(**{f"data.{part}": options[part] for part in SPLITS if part in options})
     common = {"manual_dir": manual_dir, "seed": seed}
     common = {key: value for key, value in common.items() if key in known}

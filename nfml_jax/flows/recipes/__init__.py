@@ -36,7 +36,7 @@ from nfml_jax.flows.recipes.images import (
     make_image_flow,
 )
 from nfml_jax.flows.recipes.stacked import BASES, option_names
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 
 
 def _of(vectors: Callable, images: Callable | None = None) -> Callable:
@@ -145,9 +145,7 @@ def make_flow(recipe: str, event_dim: int, **options) -> Flow:
     2
     """
     function = look_up(RECIPES, recipe, "recipe")
-    known = dict.fromkeys(option_names(function))
-    for option in options:
-        look_up(known, option, f"option of recipe {recipe!r}:")
+    check_names(options, option_names(function), f"option of recipe {recipe!r}:")
     return function(event_dim, **options)
 
 

@@ -10,11 +10,9 @@ from typing import Any
 from nfml_jax.bijectors import (
     Affine,
     Bijector,
-    Chain,
     Conjugate,
     Dequantize,
     Squeeze,
-    Stack,
 )
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.image_couplings import (
@@ -27,11 +25,12 @@ from nfml_jax.flows.recipes.image_couplings import (
 )
 from nfml_jax.flows.recipes.image_maps import ffjord, maf, residual
 from nfml_jax.flows.recipes.image_vectors import planar, sylvester
+from nfml_jax.flows.recipes.multiscale import repeated
 from nfml_jax.flows.recipes.stacked import option_names
 from nfml_jax.flows.recipes.uva import masked_couplings, uva
 from nfml_jax.ops.checks import DEEPEST, check_flag, check_integer, check_kind
 from nfml_jax.ops.modules import any_part
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 
 IMAGE_RECIPES = {
     "nice": nice,
@@ -72,9 +71,8 @@ def learned_noise(
     check_flag("the noise", masked=masked)
     if masked:
         return masked_couplings(2 * int(steps), net=net, hidden=hidden)
-    one = Chain(pair(Affine(max_log_scale), net, hidden=hidden))
-    stack = Stack(one, int(steps)) if steps > 1 else one
-    return Conjugate(Squeeze(2, "diagonal"), stack)
+    couplings = pair(Affine(max_log_scale), net, hidden=hidden)
+    return Conjugate(Squeeze(2, "diagonal"), repeated(couplings, steps, "keep"))
 
 
 def make_image_flow(
@@ -105,14 +103,12 @@ def make_image_flow(
     check_kind("the flow", Mapping, optional=True, noise=noise)
     options = dict(flow)
     recipe = look_up(IMAGE_RECIPES, options.pop("recipe", None), "recipe of images")
-    known = dict.fromkeys(option_names(recipe))
-    for option in options:
-        look_up(known, option, f"option of recipe {flow['recipe']!r}:")
+    kind = f"option of recipe {flow['recipe']!r}:"
+    check_names(options, option_names(recipe), kind)
     drawn = None
     if noise and noise.get("steps") is not None:
-        known = dict.fromkeys(inspect.signature(learned_noise).parameters)
-        for option in noise:
-            look_up(known, option, "option of noise:")
+        known = inspect.signature(learned_noise).parameters
+        check_names(noise, known, "option of noise:")
         drawn = learned_noise(**noise)
     density = recipe(event_shape, context_dim=context_dim, **options)
     levels_of = Dequantize(levels=levels, noise=drawn)

@@ -12,7 +12,7 @@ from nfml_jax.nets.images.densenet import DenseNet
 from nfml_jax.nets.images.gated import GatedResNet
 from nfml_jax.nets.images.glow import GlowNet
 from nfml_jax.nets.images.resnet import ResNet
-from nfml_jax.ops.names import look_up
+from nfml_jax.ops.names import check_names, look_up
 
 IMAGE_CONDITIONERS = {
     "attention": AttentionNet,
@@ -51,7 +51,5 @@ def make_image_conditioner(name: str, **options) -> ImageConditioner:
 
     Raises UserError for a name or an option that does not exist.
     """
-    known = dict.fromkeys(known_options(name))
-    for option in options:
-        look_up(known, option, f"option of the conditioner {name!r}:")
+    check_names(options, known_options(name), f"option of the conditioner {name!r}:")
     return IMAGE_CONDITIONERS[name](**options)

@@ -24,11 +24,10 @@ from nfml_jax.loading.model_card import model_card
 from nfml_jax.ops.extras import import_extra
 from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.run_directory import replace_json, replace_text
-from nfml_jax.runs.run_files import CONFIG, MODEL, checked, read_json
+from nfml_jax.runs.run_files import SAVED, SAVED_FORMAT, read_checked
 from nfml_jax.training.integrity import checksum
 
 WEIGHTS, CONFIG_FILE, CARD = "model.safetensors", "config.json", "README.md"
-FORMAT = "nfml_jax model 1"
 
 # Exceptions of building a model when its config, or its variables, have values of
 # another kind than the model's options.
@@ -132,10 +131,9 @@ def is_pretrained(folder: Path) -> bool:
 def read_pretrained(folder: Path) -> dict[str, Any]:
     """Return the config.json of a saved model; UserError if it is damaged."""
     path = folder / CONFIG_FILE
-    content = read_json(path)
+    content = read_checked(path, SAVED, "saved model")
     if content is None:
         raise UserError(f"{folder} has no {CONFIG_FILE}; save the model again.")
-    content = checked(content, FIELDS, path, "saved model")
     if content["digest"] != _digest(content):
         raise UserError(
             f"{path} was changed after the model was saved; restore it, or save the "
@@ -178,37 +176,6 @@ def load_pretrained(folder: Path | str) -> Any:
     return model
 
 
-def _a_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _a_number_or_null(value: Any) -> bool:
-    return value is None or isinstance(value, int | float)
-
-
-def _an_object_or_null(value: Any) -> bool:
-    return value is None or isinstance(value, dict)
-
-
-def _an_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _this_format(value: Any) -> bool:
-    return value == FORMAT
-
-
-FIELDS = {
-    "format": _this_format,
-    "loader": _a_text,
-    "step": _an_integer,
-    "model": MODEL,
-    "config": CONFIG,
-    "threshold": _a_number_or_null,
-    "result": _an_object_or_null,
-    "checksum": _an_integer,
-    "digest": _a_text,
-}
 # The sections that determine the model.
 MODEL_SECTIONS = ("loader", "step", "model", "config", "checksum")
 
@@ -218,7 +185,7 @@ def _content(model: Shareable, origin: Origin) -> dict[str, Any]:
     facts = dict(origin.meta["model"])
     result = {k: v for k, v in (origin.result or {}).items() if k != "config"}
     content = {
-        "format": FORMAT,
+        "format": SAVED_FORMAT,
         "library": f"nfml_jax {__version__}",
         "loader": facts.pop("loader"),
         "step": int(origin.meta["step"]),

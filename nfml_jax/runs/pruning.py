@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.runs.run_directory import replace_json
-from nfml_jax.runs.run_files import read_json
+from nfml_jax.runs.run_files import LIMITS, read_checked
 
 FILE = "pruning.json"
 
@@ -53,11 +53,11 @@ class Limits:
     @classmethod
     def read(cls, run_dir: Path) -> "Limits | None":
         """Return the limits in a run directory, or None without any."""
-        content = read_json(run_dir / FILE)
-        if content is None:
+        found = read_checked(run_dir / FILE, LIMITS, "list of the limits of a trial")
+        if found is None:
             return None
-        content |= {name: tuple(content[name]) for name in ("steps", "values")}
-        return cls(**content)
+        steps, values = tuple(found["steps"]), tuple(found["values"])
+        return cls(found["metric"], found["maximize"], steps, values)
 
 
 def median_limits(

@@ -24,6 +24,8 @@ STATUSES = (
     "failed",
 )
 
+# The format of a saved model: a greater number when its files change.
+SAVED_FORMAT = "nfml_jax model 1"
 
 _ABSENT = object()
 
@@ -113,6 +115,10 @@ def _a_count(value: Any) -> bool:
     return is_integer(value) and 0 <= value < 2**63
 
 
+def _a_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _a_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -127,6 +133,10 @@ def _a_list_of_texts(value: Any) -> bool:
 
 def _a_list_of_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(_a_number, value))
+
+
+def _a_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_an_object, value))
 
 
 def _a_list_of_counts(value: Any) -> bool:
@@ -208,6 +218,26 @@ RESULT = {
     "wall_s?": _a_number,
 }
 PROGRESS = {"step": _a_count, "total": _a_count}
+# The values that a search asked for, and the limits that it gives to a trial.
+SEARCH = {"search": _a_text, "seed": _a_count, "asked": _a_list_of_objects}
+LIMITS = {
+    "metric": _a_text,
+    "maximize": _a_truth,
+    "steps": _a_list_of_counts,
+    "values": _a_list_of_numbers,
+}
+# The config.json of a model that was saved to be shared.
+SAVED = {
+    "format": _one_of(SAVED_FORMAT),
+    "loader": _a_text,
+    "step": _a_count,
+    "model": MODEL,
+    "config": CONFIG,
+    "threshold": _or_null(_a_number),
+    "result": _or_null(_an_object),
+    "checksum": _a_count,
+    "digest": _a_text,
+}
 # The fields of a checkpoint's meta.
 META = {
     "step": _a_count,

@@ -16,7 +16,7 @@ from nfml_jax.runs import read_metrics, read_run
 from nfml_jax.runs.pruning import curve_of, median_limits
 from nfml_jax.runs.records import quantity
 from nfml_jax.runs.run_directory import replace_json
-from nfml_jax.runs.run_files import read_json
+from nfml_jax.runs.run_files import SEARCH, read_checked
 from nfml_jax.runs.writers import METRICS_FILE
 from nfml_jax.sweeps.executors import Executor
 from nfml_jax.sweeps.jobs import ENDED, read_status
@@ -114,13 +114,14 @@ def run_search(
 
 
 def _read_asked(folder: Path, wanted: Search) -> list[Override]:
-    content = read_json(folder / FILE)
+    """Return the values that the search in a folder asked for; none in a new one."""
+    content = read_checked(folder / FILE, SEARCH, "state of a search")
     if content is None:
         return []
     trials = wanted.words().partition(" trials ")[2]
-    if not str(content.get("search")).endswith(trials):
+    if not content["search"].endswith(trials):
         raise UserError(
-            f"{folder} holds {content.get('search')}; give another --workdir for "
+            f"{folder} holds {content['search']}; give another --workdir for "
             f"{wanted.words()}."
         )
     return content["asked"]

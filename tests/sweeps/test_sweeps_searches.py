@@ -193,3 +193,13 @@ def test_the_table_of_the_kept_search_is_made_of_its_results():
         row = f"| {head['margin']:.3f} | {head['scale']:.1f} | {shown} | {tested} |"
         assert row in page
     assert f"{sum(record['cpu_s'] for record in done):.0f} CPU seconds" in page
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "null", '{"search": "a", "asked": 1}'])
+def test_a_damaged_file_of_a_search_is_named_in_a_sentence(tmp_path, content):
+    (tmp_path / asking.FILE).write_text(content)
+    with pytest.raises(UserError, match=r"search\.json is no state of a search"):
+        run(tmp_path, wanted(2), tmp_path / "log")
+    (tmp_path / "pruning.json").write_text(content)
+    with pytest.raises(UserError, match=r"pruning\.json is no list of the limits"):
+        Limits.read(tmp_path)

@@ -47,13 +47,11 @@ def gaussian(train, test, levels: int = 256) -> BitsPerDim:
         raise UserError(
             f"images have {size} values; a full covariance takes {MOST_VALUES} at most."
         )
-    shape = test.shape[1:]
-    if len(rows) >= MANY * size:
-        return _result(_likeliest(rows, test), shape, levels, 0.0)
-    weight = _best_weight(rows)
-    normal = _Shrunk.of(rows)
-    found = normal.bounds(rows_of(test), weight)
-    return _result([found], shape, levels, weight)
+    weight = 0.0 if len(rows) >= MANY * size else _best_weight(rows)
+    ledger = Ledger(test.shape[1:], levels=levels)
+    ledger.add(density=_Shrunk.of(rows).bounds(rows_of(test), weight))
+    result = ledger.result()
+    return dataclasses.replace(result, facts={**result.facts, "shrinkage": weight})
 
 
 def rows_of(images) -> np.ndarray:
@@ -66,35 +64,6 @@ def chunks(images):
     rows = rows_of(images)
     for start in range(0, len(rows), CHUNK):
         yield rows[start : start + CHUNK]
-
-
-def _result(densities, shape, levels, weight) -> BitsPerDim:
-    ledger = Ledger(shape, levels=levels)
-    for density in densities:
-        ledger.add(density=density)
-    result = ledger.result()
-    return dataclasses.replace(
-        result, facts={**result.facts, "shrinkage": float(weight)}
-    )
-
-
-def _likeliest(rows, test):
-    """Yield the log-densities of test images under the likeliest normal."""
-    size = rows.shape[1]
-    mean = rows.mean(axis=0) + 0.5
-    scatter = np.zeros((size, size))
-    for part in chunks(rows):
-        centered = part + 0.5 - mean
-        scatter += centered.T @ centered
-    covariance = scatter / len(rows) + np.eye(size) / 12
-    root = np.linalg.cholesky(covariance)
-    inverse = np.linalg.inv(root)
-    log_det = 2 * np.log(np.diag(root)).sum()
-    from_noise = (inverse**2).sum() / 12
-    constant = -0.5 * (size * math.log(2 * math.pi) + log_det + from_noise)
-    for part in chunks(test):
-        z = (part + 0.5 - mean) @ inverse.T
-        yield constant - 0.5 * (z**2).sum(axis=1)
 
 
 def _best_weight(rows) -> float:
@@ -126,12 +95,15 @@ class _Shrunk:
     @classmethod
     def of(cls, rows) -> "_Shrunk":
         mean = rows.mean(axis=0)
-        centered = rows - mean
         count, size = rows.shape
         if count < size:
-            _, scales, axes = np.linalg.svd(centered, full_matrices=False)
+            _, scales, axes = np.linalg.svd(rows - mean, full_matrices=False)
             return cls(mean, axes.T, scales**2 / count)
-        variances, axes = np.linalg.eigh(centered.T @ centered / count)
+        scatter = np.zeros((size, size))
+        for part in chunks(rows):
+            centered = part - mean
+            scatter += centered.T @ centered
+        variances, axes = np.linalg.eigh(scatter / count)
         return cls(mean, axes, np.maximum(variances, 0))
 
     def bounds(self, rows, weight: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Flows on embeddings: the gain of a density of each class over the cosine.
+"""Flows on embeddings: a density of each class, compared with the cosine.
 
 A class-conditional flow on the embeddings of a trained encoder detects unknown
 identities, identifies probes of known classes, and scores whether two rows are of one

@@ -85,7 +85,7 @@ class EmbeddingExperiment(Experiment):
         return beside.metrics(self.images, self.settings, self._unmeasured)
 
     def _begun(self, variables: dict) -> dict:
-        """Return initial variables with the linear part of the embedding in place."""
+        """Return the initial variables, with the linear part of the embedding set."""
         if not self._linear:
             return variables
         params = variables["params"]
@@ -236,7 +236,7 @@ VERIFICATION, ANGLES, KNN = "verification/*", "angles/*", "test/knn_accuracy"
 
 
 def _unmeasured(images: ImageData) -> dict[str, str]:
-    """Return the metrics that a data set is too small for -> what they require."""
+    """Return the metrics for which a data set is too small, with their requirements."""
     train, test = images.train.labels, images.test.labels
     unmeasured = {}
     if not (verification.has_pairs(train) and verification.has_pairs(test)):

@@ -77,7 +77,7 @@ def metric_balls() -> Figure:
 
 
 def pair_regions() -> Figure:
-    """Draw a point's loss, as a positive and a negative, and a miner's view of it."""
+    """Draw a point's loss as a positive and a negative, and a miner's negatives."""
     size = 501
     grid = jnp.asarray(plots.grid_points(AROUND, size))
     anchor = jnp.zeros((1, 2))

@@ -35,7 +35,7 @@ OF_CLASS, CLASSES = 8, 20
 
 
 class Drawing:
-    """The images that a trained flow draws and gives back, and the figures of them.
+    """The samples and reconstructions of a trained flow, and the figures of them.
 
     Images to look at are those of a `part` of the data.
     """
@@ -63,7 +63,7 @@ class Drawing:
         return self._drawn[temperature]
 
     def round_trip(self) -> float:
-        """Return the largest difference of levels after a way to latents and back."""
+        """Return the largest difference of levels after encoding and decoding."""
         images, given = self._first(self.count)
         again = self._decode(self._encode(images, *given), *given)
         return float(np.abs(again - images).max())
@@ -222,7 +222,7 @@ class Drawing:
         return self.images[:count], [rows[:count] for rows in given]
 
     def _classes(self, numbers) -> list[np.ndarray]:
-        """Return the flow's argument for classes by turns, if it has any."""
+        """Return the flow's argument for classes in rotation, if it has any."""
         context = self.experiment.context
         return [] if context is None else [context.encode(numbers % context.size)]
 

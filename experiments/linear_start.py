@@ -21,7 +21,7 @@ CHUNK = 256
 
 
 def differs(before: PictureSettings, after: PictureSettings) -> bool:
-    """Return True if two runs start from other linear parts of the same pictures."""
+    """Return True if two runs on the same pictures differ in their linear start."""
     same = before.encoder == after.encoder
     return not same or before.augment.flip != after.augment.flip
 

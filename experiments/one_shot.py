@@ -42,7 +42,7 @@ def accuracies(
 
 
 def unmeasured(settings: PictureSettings) -> dict[str, str]:
-    """Return the named metrics that cannot be measured -> what they require."""
+    """Return the named metrics that cannot be measured, each with its requirement."""
     asked = settings.one_shot is not None and settings.one_shot.runs
     if not asked or settings.data.split not in MIXED:
         return {}

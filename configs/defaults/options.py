@@ -62,7 +62,8 @@ def _of_head(kind) -> dict:
     if numbers:
         values = tuple(options.pop(number) for number in numbers)
         options["margin"] = values if len(values) > 1 else values[0]
-    # A scale that follows the classes or the training is left to the head.
+    # A head that computes its scale, from the classes or during training, has no
+    # option.
     own = {field.name for field in dataclasses.fields(kind)}
     if kind.default_scale is not None and "scale" not in own:
         options["scale"] = float(kind.default_scale)

@@ -1,4 +1,4 @@
-"""ConfigDicts of settings: what a config file gives, and a command line overrides."""
+"""ConfigDicts made from settings, with fields that a command line overrides."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ def as_config(settings: Settings) -> ConfigDict:
     """Return a ConfigDict of all fields of a section, and of those within it.
 
     An optional field keeps its type while it is None, so that a command line can set
-    it. A field of a number or a word takes a value as Python writes it.
+    it. The value of a field of several types is written as in Python.
     """
     kinds, config = dict(kinds_of(type(settings))), ConfigDict()
     for name, value in settings.to_config().items():

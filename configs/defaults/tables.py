@@ -81,7 +81,7 @@ def any_table(config: ConfigDict) -> None:
 
 
 def patches(config: ConfigDict) -> None:
-    """Set a new draw of BSDS300 patches, of a size for minutes on a CPU."""
+    """Set newly drawn BSDS300 patches, of a number for runs of minutes on a CPU."""
     config.data.update({"train": 200_000, "validation": 10_000, "test": 50_000})
     quickly(config, 4000, evaluate=500, dispatch=50)
 

@@ -15,7 +15,7 @@ ORDER = (
     *("evaluation", "data", "tables", "training", "runs", "sweeps", "distributed"),
     *("loading", "plots", "terminal", "testing", "ops"),
 )
-# Rooms whose inner rooms have pages of their own; elsewhere the face names it all.
+# Rooms whose inner rooms have their own pages; the faces of others name everything.
 WITH_INNER_ROOMS = ("data", "nets")
 
 

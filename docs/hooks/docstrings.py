@@ -25,7 +25,7 @@ def fenced(text: str) -> str:
 
 
 class Docstrings(griffe.Extension):
-    """Fences examples, and gives classes the signature that they have when they run.
+    """An extension that fences examples, and gives classes their runtime signature.
 
     Fields of dataclasses and of Flax modules are arguments that no source shows.
     """
@@ -36,7 +36,7 @@ class Docstrings(griffe.Extension):
 
     def on_class(self, *, cls, **_):
         written = cls.members.get("__init__")
-        # That of a dataclass, which griffe adds, is in no line.
+        # The `__init__` of a dataclass, which griffe adds, has no line in the file.
         if (written and written.lineno) or not cls.path.startswith("nfml_jax."):
             return
         module, _, name = cls.path.rpartition(".")

@@ -1,4 +1,4 @@
-"""Notebooks and pictures: executed once for each version of what they use."""
+"""Notebooks and pictures, executed once for each version of the files they use."""
 
 import concurrent.futures
 import json
@@ -19,8 +19,8 @@ AT_ONCE = 2  # processes; each uses about one core
 def cells(scripts: list[Path]) -> dict[str, list[dict]]:
     """Return the executed cells of each script, by the script's stem.
 
-    With the environment's DOCS_EXECUTE=0 notebooks don't run, and their cells show
-    nothing.
+    With DOCS_EXECUTE=0 in the environment notebooks don't run, and their cells have no
+    outputs.
     """
     shown = {}
     if os.environ.get("DOCS_EXECUTE") == "0":
@@ -33,7 +33,7 @@ def cells(scripts: list[Path]) -> dict[str, list[dict]]:
 
 
 def with_words(script: Path) -> list[dict]:
-    """Return the executed cells of a script with its words as they are now."""
+    """Return the executed cells of a script, with the current text of the script."""
     executed = json.loads((CACHE / script.stem / "cells.json").read_text())
     code = (cell for cell in executed if cell["kind"] == "code")
     now = unexecuted(script)
@@ -41,14 +41,14 @@ def with_words(script: Path) -> list[dict]:
 
 
 def unexecuted(script: Path) -> list[dict]:
-    """Return the cells of a script without what they show."""
+    """Return the cells of a script without outputs."""
     empty = {"text": "", "figures": []}
     found = jupytext.read(script).cells
     return [empty | {"kind": c.cell_type, "source": c.source} for c in found]
 
 
 def fresh(script: Path) -> bool:
-    """Return whether the cells in the cache are those of the files as they are now."""
+    """Return whether the cached cells are of the current files."""
     record = CACHE / script.stem / "files.json"
     if not record.exists():
         return False
@@ -59,7 +59,7 @@ def fresh(script: Path) -> bool:
 
 
 def execute(script: Path) -> None:
-    """Run a script in a process of its own; fail with what it said."""
+    """Run a script in its own process; exit with its output if it fails."""
     folder = CACHE / script.stem
     shutil.rmtree(folder, ignore_errors=True)
     runner = Path(__file__).with_name("run_cells.py")

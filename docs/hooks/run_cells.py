@@ -1,4 +1,4 @@
-"""Execute the cells of a script in jupytext's percent format and save what they show.
+"""Execute the cells of a script in jupytext's percent format and save their outputs.
 
 `python docs/hooks/run_cells.py SCRIPT FOLDER` writes FOLDER/cells.json, a list of cells
 `{"kind": "markdown" or "code", "source", "text", "figures"}`, and the figures as PNG
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[2]
 DPI = 150
-# The ink, the paper and the grid of a light and of a dark page.
+# The colors of text, background and grid on a light and on a dark page.
 THEMES = {
     "light": ("#303030", "#ffffff", "#c8c8c8"),
     "dark": ("#d8dbe2", "#16181d", "#3d424d"),
@@ -36,7 +36,7 @@ def digest(path: Path) -> str:
 
 
 def code_digest(script: Path) -> str:
-    """Return the digest of a script's code, which its words don't change."""
+    """Return the digest of a script's code without its text."""
     code = [c.source for c in jupytext.read(script).cells if c.cell_type == "code"]
     return hashlib.sha256("\0".join(code).encode()).hexdigest()
 
@@ -98,7 +98,7 @@ def save_both(figure: Figure, folder: Path, stem: str) -> str:
 
 
 def recolor(figure: Figure, theme: str) -> None:
-    """Draw in a theme's ink, paper and grid what is in black, or in another theme's."""
+    """Set the text, background and grid colors of a figure to those of a theme."""
     new = [to_rgba(color) for color in THEMES[theme]]
     roles = {color: new[0] for color in BLACK}
     for colors in THEMES.values():

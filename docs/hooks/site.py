@@ -22,7 +22,7 @@ BORROWED = {
     "results/images_pilots.md": "results/images_pilots.md",
     "benchmarks/README.md": "benchmarks.md",
 }
-# What a page may load: an address in one of these would ask the network.
+# Attributes whose address a browser loads.
 LOADED = re.compile(
     r'<(?:script|img|link|iframe|source|video)\b[^>]*?(?:src|href)="(https?:)?//', re.I
 )

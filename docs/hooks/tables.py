@@ -28,12 +28,12 @@ BY_COMMAND = re.compile(
 
 
 def expanded(markdown: str) -> str:
-    """Return the Markdown of a page with its macros replaced by what they name."""
+    """Return the Markdown of a page with its macros expanded."""
     return MACRO.sub(lambda m: MACROS[m[1]](m[2].strip()), markdown)
 
 
 def heads_table(_: str) -> str:
-    """Return the table of heads, with a link from each to its picture and words."""
+    """Return the table of heads, each linked to its section."""
     return re.sub(r"^\| `(\w+)` ", r"| [`\1`](#\1) ", heads.table(), flags=re.MULTILINE)
 
 
@@ -72,7 +72,7 @@ def _margin(name: str, kind: type[Margin]) -> str:
 
 
 def _words(kind: type) -> str:
-    """Return what a docstring says before its arguments and examples."""
+    """Return the part of a docstring before its arguments and examples."""
     text = re.split(r"\n *(?:>>>|Attributes:|Args:)", inspect.getdoc(kind) or "")[0]
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
@@ -104,14 +104,14 @@ def results(arguments: str) -> str:
 
 
 def _command(command: str) -> str:
-    """Return a command, folded away."""
+    """Return a command in a collapsed block."""
     command = " ".join(command.split())
     title = '??? command "The command that makes this table"'
     return f"{title}\n\n    ```bash\n    {command}\n    ```\n"
 
 
 def with_commands_apart(markdown: str) -> str:
-    """Return a page of results with the command of each table folded away."""
+    """Return a page of results with the command of each table in a collapsed block."""
 
     def apart(match):
         alone = match[0].startswith("\n\n")
@@ -152,7 +152,7 @@ def count(what: str) -> str:
 
 
 def miners(_: str) -> str:
-    """Return the table of miners: name, default numbers, and what each selects."""
+    """Return the table of miners: name, default numbers, and selected pairs."""
     lines = ["| miner | selects |", "|---|---|"]
     for name, kind in MINERS.items():
         lines.append(f"| `{name}` | {_first_line(kind)} |")
@@ -160,7 +160,7 @@ def miners(_: str) -> str:
 
 
 def room_list(_: str) -> str:
-    """Return the table of rooms, each with what its docstring says first."""
+    """Return the table of rooms, each with the first line of its docstring."""
     lines = ["| room | what it holds |", "|---|---|"]
     for room in api.rooms():
         face = importlib.import_module(f"nfml_jax.{room}")

@@ -1,4 +1,4 @@
-"""The settings of each kind of experiment: what it reads of a config.
+"""The settings of each kind of experiment: the sections of a config that it reads.
 
 `SETTINGS` has a class for each; `of` makes one from a config, of which
 `nfml_jax.training.settings` reads the rest.

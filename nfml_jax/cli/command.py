@@ -16,13 +16,13 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.extras import explain_missing
 
 MISTAKE = 2
-"""The exit code of what the user can mend."""
+"""The exit code after an error that the user can correct."""
 STOPPED = 130
 """The exit code after Ctrl-C."""
 
 
 def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
-    """Call `function` and return the exit code of the command that it is.
+    """Run `function` as a command, and return the command's exit code.
 
     The code is the integer that `function` returns, or 0. A `UserError`, or the lack of
     a package that an extra installs, is printed as one sentence and gives `MISTAKE`;
@@ -50,12 +50,12 @@ def answer(function: Callable[[], object], stopped: str = "Stopped.") -> int:
 
 
 def explained(problem: ImportError, what: str) -> ImportError:
-    """Return the error with the extra that `what`, a command, needs, if it is known."""
+    """Return the error, which names the missing extra of `what` if there is one."""
     return explain_missing(problem, what, whole=True) or problem
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Return `main` as a command, which returns the exit code that `answer` gives."""
+    """Return `main` as a command that handles errors as `answer` does."""
 
     @functools.wraps(main)
     def answered(arguments=None) -> int:
@@ -71,7 +71,7 @@ DESCRIBE = ("--describe",)
 
 
 class Described(Exception):
-    """The parser of a command, for what lists all commands."""
+    """An exception that carries the parser of a command to code that lists commands."""
 
     def __init__(self, parser: argparse.ArgumentParser):
         super().__init__(parser.prog)
@@ -79,10 +79,10 @@ class Described(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of a command, which it gives to those that ask for it."""
+    """A parser that raises `Described` for the arguments `DESCRIBE`."""
 
     def parse_args(self, args=None, namespace=None):
-        """Return the parsed arguments; of `DESCRIBE`, raise `Described`."""
+        """Return the parsed arguments, or raise `Described` if they are `DESCRIBE`."""
         if args is DESCRIBE:
             raise Described(self)
         return super().parse_args(args, namespace)
@@ -103,7 +103,7 @@ def _warn(message, *_) -> None:
 
 @contextmanager
 def writing(path: Path, option: str = "--output") -> Iterator[None]:
-    """Convert an error of writing at `path`, a command's `option`, to a `UserError`."""
+    """Raise UserError if writing to `path` fails, which `option` of a command names."""
     try:
         yield
     except OSError as problem:

@@ -98,9 +98,9 @@ def enroll(model: TrainedEmbedder, root: Path, threshold: float | None) -> Galle
 
 
 def unknown_people(data: ImageData, enrolled: Iterable[str]) -> np.ndarray:
-    """Return pictures of a run's data that show nobody enrolled.
+    """Return pictures of a run's data that show people who are not enrolled.
 
-    They show people whom the run didn't train on, if its validation or test data have
+    They show people that the run didn't train on, if its validation or test data have
     some; else they are any validation or test pictures. Raises UserError if everybody
     is enrolled.
     """

@@ -32,7 +32,7 @@ RELATIVE, ABSOLUTE = 0.02, 0.01  # limits of a metric that was kept for one seed
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric of a kept run and of its repetition, and how far they may differ."""
+    """A metric of a kept run and of its repetition, and the difference allowed."""
 
     metric: str
     kept: float

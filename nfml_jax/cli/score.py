@@ -29,7 +29,7 @@ STRANGEST = 5
 
 @dataclass(frozen=True)
 class Given:
-    """Rows of a table as a flow takes them.
+    """Rows of a table in the form that a flow takes.
 
     `rows` float64 `[N, D]` and `context`, or None, are the table's rows `numbers`
     `[N]`; `lacking` gives the reason for each of the other rows. `unused` are further
@@ -160,7 +160,7 @@ def _given(model: TrainedFlow, columns, table: Table) -> Given:
 
 
 def _match(table: Table, names) -> list[int]:
-    """Return the places of a run's columns in a table, by name or else by order."""
+    """Return the indices of a run's columns in a table, by name or else by order."""
     missing = [name for name in names if name not in table.columns]
     if not missing:
         return [table.columns.index(name) for name in names]

@@ -250,18 +250,18 @@ def sweep(fields: ConfigDict, text: str) -> int:
 
 
 def trials_of(fields: ConfigDict, wanted: Sweep | Search) -> list[Trial]:
-    """Return the trials of a sweep, or two that show what a search asks for."""
+    """Return the trials of a sweep, or two example trials of a search."""
     overrides = wanted.examples() if isinstance(wanted, Search) else wanted
     return make_trials(fields.to_dict(), overrides, fields_of_any_type(fields))
 
 
 def exit_code(record: dict) -> int:
-    """Return the exit code of a trial; one that was interrupted by an error has 1."""
+    """Return the exit code of a trial, 1 if an error interrupted it."""
     return EXIT_CODES[record["status"]] or int("error" in record)
 
 
 def default_executor() -> str:
-    """Return the name of the executor of a sweep that names none."""
+    """Return the name of the default executor of a sweep."""
     return "local" if JOBS.value else "here"
 
 
@@ -277,7 +277,10 @@ def options() -> Options:
 
 
 def start():
-    """Return the terminal, and import JAX: not earlier, so that mistakes are fast."""
+    """Import JAX and return the terminal.
+
+    Flags are checked before, so that a mistake in them is reported at once.
+    """
     logging.set_verbosity(logging.ERROR)  # JAX reports every absent device to absl
     from nfml_jax.terminal.terminal import Terminal
 

@@ -79,7 +79,7 @@ class Packed:
 
 
 def untar(root: Path, unread: Unread) -> Packed:
-    """Return all files: a compressed tar is read quickly only from begin to end."""
+    """Return all files, read at once: random access to a compressed tar is slow."""
     packed = Packed()
     try:
         with tarfile.open(root) as archive:
@@ -94,7 +94,7 @@ def untar(root: Path, unread: Unread) -> Packed:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, parts):
-    """Return a member's bytes, a link, None for a folder, or why it is unread."""
+    """Return a member's bytes, a link, None for a folder, or why it isn't read."""
     if member.isdir():
         return None
     if member.issym():
@@ -106,7 +106,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, parts):
 
 
 def zip_members(archive: zipfile.ZipFile, unread: Unread) -> Packed:
-    """Return all members by their entries, to be read when they are needed."""
+    """Return the entries of all members, which are read when they are needed."""
     packed = Packed()
     for entry in archive.infolist():
         name = re.sub("^[A-Za-z]:", "", _name(entry).replace("\\", "/"))
@@ -126,7 +126,7 @@ def zip_members(archive: zipfile.ZipFile, unread: Unread) -> Packed:
 
 
 def _name(entry: zipfile.ZipInfo) -> str:
-    """Return a member's name, as UTF-8 where its bytes are, though none says so."""
+    """Return a member's name, decoded as UTF-8 if its bytes allow it."""
     if entry.flag_bits & 0x800:
         return entry.filename
     try:

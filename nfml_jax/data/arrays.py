@@ -19,7 +19,7 @@ class Stored(Protocol):
     """Pictures with the interface of an array that stay in files until read."""
 
     def samples(self) -> np.ndarray:
-        """Return digests of the beginnings of some files, uint8 `[files, 32]`."""
+        """Return digests of the first bytes of some files, uint8 `[files, 32]`."""
         ...
 
     def fingerprint(self) -> bytes:
@@ -31,7 +31,7 @@ class Stored(Protocol):
 class Split:
     """Images uint8 `[N, H, W, C]` with labels int32 `[N]`.
 
-    `about` has further facts of each image, `[N]` by name, such as who drew it.
+    `about` has further values for each image, `[N]` by name, such as its drawer.
     """
 
     images: np.ndarray
@@ -104,11 +104,11 @@ class DataSet:
         return named | self.counts
 
     def describe(self) -> str:
-        """Return one line on the set, with what is left out of its source."""
+        """Return one line on the data set, with what is left out of its source."""
         return "; left out: ".join(self.header().values())
 
     def header(self) -> dict[str, str]:
-        """Return rows of a run's header: the set, and what is left out if any is."""
+        """Return rows of a run's header: the data set, and parts that are left out."""
         words = {"train": "training", "validation": "validation", "test": "test"}
         counts = [f"{n:,} {words[part]}" for part, n in self.counts.items() if n]
         data = (

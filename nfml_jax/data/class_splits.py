@@ -92,7 +92,7 @@ def choose_classes(
 
 
 def _given(classes, held_out) -> bool:
-    """Return whether any class is to be trained on or held out."""
+    """Return whether the user has chosen classes to train on or to hold out."""
     return any(np.size(choice) for choice in (classes, held_out))
 
 

@@ -1,4 +1,4 @@
-"""The published data sets of four IDX files, which digests identify."""
+"""The published data sets of four IDX files, identified by their digests."""
 
 from dataclasses import dataclass
 

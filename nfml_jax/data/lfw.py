@@ -173,7 +173,7 @@ def _protocol(view, fold, root, folder) -> Protocol:
 
 
 def _fewer(pairs: PairsFile, pictures: int) -> PairsFile:
-    """Return the first pairs of either kind that show `pictures`, at least one."""
+    """Return the first pairs of each kind that show `pictures`, at least one pair."""
     if pictures < 1:
         raise UserError(f"max_test is {pictures}; it must be at least 1, or 0 for all.")
     each = max(1, pictures // 4)
@@ -204,7 +204,7 @@ def _people(tree: Tree):
 
 
 def _classes(people: Mapping[str, int], path, known, root) -> np.ndarray:
-    """Return the indices of all people, whom a line of `path` names."""
+    """Return the indices of all people that lines of `path` name."""
     for name, line in people.items():
         if name not in known:
             raise UserError(

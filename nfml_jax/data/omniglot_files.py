@@ -34,7 +34,7 @@ ZIPS = {
 
 @dataclass(frozen=True)
 class Drawings:
-    """The facts of the drawings of a set: row for row, sorted by character.
+    """The character, the drawer and the image of each drawing, sorted by character.
 
     `characters` are "Alphabet/character01", `drawers` their numbers from 1, both `[N]`.
     `images(rows, look)` gives uint8 `[rows, H, W, 1]`, ink 255 on 0.

@@ -60,7 +60,7 @@ class PairsFile:
 
     @property
     def people(self) -> dict[str, int]:
-        """Return everyone who is in a pair, by name, with the first such line."""
+        """Return the people in pairs: name -> the first line that names them."""
         last_first = reversed(self.pairs)
         return {name: pair.line for pair in last_first for name in pair.people}
 

@@ -12,13 +12,13 @@ from nfml_jax.errors import UserError
 
 @dataclass(frozen=True)
 class PeopleFile:
-    """Everyone in each fold of a file, by name, with the line."""
+    """The people of each fold of a file: name -> the line that names them."""
 
     path: Path
     folds: tuple[dict[str, int], ...]
 
     def everyone(self, but: int | None = None) -> dict[str, int]:
-        """Return everyone in the folds, without the fold `but`."""
+        """Return the people of all folds except the fold `but`."""
         folds = [fold for i, fold in enumerate(self.folds) if i != but]
         return {name: line for fold in folds for name, line in fold.items()}
 

@@ -30,7 +30,7 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class Look:
-    """The form that pictures get: their center, gray or colored, in one size.
+    """The crop, the number of channels and the size that pictures are converted to.
 
     `channels` is 1 (gray) or 3 (color); `crop` is the fraction of either side kept
     around the center before the rest is resized. `fit_by`, one of `FITS`, is the

@@ -122,7 +122,7 @@ class ByClass:
         return by_class[place].ravel()
 
     def _deal(self, key, places):
-        """Return the shares of each batch, and their earlier uses, `[steps, P]`."""
+        """Return the shares of each batch, and the count of their earlier uses."""
         groups = _int32(self._groups)
 
         def batch(taken, step):

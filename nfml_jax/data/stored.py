@@ -69,6 +69,6 @@ class StoredImages:
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
     def fingerprint(self) -> bytes:
-        """Return names and sizes of the files: to read them all would take too long."""
+        """Return the names and sizes of the files; reading them would take too long."""
         sizes = (f"{p}:{(self._root / p).stat().st_size}" for p in self._paths)
         return "\n".join(sizes).encode("utf-8", "surrogateescape")

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from nfml_jax.data.file_names import readable
 
-# The kinds of things that are left out, as the header of a run names them, in order.
+# The kinds of things that are left out, in the order and words of a run's header.
 OUTSIDE = "pictures outside the class folders"
 NO_LABEL = "pictures without a row in the table of labels"
 OTHER_NAME = "pictures of other names than the set's"
@@ -49,7 +49,7 @@ class Unread:
     counts: dict[str, Counter] = field(default_factory=dict)
 
     def add(self, kind: str, detail: str = "", count: int = 1) -> None:
-        """Count `count` further things of a kind; 0 of them leave no trace."""
+        """Add `count` things of a kind; a count of 0 is not recorded."""
         if count:
             self.counts.setdefault(kind, Counter())[readable(detail)] += count
 

@@ -1,4 +1,4 @@
-"""A parent for one of several processes, which explains in a sentence how it ended.
+"""A parent process that explains in one sentence how its child, a run's process, ended.
 
 When the coordinator is lost, JAX's runtime aborts the other processes, each with a
 stack trace of C++. No code within them can catch that.
@@ -26,12 +26,12 @@ SECONDS = 1.0  # seconds, at most, for last messages after the end
 
 
 def guard() -> None:
-    """Continue as a child of this process, which awaits the child and ends as it does.
+    """Fork: the child returns and continues; this process waits and exits as it does.
 
-    Call it before there are threads, and so before JAX. The parent passes on signals,
-    and the child's stderr except for the runtime's own messages. If the runtime aborts
-    the child, the parent raises UserError instead, unless the child has given the
-    reason.
+    Call it before any thread is started, so before JAX is imported. The parent passes
+    on signals, and the child's stderr except for the runtime's own messages. If the
+    runtime aborts the child, the parent raises UserError instead, unless the child has
+    given the reason.
     """
     sys.stdout.flush()  # only the child prints it
     heard, said = os.pipe()

@@ -116,7 +116,7 @@ def _await(coordinator: str, timeout: float) -> None:
 
 
 def leave(code: int) -> None:
-    """End this process; one of several ends at once, without awaiting the others.
+    """End this process; if there are several, without waiting for the others.
 
     They are informed by the runtime.
     """

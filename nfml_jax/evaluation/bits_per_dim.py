@@ -1,4 +1,4 @@
-"""Bits per dimension: one ledger of all that a likelihood of pixels consists of.
+"""Bits per dimension: a ledger of all terms of a likelihood of pixels.
 
 log P(x) in nats is the sum of the terms of a density of real numbers, such as the
 base's, the log-determinants and -log q of noise, plus log(step) for each number, where
@@ -31,7 +31,7 @@ ESTIMATE = "estimated bound"
 
 @dataclass(frozen=True)
 class BitsPerDim:
-    """Bits per dimension of a set of images: the mean, its error, and what it is.
+    """Bits per dimension of a set of images: the mean, its standard error and its kind.
 
     Attributes:
       mean: The mean over images; NaN if one image has NaN.
@@ -92,7 +92,7 @@ class BitsPerDim:
 
 
 class Ledger:
-    """The sum of all terms of log P(x), image by image, and what they say of it.
+    """The sum of all terms of log P(x) for each image, and whether it is a bound.
 
     Terms are nats by name, `[N]` for each batch of images, or `[M, N]` with `samples`
     draws of noise; a term has the same name in each batch. Draws are averaged as

@@ -140,7 +140,7 @@ def _nearest_angle(x: np.ndarray, chunk: int) -> np.ndarray:
 
 
 def _nearest_other(queries, gallery, own, chunk: int):
-    """Return the gallery row `[Q]` nearest to each query, but for row `own` `[Q]`."""
+    """Return the gallery row `[Q]` nearest to each query, except row `own` `[Q]`."""
     if len(gallery) < 2:
         raise UserError("Angles between classes need at least two classes; found one.")
     return nearest_others(queries, gallery, own, chunk=chunk)[:, 0]

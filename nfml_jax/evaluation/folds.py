@@ -78,7 +78,7 @@ def cross_validate(scores, same, folds=10) -> Folds:
 
 
 def metrics(scores, same, folds=10) -> dict[str, float]:
-    """Return what is reported of listed pairs.
+    """Return the reported metrics of listed pairs.
 
     They are the numbers of `verification.metrics` over all pairs, but `accuracy` is the
     mean over folds, `accuracy_error` its standard error, and `threshold` the mean

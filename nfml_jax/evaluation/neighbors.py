@@ -207,7 +207,7 @@ def knn_accuracy(
 
 
 def nearest_others(queries, gallery, own, k: int = 1, chunk: int = TILE):
-    """Return the k gallery rows `[Q, k]` nearest in angle to each query, but for one.
+    """Return the k gallery rows `[Q, k]` nearest in angle to each query, except one.
 
     Rows are chosen by their cosines, so among rows within 0.02 degrees of each other
     another one may be taken.

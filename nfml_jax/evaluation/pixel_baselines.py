@@ -1,4 +1,4 @@
-"""Bits per dimension without a network: what any density of images has to beat.
+"""Bits per dimension without a network: baselines that a density of images must beat.
 
 A wrong ledger shows here at once: a flow above the histograms of single pixels has
 learned nothing that counts, and one far below a compressor deserves doubt.

@@ -32,9 +32,8 @@ def classifier_two_sample_test(
         layers of 64 on standardized columns.
 
     Returns:
-      `accuracy` over the cross-validation, ½ if the samples are alike;
-      `accuracy_error`, its standard error;
-      `p_value` of an accuracy as high by chance.
+      `accuracy` over the cross-validation, ½ if the densities are equal;
+      `accuracy_error`, its standard error; `p_value` of an accuracy as high by chance.
 
     Raises:
       UserError: for fewer rows than twice the folds, or rows that don't fit.
@@ -94,8 +93,8 @@ def maximum_mean_discrepancy(
 
     Returns:
       `mmd2`, unbiased, so that it may be below 0 (equation 3);
-      `mmd2_error`, its standard deviation if the samples are alike;
-      `p_value` of a value as large if the samples are alike.
+      `mmd2_error`, its standard deviation if the densities are equal; `p_value` of a
+      value as large if the densities are equal.
 
     Raises:
       UserError: for fewer than two rows, or rows that don't fit.

@@ -110,7 +110,7 @@ def all_pairs(
 
 
 def metrics(curve: Roc, threshold: float) -> dict[str, float]:
-    """Return the numbers that are reported of a Roc.
+    """Return the reported metrics of a Roc.
 
     They are `eer`, `auc`, `tar@far=…` for each of `FARS`, and `accuracy`, the balanced
     accuracy at `threshold` (`Roc.accuracy_at`). A warning says when there are too few

@@ -1,4 +1,4 @@
-"""The log-determinant of each part of a flow, beside the most that it can be.
+"""The log-determinant of each part of a flow, and its upper bound.
 
 A coupling whose scale is bounded can only stretch space so far. Many that are close to
 their limit say that the flow lacks layers, or a wider bound.

@@ -115,7 +115,7 @@ _streamed.defvjp(_forward, broadcasting(_backward))
 
 
 class _Blocks:
-    """Blocks of one size, of which the last may overlap the one before it.
+    """Blocks of equal size; the last one may overlap the one before it.
 
     Classes in the overlap count in the earlier block only.
     """

@@ -70,7 +70,7 @@ def number_of(classes: Sequence[str], name: Any) -> int:
 
 
 def listed(classes: Sequence[str]) -> str:
-    """Return the names of classes in words, the first of very many."""
+    """Return the names of classes in words, only the first ones if there are many."""
     more = len(classes) - LISTED
     return ", ".join(classes[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
 

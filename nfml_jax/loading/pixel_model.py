@@ -115,7 +115,7 @@ class PixelModel(Shareable):
         return in_batches(latents, CHUNK, images, *self._given(context, len(images)))
 
     def decode(self, latents, context=None) -> np.ndarray:
-        """Return the images `[N, H, W, C]` of latents; of `encode`, the same levels."""
+        """Return the images `[N, H, W, C]` of latents; the inverse of `encode`."""
         latents = np.asarray(latents, np.float32)
         shape = self.flow.base_shape
         if latents.shape[1:] != shape:

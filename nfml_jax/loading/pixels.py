@@ -50,7 +50,7 @@ class TrainedPixelFlow(PixelModel):
         return -bits * np.log(2) * np.prod(self.image_shape)
 
     def posterior(self, images, samples: int = 1, seed: int = 0) -> np.ndarray:
-        """Return P(class | x) `[N, classes]` by Bayes' rule; of a conditional flow.
+        """Return P(class | x) `[N, classes]` by Bayes' rule, for a conditional flow.
 
         Every class is scored with the same draws of noise.
         """

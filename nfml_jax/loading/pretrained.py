@@ -200,7 +200,7 @@ def _content(model: Shareable, origin: Origin) -> dict[str, Any]:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    """Return the hash of what determines the model, whatever the order of fields."""
+    """Return the hash of what determines the model, for any order of fields."""
     sections = {name: content[name] for name in MODEL_SECTIONS}
     text = json.dumps(sections, sort_keys=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -29,10 +29,10 @@ UNMOVED = 1e-6
 def learner(fit: Callable) -> Callable:
     """Return `fit(x, labels, **options)` as a learner of checked rows and labels.
 
-    `fit` gets rows in float64 and labels in int32. Where columns lie far from zero for
-    their spread, rows come without their common part, which changes no distance. It
-    runs in float64 whatever JAX's default is, because the inverse of a covariance needs
-    the digits, and the sets are small. The learner returns a numpy array.
+    `fit` gets rows in float64 and labels in int32. Columns whose mean is large relative
+    to their spread are centered, which changes no distance. It runs in float64 whatever
+    JAX's default is, because the inverse of a covariance needs the digits, and the sets
+    are small. The learner returns a numpy array.
     """
 
     @functools.wraps(fit)

@@ -68,7 +68,7 @@ def squared_distances(
 
 
 def _squares(a, b, among):
-    """Return squared distances of scaled points, and what distances need beside them.
+    """Return squared distances of scaled points, and what `distances` needs as well.
 
     They are those of `a / scale` and `b / scale`, followed by a mask of the pairs that
     are near each other, the unscaled distances of these pairs, and the scale.

@@ -1,4 +1,4 @@
-"""Packages that only some parts need, and the extras that install them."""
+"""Packages that only some rooms need, and the extras that install them."""
 
 import importlib
 from types import ModuleType
@@ -41,7 +41,7 @@ INCLUDED = ("data", "flows", "plots")
 
 
 class MissingExtra(UserError, ImportError):
-    """A package that an extra of this one installs is not there.
+    """A package is missing that an extra of this package installs.
 
     `name` is that of the package, and `whole` is whether the sentence names the extra
     with all that a command needs.

@@ -12,8 +12,8 @@ def lazy_exports(
 ) -> tuple[Callable[[str], Any], list[str]]:
     """Return the `__getattr__` and the `__all__` of a package.
 
-    A room whose modules take seconds to import thus has a face that costs nothing. A
-    name whose module needs a package that is not installed raises `MissingExtra`.
+    The face of a room whose modules take seconds to import then costs nothing. A name
+    whose module needs a package that is not installed raises `MissingExtra`.
 
     Args:
       package: the package's `__name__`.

@@ -46,7 +46,7 @@ def check_names(names: Iterable[str], known: Iterable[str], kind: str) -> None:
 def did_you_mean(name: str, known, alike: float = 0.6) -> str:
     """Return " (did you mean ...?)" with the nearest of the `known` names, or "".
 
-    `alike` is the least ratio of `difflib` at which two names are near.
+    `alike` is the least similarity, by `difflib`, of two names that are near.
 
     >>> did_you_mean("adma", ["adam", "sgd"])
     " (did you mean 'adam'?)"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from nfml_jax.plots import style
 
 MAX_CELL_TEXT = 20
-"""Up to so many classes every cell shows its count and every class its name."""
+"""The largest number of classes whose cells show counts and whose axes show names."""
 
 
 def confusion_matrix(

@@ -67,7 +67,7 @@ def det_curve(curves: Roc | Mapping[str, Roc], title: str = "") -> Figure:
 def cmc_curve(
     searches: Search | Mapping[str, Search], ranks: int = 20, title: str = ""
 ) -> Figure:
-    """Draw the share of mated probes found within each rank, of one or more searches.
+    """Draw the share of mated probes within each rank, for one or more searches.
 
     The curve ends at `ranks`, or at the number of enrolled identities if that is
     smaller.

@@ -26,7 +26,7 @@ PALETTE = (
     "#b5b61a",
     "#17becf",
 )
-"""Ten colors that stay apart on white, for classes and for curves alike."""
+"""Ten colors that can be distinguished on white, for classes and for curves."""
 
 DPI = 120
 TEXT, SMALL, TITLE = 9, 8, 11

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# What decayed when the field came, whatever decays by default now.
+# The parameters that decayed when the field was added, whatever the default is now.
 DECAYED = ["kernel*", "weights", "proxies", "triangles", "L"]
 INTERVALS = ("log", "evaluate", "checkpoint")
 # Augmentations that came later; 0 is off.
@@ -110,7 +110,7 @@ def _options(config: dict) -> None:
 
 
 def _embeddings(config: dict) -> None:
-    """Remove the name of the rows of a bridge, which are always embeddings of a run."""
+    """Remove the name of a bridge's data, which are always embeddings of a run."""
     data = config.get("data")
     if config.get("experiment") == "bridge" and isinstance(data, dict):
         data.pop("name", None)

@@ -1,4 +1,4 @@
-"""Limits by which a run of a search ends before its last step.
+"""Limits that end a run of a search before its last step.
 
 The search writes them into the run directory: for each step of a validation, the value
 that the run must have reached by then.

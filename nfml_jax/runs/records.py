@@ -102,7 +102,7 @@ def quantity(record: Mapping, name: str) -> float | None:
 
 
 def check_metrics(records: Iterable[Mapping], names: Iterable[str]) -> None:
-    """Raise UserError for a name of which no finished run has a number."""
+    """Raise UserError for a metric that no finished run has."""
     done = [record for record in records if record["status"] == "done"]
     if not done:
         return

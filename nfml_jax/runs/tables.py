@@ -159,13 +159,13 @@ def better(metric: str) -> Callable | None:
 
 
 def metrics_of(records: Sequence[Mapping]) -> list[str]:
-    """Return the first metrics of these records, directed ones first."""
+    """Return metrics for a table, those with a known better direction first."""
     names = dict.fromkeys(name for record in records for name in record["metrics"])
     return sorted(names, key=lambda name: better(name) is None)[:MOST_METRICS]
 
 
 def _best(cells: Sequence[Cell], metric: str, least: int = 2) -> float | None:
-    """Return the best mean, or None of fewer than `least` cells."""
+    """Return the best mean, or None if fewer than `least` cells have one."""
     means = [c.mean for c in cells if c.mean is not None and math.isfinite(c.mean)]
     choose = better(metric)
     return choose(means) if choose and len(means) >= least else None

@@ -52,7 +52,7 @@ class RunWriter(EventWriter):
         self.rates(step, values)
 
     def rates(self, step: int, values: dict[str, float]) -> None:
-        """Write rates, but not to the log, which is the same at any speed."""
+        """Write rates, except to the log, which must not depend on the speed."""
         super().scalars(step, values)
         for tracker in self._trackers:
             tracker.scalars(step, values)

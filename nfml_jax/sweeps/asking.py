@@ -1,4 +1,4 @@
-"""The trials of a search: values are asked of optuna, run, and told to it.
+"""The trials of a search: optuna proposes values, and the results are reported to it.
 
 The state of a search is the list of values that it asked for, `search.json`, and the
 trials' run directories. What is asked next depends on these and the seed alone, so a
@@ -42,7 +42,7 @@ class Past:
     curve: Mapping[int, float]
 
     def frozen(self, optuna, spaces):
-        """Return the trial as optuna keeps it."""
+        """Return the trial as optuna represents it."""
         states = optuna.trial.TrialState
         state = {"done": states.COMPLETE, "pruned": states.PRUNED}.get(
             self.status, states.FAIL
@@ -67,7 +67,7 @@ def run_search(
     at_once: int = 1,
     trials_of: Callable[[Sweep], list[Trial]] | None = None,
 ) -> list[dict]:
-    """Run a search over `config` in `folder`, or go on with it; return the records.
+    """Run a search over `config` in `folder`, or continue it; return the records.
 
     Args:
       make_experiment: the maker of experiments.
@@ -114,7 +114,7 @@ def run_search(
 
 
 def _read_asked(folder: Path, wanted: Search) -> list[Override]:
-    """Return the values that the search in a folder asked for; none in a new one."""
+    """Return the values that optuna has proposed to the search in a folder."""
     content = read_checked(folder / FILE, SEARCH, "state of a search")
     if content is None:
         return []
@@ -148,7 +148,7 @@ def _past(path: Path, values: Override, metric: str) -> Past:
 
 
 def _write_limits(wanted: Search, past: Sequence[Past], paths: Sequence[Path]) -> None:
-    """Write into the directories of trials what finished ones had reached by when."""
+    """Write the median curve of finished trials into the directories of new ones."""
     curves = [trial.curve for trial in past if trial.status == "done" and trial.curve]
     limits = median_limits(wanted.metric, wanted.mode == "max", curves, least=STARTUP)
     for path in paths:

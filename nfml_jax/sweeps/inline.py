@@ -42,7 +42,7 @@ def parse_sweep(text: str, config: Mapping, any_type: Collection[str] = ()) -> S
     """Return every combination of the values that `text` gives to fields of `config`.
 
     `any_type` has the dotted fields that take values of several types: a word for one
-    of them is read as the number, truth or text that it looks like.
+    of them is read as the number, boolean or text that it looks like.
 
     Raises UserError for an unknown field, and for values of another type.
     """
@@ -107,7 +107,7 @@ def _value(name: str, word: str, there: Any):
 
 
 def as_literal(text: str) -> Any:
-    """Return the number, truth, None or tuple that a text stands for, or the text.
+    """Return the number, boolean, None or tuple that a text stands for, or the text.
 
     >>> as_literal("0.99"), as_literal("true"), as_literal("bfloat16")
     (0.99, True, 'bfloat16')

@@ -78,7 +78,7 @@ def finalize(job: Job, status: str, **more) -> None:
 
 
 def mark_lost(job: Job, error: str) -> None:
-    """Record that the job's process died without reporting.
+    """Record that the job's process ended without writing a status.
 
     Trials that had started are interrupted, and continue another time; pending trials
     have failed.

@@ -166,7 +166,7 @@ def overlay(config: dict, override: Override, any_type: Collection[str] = ()) ->
 
 
 def is_open(name: str) -> bool:
-    """Return whether a dotted field may be new: what its section takes decides later.
+    """Return whether a section may get a new field, whose name is checked later.
 
     >>> is_open("optimizer.options.b2"), is_open("optimizer.b2")
     (True, False)

@@ -84,7 +84,7 @@ def is_number(field: str, value) -> bool:
 
 
 def _is_split(config: dict) -> bool:
-    """Return whether devices share its classes, which occupies the axis of the runs.
+    """Return whether devices share the head's classes: such runs cannot be one program.
 
     See `nfml_jax.training.sharding`.
     """

@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """A field with a few values: numbers, texts, truths or None."""
+    """A field with a few values: numbers, texts, booleans or None."""
 
     name: str
     values: tuple[Any, ...]
@@ -89,16 +89,15 @@ def choose(name: str, *values: Any) -> Choice:
 
 @dataclass(frozen=True, init=False)
 class Search:
-    """Fields to search, and what the trials are compared by.
+    """Fields to search, and the metric by which trials are compared.
 
     Attributes:
       fields: ranges and choices, by `search` and `choose`.
       metric: what is compared: a metric of validation, since a test set that chose
         values measures nothing any more.
-      trials: how many to run in all.
-      mode: "max" or "min".
-      seed: of the choices; the trials' seed is their config's.
-      prune: whether a trial ends early that is worse than the median of the finished
+      trials: the number of trials to run in all. mode: "max" or "min". seed: of the
+      choices; the trials' seed is their config's. prune: whether a trial ends early
+      that is worse than the median of the finished
         ones at the same step.
       fixed: overrides of every trial.
     """
@@ -151,6 +150,6 @@ class Search:
         return [product([dict(self.fixed)], *([e[i]] for e in ends))[0] for i in (0, 1)]
 
     def words(self) -> str:
-        """Return what is searched in words."""
+        """Return the fields of the search and their ranges in words."""
         fields = "; ".join(field.words() for field in self.fields)
         return f"a search of {self.trials} trials by {self.metric} over {fields}"

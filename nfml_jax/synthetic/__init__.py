@@ -1,4 +1,4 @@
-"""Data that are computed, not read: densities of the plane, and endless identities.
+"""Data that are computed, not read: densities of the plane, and synthetic identities.
 
 `DENSITIES` are two-dimensional densities with known likelihoods, and `draw` samples
 them; `picture` makes one of an image. `Identities` are classes in any number.

@@ -134,7 +134,7 @@ def _as_integer(text: str) -> str | None:
 
 
 def _place(table: Table, first: Table, place: int) -> int:
-    """Return the place of a column of the first table in another table."""
+    """Return the index in another table of a column of the first table."""
     if not (table.named and first.named):
         return place
     name = first.columns[place]

@@ -38,7 +38,7 @@ def different(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def places_of(file_name: str, names: Sequence[str], columns) -> list[int]:
-    """Return the places of columns among `names`, in the order of the request.
+    """Return the indices of columns among `names`, in the order of the request.
 
     Args:
         file_name: of the table, for messages.
@@ -81,7 +81,7 @@ def _items(where: Mapping[str, int], columns) -> list:
 
 
 def _find(where: Mapping[str, int], item) -> list[int] | None:
-    """Return the places of one name, number or range; None if there are none."""
+    """Return the indices of one name, number or range; None if there are none."""
     if str(item) in where:
         return [where[str(item)]]
     everywhere = range(len(where))
@@ -101,7 +101,7 @@ def _find(where: Mapping[str, int], item) -> list[int] | None:
 
 
 def _range(where: Mapping[str, int], text: str) -> list[int] | None:
-    """Return the places of "FIRST:END", "FIRST-LAST" or "NAME:NAME", or None."""
+    """Return the indices of "FIRST:END", "FIRST-LAST" or "NAME:NAME", or None."""
     numbers = re.fullmatch(r"(\d*)\s*([:-])\s*(\d*)", text)
     if numbers and (numbers[1] or numbers[3]):
         first = int(numbers[1] or 0)

@@ -1,4 +1,4 @@
-"""Columns that others determine: exactly, up to rounding, or for lack of rows."""
+"""Columns that are linear functions of others, perhaps only for lack of rows."""
 
 import numpy as np
 

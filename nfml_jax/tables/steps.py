@@ -65,7 +65,7 @@ def noise_widths(x: np.ndarray, trained: np.ndarray) -> np.ndarray:
 
 
 def is_stepped(column: np.ndarray) -> bool:
-    """Return whether a column is discrete, and not by one value that it repeats."""
+    """Return whether a column is discrete, not counting a single repeated value."""
     values = discrete_values(column)
     if not values:
         return False

@@ -31,11 +31,11 @@ class Table:
         raise NotImplementedError
 
     def places(self, columns) -> list[int]:
-        """Return the places of columns by name, number, range or list of these."""
+        """Return the indices of columns by name, number, range or list of these."""
         return places_of(self.file, self.columns, columns)
 
     def read_numbers(self, places: Sequence[int]) -> list[Numbers]:
-        """Return columns as numbers, with the places of missing and wrong values."""
+        """Return columns as numbers, with the positions of missing and wrong values."""
         raise NotImplementedError
 
     def texts(self, place: int) -> list[str | None]:

@@ -71,7 +71,7 @@ class Progress:
         raise NotImplementedError
 
     def _seconds_left(self) -> float | None:
-        """Return the seconds left at the run's mean pace, pauses included, or None."""
+        """Return the seconds left at the run's mean speed, with pauses, or None."""
         if self._start is None or self._step <= self._start[1]:
             return None
         now, step, _ = self._recent[-1]

@@ -68,7 +68,7 @@ class SweepView:
         self._terminal.note(line.rstrip())
 
     def render(self, width: int, height: int):
-        """Return as many trials as `height` lines hold, and the count of all."""
+        """Return a line for each trial for which `height` has room, and the totals."""
         rows = [(path, self._standing(path)) for path in self._paths]
         room = max(height - SPARE_LINES, 1)
         if len(rows) > room:

@@ -87,7 +87,7 @@ def _check_support(bijector, found, given, results, n):
         return
     x, log_det = (_first(a, b) for a, b in zip(found["inverse"], (2, 1), strict=True))
     y = _first(results(np.nan_to_num(x), given[1])["single"]["forward"][0], 2)
-    # Beyond ±5 a map may saturate, whose images are then not told from others.
+    # Beyond ±5 a map may saturate, and different events then have equal images.
     near = slice(n + 2, n + 4)
     image = np.isclose(y[near], given[1][near], rtol=1e-2).all(-1)
     outside = np.isneginf(log_det[near])

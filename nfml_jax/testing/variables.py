@@ -1,4 +1,4 @@
-"""Variables to check laws at, away from what many modules start as: the identity.
+"""Variables to check laws at, since many modules start as the identity.
 
 XLA compiles the random numbers of many parameters for longer than a small module.
 """

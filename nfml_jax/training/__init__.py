@@ -1,6 +1,6 @@
 """The training loop and what it needs.
 
-Three files tell how a batch becomes a step: `loop` (the run from its first step to its
+Three files show how a batch becomes a step: `loop` (the run from its first step to its
 result), `step` (one optimizer step, and several in one program) and `sharding` (the
 step mapped over devices). An experiment implements `Experiment`:
 

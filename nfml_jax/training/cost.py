@@ -19,7 +19,7 @@ class Counted:
 
     The dispatch is that of `nfml_jax.training.step.make_dispatch`. It is traced for the
     arguments given here and compiled once, at its first call. `flops` are those of a
-    step on all devices, 0 if XLA cannot tell.
+    step on all devices, 0 if XLA doesn't count it.
     """
 
     def __init__(self, dispatch: Callable, mesh: Mesh, *arguments):

@@ -1,4 +1,4 @@
-"""Sentences about runs that end without a mistake of the user, with the remedy."""
+"""Sentences about runs that end by no fault of the user, with the remedy."""
 
 import errno
 import os
@@ -51,7 +51,7 @@ def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
 
 
 def explained(problem: BaseException, run_dir: Path) -> BaseException:
-    """Return a UserError for no room to write or a lost process, else `problem`.
+    """Return a UserError if the disk is full or a process was lost, else `problem`.
 
     The sentence names the folder whose disk has no room, which may be another than
     that of `run_dir`, such as the one for temporary files.

@@ -51,7 +51,7 @@ class Feed(ABC):
 
     @abstractmethod
     def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
-        """Return this device's share of the batch, and its rows' places in the batch.
+        """Return this device's share of the batch, and the indices of its rows.
 
         Called per device, inside the step. Each array `[examples, ...]` gives
         `[batch_size / devices, ...]`.
@@ -66,7 +66,7 @@ class Feed(ABC):
 
 
 class ResidentFeed(Feed):
-    """Batches of arrays kept whole on every device, in an order of each epoch's own.
+    """Batches of arrays that are stored on every device, in a new order in each epoch.
 
     `arrays` is a pytree with leading axis `[examples, ...]`. The order is that of
     `sampler`, a function of the batch size giving one of `nfml_jax.data.samplers`, with
@@ -88,12 +88,12 @@ class ResidentFeed(Feed):
         drawn = sampler_of(arrays, batch_size, sampler)
         self.batch_size, self.steps_per_epoch = batch_size, drawn.steps
         examples = len(jax.tree.leaves(arrays)[0])
-        # Of an epoch; one that is filled up has more than there are.
+        # The examples of an epoch: more than there are if the sampler repeats some.
         self.examples = max(examples, drawn.steps * batch_size)
         self.resident = replicate(jax.tree.map(np.asarray, arrays), mesh)
         self._key = key
         self._chunk = None, None
-        # From any step of its first epoch, a chunk serves `ahead` steps.
+        # A chunk holds `ahead` steps from any step of its first epoch on.
         epochs = 1 + -(-ahead // self.steps_per_epoch)
 
         def orders(key, first):
@@ -122,7 +122,7 @@ class ResidentFeed(Feed):
         return self._chunk[1]
 
     def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
-        """Return this device's rows of the batch and their places; see `Feed`."""
+        """Return this device's rows of the batch and their indices; see `Feed`."""
         first, orders = chunk
         rows = rows_of(self.batch_size)
         start = (step % self.steps_per_epoch) * self.batch_size
@@ -131,7 +131,7 @@ class ResidentFeed(Feed):
 
 
 class EmptyFeed(Feed):
-    """Batches without data: a row is its place, from which its random key is made."""
+    """Batches without data: a row is its index, from which its random key is made."""
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
@@ -144,14 +144,14 @@ class EmptyFeed(Feed):
         """Return None: no data is needed."""
 
     def take(self, resident, chunk, step) -> tuple[None, jax.Array]:
-        """Return no data, and the places of this device's rows in the batch."""
+        """Return no data, and the indices of this device's rows in the batch."""
         return None, rows_of(self.batch_size)
 
 
 def sampler_of(
     arrays: PyTree, batch_size: int, sampler: Callable[[int], Sampler] | None
 ) -> Sampler:
-    """Return the sampler of the rows of `arrays`; by default each comes once."""
+    """Return the sampler of the rows of `arrays`, by default each row once an epoch."""
     examples = len(jax.tree.leaves(arrays)[0])
     if not 1 <= batch_size <= examples:
         raise UserError(
@@ -192,6 +192,6 @@ def _power_of_two(most):
 
 
 def rows_of(batch_size):
-    """Return the places of this device's rows in a batch; called inside the step."""
+    """Return the indices of this device's rows in the batch; called inside the step."""
     local = batch_size // lax.axis_size(AXIS)
     return lax.axis_index(AXIS) * local + jnp.arange(local)

@@ -43,7 +43,7 @@ def keeping(
 
 
 def not_listed(directory: Path) -> dict[int, str]:
-    """Return what damage keeps a manager from listing a checkpoint, by its step."""
+    """Return the damage that keeps a manager from listing a checkpoint, by its step."""
     if not directory.is_dir():
         return {}
     steps = {found.step: _problem(found) for found in STANDARD.find_all(directory)}
@@ -96,7 +96,7 @@ LOGGERS = "absl", "asyncio"
 
 
 def _is_of_others(record: logging.LogRecord) -> bool:
-    """Return whether a record is no error that was logged, or raised, by orbax."""
+    """Return False for an error that orbax logged or raised, True for other records."""
     if not record.exc_info:
         return True
     frames = traceback.extract_tb(record.exc_info[2])
@@ -113,7 +113,7 @@ def _print_of_others(unraisable) -> None:
 
 
 def _by_itself() -> ocp.options.MultiprocessingOptions:
-    """Return options by which this process acts alone, without awaiting the others."""
+    """Return options of a single process, which doesn't wait for others."""
     if is_single_process():
         return ocp.options.MultiprocessingOptions()
     this = jax.process_index()
@@ -126,7 +126,7 @@ STANDARD = step_names.standard_name_format()
 
 
 def _problem(found: step_names.Metadata) -> str | None:
-    """Return why a checkpoint's times, which a list of checkpoints has, can't be read.
+    """Return why the times of a checkpoint can't be read, or None if they can.
 
     Orbax itself passes over text that is no JSON.
     """
@@ -139,7 +139,7 @@ def _problem(found: step_names.Metadata) -> str | None:
 
 @dataclass(frozen=True)
 class _Listable(step_names.NameFormat[step_names.Metadata]):
-    """Orbax's names of checkpoints, without those that stop it from listing any."""
+    """Orbax's names of checkpoints, without damaged ones, which stop a listing."""
 
     def build_name(self, step):
         return STANDARD.build_name(step)

@@ -49,7 +49,7 @@ class Tracer:
     """A context manager that traces an interval of a run's steps into its directory.
 
     Without an interval, or with one that begins before the run does, nothing is traced.
-    `running` is whether steps are traced now.
+    `running` is True while steps are traced.
     """
 
     def __init__(self, span: Span | None, run: "Run"):

@@ -96,7 +96,7 @@ def replay(
     *,
     terminal: Terminal | None = None,
 ) -> Replay:
-    """Make step `step` of the run in `workdir` again, and name what is not finite.
+    """Repeat step `step` of the run in `workdir`, and name what is not finite.
 
     The state before the step comes from the newest checkpoint that is not later, and
     the steps between them are trained again. The step itself runs on one device,

@@ -169,7 +169,7 @@ class Run:
             self.terminal.note(f"Resuming from the checkpoint of step {self.first:,}.")
 
     def attempt(self, work: Callable, *arguments, **options) -> None:
-        """Do a part of the run's work, and turn what ends the run into its outcome.
+        """Run `work`, and record an exception that ends the run as its outcome.
 
         In a single run, only a divergence and a stop request become an outcome; any
         other exception is raised.

@@ -1,4 +1,4 @@
-"""The test of whether a run continues with the data that it began with."""
+"""A check that a run continues with the data that it began with."""
 
 from pathlib import Path
 

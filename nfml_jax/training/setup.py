@@ -134,7 +134,7 @@ class Setup:
             )
 
     def _fitted_batch(self) -> int:
-        """Return the size of a batch that the data decide."""
+        """Return the batch size that follows from the data."""
         arrays, train = self.experiment.train_arrays, self.settings.train
         if arrays is None:
             return LARGEST_FITTED
@@ -164,7 +164,7 @@ class Setup:
 
     @property
     def parts(self) -> int:
-        """The number of parts that a device processes its share of a batch in."""
+        """The number of parts into which a device divides its share of a batch."""
         whole = self.experiment.whole_batch
         return 1 if whole else parts_of_share(self.settings.train, self.mesh)
 
@@ -254,7 +254,7 @@ class Setup:
 
 
 def with_batch(settings: RunSettings, size: Callable[[], int]) -> RunSettings:
-    """Return the settings with the size of a batch, `size()` if there is none."""
+    """Return the settings with a batch size: `size()` if they have none."""
     if settings.train.batch_size is not None:
         return settings
     train = dataclasses.replace(settings.train, batch_size=size())

@@ -26,7 +26,7 @@ THREADS = 16
 
 
 class StreamedFeed(Feed):
-    """The batches that `nfml_jax.training.feeds.ResidentFeed` gives, in its order.
+    """The batches of `nfml_jax.training.feeds.ResidentFeed`, read from disk.
 
     `arrays` is a pytree of objects with rows, such as
     `nfml_jax.data.stored.StoredImages`; the further arguments are those of
@@ -87,7 +87,7 @@ class StreamedFeed(Feed):
         return np.int32(first), self._chunk[1]
 
     def take(self, resident, chunk, step) -> tuple[PyTree, jax.Array]:
-        """Return this device's share of the batch, and its rows' places in the batch.
+        """Return this device's share of the batch, and the indices of its rows.
 
         Called per device, inside the step.
         """

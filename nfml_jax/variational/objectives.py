@@ -157,7 +157,7 @@ def _by_score(gains, score):
 
 
 def _shares(log_weights, axis_name):
-    """Return weights with mean one over all devices' draws, and the log of their mean.
+    """Return weights with mean one over all devices' draws, and their log mean.
 
     They are constants in differentiation. An average with these weights is exact after
     the usual average over devices.

@@ -15,7 +15,7 @@ from nfml_jax.ops.levels import MOST_LEVELS, check_levels
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures uint8 or uint16 `[N, H, W, C]`, with labels int32 `[N]` if there are.
+    """Pictures uint8 or uint16 `[N, H, W, C]`, with labels int32 `[N]` or None.
 
     `groups` `[N]` numbers pictures that stay together when some are set aside, such as
     those of one person.
@@ -171,7 +171,7 @@ def set_part_aside(loaded: LoadedPixels, validation: float, seed: int) -> Loaded
 def shrink_part(loaded: LoadedPixels, part: str, limit: int | None, seed: int):
     """Return a set with at most `limit` pictures in a part; None or 0 keeps all.
 
-    The name of a set with fewer pictures says how many there are.
+    The name of a set with fewer pictures includes their number.
     """
     pictures = loaded.parts[part]
     if not limit or limit >= len(pictures):

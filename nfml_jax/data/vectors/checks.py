@@ -1,4 +1,4 @@
-"""Checks that rows of numbers have a density, and that its values mean something."""
+"""Checks that rows of numbers have a density, and that its values are meaningful."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ from nfml_jax.tables.scales import center_and_scale, standardized
 from nfml_jax.tables.steps import discrete_values, grid_step, is_stepped
 
 CHECKED_ROWS = 100_000
-"""Rows of a large set that its columns are judged by."""
+"""The number of rows of a large set that checks of its columns read."""
 _FEW = 2000
 
 
@@ -65,7 +65,7 @@ def check_float32(name: str, columns: Sequence[str], events) -> None:
 
 
 def alike_in_float32(columns: Sequence[str], exact, rounded) -> list[str]:
-    """Return the columns whose different values are equal in float32, with counts."""
+    """Return columns in which different values are equal in float32, with counts."""
     few = slice(None, None, max(len(exact) // _FEW, 1))
     found = []
     for i, name in enumerate(columns):

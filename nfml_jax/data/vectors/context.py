@@ -71,7 +71,7 @@ class Context:
 
 
 def _one_hot(column, name: str, levels) -> np.ndarray:
-    """Return one-hot vectors `[N, levels]` of names, or of their places."""
+    """Return one-hot vectors `[N, levels]` of names, or of their indices."""
     if column.dtype.kind in "OUS":
         number = {level: i for i, level in enumerate(levels)}
         column = [

@@ -168,7 +168,7 @@ def _read_tables(given, path: Path, header: str) -> dict[str, Table]:
 
 
 def _split(name: str, chosen: Chosen, validation, test, seed):
-    """Return for each part the table of its rows, and their places there."""
+    """Return the table of each part's rows, and the indices of the rows in it."""
     parts = {part: np.arange(len(rows)) for part, rows in chosen.rows.items()}
     if set(parts) == {"rows"}:
         rest, held_out = draw_rows(len(parts["rows"]), test, seed, "test")

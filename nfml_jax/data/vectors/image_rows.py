@@ -15,7 +15,7 @@ def load_image_rows(
     data_dir=None,
     seed: int = 0,
 ) -> LoadedVectors:
-    """Return the images of `nfml_jax.data.load(name, …)`, whose arguments these are.
+    """Return labeled images as rows; the arguments are those of `nfml_jax.data.load`.
 
     A row holds the pixels, from row to row of the image, and the number of the class.
     """

@@ -16,7 +16,7 @@ from nfml_jax.tables.steps import noise_widths
 
 
 def draw_rows(count: int, share: float, seed: int, what: str):
-    """Return the places of rows without, and in, a random part, each ascending.
+    """Return the indices of rows outside and in a random part, each ascending.
 
     `share` of the `count` rows is a fraction below 1, or a number of them from 1 up; 0
     gives None as the part.
@@ -34,7 +34,7 @@ def draw_rows(count: int, share: float, seed: int, what: str):
 
 
 def set_rows_aside(rows, share: float, seed: int, what: str):
-    """Return rows without, and in, a random part; see `draw_rows`."""
+    """Return the rows outside and in a random part; see `draw_rows`."""
     rest, chosen = draw_rows(len(rows), share, seed, what)
     return (rows, None) if chosen is None else (rows[rest], rows[chosen])
 
@@ -213,7 +213,7 @@ def add_jitter(loaded: LoadedVectors, kind: str, seed: int) -> LoadedVectors:
 
 
 def not_alike(rows, correlation: float = 0.98) -> list[int]:
-    """Return the columns left when the first of every two correlated ones is dropped.
+    """Return the columns that remain when one of every two correlated ones is dropped.
 
     Two columns are correlated if their coefficient exceeds `correlation`.
     """

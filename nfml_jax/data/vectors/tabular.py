@@ -110,7 +110,7 @@ def _power(open_file):
 
 
 def _gas(open_file):
-    """Return the sensors of ethylene in CO; one of every two alike is left out."""
+    """Return the sensors of ethylene in CO, without one of any two correlated ones."""
     try:
         import pandas
     except ImportError as error:

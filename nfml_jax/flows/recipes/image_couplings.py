@@ -35,7 +35,7 @@ def _step(transform: ScalarTransform, net: str, **options) -> Callable:
 
 
 def pair(transform: ScalarTransform, net: str, **options) -> tuple[Bijector, ...]:
-    """Return two couplings, which map both halves of the channels by turns."""
+    """Return two couplings: each maps one half of the channels."""
     return tuple(
         Coupling(
             transform, make_image_conditioner(net, **options), mask=mask, event_ndim=3
@@ -72,9 +72,9 @@ def glow(
 def nice(event_shape, *, net: str = "glow", hidden: int = 64, **options) -> ImageFlow:
     """NICE (Dinh et al. 2015): pairs of additive couplings, and scales at the end.
 
-    A step shifts both halves of the channels by turns, and preserves volume. `net` is a
-    name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, `hidden` its width. Only learned
-    priors scale, the last of which is the paper's one scaling.
+    A step shifts one half of the channels, then the other, and preserves volume. `net`
+    is a name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, `hidden` its width. Only
+    learned priors scale, the last of which is the paper's one scaling.
     """
 
     def step(level):
@@ -94,8 +94,8 @@ def realnvp(
 ) -> ImageFlow:
     """RealNVP (Dinh et al. 2017): pairs of affine couplings with residual networks.
 
-    A step maps both halves of the channels by turns. After a squeeze in diagonal order
-    the first scale's halves are the two colors of a checkerboard.
+    A step maps one half of the channels, then the other. After a squeeze in diagonal
+    order the first scale's halves are the two colors of a checkerboard.
     """
     transform = Affine(max_log_scale)
 

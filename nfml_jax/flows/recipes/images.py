@@ -57,9 +57,9 @@ def learned_noise(
 ) -> Bijector:
     """Return the bijector of variational dequantization (Ho et al. 2019, Flow++).
 
-    Each of `steps` steps maps both colors of a checkerboard by turns, given the image
-    as a feature map; a new one is the identity, which is uniform noise. `net` is a
-    name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, and `hidden` its width. The
+    Each of `steps` steps maps one color of a checkerboard, then the other, given the
+    image as a feature map; a new one is the identity, which is uniform noise. `net` is
+    a name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, and `hidden` its width. The
     images' sides are even. With `masked` the networks see images with holes, as in
     `nfml_jax.flows.recipes.uva`, and learn the bounds of their log-scales.
 

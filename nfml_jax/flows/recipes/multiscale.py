@@ -170,7 +170,7 @@ def flattened(
 
 
 def repeated(step: Sequence[Bijector], steps: int, memory: str) -> Bijector:
-    """Return a step's bijectors `steps` times in one loop; a single one has none."""
+    """Return a step's bijectors `steps` times, in one loop if there are several."""
     check_choice("the flow", MEMORY, memory=memory)
     one = Chain(tuple(step))
     return Stack(one, int(steps), memory) if steps > 1 else one
@@ -205,7 +205,7 @@ def _prior(hidden: int) -> Coupling:
 
 
 def _border(shape: EventShape, levels: int, pad: bool) -> Pad | None:
-    """Return the padding of images so that 2^levels divides them; None without."""
+    """Return the padding of images so that 2^levels divides them, or None."""
     height, width, _ = shape
     block = 2**levels
     rows, columns = -height % block, -width % block

@@ -120,7 +120,7 @@ def stacked(
 
 
 def amortized_by(options):
-    """Return the network that computes parameters from a context, or None without."""
+    """Return the network that computes parameters from a context, or None."""
     context_dim = options.get("context_dim", 0)
     check_integer("the flow", 0, WIDEST, context_dim=context_dim)
     return MLP() if context_dim else None

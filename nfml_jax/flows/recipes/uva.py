@@ -100,7 +100,7 @@ def uva(
 def masked_couplings(
     count: int, masks: Sequence[Callable] = PIXELS, net: str = "gated", **options
 ) -> Bijector:
-    """Return `count` masked couplings with both masks by turns, pairs in one loop.
+    """Return `count` masked couplings with alternating masks, pairs in one loop.
 
     `options` are those of the network `net`.
     """

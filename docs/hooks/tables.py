@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 
 import api
+import sections
 from executed import figure
 
 from nfml_jax import bijectors, evaluation, flows
@@ -17,7 +18,7 @@ from nfml_jax.cli import heads, losses, maps
 from nfml_jax.cli import results as results_command
 from nfml_jax.data.pixels import PIXEL_DATASETS
 from nfml_jax.flows import IMAGE_RECIPES
-from nfml_jax.heads import MARGINS, Margin
+from nfml_jax.heads import MARGINS
 from nfml_jax.losses import LOSSES, MINERS
 
 ROOT = Path(__file__).parents[2]
@@ -37,53 +38,9 @@ def heads_table(_: str) -> str:
     return re.sub(r"^\| `(\w+)` ", r"| [`\1`](#\1) ", heads.table(), flags=re.MULTILINE)
 
 
-def margin_sections(_: str) -> str:
-    """Return a section for each margin: its curve, formula, numbers and source."""
-    return "\n\n".join(_margin(name, kind) for name, kind in MARGINS.items())
-
-
-def _margin(name: str, kind: type[Margin]) -> str:
-    margin = kind()
-    numbers = ", ".join(f"`{n}={getattr(margin, n):g}`" for n in kind.numbers())
-    rows = {
-        "target's cosine": f"**{margin.formula()}**",
-        "other cosines": margin.others_formula(),
-        "loss": margin.loss_words(),
-        "numbers": numbers or "none",
-        "default scale": _scale(margin),
-        "paper": margin.paper,
-        "class": f"[`{kind.__name__}`][nfml_jax.heads.{kind.__name__}]",
-    }
-    table = "\n".join(
-        ["| | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows.items())]
-    )
-    curve = figure(f"img/margins/{name}", f"The target logit of {name}")
-    parts = [
-        f"### `{name}` {{ #{name} }}",
-        '<div class="margin" markdown>',
-        curve,
-        "<div markdown>",
-        _words(kind),
-        table,
-        "</div>",
-        "</div>",
-    ]
-    return "\n\n".join(parts)
-
-
-def _words(kind: type) -> str:
-    """Return the part of a docstring before its arguments and examples."""
-    text = re.split(r"\n *(?:>>>|Attributes:|Args:)", inspect.getdoc(kind) or "")[0]
-    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
-
-
-def _scale(margin) -> str:
-    if margin.finds_scale:
-        return "computed from the batch"
-    scale = margin.own_scale(10)
-    return (
-        "none: embeddings keep their norm" if scale is None else f"{float(scale):.4g}"
-    )
+def losses_table(_: str) -> str:
+    """Return the table of losses, with a link from each to its section."""
+    return re.sub(r"^\| `(\w+)` ", r"| [`\1`](#\1) ", losses.table(), flags=re.M)
 
 
 def maps_table(title: str) -> str:
@@ -159,6 +116,12 @@ def miners(_: str) -> str:
     return "\n".join(lines)
 
 
+def extras(_: str) -> str:
+    """Return the table of extras, which is that of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(r"^\| extra \|.*?(?=\n\n)", text, re.M | re.S)[0]
+
+
 def room_list(_: str) -> str:
     """Return the table of rooms, each with the first line of its docstring."""
     lines = ["| room | what it holds |", "|---|---|"]
@@ -202,6 +165,7 @@ def pixel_sets(_: str) -> str:
 
 MACROS = {
     "count": count,
+    "extras": extras,
     "image_recipes": image_recipes,
     "pixel_sets": pixel_sets,
     "flow_gallery": flow_gallery,
@@ -209,9 +173,10 @@ MACROS = {
     "rooms": room_list,
     "file": source_file,
     "heads": heads_table,
-    "losses": lambda _: losses.table(),
+    "losses": losses_table,
+    "loss_sections": sections.losses,
     "maps": maps_table,
-    "margins": margin_sections,
+    "margins": sections.margins,
     "picture": picture,
     "results": results,
 }

@@ -1,7 +1,8 @@
 """Run kept results again, and compare: `nfml reproduce RESULT...`.
 
-A RESULT is a result.json, or a folder of them. Its config is brought up to date and run
-with the same seed; each metric of the new run is printed beside the kept one, with the
+A RESULT is a result.json, or a folder of them, of which `--only "maf moons seed0"`
+chooses by name, data and seed. Its config is brought up to date and run with the same
+seed; each metric of the new run is printed beside the kept one, with the
 spread of the kept runs that differ only in the seed. The exit code is 1 if a metric
 lies further from the kept one than `--spreads` times that spread. If only one seed was
 kept, a metric may differ by 2 % of its value, and by 0.01 in any case.
@@ -124,12 +125,40 @@ def _workdir(folder: Path, record: Mapping) -> Path:
     return folder / "-".join(parts + ([f"fold{fold}"] if fold is not None else []))
 
 
+def chosen(records: Sequence[Mapping], words: str) -> list[Mapping]:
+    """Return the records whose name, data and seed have all of these words.
+
+    Raises:
+      UserError: if there are none.
+    """
+    wanted = set(words.replace(",", " ").split())
+    labels = [_label(record).split() for record in records]
+    found = [r for r, label in zip(records, labels, strict=True) if wanted <= {*label}]
+    if records and not found:
+        known = ", ".join(sorted({word for label in labels for word in label}))
+        raise UserError(
+            f"no result has all words of --only={words!r}; there are {known}."
+        )
+    return found
+
+
+def _label(record: Mapping) -> str:
+    return f"{record['name']} {record['data']['name']} seed{record['seed']}"
+
+
+def _around(path: Path) -> Path:
+    """Return the folder of the runs that a result may be one of."""
+    if path.is_dir() and not (path / "result.json").exists():
+        return path
+    return path.parent if path.is_dir() else path.parents[1]
+
+
 def _run(options) -> int:
     """Reproduce the results; return the number of metrics outside their limits."""
     outside = 0
     for path in options.results:
-        for record in find_results([path]):
-            around = find_results([path if path.is_dir() else path.parents[1]])
+        for record in chosen(find_results([path]), options.only):
+            around = find_results([_around(path)])
             new = run_again(
                 record, _workdir(options.workdir, record), options.manual_dir
             )
@@ -154,6 +183,12 @@ def main(arguments=None) -> int:
     """Run the command; return 0, or `DIFFERENT`."""
     parser = make_parser("reproduce", __doc__)
     parser.add_argument("results", nargs="+", type=Path, help="result.json or folders")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="WORDS",
+        help="words that a run's name, data and seed must have: 'maf moons seed0'",
+    )
     parser.add_argument("--manual_dir", help="the folder of data put there by hand")
     parser.add_argument(
         "--workdir",

@@ -33,7 +33,7 @@ class Verification(NamedTuple):
     same: jax.Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedEmbedder(Shareable):
     """Pure, jitted functions of images uint8 `[N, H, W, C]`, or gray `[N, H, W]`.
 
@@ -123,7 +123,7 @@ class TrainedEmbedder(Shareable):
         return images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedClassifier(TrainedEmbedder):
     """A `TrainedEmbedder` that also classifies."""
 

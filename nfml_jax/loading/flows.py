@@ -45,7 +45,7 @@ CHUNK = 1024
 FAR = 1e6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedFlow(Shareable):
     """Pure, jitted functions of rows `[N, event_dim]` in their original units.
 

@@ -47,7 +47,7 @@ def make_metric_model(
     return MetricModel(Mahalanobis(rank), objective)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedMetric(Shareable):
     """The metric of a run, on rows `[N, D]` in their original units.
 

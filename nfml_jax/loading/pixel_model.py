@@ -27,7 +27,7 @@ CHUNK = 64
 NAMED = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PixelModel(Shareable):
     """The flow, the form of its images, and draws, latents and images.
 

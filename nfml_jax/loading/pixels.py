@@ -19,7 +19,7 @@ from nfml_jax.loading.pixel_model import CHUNK, PixelModel
 from nfml_jax.ops.checks import check_integer, check_number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedPixelFlow(PixelModel):
     """Functions of images `[N, H, W, C]` of integer levels.
 

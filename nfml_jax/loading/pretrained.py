@@ -34,6 +34,10 @@ WEIGHTS, CONFIG_FILE, CARD = "model.safetensors", "config.json", "README.md"
 UNFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
+# Entries of a tuple that a model's representation shows.
+SHOWN = 5
+
+
 class Origin(NamedTuple):
     """The arguments of the loader that made a trained model."""
 
@@ -43,11 +47,17 @@ class Origin(NamedTuple):
     result: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shareable:
     """A trained model that can be saved as a folder."""
 
     origin: Origin | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """Return the class with the fields that fit a line, without arrays."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.repr}
+        words = (f"{k}={_short(v)}" for k, v in values.items() if _is_short(v))
+        return f"{type(self).__name__}({', '.join(words)})"
 
     def save_pretrained(
         self, folder: Path | str, *, license: str | None = None
@@ -96,6 +106,21 @@ class Shareable:
                 "you may write to."
             ) from None
         return folder
+
+
+def _is_short(value) -> bool:
+    """Return whether a value is a number, a text, or a tuple of them that has some."""
+    if isinstance(value, tuple):
+        return bool(value) and all(map(_is_short, value))
+    return isinstance(value, bool | int | float | str) and value != ""
+
+
+def _short(value) -> str:
+    """Return a value as code, of a long tuple only its beginning."""
+    if isinstance(value, tuple) and len(value) > SHOWN:
+        first = ", ".join(map(repr, value[:SHOWN]))
+        return f"({first}, … {len(value)} in all)"
+    return repr(value)
 
 
 def build(config, variables, meta, result, where: Path | str) -> Any:

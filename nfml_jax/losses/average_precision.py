@@ -36,6 +36,9 @@ class FastAP(PairLoss):
     bins: int = 10
     metric: ClassVar[str] = "squared"
     paper: ClassVar[str] = "Cakir et al. 2019"
+    use: ClassVar[str] = (
+        "retrieval with large batches: average precision itself, by histograms"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,6 +80,10 @@ class SmoothAP(PairLoss):
 
     temperature: Any = traced(0.01)
     paper: ClassVar[str] = "Brown et al. 2020"
+    use: ClassVar[str] = (
+        "retrieval with batches that hold several images of each class: average "
+        "precision itself, by sigmoids"
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -48,6 +48,10 @@ class CenterLoss(nn.Module):
     rate: Any = traced(0.5)
     axis_name: str | None = None
     paper: ClassVar[str] = "Wen et al. 2016"
+    use: ClassVar[str] = (
+        "softmax whose classes should be compact; for comparison with early face "
+        "recognition"
+    )
     needs: ClassVar[str] = "labels of known classes"
 
     def __post_init__(self):

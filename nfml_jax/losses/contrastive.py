@@ -32,6 +32,9 @@ class Contrastive(PairLoss):
     power: int = 2
     metric: str = "euclidean"
     paper: ClassVar[str] = "Hadsell et al. 2006"
+    use: ClassVar[str] = (
+        "pairs labeled same or different, and one distance as the threshold for all"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -75,6 +78,10 @@ class SNRContrastive(Contrastive):
     zero_mean: Any = traced(0.1)
     metric: ClassVar[str] = "snr"
     paper: ClassVar[str] = "Yuan et al. 2019"
+    use: ClassVar[str] = (
+        "as `contrastive`, where distances should be relative to the spread of an "
+        "embedding"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -121,6 +128,10 @@ class MarginLoss(PairLoss):
     metric: str = "euclidean"
     miner: ClassVar[str] = "distance_weighted"
     paper: ClassVar[str] = "Wu et al. 2017"
+    use: ClassVar[str] = (
+        "batches with few hard pairs, with the miner `distance_weighted`; the "
+        "threshold is learned"
+    )
 
     def __post_init__(self):
         super().__post_init__()

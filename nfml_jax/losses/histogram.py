@@ -42,6 +42,10 @@ class Histogram(nn.Module):
     chunk: int | None = None
     axis_name: str | None = None
     paper: ClassVar[str] = "Ustinova and Lempitsky 2016"
+    use: ClassVar[str] = (
+        "large batches, with no margin to tune: the overlap of genuine and impostor "
+        "cosines"
+    )
     needs: ClassVar[str] = "labels"
 
     def __post_init__(self):

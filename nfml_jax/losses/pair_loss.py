@@ -91,6 +91,8 @@ class PairLoss:
     miner: ClassVar[str] = "all"
     # The source, and the labels that the loss needs, for the table of losses.
     paper: ClassVar[str]
+    # The data or the question that it suits, for the page of losses.
+    use: ClassVar[str] = ""
     needs: ClassVar[str] = "labels"
     # The number that miners grade by, if the loss has one as a field.
     margin = None

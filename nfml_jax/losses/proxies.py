@@ -35,6 +35,7 @@ class ProxyObjective(nn.Module):
     num_classes: int
     axis_name: str | None = None
     paper: ClassVar[str]
+    use: ClassVar[str] = ""
     needs: ClassVar[str] = "labels of known classes"
 
     def __post_init__(self):
@@ -125,6 +126,9 @@ class ProxyNCA(ProxyObjective):
 
     temperature: Any = traced(1.0)
     paper: ClassVar[str] = "Movshovitz-Attias et al. 2017"
+    use: ClassVar[str] = (
+        "few images of each class in a batch: it needs no pairs, and converges fast"
+    )
 
     def __post_init__(self):
         check_number(self, 1e-6, temperature=self.temperature)
@@ -158,6 +162,9 @@ class ProxyNCAPlusPlus(ProxyNCA):
 
     temperature: Any = traced(1.0 / 9.0)
     paper: ClassVar[str] = "Teh et al. 2020"
+    use: ClassVar[str] = (
+        "as `proxy_nca`, with a low temperature that separates more sharply"
+    )
 
     def lost(self, logits, target):
         return self._cross_entropy(logits, target, among=jnp.ones_like(target))
@@ -183,6 +190,9 @@ class ProxyAnchor(ProxyObjective):
     margin: Any = traced(0.1)
     scale: Any = traced(32.0)
     paper: ClassVar[str] = "Kim et al. 2020"
+    use: ClassVar[str] = (
+        "the speed of proxies with the relations between the examples of a batch"
+    )
 
     def __post_init__(self):
         check_number(self, 0.0, margin=self.margin)

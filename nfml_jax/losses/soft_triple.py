@@ -34,6 +34,7 @@ class SoftTriple(ProxyObjective):
     gamma: Any = traced(0.1)
     tau: Any = traced(0.2)
     paper: ClassVar[str] = "Qian et al. 2019"
+    use: ClassVar[str] = "classes with several clusters: each has several proxies"
 
     def __post_init__(self):
         check_integer(self, 1, centers=self.centers)

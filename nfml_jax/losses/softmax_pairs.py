@@ -36,6 +36,7 @@ class NCA(PairLoss):
     metric: ClassVar[str] = "squared"
     normalize: ClassVar[bool] = False
     paper: ClassVar[str] = "Goldberger et al. 2004"
+    use: ClassVar[str] = "classification by nearest neighbors, without a number to tune"
 
     def __post_init__(self):
         super().__post_init__()
@@ -71,6 +72,7 @@ class SupCon(PairLoss):
     temperature: Any = traced(0.1)
     mean: str = "out"
     paper: ClassVar[str] = "Khosla et al. 2020"
+    use: ClassVar[str] = "labels and large batches; a strong first choice"
 
     def __post_init__(self):
         super().__post_init__()
@@ -112,6 +114,7 @@ class NTXent(PairLoss):
 
     temperature: Any = traced(0.1)
     paper: ClassVar[str] = "Chen et al. 2020"
+    use: ClassVar[str] = "no labels: two views of each image are the only positives"
     needs: ClassVar[str] = "two views"
 
     def __post_init__(self):

@@ -36,6 +36,10 @@ class Triplet(PairLoss):
     metric: str = "euclidean"
     miner: ClassVar[str] = "semi_hard"
     paper: ClassVar[str] = "Schroff et al. 2015"
+    use: ClassVar[str] = (
+        "the usual start: only the order of distances matters; needs a miner once "
+        "most triplets are satisfied"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -110,6 +114,10 @@ class Quadruplet(Triplet):
     metric: str = "squared"
     miner: ClassVar[str] = "all"
     paper: ClassVar[str] = "Chen et al. 2017"
+    use: ClassVar[str] = (
+        "as `triplet`, where distances within all classes should also be below those "
+        "between any two"
+    )
     needs: ClassVar[str] = "labels of three classes"
 
     def __post_init__(self):

@@ -35,6 +35,7 @@ class NPair(PairLoss):
     metric: ClassVar[str] = "inner"
     normalize: ClassVar[bool] = False
     paper: ClassVar[str] = "Sohn 2016"
+    use: ClassVar[str] = "batches with many classes and two images of each"
 
     def __post_init__(self):
         super().__post_init__()
@@ -71,6 +72,9 @@ class TupletMargin(PairLoss):
     scale: Any = traced(64.0)
     margin: Any = traced(0.1)
     paper: ClassVar[str] = "Yu and Tao 2019"
+    use: ClassVar[str] = (
+        "many negatives at once, with some positives that may be mislabeled"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -106,6 +110,9 @@ class Angular(PairLoss):
 
     angle: Any = traced(40.0)
     paper: ClassVar[str] = "Wang et al. 2017"
+    use: ClassVar[str] = (
+        "classes of unequal spread: angles don't depend on it, distances do"
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -65,6 +65,7 @@ class TwoViews(nn.Module):
 
     axis_name: str | None = None
     paper: ClassVar[str]
+    use: ClassVar[str] = ""
     needs: ClassVar[str] = "two views"
 
     @broadcasting
@@ -116,6 +117,10 @@ class BarlowTwins(TwoViews):
 
     off_diagonal: Any = traced(0.005)
     paper: ClassVar[str] = "Zbontar et al. 2021"
+    use: ClassVar[str] = (
+        "no labels and moderate batches: coordinates are decorrelated, and negatives "
+        "aren't needed"
+    )
 
     def __post_init__(self):
         check_number(self, 0.0, off_diagonal=self.off_diagonal)
@@ -158,6 +163,10 @@ class VICReg(TwoViews):
     variance: Any = traced(25.0)
     covariance: Any = traced(1.0)
     paper: ClassVar[str] = "Bardes et al. 2022"
+    use: ClassVar[str] = (
+        "no labels, as `barlow_twins`, with invariance, variance and covariance "
+        "weighted apart"
+    )
 
     def __post_init__(self):
         check_number(self, 0.0, **self.weights())

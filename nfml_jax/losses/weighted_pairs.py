@@ -33,6 +33,7 @@ class LiftedStructure(PairLoss):
     margin: Any = traced(1.0)
     metric: str = "euclidean"
     paper: ClassVar[str] = "Hermans et al. 2017"
+    use: ClassVar[str] = "small batches in which every pair should count"
 
     def __post_init__(self):
         super().__post_init__()
@@ -69,6 +70,10 @@ class MultiSimilarity(PairLoss):
     base: Any = traced(1.0)
     miner: ClassVar[str] = "multi_similarity"
     paper: ClassVar[str] = "Wang et al. 2019"
+    use: ClassVar[str] = (
+        "fine-grained retrieval with several images of each class; a strong first "
+        "choice among pair losses"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -114,6 +119,10 @@ class Circle(PairLoss):
     margin: Any = traced(0.25)
     scale: Any = traced(256.0)
     paper: ClassVar[str] = "Sun et al. 2020"
+    use: ClassVar[str] = (
+        "as `multi_similarity`, with one weight for each pair by its distance from "
+        "the optimum"
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -10,6 +10,7 @@ from configs import plane
 from experiments import make_experiment
 from experiments.checks import check_experiment
 from nfml_jax.cli import reproduce
+from nfml_jax.errors import UserError
 from nfml_jax.ops.names import flatten
 from nfml_jax.runs.migrations import APPEARANCES, up_to_date
 from nfml_jax.runs.records import find_results
@@ -64,6 +65,18 @@ def test_limits_come_from_the_spread_over_seeds():
     assert rows[0].limit == pytest.approx(3 * 0.0707, rel=1e-3)
     (missing,) = reproduce.compare({"a": 1.0}, {}, [])
     assert not missing.holds
+
+
+def test_the_runs_of_a_row_are_chosen_by_words():
+    records = [
+        {"name": name, "data": {"name": "moons"}, "seed": seed}
+        for name in ("maf", "rq_nsf coupling")
+        for seed in (0, 1)
+    ]
+    assert reproduce.chosen(records, "") == records
+    assert reproduce.chosen(records, "coupling, seed1") == records[3:]
+    with pytest.raises(UserError, match="coupling, maf, moons, rq_nsf, seed0, seed1"):
+        reproduce.chosen(records, "maf rings")
 
 
 def test_every_kept_config_has_the_fields_of_today():

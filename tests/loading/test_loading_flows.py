@@ -1,10 +1,13 @@
 """A trained flow takes any number of rows, in chunks of one shape."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
 from nfml_jax import flows
+from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.loading import flows as trained_module
 from nfml_jax.loading.flows import TrainedFlow
@@ -60,3 +63,20 @@ def test_a_bad_row_is_named_wherever_it_is(trained, monkeypatch):
     x[[6, 9], 0] = np.nan, np.inf
     with pytest.raises(UserError, match=r"2 of 11 rows .* row 6"):
         trained.log_prob(x)
+
+
+def test_a_model_is_represented_on_one_line(trained):
+    named = replace(trained, columns=tuple("abcdefg"), digest="")
+    assert repr(trained) == "TrainedFlow(step=1)"
+    words = "columns=('a', 'b', 'c', 'd', 'e', … 7 in all)"
+    assert repr(named) == f"TrainedFlow(step=1, {words})"
+
+
+def test_the_context_of_one_column_may_be_flat():
+    names = Context(("kind",), (0.0,), (1.0,), levels=(("new", "old"),))
+    for given in (["old", "new"], [["old"], ["new"]], [1, 0]):
+        np.testing.assert_array_equal(names.encode(given), [[0, 1], [1, 0]])
+    with pytest.raises(UserError, match=r"expected names or numbers \[N, 1\]: kind"):
+        names.encode(np.eye(2))
+    numbers = Context(("size",), (1.0,), (2.0,))
+    np.testing.assert_array_equal(numbers.encode([1.0, 5.0]), [[0.0], [2.0]])

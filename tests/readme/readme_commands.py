@@ -37,9 +37,21 @@ def commands() -> list[str]:
                 found += re.sub(r"\s#.*", "", line).split("&&")
         text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         found += filter(COMMAND.match, re.findall(r"`([^`]+)`", text))
-    # The installed command is that of the package.
-    found = [re.sub(r"^nfml ", "python -m nfml_jax ", c.strip()) for c in found]
-    return [*dict.fromkeys(" ".join(c.split()) for c in found if c)]
+    return [*dict.fromkeys(_in_a_clone(" ".join(c.split())) for c in found if c)]
+
+
+def _in_a_clone(command: str) -> str:
+    """Return a command of the installed package as one of a clone."""
+    command = re.sub(r"\bnfml train", "python launch.py", command)
+    command = re.sub(
+        r"--config=(?=[a-z])(\w+)(?!\S*\.py)", r"--config=configs/\1.py", command
+    )
+    command = re.sub(
+        r"--sweep=(\w+)(?= |$)",
+        lambda m: m[0] if m[1].isupper() else f"--sweep=configs/sweeps/{m[1]}.py",
+        command,
+    )
+    return re.sub(r"^nfml(?= |$)", "python -m nfml_jax", command)
 
 
 def scripts() -> dict[str, str]:

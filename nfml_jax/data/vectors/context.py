@@ -43,7 +43,8 @@ class Context:
 
         Args:
             given: class numbers `[N]`, or `[N, columns]`: numbers in their original
-                units, and for columns of text names, or their places in `levels`.
+                units, and for columns of text names, or their places in `levels`. It
+                may be `[N]` for a single column.
 
         Raises:
             UserError: if it is anything else.
@@ -52,6 +53,8 @@ class Context:
         if self.classes:
             labels = check_labels(given, given.size, len(self.classes), "the context")
             return np.eye(self.size, dtype=np.float32)[labels]
+        if given.ndim == 1 and len(self.columns) == 1:
+            given = given[:, None]
         if any(self.levels) and given.shape[1:] == (len(self.columns),):
             columns = zip(given.T, self.columns, self.levels, strict=True)
             parts = [
@@ -63,8 +66,9 @@ class Context:
             ]
             return np.concatenate(parts, axis=1).astype(np.float32)
         if given.shape[1:] != (len(self.columns),) or not np.isfinite(given).all():
+            kind = "names or numbers" if any(self.levels) else "finite numbers"
             raise UserError(
-                f"the context has shape {list(given.shape)}; expected finite numbers "
+                f"the context has shape {list(given.shape)}; expected {kind} "
                 f"[N, {len(self.columns)}]: {', '.join(self.columns)}."
             )
         return ((given - self.shift) / self.scale).astype(np.float32)

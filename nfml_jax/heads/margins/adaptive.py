@@ -39,6 +39,10 @@ class AdaFace(Margin):
     norm_mean: Any = statistic(20.0)
     norm_deviation: Any = statistic(100.0)
     paper: ClassVar[str] = "Kim et al. 2022"
+    use: ClassVar[str] = (
+        "images of mixed quality: bad ones don't have to satisfy a margin that they "
+        "can't"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -100,6 +104,7 @@ class MagFace(Margin):
     easy: bool = False
     beyond_pi: str = "linear"
     paper: ClassVar[str] = "Meng et al. 2021"
+    use: ClassVar[str] = "embeddings whose norm should tell how good an image is"
 
     def __post_init__(self):
         super().__post_init__()
@@ -184,6 +189,9 @@ class ElasticArcFace(_Elastic, ArcFace):
     deviation: float = traced(0.05)
     plus: bool = False
     paper: ClassVar[str] = "Boutros et al. 2022"
+    use: ClassVar[str] = (
+        "classes of unequal spread, for which one fixed margin is too rigid"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,3 +207,4 @@ class ElasticCosFace(_Elastic, CosFace):
     deviation: float = traced(0.05)
     plus: bool = False
     paper: ClassVar[str] = "Boutros et al. 2022"
+    use: ClassVar[str] = "as `elastic_arcface`, with the steadier margin of CosFace"

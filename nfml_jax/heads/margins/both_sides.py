@@ -29,6 +29,7 @@ class CircleLoss(Margin):
     margin: Any = number(0.25)
     default_scale: ClassVar[float | None] = 256.0
     paper: ClassVar[str] = "Sun et al. 2020"
+    use: ClassVar[str] = "few hard examples: what is far from its optimum pulls harder"
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,6 +78,10 @@ class SphereFace2(Margin):
     shared_bias: ClassVar[bool] = True
     default_scale: ClassVar[float | None] = 40.0
     paper: ClassVar[str] = "Wen et al. 2022"
+    use: ClassVar[str] = (
+        "verification by one threshold for all: each class is a binary decision, and "
+        "classes don't compete"
+    )
 
     def __post_init__(self):
         super().__post_init__()

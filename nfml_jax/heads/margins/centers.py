@@ -33,6 +33,7 @@ class SubCenterArcFace(ArcFace):
     momentum: float = 0.99
     wins: Any = statistic(None)
     paper: ClassVar[str] = "Deng et al. 2020"
+    use: ClassVar[str] = "mislabeled images, or classes with several clusters"
 
     def __post_init__(self):
         super().__post_init__()
@@ -74,6 +75,7 @@ class UniformFace(CosFace):
 
     repulsion: float = 1.0
     paper: ClassVar[str] = "Duan et al. 2019"
+    use: ClassVar[str] = "classes of unequal size, whose centers should spread evenly"
 
     def __post_init__(self):
         super().__post_init__()

@@ -27,6 +27,10 @@ class Softmax(Margin):
     normalize_weights: ClassVar[bool] = False
     bias: ClassVar[bool] = True
     default_scale: ClassVar[float | None] = None
+    use: ClassVar[str] = (
+        "the baseline of every comparison, and enough where only the trained classes "
+        "matter"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,10 @@ class L2Softmax(Margin):
     bias: ClassVar[bool] = True
     default_scale: ClassVar[float | None] = 16.0
     paper: ClassVar[str] = "Ranjan et al. 2017"
+    use: ClassVar[str] = (
+        "one step from softmax: an easy image can't lower the loss by a longer "
+        "embedding"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +62,10 @@ class NormFace(Margin):
     """
 
     paper: ClassVar[str] = "Wang et al. 2017"
+    use: ClassVar[str] = (
+        "an embedding to compare by cosine, without a margin; the baseline of all "
+        "margins"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +102,9 @@ class LSoftmax(_MultipleAngle):
     default_scale: ClassVar[float | None] = None
     default_strength: ClassVar[Annealing | None] = Annealing(1000.0, 2.5e-5, 35.0, 0.0)
     paper: ClassVar[str] = "Liu et al. 2016"
+    use: ClassVar[str] = (
+        "comparisons with the first margin; later ones are easier to train"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +121,9 @@ class SphereFace(_MultipleAngle):
     default_scale: ClassVar[float | None] = None
     default_strength: ClassVar[Annealing | None] = Annealing()
     paper: ClassVar[str] = "Liu et al. 2017"
+    use: ClassVar[str] = (
+        "comparisons with tables of 2017; it converges with its annealing only"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +140,7 @@ class SphereFaceR(_MultipleAngle):
     default_scale: ClassVar[float | None] = 30.0
     integral: ClassVar[bool] = False
     paper: ClassVar[str] = "Liu et al. 2022"
+    use: ClassVar[str] = "a margin that grows with the angle, trained without annealing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +154,9 @@ class CosFace(Margin):
     margin: Any = number(0.35)
     grad: str = "exact"
     paper: ClassVar[str] = "Wang et al. 2018"
+    use: ClassVar[str] = (
+        "a safe default: the margin is the same at all angles, so training starts well"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -171,6 +193,10 @@ class CombinedMargin(Margin):
     easy: bool = False
     beyond_pi: str = "linear"
     paper: ClassVar[str] = "Deng et al. 2019, eq. 4"
+    use: ClassVar[str] = (
+        "a search over margins, of which ArcFace, CosFace and SphereFace-R are "
+        "special cases"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -207,6 +233,10 @@ class ArcFace(Margin):
     easy: bool = False
     beyond_pi: str = "linear"
     paper: ClassVar[str] = "Deng et al. 2019"
+    use: ClassVar[str] = (
+        "the usual choice for faces and for many classes; with few images of each, "
+        "let it grow by `Warmup`"
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -32,6 +32,10 @@ class CurricularFace(ArcFace):
     momentum: float = 0.99
     t: Any = statistic(0.0, traced=True)
     paper: ClassVar[str] = "Huang et al. 2020"
+    use: ClassVar[str] = (
+        "clean data and long training: easy examples first and hard classes later, "
+        "without mining"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,7 +49,7 @@ class CurricularFace(ArcFace):
         return {"t": self._drifted("t", rows.mean(rows.cosine), rows)}
 
     def others_formula(self):
-        return "cos θ (times t + cos θ where it is above)"
+        return "cos θ (t + cos θ) if cos θ > φ, else cos θ"
 
 
 REWEIGHTINGS = ("adaptive", "fixed")
@@ -72,7 +76,7 @@ class _MisclassifiedVectors(Margin):
 
     def others_formula(self):
         more = "(cos θ + 1)" if self.reweighting == "adaptive" else ""
-        return f"cos θ (plus {self.t:g}{more} where it is above)"
+        return f"cos θ + {self.t:g}{more} if cos θ > φ, else cos θ"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,9 @@ class MVArcFace(_MisclassifiedVectors, ArcFace):
     t: float = traced(0.12)
     reweighting: str = "adaptive"
     paper: ClassVar[str] = "Wang et al. 2020"
+    use: ClassVar[str] = (
+        "clean data, where a class that beats the target should count more at once"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +109,7 @@ class MVCosFace(_MisclassifiedVectors, CosFace):
     t: float = traced(0.12)
     reweighting: str = "adaptive"
     paper: ClassVar[str] = "Wang et al. 2020"
+    use: ClassVar[str] = "as `mv_arcface`, with the steadier margin of CosFace"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +128,9 @@ class ArcNegFace(ArcFace):
     peak: float = 1.2
     width: float = 2.0
     paper: ClassVar[str] = "Liu et al. 2019"
+    use: ClassVar[str] = (
+        "noisy labels: classes near the target count more, and mislabeled examples less"
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -97,6 +97,8 @@ class Margin(Described):
     finds_scale: ClassVar[bool] = False
     # The source, for the table of heads.
     paper: ClassVar[str] = "–"
+    # The data or the question that it suits, for the page of heads.
+    use: ClassVar[str] = ""
     # Fields of some margins, without an annotation, as in `Described`.
     subcenters = 1  # weights of each class
     repulsion = 0.0  # the weight of a term that pushes class centers apart

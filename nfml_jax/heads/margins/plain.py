@@ -30,6 +30,9 @@ class FocalLoss(Softmax):
 
     gamma: float = traced(2.0)
     paper: ClassVar[str] = "Lin et al. 2017"
+    use: ClassVar[str] = (
+        "a few hard examples among many easy ones, or classes of very unequal size"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -55,6 +58,9 @@ class CocoLoss(NormFace):
     """
 
     paper: ClassVar[str] = "Liu et al. 2017"
+    use: ClassVar[str] = (
+        "NormFace without a scale to tune: the number of classes determines it"
+    )
 
     def own_scale(self, num_classes):
         return 0.5 * math.log(num_classes - 1) + 3.0
@@ -80,6 +86,9 @@ class AdaCos(NormFace):
     scale: Any = statistic(None)
     finds_scale: ClassVar[bool] = True
     paper: ClassVar[str] = "Zhang et al. 2019"
+    use: ClassVar[str] = (
+        "a first try on new data: neither margin nor scale has to be tuned"
+    )
 
     def own_scale(self, num_classes):
         if num_classes < 3:

@@ -93,6 +93,12 @@ REPRODUCED = InTheSuite(
 CHOSEN = InTheSuite(
     "cli/test_cli_reproduce.py::test_the_runs_of_a_row_are_chosen_by_words"
 )
+FOUND = InTheSuite(
+    "cli/test_cli_laboratory.py::test_a_config_is_found_by_name_or_file_from_anywhere"
+)
+HELP = InTheSuite(
+    "cli/test_cli_laboratory.py::test_help_fits_a_screen_and_knows_every_command"
+)
 PAIRS = "experiments/test_experiments_pairs.py"
 
 COMMANDS = {
@@ -101,6 +107,18 @@ COMMANDS = {
     'pip install "jax[cuda13]"': INSTALLS,
     "pip install jax flatbuffers": INSTALLS,
     "pip install .": INSTALLS,
+    "pip install '.[training]'": INSTALLS,
+    "python -m nfml_jax --help": HELP,
+    "python -m nfml_jax COMMAND": HELP,
+    "python -m nfml_jax COMMAND --help": HELP,
+    "python -m nfml_jax init FOLDER": InTheSuite(
+        "cli/test_cli_laboratory.py"
+        "::test_a_copy_is_the_laboratory_where_it_is_and_may_leave_parts_out"
+    ),
+    "python launch.py": HELP,
+    "python launch.py --config=NAME": FOUND,
+    "python launch.py --config=configs/NAME.py": FOUND,
+    "python launch.py --config=my_config.py": FOUND,
     "pip install '.[EXTRA]'": INSTALLS,
     "pip install -r requirements.txt -r requirements-docs.txt": INSTALLS,
     "pip install 'nfml_jax[hub]'": INSTALLS,
@@ -202,6 +220,7 @@ COMMANDS = {
     "python -m nfml_jax results runs/SWEEP --plots=figures": Run(
         {"runs/SWEEP": "SWEEP:spline_circles"}, prints="optimizer.learning_rate"
     ),
+    "python -m nfml_jax reproduce": REPRODUCED,
     "python -m nfml_jax reproduce results/spline_circles": REPRODUCED,
     'python -m nfml_jax reproduce results/plane --only "maf moons"': CHOSEN,
     'python -m nfml_jax reproduce results/plane --only "maf moons seed0"': CHOSEN,

@@ -22,6 +22,7 @@ from nfml_jax.data.lfw import load_lfw
 from nfml_jax.data.omniglot import load_omniglot
 from nfml_jax.data.sources import load_idx_set
 from nfml_jax.ops.checks import check_part
+from nfml_jax.ops.extras import explain_missing
 from nfml_jax.ops.names import check_names, look_up
 
 # Beside these names, "tfds:NAME" is any prepared data set of tfds with an image and a
@@ -70,7 +71,8 @@ def load(
     `nfml_jax.data.left_out`. `options` are the data set's own, such as `root` of
     "image_folder".
 
-    Raises UserError if the data set is unknown, unavailable, or damaged.
+    Raises UserError if the data set is unknown, unavailable, or damaged, or needs a
+    package that is not installed.
     """
     loader = _loader(name)
     known = inspect.signature(loader).parameters
@@ -89,7 +91,11 @@ def load(
         "held_out": held_out,
     }
     common = {key: value for key, value in common.items() if key in known}
-    loaded = loader(**common, **options)
+    try:
+        loaded = loader(**common, **options)
+    except ImportError as problem:
+        missing = explain_missing(problem, f"the data set {name!r}")
+        raise missing or problem from problem
     if "held_out" not in common:
         loaded = choose_classes(loaded, classes, held_out, seed)
     if "validation" not in common:

@@ -5,14 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+from nfml_jax import tables
 from nfml_jax.data.class_folders import PARTS, part_of
 from nfml_jax.data.file_names import member_parts, readable
 from nfml_jax.data.trees import Tree
 from nfml_jax.data.unread import NO_LABEL, NO_PICTURES
 from nfml_jax.errors import UserError
-from nfml_jax.tables.reader import read_table
-from nfml_jax.tables.table import Table
+
+if TYPE_CHECKING:
+    from nfml_jax.tables import Table
 
 # Names of a column; the first of a line that the table has is taken.
 COLUMNS = {
@@ -80,7 +83,7 @@ def by_table(tree: Tree, labels: str) -> dict[PurePosixPath, tuple[str, str]]:
     return dict(sorted(table.items()))
 
 
-def _refuse(rows: Table, faults, root: Path) -> None:
+def _refuse(rows: "Table", faults, root: Path) -> None:
     """Raise UserError for the first kind of fault that rows have, naming some of them.
 
     `faults` are the numbers of rows with what they hold, by the kind of `FAULTS`.
@@ -130,7 +133,7 @@ def _one_ends(a: tuple, b: tuple) -> bool:
     return a[-common:] == b[-common:]
 
 
-def _columns(table: Table) -> list[int | None]:
+def _columns(table: "Table") -> list[int | None]:
     """Return the numbers of the columns path, label and split, None for no split."""
     known = [name.strip().casefold().replace(" ", "_") for name in table.columns]
     found = []
@@ -146,7 +149,7 @@ def _columns(table: Table) -> list[int | None]:
     return found
 
 
-def _open(tree: Tree, labels: str) -> tuple[PurePosixPath | None, Table]:
+def _open(tree: Tree, labels: str) -> tuple[PurePosixPath | None, "Table"]:
     """Return the table of labels, and its path if it lies in the tree."""
     asked = member_parts(str(labels).replace("\\", "/"))
     inside = [path for path in tree.files if path.parts[-len(asked) :] == asked]
@@ -163,9 +166,9 @@ def _open(tree: Tree, labels: str) -> tuple[PurePosixPath | None, Table]:
     )
 
 
-def _read(name: str, open_file) -> Table:
+def _read(name: str, open_file) -> "Table":
     """Return a table whose first line has the names of its columns."""
-    tables = read_table(name, open_file, header="yes")
-    if "rows" not in tables:
+    found = tables.read_table(name, open_file, header="yes")
+    if "rows" not in found:
         raise UserError(f"{name} has no columns path and label; give a table of text.")
-    return tables["rows"]
+    return found["rows"]

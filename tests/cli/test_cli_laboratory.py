@@ -8,6 +8,7 @@ import pytest
 
 from nfml_jax import cli
 from nfml_jax.cli import init, laboratory
+from nfml_jax.data import load
 from nfml_jax.errors import UserError
 from nfml_jax.ops.extras import MissingExtra, explain_missing, import_extra
 
@@ -95,6 +96,21 @@ def test_a_missing_package_is_one_sentence_with_its_extra(monkeypatch, capsys):
     with pytest.raises(MissingExtra, match="this needs the package absl"):
         import_extra("absl", "this")
     assert explain_missing(ModuleNotFoundError(name="numpy.absent"), "this") is None
+
+
+def test_data_without_its_extra_imports_and_names_it(monkeypatch, tmp_path):
+    code = "import sys; sys.modules['polars'] = None; import nfml_jax.data as data; "
+    code += "from nfml_jax.data.vectors import load_vectors"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith(
+        "load_vectors needs the package polars, which is not installed; run `pip "
+        "install 'nfml_jax[data]'`."
+    )
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat/1.png").touch()
+    with pytest.raises(MissingExtra, match=r"the data set 'image_folder' needs .* PIL"):
+        load("image_folder", root=str(tmp_path))
 
 
 def test_a_shell_completes_commands_their_flags_and_configs(capsys, tmp_path):

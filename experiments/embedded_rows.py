@@ -22,8 +22,8 @@ def load_embedded_rows(run: str | None, outside: str | None = None) -> LoadedVec
     """
     if not run:
         raise UserError(
-            "there is no run to take embeddings of; set data.run to the directory of "
-            "one that trained an encoder."
+            "data.run is empty; set it to the run directory of a trained encoder, "
+            "whose embeddings are the data."
         )
     model, images = load_embedder(run), data_of(run)
     config = config_of(run)

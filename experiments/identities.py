@@ -34,8 +34,8 @@ class IdentitiesExperiment(Experiment):
         asked = settings.report.identities
         if not 2 <= asked <= self.count:
             raise UserError(
-                f"report.identities is {asked}; expected 2 to {self.count}, the "
-                "identities.count to train on."
+                f"report.identities is {asked}; expected 2 to {self.count}, the number "
+                "of training identities (identities.count)."
             )
         self.classifier = self._make_classifier()
         self._training_classifier = self._make_classifier(AXIS)

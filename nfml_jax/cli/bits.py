@@ -32,7 +32,7 @@ def main(arguments=None) -> None:
     parser.add_argument(
         "--samples", type=int, default=8, help="draws of noise for each picture"
     )
-    parser.add_argument("--seed", type=int, default=0, help="that of the noise")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise")
     parser.add_argument("--label", help="the class of the pictures, by name or number")
     parser.add_argument(
         "--fit", action="store_true", help="resize and convert other pictures"

@@ -28,8 +28,9 @@ GRID = 160  # cells along either side of a density's panel
 def main(arguments=None) -> None:
     """Run the command `nfml draw`."""
     parser = make_parser("draw", __doc__)
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("gallery.png"))
+    parser.add_argument("runs", nargs="+", type=Path, help="run directories")
+    picture = {"default": Path("gallery.png"), "help": "default: gallery.png"}
+    parser.add_argument("--output", type=Path, **picture)
     options = parser.parse_args(arguments)
     if options.output.suffix.lower() != ".png":
         refuse(None, "--output", str(options.output), "a name that ends in .png")

@@ -101,7 +101,7 @@ def main(arguments=None) -> None:
     parser.add_argument(
         "--checkpoint", default="reported", help="reported (default), last or best"
     )
-    parser.add_argument("--format", choices=FORMATS, default="jax")
+    parser.add_argument("--format", choices=FORMATS, default="jax", help="default: jax")
     parser.add_argument("--output", type=Path, help="default: RUN/embed.FORMAT")
     options = parser.parse_args(arguments)
     target = options.output or options.run / f"embed.{options.format}"

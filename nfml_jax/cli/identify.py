@@ -71,8 +71,8 @@ def _pictures(paths: list[Path]) -> list[Path]:
             found += [path / picture for picture in tree.pictures]
     if not found:
         raise UserError(
-            f"{paths[0]} holds no picture to name; give picture files, or a folder of "
-            "some."
+            f"{paths[0]} holds no picture to identify; give picture files, or a folder "
+            "of pictures."
         )
     return found
 

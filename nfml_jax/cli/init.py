@@ -1,7 +1,6 @@
 """Copy the configs and experiments into a folder, to edit them: `nfml init FOLDER`.
 
-Commands that run there take the copies; what is deleted from them is taken from the
-installed package.
+Commands that run there use the copies, and the installed package for deleted files.
 """
 
 import shutil
@@ -27,7 +26,9 @@ A config of your own is one file in configs/: copy one, and name it in --config.
 def main(arguments=None) -> None:
     """Run the command `nfml init`."""
     parser = make_parser("init", __doc__)
-    parser.add_argument("folder", type=Path, help="a folder without these two in it")
+    parser.add_argument(
+        "folder", type=Path, help="a folder without configs/ and experiments/"
+    )
     folder = parser.parse_args(arguments).folder
     for name in FOLDERS:
         if (folder / name).exists():

@@ -24,14 +24,17 @@ def main(arguments=None) -> None:
 
     parser = make_parser("interpolate", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("--from", dest="first", type=Path, required=True)
-    parser.add_argument("--to", dest="last", type=Path, required=True)
+    ends = {"type": Path, "required": True}
+    parser.add_argument("--from", dest="first", help="the first picture", **ends)
+    parser.add_argument("--to", dest="last", help="the last picture", **ends)
     parser.add_argument("--n", type=int, default=9, help="the number of images")
     parser.add_argument("--label", help="the class of both, or of each: 3,8")
     parser.add_argument(
         "--fit", action="store_true", help="resize and convert other pictures"
     )
-    parser.add_argument("--out", type=Path, default=Path("interpolation.png"))
+    picture = {"default": Path("interpolation.png")}
+    picture["help"] = "default: interpolation.png"
+    parser.add_argument("--out", type=Path, **picture)
     options = parser.parse_args(arguments)
     check_integer(None, 2, **{"--n": options.n})
     model = load_pixel_flow(options.run)

@@ -33,7 +33,8 @@ def main(arguments=None) -> None:
         default=75.0,
         help="the least angle of an outlier; default: 75",
     )
-    parser.add_argument("--output", type=Path, default=Path("outliers.json"))
+    listed = {"default": Path("outliers.json"), "help": "default: outliers.json"}
+    parser.add_argument("--output", type=Path, **listed)
     options = parser.parse_args(arguments)
     check_number(None, 0, 180, **{"--degrees": options.degrees})
     model = load(options.run)

@@ -182,14 +182,14 @@ def _run(options) -> int:
 def main(arguments=None) -> int:
     """Run the command; return 0, or `DIFFERENT`."""
     parser = make_parser("reproduce", __doc__)
-    parser.add_argument("results", nargs="+", type=Path, help="result.json or folders")
+    parser.add_argument("results", nargs="+", type=Path, help="files or folders")
     parser.add_argument(
         "--only",
         default="",
         metavar="WORDS",
         help="words that a run's name, data and seed must have: 'maf moons seed0'",
     )
-    parser.add_argument("--manual_dir", help="the folder of data put there by hand")
+    parser.add_argument("--manual_dir", help="the folder of the raw data files")
     parser.add_argument(
         "--workdir",
         type=Path,

@@ -41,12 +41,14 @@ TABLES = {"rows": rows, "grid": grids}
 def main(arguments=None) -> None:
     """Run the command `nfml results`."""
     parser = make_parser("results", __doc__)
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--metrics", help="names, with commas between them")
-    parser.add_argument("--beside", help="baselines as rows, with commas between them")
+    runs = "run directories, or folders that hold some"
+    parser.add_argument("runs", nargs="+", type=Path, help=runs)
+    parser.add_argument("--metrics", help="names of metrics, separated by commas")
+    parser.add_argument("--beside", help="names of baselines, separated by commas")
     parser.add_argument("--digits", type=int, help="decimals of every number")
-    parser.add_argument("--table", default="rows", help=", ".join(TABLES))
-    parser.add_argument("--spread", default="ci", help=f"{', '.join(SPREADS)} after ±")
+    parser.add_argument("--table", default="rows", help=" or ".join(TABLES))
+    spread = f"the number after ±: {' or '.join(SPREADS)}"
+    parser.add_argument("--spread", default="ci", help=spread)
     parser.add_argument("--format", default="md", help=", ".join(FORMATS))
     parser.add_argument("--output", type=Path, help="a file for the table")
     parser.add_argument("--plots", type=Path, help="a folder for figures")

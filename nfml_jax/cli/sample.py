@@ -28,7 +28,7 @@ def main(arguments=None) -> None:
     parser = make_parser("sample", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("--n", type=int, default=64, help="the number of images")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="below 1: more probable latents"
     )

@@ -49,9 +49,12 @@ def main(arguments=None) -> None:
     parser = make_parser("score", __doc__)
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("table", type=Path, help=".csv, .parquet, .npy or .npz")
-    parser.add_argument("--output", type=Path, default=Path("scores.csv"))
+    scores = {"default": Path("scores.csv"), "help": "default: scores.csv"}
+    parser.add_argument("--output", type=Path, **scores)
     parser.add_argument(
-        "--header", default="auto", help="whether a text begins with names: yes or no"
+        "--header",
+        default="auto",
+        help="yes if a text file's first line has column names, else no",
     )
     options = parser.parse_args(arguments)
     model = load(options.run)

@@ -22,7 +22,7 @@ def main(arguments=None) -> None:
     parser.add_argument(
         "--checkpoint", default="reported", help="reported (default), last or best"
     )
-    parser.add_argument("--license", help="of the weights, such as cc-by-4.0")
+    parser.add_argument("--license", help="license of the weights, such as cc-by-4.0")
     parser.add_argument("--push", metavar="USER/NAME", help="a repository on the Hub")
     options = parser.parse_args(arguments)
     model = load(options.run, options.checkpoint)

@@ -61,8 +61,8 @@ WORKDIR = flags.DEFINE_string(
 SWEEP = flags.DEFINE_string(
     "sweep",
     None,
-    "A list of overrides, by its name or its file, or FIELD=VALUE,VALUE "
-    "FIELD=FIRST:END.",
+    "A list of overrides: a name in configs/sweeps/, a file, or "
+    '"FIELD=VALUE,VALUE FIELD=FIRST:END".',
 )
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "List the runs of a sweep without running them."
@@ -111,7 +111,7 @@ DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
     "Join several processes that train one run. SLURM, TPU and MPI identify the "
-    "process; elsewhere the next three flags do.",
+    "process; elsewhere give --coordinator, --num_processes and --process_id.",
 )
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Number of processes.")

@@ -65,8 +65,8 @@ def choose_classes(
         return loaded
     if loaded.unseen:
         raise UserError(
-            f"{loaded.name} tests on classes of its own already; leave data.classes "
-            "and data.held_out empty."
+            f"{loaded.name} tests on classes that it doesn't train on already; leave "
+            "data.classes and data.held_out empty."
         )
     names = loaded.class_names
     trained, tested = chosen_classes(names, classes, held_out, seed, loaded.name)

@@ -153,7 +153,9 @@ def _protocol(view, fold, root, folder) -> Protocol:
             train, path = pairs.people, pairs.path
         return Protocol(train, path, read("pairsDevTest.txt"))
     if view != 2:
-        raise UserError(f"view is {view}; LFW has 1, to choose by, and 2, to report.")
+        raise UserError(
+            f"view is {view}; expected 1, to choose hyperparameters, or 2, to report."
+        )
     pairs = read("pairs.txt")
     if pairs.folds < 2 or fold not in range(1, pairs.folds + 1):
         raise UserError(
@@ -208,7 +210,7 @@ def _classes(people: Mapping[str, int], path, known, root) -> np.ndarray:
     for name, line in people.items():
         if name not in known:
             raise UserError(
-                f"{path} asks in line {line} for {name}, of whom {root.name} has no "
-                "picture; copy that again completely."
+                f"line {line} of {path} names {name}, and {root.name} has no picture "
+                "of that person; copy it again completely."
             )
     return np.array([known[name] for name in sorted(people)])

@@ -82,8 +82,8 @@ class PairsFile:
                 rows.append(row(name, number))
                 if rows[-1] is None:
                     raise UserError(
-                        f"{self.path} asks in line {pair.line} for picture {number} of "
-                        f"{name}, which is not in {where}; copy that again completely."
+                        f"line {pair.line} of {self.path} names picture {number} of "
+                        f"{name}, which is not in {where}; copy it again completely."
                     )
         first, second = np.array(rows, np.int32).reshape(-1, 2).T
         genuine = np.array([pair.genuine for pair in self.pairs])
@@ -134,7 +134,7 @@ def _pair(path, fold, line, fields) -> NamedPair:
     )
     if len(fields) not in (3, 4) or not all(n.isdecimal() for n in numbers):
         raise UserError(
-            f"{path} has in line {line} {' '.join(fields)!r}; expected NAME 1 2, or "
+            f"line {line} of {path} is {' '.join(fields)!r}; expected NAME 1 2, or "
             "NAME 1 OTHER 2."
         )
     one, other = map(int, numbers)

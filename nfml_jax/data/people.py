@@ -55,7 +55,7 @@ def read_people(path: Path) -> PeopleFile:
 def _count(path, line, fields) -> int:
     if len(fields) != 1 or not fields[0].isdecimal():
         raise UserError(
-            f"{path} has in line {line} {' '.join(fields)!r}; expected a number of "
+            f"line {line} of {path} is {' '.join(fields)!r}; expected a number of "
             "people."
         )
     return int(fields[0])

@@ -74,8 +74,8 @@ def join(
     except RuntimeError as problem:
         reason = str(problem).splitlines()[0][:120]
         raise UserError(
-            f"the processes did not meet within {timeout} s ({reason}); start all of "
-            "them, or give a longer --coordinator_timeout."
+            f"the processes did not connect within {timeout} s ({reason}); start all "
+            "of them, or give a longer --coordinator_timeout."
         ) from None
     sys.excepthook = _leave_after(sys.excepthook)
 

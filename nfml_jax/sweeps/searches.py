@@ -82,7 +82,7 @@ def choose(name: str, *values: Any) -> Choice:
         if not isinstance(value, int | float | str | None):
             raise UserError(
                 f"choose({name!r}) has the value {value!r}; give numbers, texts, "
-                "truths or None."
+                "booleans or None."
             )
     return Choice(name, values)
 

@@ -119,8 +119,8 @@ def name_classes(name: str, chosen: Chosen) -> Chosen:
         raise UserError(
             f"{chosen.names[chosen.given[0]]} of {name} takes {len(values):,} values "
             f"in {count:,} rows, from {classes[0]} to {classes[-1]}; to be labels they "
-            "must be whole numbers or names, each of several rows and among the "
-            "training rows."
+            "must be integers or names, each of several rows and among the training "
+            "rows."
         )
     number = {text: i for i, text in enumerate(classes)}
     codes = {part: np.array([number[text] for text in x]) for part, x in texts.items()}

@@ -87,7 +87,10 @@ def read_text_table(file_name: str, data: bytes, header: str = "auto") -> TextTa
     if layout.body.count(layout.delimiter.encode()) != count * (width - 1):
         _check_fields(file_name, layout, text)
     if count < 0:
-        raise UserError(f"{file_name} cannot be parted into columns; save it as .csv.")
+        raise UserError(
+            f"{file_name} has no delimiter that divides it into columns; save it as "
+            ".csv."
+        )
     note = "without its first column, which numbers the rows" if shift else ""
     return TextTable(
         file_name,
@@ -118,8 +121,8 @@ def _check_fields(file_name, layout, text) -> None:
             )
             raise UserError(
                 f"{file_name} has {len(fields)} fields in {table.row_in_words(row)} "
-                f"where other rows have {width}; mend that line, or put quotes around "
-                "what holds a delimiter."
+                f"where other rows have {width}; correct that line, or put quotes "
+                "around fields that contain a delimiter."
             )
 
 

@@ -220,8 +220,8 @@ def per_device(
         named = specs(args[0])
         if not checked and not is_replicated(args[0]):
             raise UserError(
-                "This model's step cannot have split parameters, because JAX doesn't "
-                "follow its loops; take head.summation='streamed'."
+                "This model's parameters cannot be split over devices, because JAX "
+                "cannot check the loops of its step; take head.summation='streamed'."
             )
 
         def resolved(given):

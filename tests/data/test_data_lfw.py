@@ -152,10 +152,10 @@ def test_lists_of_people_say_whom_to_train_on(folder, tmp_path):
         (people.replace("Bo\t2", "Bo"), "has 3 people in fold 1, and should have 4"),
         (people.replace("3\n4\n", "2\n4\n"), "has 3 folds, and should have 2"),
         (people.replace("3\n4\n", "4\n"), "has 3 folds, and should have 1"),
-        (people.replace("3\n4\n", "3\n3\n"), "in line 6 'Hal 2'; expected a number"),
+        (people.replace("3\n4\n", "3\n3\n"), "is 'Hal 2'; expected a number"),
         ("", "has 0 folds"),
         ("2\n1\nBo\t2\n1\nHal\t2\n", "has 2 folds, .* 3; copy both again"),
-        (people.replace("Hal", "Hals"), "in line 6 for Hals, of whom lfw"),
+        (people.replace("Hal", "Hals"), "names Hals, and lfw"),
         (people.replace("Hal", "Di"), "has Di to train on and .* to test on"),
     ):
         (tmp_path / "people.txt").write_text(text)
@@ -211,8 +211,8 @@ def test_pairs_files_with_or_without_a_first_line(tmp_path):
         ("", "has no pairs"),
         (PAIRS[:-14], "has 5 pairs, and by its first line should have 6"),
         ("3 x\n" + DEV_TEST, "has 5 pairs, and by its first line should have 0"),
-        ("Di 1 2\nDi 1 two\n", "in line 2 'Di 1 two'"),
-        ("Di 1 2\nDi 1 Eve 2 3\n", "in line 2 'Di 1 Eve 2 3'"),
+        ("Di 1 2\nDi 1 two\n", "is 'Di 1 two'"),
+        ("Di 1 2\nDi 1 Eve 2 3\n", "is 'Di 1 Eve 2 3'"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=sentence):
@@ -229,7 +229,7 @@ def test_what_is_wrong_is_said(folder, tmp_path):
             {"root": tmp_path / "none.zip"},
             r"pairsDevTrain\.txt is neither|does not exist",
         ),
-        ({"held_out": ["Bo"]}, "classes of its own already"),
+        ({"held_out": ["Bo"]}, "that it doesn.t train on already"),
         ({"max_test": -1}, "max_test=-1; expected"),
     ):
         with pytest.raises(UserError, match=sentence):
@@ -255,10 +255,10 @@ def test_what_is_wrong_is_said(folder, tmp_path):
         (
             DEV_TRAIN,
             DEV_TEST.replace("Flo_May", "Flo"),
-            "in line 5 for Flo, of whom tree",
+            "names Flo, and tree",
         ),
-        (DEV_TRAIN.replace("Bo", "Bob"), DEV_TEST, "in line 3 for Bob, of whom tree"),
-        (DEV_TRAIN, DEV_TEST.replace("\t4", "\t5"), "in line 2 for picture 5 of Di"),
+        (DEV_TRAIN.replace("Bo", "Bob"), DEV_TEST, "names Bob, and tree"),
+        (DEV_TRAIN, DEV_TEST.replace("\t4", "\t5"), "names picture 5 of Di"),
         (DEV_TRAIN, DEV_TEST.replace("Flo_May", "Bo"), "has Bo to train on"),
     ):
         with pytest.raises(UserError, match=sentence):

@@ -149,7 +149,7 @@ def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
     assert identify.main([str(run[0]), str(tmp_path / "empty"), *probes]) == 2
     assert "holds no picture" in capsys.readouterr().err
     assert identify.main([str(run[0]), str(gallery), str(tmp_path / "empty")]) == 2
-    assert "no picture to name" in capsys.readouterr().err
+    assert "no picture to identify" in capsys.readouterr().err
 
 
 @quiet

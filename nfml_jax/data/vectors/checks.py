@@ -122,7 +122,7 @@ def doubts(loaded, flat: Sequence[str], merged: Sequence[str] = ()) -> Iterator[
     if len(varying) > 1 and len(rows) <= len(varying):
         yield (
             f"{loaded.name} has {len(columns):,} columns and {len(rows):,} training "
-            "rows, fewer than a density of so many columns can be told from; keep "
+            "rows, too few to estimate a density of so many columns; keep "
             "fewer with data.columns, or principal components."
         )
 

@@ -116,9 +116,12 @@ class TrainedEmbedder(Shareable):
         if channels == 1 and images.shape[1:] == (height, width):
             images = images[..., None]
         if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+            single = images.shape in (self.image_shape, self.image_shape[:2])
+            remedy = "; give a single image as image[None]" if single else ""
             raise UserError(
                 f"images are {images.dtype} {list(images.shape)}; this model takes "
-                f"uint8 [N, {height}, {width}, {channels}] with values 0 to 255."
+                f"uint8 [N, {height}, {width}, {channels}] with values 0 to 255"
+                f"{remedy}."
             )
         return images
 

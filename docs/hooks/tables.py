@@ -7,6 +7,7 @@ import inspect
 import io
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import api
@@ -122,6 +123,16 @@ def extras(_: str) -> str:
     return re.search(r"^\| extra \|.*?(?=\n\n)", text, re.M | re.S)[0]
 
 
+def readme_tabs(arguments: str) -> str:
+    """Return blocks of the README as tabs: `TITLE: "WORDS IN THE BLOCK" | ...`."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks, tabs = re.findall(r"```python\n.*?```", text, re.DOTALL), []
+    for title, words in re.findall(r'([^|:]+): "([^"]+)"', arguments):
+        (block,) = [block for block in blocks if words in block]
+        tabs.append(f'=== "{title.strip()}"\n\n{textwrap.indent(block, "    ")}')
+    return "\n\n".join(tabs)
+
+
 def room_list(_: str) -> str:
     """Return the table of rooms, each with the first line of its docstring."""
     lines = ["| room | what it holds |", "|---|---|"]
@@ -170,6 +181,7 @@ MACROS = {
     "pixel_sets": pixel_sets,
     "flow_gallery": flow_gallery,
     "miners": miners,
+    "readme_tabs": readme_tabs,
     "rooms": room_list,
     "file": source_file,
     "heads": heads_table,

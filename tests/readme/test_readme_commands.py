@@ -147,6 +147,8 @@ COMMANDS = {
     "python -m nfml_jax export RUN --format=onnx": EXPORTED,
     # Runs.
     ARCFACE: Smoke(),
+    f"{ARCFACE} --workdir=runs/digits": MARGIN,
+    "python -m nfml_jax verify runs/digits a.png b.png": SAVED,
     f'{ARCFACE} --config.head.margin=0.3 --config.train.total="3 epochs"': MARGIN,
     f"{ARCFACE}:smoke": InTheSuite("launch/test_launch.py::test_a_smoke_run"),
     f"{ARCFACE}:fashion_mnist": MARGIN,

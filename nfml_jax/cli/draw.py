@@ -3,7 +3,7 @@
 Embeddings give one panel for each run, with class weights (if there are any) as rays:
 this shows the effect of each loss (Liu et al. 2016, figure 2; Wen et al. 2016, figure
 2). Flows give a row for each density, the true density first and then a column for each
-run's name.
+run's name. Flows of images give a row of draws for each run, from the same seed.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from nfml_jax.synthetic.plane import DENSITIES, draw
 from nfml_jax.variational import ENERGIES, SQUARE, draws_on_grid
 
 GRID = 160  # cells along either side of a density's panel
+DRAWN = 16  # images in a row
 
 
 @command
@@ -75,6 +76,22 @@ def densities(runs: Sequence[Path]) -> Figure:
     return plots.density_gallery(panels, limits, rows_share=True, side=side)
 
 
+def draws_of_images(runs: Sequence[Path]) -> Figure:
+    """Return the figure of images that flows of images draw, a row for each run."""
+    flows = {run: load(run) for run in runs}
+    forms = list(dict.fromkeys(flow.words() for flow in flows.values()))
+    if len(forms) > 1:
+        raise UserError(
+            f"the flows draw different images ({', '.join(forms)}); give runs on "
+            "images of one form."
+        )
+    names = {run: config_of(run)["name"] for run in runs}
+    if len(set(names.values())) < len(names):
+        names = {run: str(run) for run in runs}
+    rows = {names[run]: flow.sample(0, DRAWN) for run, flow in flows.items()}
+    return plots.image_rows(rows, flows[runs[0]].levels - 1)
+
+
 def known_density(config: dict):
     """Return a flow's target: its name, its log-density, and draws that show it."""
     if config.get("experiment") == "density":
@@ -94,6 +111,7 @@ GALLERIES = {
     "pairs": embeddings,
     "density": densities,
     "variational": densities,
+    "images": draws_of_images,
 }
 
 

@@ -5,7 +5,8 @@ interval, or its standard error with `--spread=se`. Other fields that differ hav
 columns. `--table=grid` makes a table for each metric, with a column for each data set.
 The best of a sweep is bold, and ≈ marks the rows that cannot be separated from the best
 on its data. Runs that diverged, failed or have not run are counted as such. `--plots
-FOLDER` draws the metrics against every number that was varied. `--beside=bz2,gaussian`
+FOLDER` draws the metrics against every number that was varied, `--learning FILE` the
+first metric as the runs' logs have it. `--beside=bz2,gaussian`
 adds rows of baselines that the runs have measured on the same test.
 """
 
@@ -52,6 +53,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--format", default="md", help=", ".join(FORMATS))
     parser.add_argument("--output", type=Path, help="a file for the table")
     parser.add_argument("--plots", type=Path, help="a folder for figures")
+    parser.add_argument("--learning", type=Path, help="a file for the learning curves")
     options = parser.parse_args(arguments)
     make = look_up(TABLES, options.table, "table")
     form = look_up(FORMATS, options.format, "format")
@@ -71,6 +73,8 @@ def main(arguments=None) -> None:
             options.output.write_text(text + "\n", encoding="utf-8")
     if options.plots is not None:
         _draw(records, metrics, options)
+    if options.learning is not None:
+        _draw_learning(metrics[0], options)
 
 
 def _draw(records, metrics, options) -> None:
@@ -84,3 +88,12 @@ def _draw(records, metrics, options) -> None:
             save(to_rgb(figure), options.plots / f"{field}.png")
     if not figures:
         print("These runs vary no number, so nothing is drawn.", file=sys.stderr)
+
+
+def _draw_learning(metric, options) -> None:
+    from nfml_jax.plots import save, to_rgb
+    from nfml_jax.runs.curves import learning
+
+    rgb = to_rgb(learning(options.runs, metric))
+    with writing(options.learning):
+        save(rgb, options.learning)

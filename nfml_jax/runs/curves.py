@@ -1,13 +1,17 @@
-"""Figures of a sweep's results: each metric against each number that was varied."""
+"""Figures of several runs: metrics against what was varied, and as they learned."""
 
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from nfml_jax.errors import UserError
 from nfml_jax.plots.sweeps import Series, sweep_curves
 from nfml_jax.runs.replicates import Group, group, half_width
+from nfml_jax.runs.run_files import read_config
+from nfml_jax.runs.writers import METRICS_FILE, read_metrics
 
 MOST_PANELS = 4
 
@@ -29,6 +33,32 @@ def curves(
         if drawn:
             figures[field] = sweep_curves(dict([*drawn.items()][:MOST_PANELS]), field)
     return figures
+
+
+def learning(runs: Sequence[Path], metric: str) -> Figure:
+    """Return the figure of a logged metric of several runs, as their training went on.
+
+    The axis is the share of each run's logged steps, so that runs of one budget but of
+    different steps are compared at the same point of it.
+
+    Raises:
+      UserError: a folder is no run directory, or has not logged the metric.
+    """
+    lines: dict[str, Series] = {}
+    for run in runs:
+        config = read_config(run)
+        if config is None:
+            raise UserError(f"{run} is no run directory; give folders with a log.")
+        logged = read_metrics(run / METRICS_FILE)
+        points = [(row["step"], row[metric]) for row in logged if metric in row]
+        if not points:
+            raise UserError(f"{run} has not logged {metric!r}; choose another metric.")
+        last = max(row["step"] for row in logged)
+        steps, values = zip(*points, strict=True)
+        shares = [step / last for step in steps]
+        name = config["name"] if config["name"] not in lines else str(run)
+        lines[name] = Series(shares, values, [0.0] * len(values))
+    return sweep_curves({metric: lines}, "share of the training")
 
 
 def _numbers(groups: Sequence[Group], field: str) -> set[float]:

@@ -72,6 +72,7 @@ def make_result(
         "metrics": report.metrics,
         "data": experiment.data(),
         "model": experiment.model(),
+        "parameters": setup.parameters,
         "reported": reported,
         "seed": config["seed"],
         "versions": versions(),

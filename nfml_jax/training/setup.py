@@ -168,6 +168,12 @@ class Setup:
         whole = self.experiment.whole_batch
         return 1 if whole else parts_of_share(self.settings.train, self.mesh)
 
+    @property
+    def parameters(self) -> int:
+        """The number of parameters that are trained."""
+        leaves = jax.tree.leaves(self._shapes["params"])
+        return sum(math.prod(leaf.shape) for leaf in leaves)
+
     def order_key(self) -> jax.Array:
         """The key of the order of the examples."""
         return self._purpose("order")
@@ -231,7 +237,6 @@ class Setup:
 
     def describe(self) -> dict[str, str]:
         """Return the rows of the run's header."""
-        shapes = [x.shape for x in jax.tree.leaves(self._shapes["params"])]
         total, optimizer = self.schedule.total, self.settings.optimizer
         epochs = (
             f" ({total / self.feed.steps_per_epoch:.4g} epochs)"
@@ -239,7 +244,7 @@ class Setup:
             else ""
         )
         return self.experiment.describe() | {
-            "parameters": f"{sum(map(math.prod, shapes)):,}",
+            "parameters": f"{self.parameters:,}",
             "training": f"{total:,} steps of {self.feed.batch_size}{epochs}, "
             f"{optimizer.name}, "
             f"rate {optimizer.learning_rate:g}, {optimizer.schedule}",

@@ -157,3 +157,6 @@ def test_commands_draw_images_and_refuse_files_of_other_levels(
     assert "5 images of 8×8×1 pixels of 17 levels" in capsys.readouterr().out
     assert cli.main(["bits", str(path), str(out)]) == 2
     assert "this flow 17" in capsys.readouterr().err
+    rows = tmp_path / "rows.png"
+    assert cli.main(["draw", str(path), str(path), f"--output={rows}"]) == 0
+    assert rows.stat().st_size > 1000

@@ -10,7 +10,8 @@ from scipy import stats
 
 from nfml_jax import runs as results
 from nfml_jax.cli.results import main
-from nfml_jax.runs.curves import curves
+from nfml_jax.errors import UserError
+from nfml_jax.runs.curves import curves, learning
 from nfml_jax.runs.formats import FORMATS
 from nfml_jax.runs.replicates import half_width
 from nfml_jax.runs.tables import better
@@ -106,6 +107,33 @@ def test_a_metric_against_each_number_that_was_swept(folder):
     (axes,) = curves(other, ["test/accuracy"])["head.scale"].axes
     assert axes.get_legend_handles_labels()[1] == ["easy True", "easy False"]
     assert curves([record(0.5)], ["test/accuracy"]) == {}
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Return two runs of 10 and 40 steps, which are validated twice."""
+    runs = [tmp_path / name for name in ("a", "b")]
+    for run, last in zip(runs, (10, 40), strict=True):
+        run.mkdir()
+        config = {"name": run.name, "seed": 0, "experiment": "images"}
+        (run / "config.json").write_text(json.dumps(config))
+        (run / "result.json").write_text(json.dumps(record(0.5, name=run.name)))
+        lines = [{"step": s, "bits": s / 10} for s in (last // 2, last)]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    return runs
+
+
+def test_runs_of_any_steps_learn_on_one_axis(logs, tmp_path, capsys):
+    (axes,) = learning(logs, "bits").axes
+    lines = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "-"]
+    assert np.allclose(lines, [[[0.5, 0.5], [1, 1]], [[0.5, 2], [1, 4]]])
+    assert axes.get_legend_handles_labels()[1] == ["a", "b"]
+    output = tmp_path / "curves.png"
+    flag = f"--learning={output}"
+    assert main([*map(str, logs), "--metrics=test/nll", flag]) == 2
+    assert "has not logged 'test/nll'" in capsys.readouterr().err
+    with pytest.raises(UserError, match="is no run directory"):
+        learning([tmp_path], "bits")
 
 
 def test_plots_and_the_table_go_where_told(folder, tmp_path):

@@ -1,0 +1,83 @@
+r"""Flows of images at one budget: the rows of results/images_table.
+
+Each flow trains for the same CPU time, three minutes, in batches of 32. The steps that
+these make are computed from the CPU seconds of a step, which
+`python -m benchmarks.step_seconds configs/images_table.py:glow` measures; compilation
+and evaluation come on top, one to three minutes. Networks are narrow, so that a flow
+sees as many images as it can. A number after the name is another budget in minutes:
+its steps follow. Nothing was tuned: learning rate, schedule and average are those of
+`configs/images.py`.
+
+    python launch.py --config=configs/images_table.py:glow,mnist
+    python launch.py --config=configs/images_table.py:flowpp,fashion_mnist
+    python launch.py --config=configs/images_table.py:glow_vardeq,30
+    python launch.py --config=configs/images_table.py:maf,smoke
+
+Every row has one draw of noise for each image, since the log-determinants of residual
+and continuous flows are estimated. So all numbers are bounds of the same kind of
+looseness, above those of eight draws.
+"""
+
+from configs import defaults
+
+MINUTES = 3
+
+GLOW = {"levels": 2, "steps": 6, "hidden": 64}
+RECIPES = {
+    "glow": ("glow", GLOW),
+    "glow_vardeq": ("glow", GLOW),
+    "realnvp": ("realnvp", {"levels": 2, "steps": 3, "hidden": 24, "blocks": 1}),
+    "rq_nsf": (
+        "rq_nsf",
+        {"levels": 2, "steps": 4, "hidden": 32, "bins": 8, "bound": 6.0},
+    ),
+    "flowpp": (
+        "flowpp",
+        {
+            "levels": 2,
+            "steps": (3, 3),
+            "net": ("glow", "gated"),
+            "hidden": (48, 48),
+            "blocks": (1, 1),
+            "components": 4,
+            "last_size": 1,
+        },
+    ),
+    "maf": ("maf", {"levels": 2, "steps": 3, "hidden": (32, 32)}),
+    "residual": ("residual", {"levels": 2, "steps": 4, "hidden": (32, 32)}),
+    "ffjord": ("ffjord", {"levels": 2, "steps": 1, "hidden": 32}),
+}
+
+# CPU seconds of a step of 32 images, on two cores of an AMD EPYC beside other programs.
+SECONDS = {
+    "glow": 0.09,
+    "glow_vardeq": 0.1,
+    "realnvp": 0.1,
+    "rq_nsf": 0.1,
+    "flowpp": 0.1,
+    "maf": 0.1,
+    "residual": 0.1,
+    "ffjord": 0.45,
+}
+
+VALIDATIONS = 6
+
+
+def get_config(arg=None):
+    data, arg = defaults.take_pixels(arg, "mnist")
+    name, minutes, smoke = defaults.read_argument(arg, "glow", MINUTES, choices=RECIPES)
+    recipe, options = RECIPES[name]
+    config = defaults.pixels(f"table_{name}", recipe, **options)
+    defaults.show_pixels(config, data)
+    config.data.validation = 0.02
+    config.report.importance = 1
+    if name == "glow_vardeq":
+        config.noise.steps = 2
+    steps = round(60 * minutes / SECONDS[name])
+    every = f"{max(1, steps // VALIDATIONS)} steps"
+    config.train.batch_size = 32
+    config.train.total = f"{steps} steps"
+    config.train.log_every = f"{max(1, steps // 60)} steps"
+    config.train.evaluate_every = config.train.checkpoint_every = every
+    config.train.report = "last"
+    return defaults.finish(config, smoke)

@@ -74,7 +74,7 @@ def get_config(arg=None):
     if name == "glow_vardeq":
         config.noise.steps = 2
     steps = round(60 * minutes / SECONDS[name])
-    every = f"{max(1, steps // VALIDATIONS)} steps"
+    every = f"{-(-steps // VALIDATIONS)} steps"
     config.train.batch_size = 32
     config.train.total = f"{steps} steps"
     config.train.log_every = f"{max(1, steps // 60)} steps"

@@ -52,11 +52,11 @@ RECIPES = {
 SECONDS = {
     "glow": 0.09,
     "glow_vardeq": 0.1,
-    "realnvp": 0.1,
-    "rq_nsf": 0.1,
+    "realnvp": 0.25,
+    "rq_nsf": 0.17,
     "flowpp": 0.1,
-    "maf": 0.1,
-    "residual": 0.1,
+    "maf": 0.2,
+    "residual": 0.17,
     "ffjord": 0.45,
 }
 

@@ -13,6 +13,13 @@ from nfml_jax.testing import check_bijector
 N = 6
 # The couplings of these transforms stand for those of all.
 COUPLINGS = ("coupling_affine", "coupling_rational_quadratic", "coupling_bernstein")
+# Their orthogonal kind stands for them in float64: one map, with another matrix.
+LIKE_ORTHOGONAL = ("sylvester_triangular", "sylvester_householder")
+# The laws of float64 show these maps, and their recipes run both ways in float32.
+IN_FLOAT64 = (
+    *("block_autoregressive", "residual", "radial", "qr", "svd", "low_rank"),
+    *("matrix_exponential", "sylvester_orthogonal"),
+)
 
 
 def events(kind, dims, dtype, seed=0):
@@ -29,6 +36,10 @@ def events(kind, dims, dtype, seed=0):
     return x.astype(dtype)
 
 
+def case(fast, *values):
+    return pytest.param(*values, marks=[] if fast else [pytest.mark.slow])
+
+
 def cases():
     """Yield each bijector in float64, given a context if it can be, and in float32.
 
@@ -40,12 +51,12 @@ def cases():
             continue
         if name.startswith("coupling_"):
             # Their transforms have laws of their own, in both precisions.
-            marks = [] if name in COUPLINGS else [pytest.mark.slow]
-            yield pytest.param(name, 4, True, np.float64, marks=marks)
+            yield case(name in COUPLINGS, name, 4, True, np.float64)
             continue
-        yield name, 4, entry.takes_context, np.float64
-        yield pytest.param(name, 4, False, np.float32, marks=pytest.mark.slow)
-        yield name, entry.least_dim, False, np.float32
+        double, single = name not in LIKE_ORTHOGONAL, name not in IN_FLOAT64
+        yield case(double, name, 4, entry.takes_context, np.float64)
+        yield case(False, name, 4, False, np.float32)
+        yield case(single, name, entry.least_dim, False, np.float32)
 
 
 @pytest.mark.parametrize("name, dims, conditional, dtype", list(cases()))

@@ -33,8 +33,15 @@ def loss(stack, params, constants, x, context):
     return (0.5 * (y**2).sum(tuple(range(1, y.ndim))) - log_det).mean()
 
 
-@pytest.mark.parametrize("inverse", [False, True])
-@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize(
+    "images, inverse",
+    [
+        (True, False),
+        (False, True),
+        pytest.param(False, False, marks=pytest.mark.slow),
+        pytest.param(True, True, marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_by_inverting_are_those_that_are_kept(images, inverse):
     net = GlowNet(hidden=8) if images else MLP(hidden=(8,))
     shape = (4, 3, 5, 4) if images else (8, 4)

@@ -13,6 +13,7 @@ import pytest
 
 from nfml_jax.bijectors import Bernstein, SumOfSquares
 from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS
+from tests.slow import slow
 from tests.variants import check_variants, every_variant
 
 FAMILIES = TRANSFORMS | DOMAIN_MAPS
@@ -87,7 +88,10 @@ def measured(transform, dtype, unusual):
 
 # The exponential of 1e4 is the largest number, and errors relative to it overflow.
 @pytest.mark.filterwarnings("ignore:overflow")
-@pytest.mark.parametrize("name", FAMILIES)
+# A mixture of logistics and a cubic spline stand for them.
+@pytest.mark.parametrize(
+    "name", slow(FAMILIES, ["mixture_of_gaussians", "quadratic_spline"])
+)
 def test_laws(name):
     transform = FAMILIES[name]()
     ends = [e for e in (*transform.domain, *transform.codomain) if np.isfinite(e)]
@@ -202,8 +206,7 @@ class TestVariants(chex.TestCase):
         rng = np.random.default_rng(1)
         x = jnp.linspace(-4.0, 4.0, 9)
         families = {
-            name: TRANSFORMS[name]()
-            for name in ("affine", "rational_quadratic", "bernstein")
+            name: TRANSFORMS[name]() for name in ("affine", "rational_quadratic")
         }
         raw = {
             name: jnp.asarray(rng.normal(size=(9, family.num_params)), jnp.float32)

@@ -48,7 +48,7 @@ CONFIGS = (
     # Every head has laws of its own, and tests/launch reads all configs.
     *(
         f"mnist_2d.py:{head}"
-        if head in ("softmax", "subcenter_arcface")
+        if head == "subcenter_arcface"
         else pytest.param(f"mnist_2d.py:{head}", marks=[pytest.mark.slow])
         for head in HEADS
     ),
@@ -90,10 +90,7 @@ def image_folder(root, part="", count=20):
 def test_every_config_runs(name, tmp_path, manual_dir, request):
     if name == "arcface_mnist.py":
         request.getfixturevalue("drawn")
-    # The others but the folder's differ in their heads and data alone.
-    whole = name in ("arcface_mnist.py", "folder.py")
-    encoder = None if whole else MLP
-    outcome = smoke(name, tmp_path, manual_dir, encoder)
+    outcome = smoke(name, tmp_path, manual_dir, MLP)
     assert outcome.status == "done"
     metrics = outcome.result["metrics"]
     assert {"test/accuracy", "test/knn_accuracy", "angles/intra"} <= metrics.keys()

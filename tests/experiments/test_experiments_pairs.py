@@ -28,6 +28,7 @@ from nfml_jax.losses import LOSSES
 from nfml_jax.nets import make_net
 from nfml_jax.training.loop import train_and_evaluate
 from tests.experiments.drawn_sets import write_characters, write_faces
+from tests.slow import slow_but
 
 get_config = importlib.import_module("configs.mnist_losses").get_config
 
@@ -153,7 +154,7 @@ def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
 
 
 @quiet
-@pytest.mark.parametrize("name", ["center", "soft_triple"])
+@pytest.mark.parametrize("name", slow_but(["center", "soft_triple"], ["soft_triple"]))
 def test_what_an_objective_learns_is_trained_and_saved(name, tmp_path, manual_dir):
     config = config_of(name, manual_dir, tmp_path / "data")
     outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")

@@ -71,10 +71,12 @@ def test_margin_runs_of_a_group_equal_single_runs_and_load(
 @pytest.mark.parametrize(
     "name, changes, sections",
     [
-        (
+        # Its head's loss differs as an objective's would, above.
+        pytest.param(
             "mnist_losses",
             {"objective.margin": (0.2, 0.4)},
             {"augment": {}},
+            marks=pytest.mark.slow,
         ),
         (
             "plane",

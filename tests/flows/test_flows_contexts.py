@@ -16,7 +16,11 @@ from nfml_jax.testing import start
 
 KEY = jax.random.key(0)
 # Batches of events and of contexts.
-BATCHES = ((), (7,)), ((1,), (7,)), ((5,), (4, 1)), ((5, 1), (4,)), ((4, 5), (5,))
+FEW = ((), (7,)), ((5, 1), (4,))
+MORE = ((1,), (7,)), ((5,), (4, 1)), ((4, 5), (5,))
+in_batches = pytest.mark.parametrize(
+    "batches", [FEW, pytest.param(MORE, marks=pytest.mark.slow)], ids=["few", "more"]
+)
 
 
 def net():
@@ -35,14 +39,15 @@ BASES = [
 ]
 
 
+@in_batches
 @pytest.mark.parametrize(
     "name",
     [n for n, e in BIJECTORS.items() if e.exact and not n.startswith("coupling_")],
 )
-def test_every_bijector_broadcasts_events_and_contexts(name):
+def test_every_bijector_broadcasts_events_and_contexts(name, batches):
     bijector = BIJECTORS[name].make(True)
     variables = jax.eval_shape(bijector.init, KEY, jnp.zeros((2, 3)), jnp.zeros((2, 2)))
-    for events, contexts in BATCHES:
+    for events, contexts in batches:
         batch = np.broadcast_shapes(events, contexts)
         x, context = jnp.full((*events, 3), 0.3), jnp.ones((*contexts, 2))
         for method in "forward_and_log_det", "inverse_and_log_det":
@@ -53,11 +58,12 @@ def test_every_bijector_broadcasts_events_and_contexts(name):
             assert [array.shape for array in found] == [(*batch, 3), batch]
 
 
+@in_batches
 @pytest.mark.parametrize("base", BASES, ids=lambda base: type(base).__name__)
-def test_every_base_broadcasts_events_and_contexts(base):
+def test_every_base_broadcasts_events_and_contexts(base, batches):
     flow = flows.Flow(Elementwise(Affine(), net()), base, 3, 2)
     variables = jax.eval_shape(flow.init, KEY, jnp.zeros((2, 3)), jnp.zeros((2, 2)))
-    for events, contexts in BATCHES:
+    for events, contexts in batches:
 
         def run(v, events=events, contexts=contexts):
             density = flow.bind(v).distribution(jnp.ones((*contexts, 2)))

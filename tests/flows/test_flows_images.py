@@ -25,7 +25,7 @@ OPTIONS = {
     "sylvester": {"layers": 2, "rank": 3},
 }
 # Their layers' laws hold for all events; these show that recipes put them together.
-FAST = ("glow", "maf", "planar")
+FAST = ("glow", "planar")
 
 
 def small(name):

@@ -102,6 +102,8 @@ def draws_of_nuts(model, count):
     return np.asarray(mcmc.get_samples()["x"], np.float64)
 
 
+# The support and the density that NUTS draws from are tested above.
+@pytest.mark.slow
 def test_draws_of_nuts_stay_in_the_interval_and_have_the_moments():
     # exp(s) = 2 and t = -1: logit((x + 1) / 4) is normal, and most of x is near an end.
     flow = flow_of(bounded(b.Sigmoid(-1.0, 3.0)))

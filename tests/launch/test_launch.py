@@ -59,6 +59,8 @@ def test_a_smoke_run(data, tmp_path):
     assert result["config"]["head"]["margin"] == 0.3
 
 
+# tests/training stops runs within a process, and tests/sweeps kills their process.
+@pytest.mark.slow
 def test_a_stopped_run_saves_and_says_how_to_resume(data, tmp_path):
     process = subprocess.Popen(
         [

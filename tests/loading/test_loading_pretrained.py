@@ -101,6 +101,8 @@ def test_a_saved_model_has_the_same_outputs_bit_for_bit(kind, tmp_path):
     assert nfml_jax.load(folder).step == 7
 
 
+# It is saved as flows of vectors are, above.
+@pytest.mark.slow
 def test_a_saved_flow_of_images_has_the_same_outputs_bit_for_bit(tmp_path):
     noise = {"steps": None}
     config = {"name": "a", "seed": 3, "flow": PIXELS, "noise": noise, "data": {}}

@@ -11,6 +11,7 @@ from nfml_jax.loading.embedders import TrainedEmbedder
 from nfml_jax.loading.recognition import Embedder
 from nfml_jax.nets import NETS, make_net
 from nfml_jax.nets.layers import COARSE, coarse_rows, standardize
+from tests.slow import slow
 
 # Small enough to run, with the structure of the full encoder.
 SMALL = {
@@ -164,7 +165,7 @@ def test_options_may_be_lists_as_in_configs():
     assert make_net("mlp", 2, hidden=[8, 4]) == make_net("mlp", 2, hidden=(8, 4))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", slow(NETS, ["lenetpp", "resnet18"]))
 def test_a_linear_part_is_linear_in_the_standardized_picture(name):
     net = small(name, linear=2, standardize="picture")
     x = images(6, 9, 8, 1)

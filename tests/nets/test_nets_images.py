@@ -14,6 +14,7 @@ from nfml_jax.nets.images import (
     GatedResNet,
     make_image_conditioner,
 )
+from tests.slow import slow
 
 SMALL = {
     "attention": {"hidden": 4, "heads": 2, "blocks": 1},
@@ -50,7 +51,8 @@ def count(net, shape, features):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-@pytest.mark.parametrize("name", NETS)
+# Their last layer is that of the others.
+@pytest.mark.parametrize("name", slow(NETS, ["attention", "densenet"]))
 def test_starts_at_zero_and_takes_any_leading_axes(name):
     net, x = small(name), normal(0, 2, 3, *SIZE)
     vector, map_ = normal(1, 3, 2), normal(2, 1, 3, *SIZE[:2], 1)

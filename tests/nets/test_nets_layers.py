@@ -95,6 +95,8 @@ def test_a_large_conv_in_pieces_equals_one_conv(stride, pieces, outputs, monkeyp
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+# What is stored is what the compiler says for one large image.
+@pytest.mark.slow
 def test_large_convs_store_inputs_instead_of_patches(monkeypatch):
     x = jax.ShapeDtypeStruct((32, 16, 16, 8), jnp.float32)
     kernels = [jax.ShapeDtypeStruct((3, 3, 8, 8), jnp.float32)] * 4

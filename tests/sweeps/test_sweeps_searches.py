@@ -106,6 +106,8 @@ def test_a_run_below_its_limit_is_pruned_and_not_continued(tmp_path):
     assert train_and_evaluate(Regression, settings, tmp_path).status == "pruned"
 
 
+# Each part of it is tested by itself.
+@pytest.mark.slow
 def test_a_search_prunes_only_after_its_first_trials(tmp_path):
     folder = tmp_path / "s"
     run(folder, wanted(6, seed=3), tmp_path / "log")

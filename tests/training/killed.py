@@ -14,11 +14,11 @@ from tests.training.regression import Regression
 
 
 class Mortal(Regression):
-    """Lives for up to half a second from its second validation on, so saves once."""
+    """Lives for up to 0.3 seconds from its second validation on, so saves once."""
 
     def validate(self, variables, apply):
         if self.validations == 1:
-            kill = threading.Timer(0.5 * random.random(), os.kill, (os.getpid(), 9))
+            kill = threading.Timer(0.3 * random.random(), os.kill, (os.getpid(), 9))
             kill.daemon = True
             kill.start()
         return super().validate(variables, apply)

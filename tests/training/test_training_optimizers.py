@@ -30,6 +30,7 @@ from nfml_jax.training.settings import DECAYED, OptimizerSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import make_mesh, norm, replicate
 from nfml_jax.training.step import init_state, make_dispatch, make_step
+from tests.slow import slow, slow_but
 from tests.training.regression import Regression, config
 
 OF_OPTAX = (
@@ -48,7 +49,14 @@ def updates_of(optimizer, params, grads=None):
     return optimizer.update(grads, optimizer.init(params), params)[0]
 
 
-@pytest.mark.parametrize("name", [*OPTIMIZERS, *OF_OPTAX])
+# Their updates are optax's own, of one number at a time, as those of others.
+ELEMENTWISE = (
+    *("adabelief", "adagrad", "adamax", "amsgrad", "nadamw", "radam", "yogi"),
+    *("signum", "madgrad", "schedule_free_sgd"),
+)
+
+
+@pytest.mark.parametrize("name", slow([*OPTIMIZERS, *OF_OPTAX], ELEMENTWISE))
 def test_optimizers_descend_in_a_step_of_devices(name):
     """The step is mapped over a mesh, where JAX follows what varies."""
     rate = RATES.get(name, 0.02)
@@ -381,7 +389,9 @@ def test_numbers_updated_one_by_one_may_be_shared(name):
     check_shares(CONSTANT, OptimizerSettings(name=name, clip_norm=1.0))
 
 
-@pytest.mark.parametrize("name", ["schedule_free_adamw", "muon"])
+@pytest.mark.parametrize(
+    "name", slow_but(["schedule_free_adamw", "muon"], ["schedule_free_adamw"])
+)
 def test_resumed_is_uninterrupted(name, tmp_path):
     changes = {"optimizer__name": name, "optimizer__options": {"eps": 1e-6}}
     settings = config(**changes)

@@ -30,6 +30,7 @@ def test_laws_hold_on_several_devices(count, pytestconfig):
         "JAX_PLATFORMS": "cpu",
     }
     command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider"]
+    command += ["--slow"] if pytestconfig.getoption("--slow") else []
     done = subprocess.run(
         [*command, *(str(HERE / file) for file in FILES[count])],
         env=environment,

@@ -12,6 +12,7 @@ from flax import nnx
 from nfml_jax.errors import UserError
 from nfml_jax.heads import ArcFace, MarginHead
 from nfml_jax.losses import LOSSES, loss_value, make_loss
+from tests.slow import slow
 
 PAGE = Path(__file__).parents[1] / "docs" / "interchange.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -42,7 +43,9 @@ def test_a_bridged_head_has_the_values_and_gradients_of_the_module():
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["contrastive", "triplet", "sup_con"])
+@pytest.mark.parametrize(
+    "name", slow(["contrastive", "triplet", "sup_con"], ["triplet", "sup_con"])
+)
 def test_a_plain_loss_is_that_of_its_module(name):
     x = jax.random.normal(jax.random.key(0), (6, 4))
     labels = jnp.arange(6) % 3

@@ -131,7 +131,7 @@ ADDED = {
 
 # Losses differ from margins in their traced numbers: tests/sweeps has those of all.
 @pytest.mark.parametrize(
-    "added", ["margin", pytest.param("loss", marks=pytest.mark.slow)]
+    "added", [pytest.param(added, marks=pytest.mark.slow) for added in ADDED]
 )
 def test_a_class_and_a_line_train_alone_and_in_one_program(
     added, tmp_path, monkeypatch

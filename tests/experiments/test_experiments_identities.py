@@ -13,6 +13,8 @@ from nfml_jax.training.loop import train_and_evaluate
 from tests.experiments.identities_devices import config
 
 
+# tests/test_devices.py trains them on two devices and on one.
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     """Angles to the own weights fall; strangers are told apart better than by views."""
     outcome = train_and_evaluate(

@@ -185,6 +185,8 @@ def test_unseen_classes_are_clustered_and_not_named(tmp_path, manual_dir):
     assert (tmp_path / "run" / "figures" / "embeddings.png").exists()
 
 
+# Two views are made by the loss and by the sampler, which have tests of their own.
+@pytest.mark.slow
 @quiet
 def test_two_views_pair_each_image_with_itself(tmp_path, manual_dir):
     config = config_of("sup_con", manual_dir, tmp_path / "data")

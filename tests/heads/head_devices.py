@@ -4,6 +4,7 @@ Every summation has the values and gradients of `dense`, on any number of device
 """
 
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,8 @@ MARGINS = {
 }
 ALL = tuple(MARGINS)
 ON_FOUR = "cosface", "subcenter_arcface"
+# A margin of each kind; the others run by --slow.
+QUICK = ALL if "--slow" in sys.argv else (*ON_FOUR, "softmax", "elastic_arcface")
 # Compilation takes the time, so that not every margin is tested with every summation.
 WAYS = {
     ("dense", 2): ("curricularface", "elastic_arcface"),
@@ -97,7 +100,8 @@ def filled_up(params, summation):
 def run(summation, devices):
     """Return gradients of parameters, values and gradients of embeddings by margin."""
 
-    margins = {name: MARGINS[name] for name in WAYS.get((summation, devices), ALL)}
+    names = [n for n in WAYS.get((summation, devices), ALL) if n in QUICK]
+    margins = {name: MARGINS[name] for name in names}
 
     def of_one(margin, variables, state, x, labels, weight):
         head = head_of(margin, summation, axis_name=AXIS)
@@ -150,7 +154,11 @@ def run(summation, devices):
 
 @pytest.mark.parametrize(
     ("summation", "devices", "margin"),
-    [(*way, margin) for way, margins in WAYS.items() for margin in margins],
+    [
+        pytest.param(*way, margin, marks=[] if margin in QUICK else pytest.mark.slow)
+        for way, margins in WAYS.items()
+        for margin in margins
+    ],
 )
 def test_every_summation_equals_the_dense_one(summation, devices, margin):
     expected, found = (

@@ -43,6 +43,7 @@ from tests.readme.readme_commands import (
     commands,
     scripts,
 )
+from tests.slow import slow
 
 INSTALLS = ByHand("it changes what is installed")
 MAIN = {"RUN": "RUN:arcface_mnist"}
@@ -460,6 +461,10 @@ def test_numbers_of_the_readme_are_those_of_its_results(capsys, monkeypatch):
         assert table.splitlines()[2].endswith(f"| {value} |"), table
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+# tests/training profiles a run, too.
+PROFILED = "python launch.py --config=CONFIG --profile=100:110"
+
+
+@pytest.mark.parametrize("command", slow(COMMANDS, [PROFILED]))
 def test_the_command_runs(command, place):
     COMMANDS[command](command, place)

@@ -21,6 +21,7 @@ from nfml_jax.sweeps.vmapped import run_group
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.loop import train_and_evaluate
+from tests.slow import slow
 from tests.training.regression import Regression, config
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -103,7 +104,7 @@ def test_a_group_shares_its_time_and_says_so(finished):
         assert read(path, "status")["status"] == "done"
 
 
-@pytest.mark.parametrize("side_by_side", [True, False])
+@pytest.mark.parametrize("side_by_side", slow([True, False], [False]))
 def test_a_diverging_run_stops_no_other(tmp_path, side_by_side):
     changes = {"optimizer__name": "sgd", "optimizer__warmup": None}
     changes["train__total"] = "7 steps"

@@ -373,7 +373,7 @@ def test_a_device_that_the_environment_hides(tmp_path, monkeypatch, platform):
 
 
 def test_a_batch_without_a_size_trains_as_one_of_the_size_that_fits(tmp_path):
-    short = {"train__total": "3 steps"}
+    short = {"train__total": "4 steps"}
     fitted = run(tmp_path / "fitted", train__batch_size=None, **short)
     given = run(tmp_path / "given", train__batch_size=32, **short)
     assert fitted.result["metrics"] == given.result["metrics"]

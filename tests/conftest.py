@@ -1,5 +1,6 @@
 """Options, and the small data sets that tests run on."""
 
+import functools
 import gc
 import gzip
 import os
@@ -73,6 +74,34 @@ def undrawn():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
         yield
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """Modules compute by one program each: operation by operation takes twice as long.
+
+    Examples show the same values.
+    """
+    import flax.linen as nn
+
+    for name in "init", "apply":
+        monkeypatch.setattr(nn.Module, name, compiled(getattr(nn.Module, name)))
+
+
+def compiled(method):
+    """Return `Module.init` or `Module.apply`, compiled if its arguments are arrays."""
+    import jax
+
+    @functools.wraps(method)
+    def call(self, *args, **options):
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+            return method(self, *args, **options)
+        try:
+            return jax.jit(functools.partial(method, self, **options))(*args)
+        except TypeError:
+            return method(self, *args, **options)
+
+    return call
 
 
 @pytest.fixture(scope="session")

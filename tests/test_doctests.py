@@ -1,13 +1,10 @@
 """The examples in docstrings, run as written."""
 
 import doctest
-import functools
 import importlib
 import inspect
 import pkgutil
 
-import flax.linen as nn
-import jax
 import pytest
 
 # The rooms whose docstrings are read: packages of `nfml_jax`.
@@ -32,31 +29,6 @@ def modules():
         yield package.__name__
         found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
         yield from (module.name for module in found if "__main__" not in module.name)
-
-
-def compiled(method):
-    """Return `Module.init` or `Module.apply`, compiled if its arguments are arrays."""
-
-    @functools.wraps(method)
-    def call(self, *args, **options):
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
-            return method(self, *args, **options)
-        try:
-            return jax.jit(functools.partial(method, self, **options))(*args)
-        except TypeError:
-            return method(self, *args, **options)
-
-    return call
-
-
-@pytest.fixture
-def programs(monkeypatch):
-    """Modules compute by one program each: operation by operation takes twice as long.
-
-    Examples show the same values.
-    """
-    for name in "init", "apply":
-        monkeypatch.setattr(nn.Module, name, compiled(getattr(nn.Module, name)))
 
 
 @pytest.mark.usefixtures("programs")

@@ -35,8 +35,9 @@ N = 3
 # Maps of a pixel's channels are those of vectors, whose laws hold for all of them; here
 # these few show that they are the same at each pixel.
 ON_PIXELS = ("act_norm", "plu", "elementwise", "coupling")
-# The same network from the last pixel to the first.
-REVERSED = ("pixel_autoregressive_reverse",)
+# Other cases stand for these: the other order of pixels, residual maps of vectors, and
+# an image of another size.
+ALIKE = "pixel_autoregressive_reverse", "residual", "periodic_conv_of_small_images"
 
 
 # Those whose laws at borders are checked at each run: maps of a map, and of pixels by
@@ -49,7 +50,7 @@ def cases():
     for number, (name, entry) in enumerate(IMAGE_BIJECTORS.items()):
         dtype = (np.float32, np.float64)[number % 2]
         slow = issubclass(entry.kind, OnLastAxis) and name not in ON_PIXELS
-        slow |= name in REVERSED
+        slow |= name in ALIKE
         yield pytest.param(name, dtype, marks=[pytest.mark.slow] if slow else [])
 
 

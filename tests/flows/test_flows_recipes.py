@@ -18,6 +18,7 @@ KEY = jax.random.key(0)
 # that another recipe has.
 OF_KNOWN_PARTS = (
     *("bernstein", "sos", "naf", "umnn", "gaussianization", "flowpp", "residual"),
+    *("bnaf", "sylvester", "iaf"),
 )
 
 

@@ -421,6 +421,7 @@ def test_every_command_has_an_entry_and_every_entry_a_command():
         pytest.fail(f"no page has {command!r}: remove it from COMMANDS.")
 
 
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("name", scripts())
 def test_the_script_runs(name, place):
     script = scripts()[name]
@@ -438,6 +439,7 @@ def with_examples():
     return [page for page in PAGES if "```pycon" in page.read_text(encoding="utf-8")]
 
 
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("page", with_examples(), ids=lambda page: page.name)
 def test_examples_of_the_page_give_what_they_say(page):
     text = page.read_text(encoding="utf-8")

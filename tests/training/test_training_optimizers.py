@@ -142,7 +142,15 @@ def earlier_chain(name, schedule, momentum, weight_decay, clip_norm, multiplier)
 @pytest.mark.parametrize(
     "section",
     [
-        {"momentum": 0.9, "weight_decay": 0.0, "clip_norm": 0.0, "head_multiplier": 1},
+        pytest.param(
+            {
+                "momentum": 0.9,
+                "weight_decay": 0.0,
+                "clip_norm": 0.0,
+                "head_multiplier": 1,
+            },
+            marks=pytest.mark.slow,  # a part of the other
+        ),
         {"momentum": 0.7, "weight_decay": 0.1, "clip_norm": 1.0, "head_multiplier": 10},
     ],
 )

@@ -63,7 +63,7 @@ def pytest_collection_finish(session):
     """Leave what is loaded out of every search for garbage, and search less often."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(scope="module")

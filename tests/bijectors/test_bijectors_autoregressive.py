@@ -36,6 +36,8 @@ def drawn(bijector, x, context=None, spread=0.5):
     )
 
 
+# A stack and an autoregressive map have laws of their own.
+@pytest.mark.slow
 def test_laws_of_a_stack():
     made = MADE(hidden=(8,))
     bijector = Stack(Chain([Autoregressive(Affine(), made), Reverse()]), 2)

@@ -42,16 +42,15 @@ HEADS = (
     *("softmax", "l2_softmax", "normface", "l_softmax", "sphereface", "sphereface_r"),
     *("cosface", "arcface", "combined", "subcenter_arcface"),
 )
+SLOW = [pytest.mark.slow]
 CONFIGS = (
-    *("arcface_mnist.py", "folder.py"),
-    pytest.param("arcface_mnist.py:fashion_mnist", marks=[pytest.mark.slow]),
-    # Every head has laws of its own, and tests/launch reads all configs.
-    *(
-        f"mnist_2d.py:{head}"
-        if head == "subcenter_arcface"
-        else pytest.param(f"mnist_2d.py:{head}", marks=[pytest.mark.slow])
-        for head in HEADS
-    ),
+    "folder.py",
+    # tests/launch and tests/readme run it, too.
+    pytest.param("arcface_mnist.py", marks=SLOW),
+    pytest.param("arcface_mnist.py:fashion_mnist", marks=SLOW),
+    # Every head has laws of its own, tests/launch reads all configs, and tests/readme
+    # trains one in the plane.
+    *(pytest.param(f"mnist_2d.py:{head}", marks=SLOW) for head in HEADS),
 )
 
 few_pairs = pytest.mark.filterwarnings("ignore:TAR at FAR", "ignore:.*as it was pub")

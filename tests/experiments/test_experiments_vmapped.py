@@ -71,12 +71,10 @@ def test_margin_runs_of_a_group_equal_single_runs_and_load(
 @pytest.mark.parametrize(
     "name, changes, sections",
     [
-        # Its head's loss differs as an objective's would, above.
-        pytest.param(
+        (
             "mnist_losses",
             {"objective.margin": (0.2, 0.4)},
             {"augment": {}},
-            marks=pytest.mark.slow,
         ),
         (
             "plane",
@@ -85,6 +83,8 @@ def test_margin_runs_of_a_group_equal_single_runs_and_load(
         ),
     ],
 )
+# The runs of a group, above, are made of such steps.
+@pytest.mark.slow
 def test_a_step_of_a_group_is_the_steps_of_its_runs(
     name, changes, sections, manual_dir, tmp_path
 ):

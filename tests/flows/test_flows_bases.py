@@ -16,6 +16,7 @@ from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets.conditioners import MLP
 from nfml_jax.nets.images import GlowNet
 from nfml_jax.testing import perturb
+from tests.slow import slow
 
 DRAWS = 8192
 
@@ -126,7 +127,9 @@ OF_IMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", OF_IMAGES)
+@pytest.mark.parametrize(
+    "name", slow(OF_IMAGES, ["student_t", "mixture", "class_conditional"])
+)
 def test_bases_of_images_are_those_of_vectors(name):
     images, vectors = (
         OF_IMAGES[name](**shape)
@@ -244,6 +247,8 @@ def test_acceptance_is_a_running_mean_and_draws_are_truncated():
     assert not any(g.any() for g in jax.tree.leaves(gradient))
 
 
+# tests/flows/test_flows_numpyro.py draws from flows as numpyro does.
+@pytest.mark.slow
 def test_a_flow_is_a_numpyro_distribution():
     numpyro = pytest.importorskip("numpyro")
     flow = Flow(Reverse(), bases.GaussianMixture(2, 3, _net()), 2, context_dim=1)

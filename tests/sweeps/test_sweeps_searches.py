@@ -47,22 +47,22 @@ def asked(folder):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The folder of a search of seven trials, never killed, and its records."""
+    """The folder of a search of six trials, never killed, and its records."""
     folder = tmp_path_factory.mktemp("search")
-    records = run(folder / "s", wanted(7, prune=False), folder / "log")
+    records = run(folder / "s", wanted(6, prune=False), folder / "log")
     return folder / "s", records
 
 
 def test_a_search_runs_trials_and_says_which_is_best(done):
     folder, records = done
-    assert len(records) == len(asked(folder)) == 7
+    assert len(records) == len(asked(folder)) == 6
     rates = [record["config"]["optimizer"]["learning_rate"] for record in records]
-    assert all(1e-4 <= rate <= 0.1 for rate in rates) and len(set(rates)) == 7
+    assert all(1e-4 <= rate <= 0.1 for rate in rates) and len(set(rates)) == 6
     best = min(records, key=lambda record: record["metrics"]["test/error"])
     said = " ".join((folder.parent / "log").read_text().split())
     rate = best["config"]["optimizer"]["learning_rate"]
     assert f"with optimizer.learning_rate={rate}" in said
-    assert "The best validation/fit of 7 finished trials" in said
+    assert "The best validation/fit of 6 finished trials" in said
 
 
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
@@ -79,16 +79,16 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
     run_trials = asking.run_trials
     monkeypatch.setattr(asking, "run_trials", killed)
     with pytest.raises(Killed):
-        run(tmp_path / "s", wanted(7, prune=False), tmp_path / "log")
+        run(tmp_path / "s", wanted(6, prune=False), tmp_path / "log")
     assert len(asked(tmp_path / "s")) == 5
     monkeypatch.setattr(asking, "run_trials", run_trials)
-    records = run(tmp_path / "s", wanted(7, prune=False), tmp_path / "log")
+    records = run(tmp_path / "s", wanted(6, prune=False), tmp_path / "log")
     assert asked(tmp_path / "s") == asked(done[0])
     metrics = [[r["metrics"] for r in rs] for rs in (records, done[1])]
     assert metrics[0] == metrics[1]
     # It is finished now, and may have more trials, but not another metric.
-    assert len(run(tmp_path / "s", wanted(7), tmp_path / "log")) == 7
-    with pytest.raises(UserError, match="holds a search of 7 trials"):
+    assert len(run(tmp_path / "s", wanted(6), tmp_path / "log")) == 6
+    with pytest.raises(UserError, match="holds a search of 6 trials"):
         other = Search(RATE, metric="validation/loss", trials=7)
         run(tmp_path / "s", other, tmp_path / "log")
 

@@ -54,6 +54,8 @@ def test_patience_ends_a_run_that_is_interrupted_there(tmp_path, capsys):
     assert (tmp_path / "checkpoints" / "18").is_dir()
 
 
+# A group evaluates and stops its runs as a single run does.
+@pytest.mark.slow
 def test_a_run_of_a_group_stops_early_by_itself(tmp_path):
     sweep = param("optimizer.learning_rate", STILL, LEARNING)
     trials = make_trials(config(train__patience="2 epochs"), sweep)

@@ -421,7 +421,6 @@ def test_every_command_has_an_entry_and_every_entry_a_command():
         pytest.fail(f"no page has {command!r}: remove it from COMMANDS.")
 
 
-@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("name", scripts())
 def test_the_script_runs(name, place):
     script = scripts()[name]

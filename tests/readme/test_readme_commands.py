@@ -360,7 +360,7 @@ def image_flow(script, place):
 
 SCRIPTS = {
     "for name in (": pair,
-    "flow.log_prob(rows, sexes": elsewhere(OWN_TABLE),
+    "model.log_prob(rows, sexes": elsewhere(OWN_TABLE),
     "flow = nfml_jax.load(": image_flow,
     "return product(": sweep,
     'nfml_jax.load("runs/arcface_mnist': load,

@@ -20,7 +20,7 @@ FLOWS = {
 SIZE = 3
 
 
-@pytest.mark.parametrize("name", slow(FLOWS, ["planar"]))
+@pytest.mark.parametrize("name", slow(FLOWS, ["planar", "radial"]))
 def test_inverse_and_gradients_for_extreme_parameters_and_events(name):
     bijector = FLOWS[name]
     rng = np.random.default_rng(0)

@@ -192,7 +192,11 @@ def check_far_out(transform, x, exact, values):
             )
 
 
-@pytest.mark.parametrize("transform", [Bernstein(150), SumOfSquares(2, 30)], ids=str)
+@pytest.mark.parametrize(
+    "transform",
+    [pytest.param(Bernstein(150), marks=pytest.mark.slow), SumOfSquares(2, 30)],
+    ids=str,
+)
 def test_polynomials_of_high_degree(transform):
     """Float32 agrees with float64, where binomials and powers exceed its range."""
     rng = np.random.default_rng(0)

@@ -20,6 +20,7 @@ from nfml_jax.training.experiment import Batch
 from nfml_jax.training.loop import train_and_evaluate
 from nfml_jax.training.setup import Setup
 from tests.published_tables import ARRAYS_AS_HDF5, write_photographs, write_published
+from tests.slow import slow_but
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,15 @@ CONFIGS = (
     *(f"nsf:{table}" for table in nsf.FLOWS),
 )
 
+# One of each kind of data; the others differ in their tables alone.
+QUICK = (
+    *("spline_circles", "coupling_circles", "plane", "conditional_mnist"),
+    *("anomaly_vectors", CONFIGS[6], CONFIGS[-1]),
+)
+
 
 @pytest.mark.filterwarnings("ignore:.*as it was published")
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", slow_but(CONFIGS, QUICK))
 def test_every_config_makes_a_run_that_can_take_a_step(name, files, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", ARRAYS_AS_HDF5)
     config = smoke(name, files)

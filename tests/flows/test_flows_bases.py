@@ -154,6 +154,8 @@ def test_bases_of_images_are_those_of_vectors(name):
     assert images.shape == SHAPE and vectors.shape == (12,)
 
 
+# It is the base of vectors, above, with a network of images.
+@pytest.mark.slow
 def test_a_resampled_base_of_feature_maps_integrates_to_one():
     base = Resampled(
         event_shape=(1, 1, 2),

@@ -9,6 +9,7 @@ from nfml_jax import bijectors as b
 from nfml_jax.flows import Flow, bases, recipes
 from nfml_jax.flows.numpyro import as_numpyro
 from nfml_jax.nets.made import MADE
+from tests.slow import slow
 
 numpyro = pytest.importorskip("numpyro")
 KEY = jax.random.key(0)
@@ -45,7 +46,7 @@ SUPPORTS = {
 }
 
 
-@pytest.mark.parametrize("name", SUPPORTS)
+@pytest.mark.parametrize("name", slow(SUPPORTS, ["bounded base", "positive"]))
 def test_the_support_is_the_image(name):
     flow, inside, outside = SUPPORTS[name]
     density = distribution(flow)

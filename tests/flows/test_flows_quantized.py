@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.special import logit, ndtr
 
 from nfml_jax.bijectors import (
@@ -23,6 +24,8 @@ from nfml_jax.nets.conditioners import MLP
 KEY = jax.random.key(0)
 
 
+# tests/evaluation shows the same of bits per dimension.
+@pytest.mark.slow
 def test_more_draws_come_closer_to_the_exact_probability():
     """The density of y = (x + u) / 4 is normal, so its probabilities are known."""
     model = Quantized(Flow(Reverse(), Normal(1), 1), Dequantize(levels=4, event_ndim=1))

@@ -14,6 +14,7 @@ import pytest
 from nfml_jax.errors import UserError
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.step import init_state
+from tests.slow import slow
 
 
 @functools.cache
@@ -108,7 +109,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", slow(WAYS, ["emptied", "of another kind", "a folder"]))
 def test_any_file_of_it_may_be_damaged_in_any_way(folder, way):
     whole = folder.with_name("whole")
     shutil.copytree(folder / "18", whole)

@@ -52,7 +52,7 @@ def updates_of(optimizer, params, grads=None):
 # Their updates are optax's own, of one number at a time, as those of others.
 ELEMENTWISE = (
     *("adabelief", "adagrad", "adamax", "amsgrad", "nadamw", "radam", "yogi"),
-    *("signum", "madgrad", "schedule_free_sgd"),
+    *("signum", "madgrad", "schedule_free_sgd", "nadam", "adadelta", "adan"),
 )
 
 

@@ -14,6 +14,7 @@ from nfml_jax.variational import (
     hamiltonian,
     random_walk,
 )
+from tests.slow import slow
 
 KEY = jax.random.key(1)
 N = 4000
@@ -42,7 +43,7 @@ def anneal(key, betas, kind):
     )
 
 
-@pytest.mark.parametrize("kind", TRANSITIONS)
+@pytest.mark.parametrize("kind", slow(TRANSITIONS, ["random walk"]))
 def test_the_normalizer_is_more_accurate_with_more_steps(kind):
     sizes = []
     for steps in (2, 24):

@@ -56,6 +56,8 @@ def test_inverse_log_determinant_and_gradients_are_correct(x):
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
 
 
+# tests/flows shows the same of a flow of images.
+@pytest.mark.slow
 def test_a_key_makes_only_the_log_determinant_an_estimate(x):
     pytest.importorskip("diffrax")
     bijector = Continuous(net(), solver="heun")

@@ -63,6 +63,8 @@ def test_a_convolutional_block_is_a_contraction():
     np.testing.assert_allclose(back, X, atol=1e-4)
 
 
+# The estimate of a block of vectors does so in test_bijectors_residual.py.
+@pytest.mark.slow
 def test_the_estimate_of_a_block_of_images_averages_to_the_log_determinant():
     block = Residual(LipschitzConv(hidden=(6,), lipschitz=0.6))
     variables = moved(block, X)

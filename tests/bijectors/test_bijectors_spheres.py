@@ -56,6 +56,8 @@ def sphere(size, count=6, seed=0):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
+# The laws of bijectors hold for spheres, and log-determinants are their Jacobians'.
+@pytest.mark.slow
 def test_a_sphere_stays_one_with_a_density_that_integrates_to_one():
     size, count, area = 4, 10_000, 2 * np.pi**2
     layer = Sphere(conditioner=MLP(hidden=(8,)))

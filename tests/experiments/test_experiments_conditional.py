@@ -160,6 +160,8 @@ def test_a_table_of_new_rows_is_scored(finished, tmp_path, capsys):
         assert sentence in capsys.readouterr().err
 
 
+# Numbers are a context as classes are.
+@pytest.mark.slow
 def test_a_density_given_numbers_follows_them(tmp_path):
     rng = np.random.default_rng(0)
     given = rng.uniform(5, 7, 2000)

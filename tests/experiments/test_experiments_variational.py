@@ -52,10 +52,10 @@ def trained(tmp_path_factory):
     """A run long enough to learn the one ring of two bumps."""
     config = get_config(
         "iaf",
-        **{"flow.layers": 3, "train.batch_size": 128, "annealing.steps": 100},
-        **{"optimizer.learning_rate": 1e-2, "train.total": "400 steps"},
+        **{"flow.layers": 2, "train.batch_size": 128, "annealing.steps": 80},
+        **{"optimizer.learning_rate": 1e-2, "train.total": "300 steps"},
         **{"train.steps_per_dispatch": 100, "train.log_every": "100 steps"},
-        **{"train.evaluate_every": "400 steps", "train.checkpoint_every": "400 steps"},
+        **{"train.evaluate_every": "300 steps", "train.checkpoint_every": "300 steps"},
         **{"report.draws": 3000},
     )
     path = tmp_path_factory.mktemp("variational") / "run"

@@ -70,6 +70,8 @@ def finished(tmp_path_factory):
     return run(tmp_path_factory.mktemp("group"), trials(), side_by_side=True)
 
 
+# tests/experiments compares a group of real runs with single ones.
+@pytest.mark.slow
 def test_a_run_of_a_group_equals_the_single_run(finished, tmp_path):
     paths, records = finished
     (trial, path, record) = trials()[1], paths[1], records[1]

@@ -2,8 +2,8 @@
 
 Runs all benchmarks, or those named (`flows`, or one case of it, `flows:6x5x128`). The
 peers live in environments of their own, which pip makes on first use. Our time, the
-fastest peer's, and their ratio turn by turn, median (least-most), are printed and kept
-with all times in results/benchmarks/<device>.json, and drawn beside it. `--check`
+fastest peer's, and their ratio in each repeat, median (least-most), are printed and
+kept with all times in results/benchmarks/<device>.json, and drawn beside it. `--check`
 writes nothing: it compares the ratios with that file, and exits with 1 if any is worse.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.catalogue import BENCHMARKS, Benchmark, chosen, listing
 from benchmarks.comparison import HEADER, Records, Verdict, compare, read, rows, write
 from benchmarks.environments import cache, environment, named_pythons
-from benchmarks.turns import can_import, device
+from benchmarks.harness import can_import, device
 from nfml_jax.cli.command import command, make_parser, writing
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up
@@ -34,7 +34,7 @@ def main(arguments=None) -> None:
     if options.list:
         return print(listing())
     if sys.platform != "linux":
-        raise UserError("the benchmarks keep processes to cores, as only Linux does.")
+        raise UserError("the benchmarks pin processes to cores; run them on Linux.")
     if options.repeats is not None and options.repeats < 1:
         raise UserError(f"--repeats is {options.repeats}; give at least 1.")
     options.platform = look_up(PLATFORMS, options.platform, "platform") or detected()
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("names", nargs="*", metavar="NAME")
     add("--list", action="store_true", help="name all benchmarks")
     add("--check", action="store_true", help="compare with what is recorded")
-    add("--repeats", type=int, help="turns, instead of each script's own")
+    add("--repeats", type=int, help="timed repeats; default: each script's own")
     add("--platform", default="auto", help=", ".join(PLATFORMS))
     peers = "an interpreter with the peers of one environment, or of all"
     add("--peer-python", action="append", default=[], metavar="[NAME=]PATH", help=peers)
@@ -84,16 +84,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def detected() -> str:
-    """The platform that JAX computes on here."""
+    """Return the platform that JAX uses on this machine: "cuda" or "cpu"."""
     if shutil.which("nvidia-smi") is None:
         return "cpu"
     ask = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
-    told = subprocess.run(ask, capture_output=True, text=True).stdout
-    return "cuda" if told.strip() == "gpu" else "cpu"
+    backend = subprocess.run(ask, capture_output=True, text=True).stdout
+    return "cuda" if backend.strip() == "gpu" else "cpu"
 
 
 def measure(runs: dict[str, tuple[str, ...]], pythons: dict[str, str], options):
-    """Name, case and records of each run, None for what can't be had, and says why."""
+    """Yield the name, case and records of each run; None, with a printed reason, if it
+    fails."""
     if options.platform != "cpu":
         for name in [name for name in runs if BENCHMARKS[name].cuda is None]:
             print(f"{name} is left out: it is for CPUs only.")
@@ -124,7 +125,8 @@ def measure(runs: dict[str, tuple[str, ...]], pythons: dict[str, str], options):
 
 
 def run(benchmark: Benchmark, case: str, python: str | None, options) -> Records | None:
-    """The records of one run of a script, in a process of its own; None if it fails."""
+    """Return the records of one run of a script in its own process, None if it
+    fails."""
     flags = benchmark.arguments.split()
     flags += [f"--cases={case}"] * bool(case)
     flags += [f"--repeats={options.repeats}"] * (options.repeats is not None)
@@ -154,10 +156,11 @@ def draw(records: Records, where: str, file: Path) -> None:
 
 
 def any_worse(recorded: Records, measured: Records) -> bool:
-    """Prints how every ratio compares with the recorded one."""
+    """Print a comparison of each ratio with the recorded one; return if any is
+    worse."""
     verdicts = compare(recorded, measured.values())
     print("", *verdicts, sep="\n")
-    return any(isinstance(said, Verdict) and said.worse for said in verdicts)
+    return any(isinstance(found, Verdict) and found.worse for found in verdicts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Sampling a masked autoregressive flow: our solvers beside flowjax and zuko, on a CPU.
 
 A five-layer affine MAF with hidden layers of 256 and 256 draws a batch of events. Each
-side is a process of its own on one core, and they take turns::
+solver and each peer runs in its own process on one core, and they are timed
+alternately::
 
     python benchmarks/autoregressive.py --peer-python=/path/to/python/with/peers
 
@@ -18,8 +19,7 @@ The peers take the same time whatever the weights: D passes.
 import sys
 from pathlib import Path
 
-from maf import HIDDEN, LAYERS, OURS, examine, make_flow, train, weights_of
-from turns import (
+from harness import (
     compiled,
     fastest,
     in_units,
@@ -27,17 +27,18 @@ from turns import (
     pin,
     ratios,
     record,
+    run_alternately,
     save,
     serve,
     spread,
-    take_turns,
     torch_on,
 )
+from maf import HIDDEN, LAYERS, OURS, examine, make_flow, train, weights_of
 
 PEERS = ("flowjax", "zuko")
 
 
-def our_side(solver: str, args):
+def our_task(solver: str, args):
     import jax
 
     flow = make_flow(args.dim, solver)
@@ -52,7 +53,7 @@ def our_side(solver: str, args):
     return run, f"jax {jax.__version__}", seconds
 
 
-def flowjax_side(args):
+def flowjax_task(args):
     import equinox as eqx
     import flowjax
     import jax
@@ -74,7 +75,7 @@ def flowjax_side(args):
     return run, f"flowjax {flowjax.__version__}, jax {jax.__version__}", seconds
 
 
-def zuko_side(args):
+def zuko_task(args):
     import torch
     import zuko
 
@@ -89,13 +90,13 @@ def zuko_side(args):
 
 
 def work(args) -> None:
-    """One side: draws so many batches whenever it is told to."""
+    """Serve one implementation, whose task is to draw `args.draws` batches."""
     pin(args.threads)
-    if args.side in OURS:
-        run, version, seconds = our_side(OURS[args.side], args)
+    if args.implementation in OURS:
+        run, version, seconds = our_task(OURS[args.implementation], args)
     else:
-        side = {"flowjax": flowjax_side, "zuko": zuko_side}[args.side]
-        run, version, seconds = side(args)
+        make = {"flowjax": flowjax_task, "zuko": zuko_task}[args.implementation]
+        run, version, seconds = make(args)
 
     def draw():
         for _ in range(args.draws):
@@ -105,22 +106,25 @@ def work(args) -> None:
 
 
 def measure(args) -> dict:
-    """Every side's share of the records, seconds of a batch."""
+    """Return the timings of all implementations in seconds a batch."""
     pythons = dict.fromkeys(OURS, sys.executable)
     if args.peer_python:
         pythons |= dict.fromkeys(PEERS, args.peer_python)
-    return in_units(take_turns(pythons, ["draw"], args)["draw"], args.draws)
+    return in_units(run_alternately(pythons, ["draw"], args)["draw"], args.draws)
 
 
-def records(sides: dict, examined: dict, args) -> list[dict]:
-    """A record of each solver beside the peers."""
-    unit, peers = f"{args.batch} events", [side for side in PEERS if side in sides]
+def records(timings: dict, examined: dict, args) -> list[dict]:
+    """Return a record for each of our solvers, each beside the peers."""
+    unit, peers = (
+        f"{args.batch} events",
+        [name for name in PEERS if name in timings],
+    )
     return [
         record(
             f"autoregressive {solver}",
             unit,
             ours,
-            {side: sides[side] for side in (ours, *peers)},
+            {name: timings[name] for name in (ours, *peers)},
             args,
             dim=args.dim,
             examined=examined,
@@ -129,22 +133,24 @@ def records(sides: dict, examined: dict, args) -> list[dict]:
     ]
 
 
-def report(sides: dict, examined: dict, args) -> str:
+def report(timings: dict, examined: dict, args) -> str:
     lines = [
         f"Milliseconds to draw {args.batch} events of {args.dim} coordinates, "
-        f"{args.threads} thread(s); median (least-most) of the turns.",
+        f"{args.threads} thread(s); median (least-most) of the repeats.",
         f"{'':22}{'CPU':>22}{'wall':>22}",
     ]
-    for side, facts in sides.items():
+    for name, facts in timings.items():
         cpu, wall = (spread(facts[kind], 1, 1e3) for kind in ("cpu", "wall"))
         made = (
             f", compiled in {sum(facts['compile']):.1f} s" if facts["compile"] else ""
         )
-        lines.append(f"{side:22}{cpu:>22}{wall:>22}  {facts['version']}{made}")
+        lines.append(f"{name:22}{cpu:>22}{wall:>22}  {facts['version']}{made}")
     if args.peer_python:
-        peer = fastest(PEERS, sides)
-        for side in OURS:
-            lines.append(f"CPU of {peer} / {side}: {spread(ratios(sides, peer, side))}")
+        peer = fastest(PEERS, timings)
+        for name in OURS:
+            lines.append(
+                f"CPU of {peer} / {name}: {spread(ratios(timings, peer, name))}"
+            )
     lines += [f"{what}: {value}" for what, value in examined.items()]
     return "\n".join(lines)
 
@@ -154,20 +160,20 @@ def main() -> None:
     arguments.set_defaults(peer_python=None)  # without them, our solvers alone
     arguments.add_argument("--dim", type=int, default=43)
     arguments.add_argument("--batch", type=int, default=512)
-    arguments.add_argument("--draws", type=int, default=3, help="batches in one turn")
+    arguments.add_argument("--draws", type=int, default=3, help="batches in a repeat")
     arguments.add_argument("--weights", help="time the flow of this file")
     arguments.add_argument("--train", type=Path, help="fit a flow, write this file")
     arguments.add_argument("--steps", type=int, default=3000)
     arguments.add_argument("--data", type=Path, help=".npy or .npz of events [N, D]")
     arguments.add_argument("--key", default="train", help="the array in an .npz")
     args = arguments.parse_args()
-    if args.side:
+    if args.implementation:
         return work(args)
     if args.train:
         return train(args)
-    sides, examined = measure(args), examine(args)
-    print(report(sides, examined, args))
-    save(records(sides, examined, args), args.json)
+    timings, examined = measure(args), examine(args)
+    print(report(timings, examined, args))
+    save(records(timings, examined, args), args.json)
 
 
 if __name__ == "__main__":

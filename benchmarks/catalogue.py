@@ -8,11 +8,12 @@ from nfml_jax.ops.names import look_up
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A script that takes --repeats and --json, and writes a list of `turns.record`s.
+    """A script that takes --repeats and --json, and writes a list of `harness.record`s.
 
-    `peers` names their environment (a file in `benchmarks/peers/`), `modules` what the
-    script imports there. Each of the `cases` is a run of the script, with --cases; a
-    script without runs once. `cuda` are arguments for a GPU, None for CPUs only.
+    `peers` names their environment (a file in `benchmarks/peers/`), `modules` the
+    modules that the script imports there. Each of the `cases` is a run of the script,
+    with --cases; a script without cases runs once. `cuda` are arguments for a GPU, None
+    for CPUs only.
     """
 
     script: str
@@ -34,7 +35,7 @@ PML = {"peers": "metric", "modules": "faiss, pytorch_metric_learning, sklearn"}
 ZOO = {"peers": "flows", "modules": "flowjax, nflows, zuko"}
 IMAGES = {"peers": "images", "modules": "nflows, normflows, torch"}
 # flowjax comes with a jax for CPUs.
-NO_FLOWJAX = "--sides=nfml_jax,distrax,zuko,nflows"
+NO_FLOWJAX = "--implementations=nfml_jax,distrax,zuko,nflows"
 
 BENCHMARKS = {
     "encoder": Benchmark("encoder.py", "steps of a small CNN", **TORCH, cuda=""),
@@ -55,7 +56,7 @@ BENCHMARKS = {
 
 
 def chosen(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The cases to run of each benchmark; all of them if nothing is named.
+    """Return the cases to run of each benchmark, by default all.
 
     A name is a benchmark's, or with one of its cases, as in `flows:6x5x128`.
     """
@@ -70,7 +71,7 @@ def chosen(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def listing() -> str:
-    """Every benchmark in a line or two."""
+    """Return one or two lines for each benchmark."""
     lines = []
     for name, benchmark in BENCHMARKS.items():
         peers = benchmark.peers or "none"

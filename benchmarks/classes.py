@@ -1,12 +1,12 @@
 """Softmax and ArcFace over very many classes, value and gradients.
 
-B = D = 512 and C = 100,000 in float32; every side runs in a process of its own, and
-they take turns. "torch ArcFace" is written as insightface writes it::
+B = D = 512 and C = 100,000 in float32; each implementation runs in its own process,
+and they are timed alternately. "torch ArcFace" is written as in insightface::
 
     python benchmarks/classes.py --peer-python=/path/to/python/with/torch
 
-"products" are the three products of matrices that the task cannot do without, by the
-library that is the faster at them; their rate is what the others are measured by.
+"products" are the three matrix products that the task needs at least, in the faster
+library; the other rates are reported relative to theirs.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from turns import (
+from harness import (
     KINDS,
     compiled,
     fastest,
@@ -25,19 +25,19 @@ from turns import (
     ratios,
     record,
     require,
+    run_alternately,
     save,
     serve,
     spread,
-    take_turns,
     torch_on,
 )
 
 ROWS, SIZE, MARGIN, SCALE = 512, 512, 0.5, 64.0
 TASK = "value and gradients"
-JAX_SIDES = {"jax products": None, "streamed": "arcface", "dense": "arcface"}
-JAX_SIDES |= {"streamed softmax": "softmax"}
-TORCH_SIDES = ("torch products", "torch softmax", "torch ArcFace")
-# Who does the same task, this project first.
+IN_JAX = {"jax products": None, "streamed": "arcface", "dense": "arcface"}
+IN_JAX |= {"streamed softmax": "softmax"}
+IN_TORCH = ("torch products", "torch softmax", "torch ArcFace")
+# Pairs of implementations of the same task, this project's first.
 CASES = {
     "ArcFace streamed": ("streamed", "torch ArcFace"),
     "ArcFace dense": ("dense", "torch ArcFace"),
@@ -47,15 +47,16 @@ CASES = {
 
 
 def given(classes: int):
-    """Embeddings, class weights and labels, as at the start of a training."""
+    """Return random embeddings, class weights and labels, as at the start of
+    training."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((ROWS, SIZE), np.float32)
     weights = rng.standard_normal((classes, SIZE), np.float32) / math.sqrt(SIZE)
     return x, weights, rng.integers(0, classes, ROWS)
 
 
-def jax_side(side: str, classes: int, chunk: int):
-    """What the side runs, its library's version, and seconds to compile."""
+def jax_task(name: str, classes: int, chunk: int):
+    """Return the task in JAX, the library's version, and the seconds to compile."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import jax
     import jax.numpy as jnp
@@ -64,7 +65,7 @@ def jax_side(side: str, classes: int, chunk: int):
 
     x, weights, labels = jax.device_put(given(classes))
     version = f"jax {jax.__version__}"
-    if side == "jax products":
+    if name == "jax products":
         product = jax.jit(jnp.matmul)  # for several shapes, when they first come
         slopes = jax.block_until_ready(product(x, weights.T))
 
@@ -73,7 +74,10 @@ def jax_side(side: str, classes: int, chunk: int):
             jax.block_until_ready(done)
 
         return run, version, None
-    options = {"name": JAX_SIDES[side], "summation": side.split()[0]}
+    options = {
+        "name": IN_JAX[name],
+        "summation": name.split()[0],
+    }
     if options["name"] == "arcface":
         options |= {"margin": MARGIN, "scale": SCALE}
     head = make_head(classes, SIZE, class_chunk=chunk, **options)
@@ -90,15 +94,15 @@ def jax_side(side: str, classes: int, chunk: int):
     return run, version, seconds
 
 
-def torch_side(side: str, args: argparse.Namespace):
-    """The same by PyTorch."""
+def torch_task(name: str, args: argparse.Namespace):
+    """Return the task in PyTorch, the library's version, and None."""
     import torch
     from torch.nn import functional
 
     wait = torch_on(args)
     x, weights, labels = map(torch.as_tensor, given(args.classes))
     version = f"torch {torch.__version__}"
-    if side == "torch products":
+    if name == "torch products":
         slopes = x @ weights.T
 
         def run():
@@ -126,7 +130,7 @@ def torch_side(side: str, args: argparse.Namespace):
         logits[rows, labels] = torch.where(far, beyond, shifted)
         return logits * SCALE
 
-    logits = softmax if side == "torch softmax" else arcface
+    logits = softmax if name == "torch softmax" else arcface
 
     def run():
         x.grad = weights.grad = bias.grad = None
@@ -139,55 +143,58 @@ def torch_side(side: str, args: argparse.Namespace):
 
 
 def work(args: argparse.Namespace) -> None:
-    """One side: does what it is told to."""
+    """Serve one implementation."""
     pin(args.threads)
-    if args.side in JAX_SIDES:
-        run, version, seconds = jax_side(args.side, args.classes, args.chunk)
+    if args.implementation in IN_JAX:
+        run, version, seconds = jax_task(args.implementation, args.classes, args.chunk)
     else:
-        run, version, seconds = torch_side(args.side, args)
+        run, version, seconds = torch_task(args.implementation, args)
     serve({TASK: run}, version, args, {TASK: seconds})
 
 
-def report(sides: dict, args: argparse.Namespace) -> str:
+def report(timings: dict, args: argparse.Namespace) -> str:
     flops = 6 * ROWS * SIZE * args.classes
-    products = fastest([side for side in sides if side.endswith("products")], sides)
+    products = fastest(
+        [name for name in timings if name.endswith("products")],
+        timings,
+    )
     lines = [
         f"Seconds, {TASK}, {args.classes:,} classes, {args.threads} threads; "
         "median (least-most) of the repeats.",
         f"{'':18}{'wall':>19}{'CPU':>19}{'of the rate':>19}{'MiB more':>9}{'loss':>9}",
     ]
-    for side, facts in sides.items():
+    for name, facts in timings.items():
         shown = [spread(facts[kind], 2) for kind in KINDS]
-        share = spread(ratios(sides, products, side), 2)
+        share = spread(ratios(timings, products, name), 2)
         value = "" if facts["value"] is None else f"{facts['value']:.4f}"
         memory = f"{(facts['memory'] or math.nan) / 2**20:.0f}"
         lines.append(
-            f"{side:18}{shown[0]:>19}{shown[1]:>19}{share:>19}{memory:>9}{value:>9}"
+            f"{name:18}{shown[0]:>19}{shown[1]:>19}{share:>19}{memory:>9}{value:>9}"
         )
-    rate = flops / statistics.median(sides[products]["wall"]) / 1e9
+    rate = flops / statistics.median(timings[products]["wall"]) / 1e9
     lines.append(f"The rate is that of {products}: {rate:.0f} GFLOP/s.")
-    lines.append(", ".join(sorted({facts["version"] for facts in sides.values()})))
+    lines.append(", ".join(sorted({facts["version"] for facts in timings.values()})))
     return "\n".join(lines)
 
 
 def main() -> None:
-    arguments = parser(__doc__, [*JAX_SIDES, *TORCH_SIDES], repeats=7)
+    arguments = parser(__doc__, [*IN_JAX, *IN_TORCH], repeats=7)
     arguments.add_argument("--classes", type=int, default=100_000)
     arguments.add_argument("--chunk", type=int, default=2048)
     args = arguments.parse_args()
-    if args.side:
+    if args.implementation:
         return work(args)
     require(args.peer_python, "torch")
-    pythons = dict.fromkeys(JAX_SIDES, sys.executable)
-    pythons |= dict.fromkeys(TORCH_SIDES, args.peer_python)
-    sides = take_turns(pythons, [TASK], args)[TASK]
-    print(report(sides, args))
+    pythons = dict.fromkeys(IN_JAX, sys.executable)
+    pythons |= dict.fromkeys(IN_TORCH, args.peer_python)
+    timings = run_alternately(pythons, [TASK], args)[TASK]
+    print(report(timings, args))
     records = [
         record(
             f"classes {case}",
             f"{ROWS} rows",
             pair[0],
-            {side: sides[side] for side in pair},
+            {name: timings[name] for name in pair},
             args,
             classes=args.classes,
         )

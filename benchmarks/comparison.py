@@ -1,4 +1,4 @@
-"""Records of cases: their file, their table, and what has become slower since."""
+"""Records of cases: their file, their table, and a comparison with earlier ones."""
 
 import json
 import math
@@ -8,16 +8,18 @@ from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 
-from benchmarks.turns import kinds, ratios, spread
+from benchmarks.harness import kinds, ratios, spread
 from nfml_jax.errors import UserError
 
 Records = dict[str, dict]  # by case
 A_TENTH = 0.1
-NAMES = {"wall": "wall", "cpu": "CPU"}  # of the kinds of time
+NAMES = {"wall": "wall", "cpu": "CPU"}
+"""The kinds of time, as tables name them."""
 
 
 def read(file: Path) -> Records:
-    """The records of a file, to five digits; none if there is no such file."""
+    """Return the records of a file by case, to five digits; none if there is no
+    file."""
 
     def rounded(number: str) -> float:
         return float(f"{float(number):.5g}")
@@ -34,36 +36,39 @@ def read(file: Path) -> Records:
 
 
 def write(records: Records, file: Path) -> None:
-    """A record a line."""
+    """Write one line for each record."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(record) for record in records.values())
     file.write_text(f"[\n{lines}\n]\n")
 
 
 def ratios_of(record: Mapping, kind: str, peer: str | None = None) -> list[float]:
-    """Our time in that of a peer, by default the fastest, turn by turn."""
-    return ratios(record["sides"], record["ours"], peer or record["peer"], kind)
+    """Return our time divided by a peer's, by default the fastest, for each repeat."""
+    return ratios(
+        record["implementations"], record["ours"], peer or record["peer"], kind
+    )
 
 
 HEADER = (
-    f"{'':33}{'':5}{'ours':>9}{'peer':>9}  {'ratio, turn by turn':20}"
+    f"{'':33}{'':5}{'ours':>9}{'peer':>9}  {'ratio in each repeat':20}"
     f"{'MiB: ours, peer':>17}{'compile':>9}"
 )
 
 
 def rows(record: Mapping) -> str:
-    """A case in the table: a line of wall time, and one of CPU with the peer's name."""
-    sides, peer = record["sides"], record["peer"]
-    shown = [side for side in (record["ours"], peer) if side]
+    """Return a case's lines in the table: wall time, then CPU time with the peer's
+    name."""
+    timings, peer = record["implementations"], record["peer"]
+    shown = [name for name in (record["ours"], peer) if name]
     titles = record["case"], f"  beside {peer}" if peer else ""
-    memory = ", ".join(_mebibytes(sides[side]["memory"]) for side in shown)
-    making = sides[record["ours"]]["compile"]
+    memory = ", ".join(_mebibytes(timings[name]["memory"]) for name in shown)
+    making = timings[record["ours"]]["compile"]
     end = f"{memory:>17}{duration(sum(making)) if making else '':>9}"
     lines = []
     for title, kind in zip_longest(titles, kinds(record)):
         times, ratio = "", ""
         if kind:
-            medians = (median(sides[side][kind]) for side in shown)
+            medians = (median(timings[name][kind]) for name in shown)
             times = "".join(f"{duration(seconds):>9}" for seconds in medians)
             ratio = spread(ratios_of(record, kind), 2) if peer else ""
         line = f"{title:33}{NAMES.get(kind, ''):5}{times:18}  {ratio:20}{end}"
@@ -73,7 +78,7 @@ def rows(record: Mapping) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds with three digits, in the unit that suits them."""
+    """Return seconds with three digits, as s, ms or µs."""
     units = (1, "s"), (1e-3, "ms"), (1e-6, "µs")
     unit, name = next((u for u in units if seconds >= u[0]), units[-1])
     digits = 2 - math.floor(math.log10(seconds / unit)) if seconds else 0
@@ -86,7 +91,7 @@ def _mebibytes(count: int | None) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A ratio recorded and now, turn by turn, and whether it has become worse."""
+    """A ratio in each repeat, as recorded and now, and whether it has become worse."""
 
     what: str
     then: Sequence[float]
@@ -103,30 +108,31 @@ class Verdict:
 
 
 def is_worse(then: Sequence[float], now: Sequence[float]) -> bool:
-    """Whether a ratio's median has grown by more than the joint spread, and a tenth.
+    """Return whether every ratio has grown, and their median by more than a tenth.
 
-    The joint spread is what lies between each median and the turn nearest to the other
-    median: beyond it no turn now is as good as any of then, of which the chance is one
-    in 252 if five turns and five are alike.
+    By chance all of five ratios exceed all of five earlier ones in one of 252 cases.
     """
     return min(now) > max(then) and median(now) > (1 + A_TENTH) * median(then)
 
 
 def compare(recorded: Records, measured: Iterable[Mapping]) -> list[Verdict | str]:
-    """Every ratio to the peer that was the fastest, and what stands in the way."""
+    """Return a verdict for each ratio to the recorded fastest peer, or why there is
+    none."""
     found = []
     for record in measured:
         case, then = record["case"], recorded.get(record["case"])
         peer = then and then["peer"]
         if not peer:
             found.append(f"{case}: no ratio is recorded.")
-        elif peer not in record["sides"]:
+        elif peer not in record["implementations"]:
             found.append(f"{case}: recorded beside {peer}, which was not run now.")
         else:
-            for side in record["ours"], peer:
-                old, new = (of["sides"][side]["version"] for of in (then, record))
+            for name in record["ours"], peer:
+                old, new = (
+                    of["implementations"][name]["version"] for of in (then, record)
+                )
                 if old != new:
-                    found.append(f"{case}: {side} was {old} and is {new}.")
+                    found.append(f"{case}: {name} was {old} and is {new}.")
             found += [
                 Verdict(
                     f"{case} beside {peer}, {NAMES[kind]}",

@@ -1,7 +1,8 @@
 """One training step of the small CNN: this project beside PyTorch.
 
 The same network (conv 32-3×3, pool, conv 64-3×3, pool, 128, 64, 10 classes), batch,
-optimiser (Adam) and number of threads, in separate processes that take turns::
+optimizer (Adam) and number of threads, in separate processes that are timed
+alternately::
 
     python benchmarks/encoder.py --peer-python=/path/to/python/with/torch
 
@@ -15,7 +16,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from turns import (
+from harness import (
     KINDS,
     compiled,
     in_units,
@@ -24,22 +25,22 @@ from turns import (
     ratios,
     record,
     require,
+    run_alternately,
     save,
     serve,
     spread,
-    take_turns,
     torch_on,
 )
 
 EPOCH = 469
 CLASSES = 10
-SIDES = ("nfml_jax", "torch", "torch channels_last")
+IMPLEMENTATIONS = ("nfml_jax", "torch", "torch channels_last")
 
 
-def jax_side(batch: int, steps: int):
-    """What trains for ``steps`` steps in one dispatch, as the loop does.
+def jax_task(batch: int, steps: int):
+    """Return a training of `steps` steps in one dispatch, as the loop does.
 
-    With the version of its library, and the seconds that it took to compile.
+    Return also the library's version and the seconds to compile.
     """
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import flax.linen as nn
@@ -97,8 +98,8 @@ def jax_side(batch: int, steps: int):
     return run, f"jax {jax.__version__}", seconds
 
 
-def torch_side(args: argparse.Namespace, memory_format: str):
-    """The same in PyTorch, which compiles nothing."""
+def torch_task(args: argparse.Namespace, memory_format: str):
+    """Return the training in PyTorch, the library's version, and None."""
     import torch
     from torch import nn
 
@@ -133,25 +134,27 @@ def torch_side(args: argparse.Namespace, memory_format: str):
 
 
 def work(args: argparse.Namespace) -> None:
-    """One side: trains for so many steps whenever it is told to."""
+    """Serve one implementation, whose task is to train for `args.steps` steps."""
     pin(args.threads)
-    if args.side == "nfml_jax":
-        run, version, seconds = jax_side(args.batch, args.steps)
+    if args.implementation == "nfml_jax":
+        run, version, seconds = jax_task(args.batch, args.steps)
     else:
-        last = "channels_last" in args.side
+        last = "channels_last" in args.implementation
         format = "channels_last" if last else "contiguous_format"
-        run, version, seconds = torch_side(args, format)
+        run, version, seconds = torch_task(args, format)
     serve({"train": run}, version, args, {"train": seconds})
 
 
 def measure(args: argparse.Namespace) -> dict:
-    """The record of an epoch, the sides taking turns."""
-    pythons = dict.fromkeys(SIDES, args.peer_python) | {SIDES[0]: sys.executable}
-    sides = take_turns(pythons, ["train"], args)["train"]
-    sides = in_units(sides, args.steps / EPOCH)
+    """Return the record of an epoch."""
+    pythons = dict.fromkeys(IMPLEMENTATIONS, args.peer_python) | {
+        IMPLEMENTATIONS[0]: sys.executable
+    }
+    timings = run_alternately(pythons, ["train"], args)["train"]
+    timings = in_units(timings, args.steps / EPOCH)
     given = {"batch": args.batch, "steps": args.steps}
     unit = f"an epoch of {EPOCH} steps"
-    return record("encoder", unit, SIDES[0], sides, args, **given)
+    return record("encoder", unit, IMPLEMENTATIONS[0], timings, args, **given)
 
 
 def report(result: dict) -> str:
@@ -161,21 +164,23 @@ def report(result: dict) -> str:
         "median (least-most) of the repeats.",
         f"{'':22}{'wall':>20}{'CPU':>22}",
     ]
-    sides, peer = result["sides"], result["peer"]
-    for side, facts in sides.items():
+    timings, peer = result["implementations"], result["peer"]
+    for name, facts in timings.items():
         wall, cpu = spread(facts["wall"]), spread(facts["cpu"])
-        lines.append(f"{side:22}{wall:>20}{cpu:>22}  {facts['version']}")
-    wall, cpu = (spread(ratios(sides, SIDES[0], peer, kind), 2) for kind in KINDS)
+        lines.append(f"{name:22}{wall:>20}{cpu:>22}  {facts['version']}")
+    wall, cpu = (
+        spread(ratios(timings, IMPLEMENTATIONS[0], peer, kind), 2) for kind in KINDS
+    )
     lines.append(f"{'ratio to ' + peer:22}{wall:>20}{cpu:>22}")
     return "\n".join(lines)
 
 
 def main() -> None:
-    arguments = parser(__doc__, SIDES, repeats=5)
+    arguments = parser(__doc__, IMPLEMENTATIONS, repeats=5)
     arguments.add_argument("--batch", type=int, default=128)
     arguments.add_argument("--steps", type=int, default=40, help="steps in one repeat")
     args = arguments.parse_args()
-    if args.side:
+    if args.implementation:
         return work(args)
     require(args.peer_python, "torch")
     result = measure(args)

@@ -1,4 +1,4 @@
-"""The peers' environments: made by pip when first needed, kept in the user's cache."""
+"""The peers' environments, which pip makes on first use in the user's cache."""
 
 import os
 import shutil
@@ -13,17 +13,17 @@ from nfml_jax.ops.names import look_up
 ENVIRONMENTS = {
     file.stem: file for file in sorted((Path(__file__).parent / "peers").glob("*.txt"))
 }
-"""What pip installs into each, in the versions last timed."""
+"""Requirements of each environment, in the versions last timed."""
 
 
 def cache() -> Path:
-    """Where environments are kept: the user's folder for what can be made again."""
+    """Return the folder of environments, in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "nfml_jax" / "benchmarks"
 
 
 def named_pythons(values: Iterable[str]) -> dict[str, str]:
-    """Interpreters by environment, from `NAME=PATH`, or `PATH` for all of them.
+    """Return interpreters by environment, from `NAME=PATH`, or `PATH` for all of them.
 
     Raises UserError for an unknown name, and for a path that can't be run.
     """
@@ -36,7 +36,7 @@ def named_pythons(values: Iterable[str]) -> dict[str, str]:
             names = (name,)
         if shutil.which(path) is None:
             raise UserError(
-                f"--peer-python={value} is no program that can be run; name a Python "
+                f"--peer-python={value} cannot be executed; name a Python "
                 "interpreter, or leave it out to have an environment made."
             )
         pythons |= dict.fromkeys(names, os.path.abspath(shutil.which(path)))
@@ -44,9 +44,9 @@ def named_pythons(values: Iterable[str]) -> dict[str, str]:
 
 
 def environment(name: str, folder: Path) -> str:
-    """The interpreter of an environment below `folder`, made where it isn't yet.
+    """Return the interpreter of an environment in `folder`, which is made if missing.
 
-    Raises UserError if that fails, and then leaves nothing of it.
+    Raises UserError if making it fails, and then removes what was made.
     """
     file, place = ENVIRONMENTS[name], folder / name
     python, made = place / "bin" / "python", place / "made_of.txt"
@@ -71,7 +71,7 @@ def environment(name: str, folder: Path) -> str:
             raise
         raise UserError(
             f"the environment {name} could not be made in {folder} "
-            f"({_reason(problem)}); mend that, name another folder with "
+            f"({_reason(problem)}); correct that, name another folder with "
             f"--environments, or an interpreter with --peer-python={name}=PATH."
         ) from None
     return str(python)
@@ -82,7 +82,7 @@ def _run(*command: str) -> None:
 
 
 def _reason(problem: OSError | subprocess.CalledProcessError) -> str:
-    """What went wrong, in the last words of who noticed."""
+    """Return the last message of a failed command."""
     if isinstance(problem, OSError):
         return problem.strerror or str(problem)
     lines = (problem.stderr or problem.stdout or "").strip().splitlines()

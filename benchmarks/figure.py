@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.comparison import NAMES, ratios_of
-from benchmarks.turns import kinds
+from benchmarks.harness import kinds
 from nfml_jax.plots import style
 
 ROW = 0.26  # inches
@@ -15,9 +15,10 @@ APART = 0.17  # of a row, between the kinds of time
 
 
 def ratio_figure(records: Sequence[dict], title: str) -> Figure:
-    """Our time in that of the fastest peer: a dot the median, a line least to most.
+    """Draw our time divided by the fastest peer's: the median as a dot, the range a
+    line.
 
-    Left of 1 this project is the faster. Cases without a peer aren't shown.
+    Below 1 this project is faster. Cases without a peer aren't shown.
     """
     records = [record for record in records if record["peer"]]
     figure = style.new_figure(7.4, 1.1 + ROW * len(records), title)

@@ -1,11 +1,11 @@
-"""What `flows.py` and `images.py` share: the tasks of a flow, their records and tables.
+"""The tasks of a flow, their records and tables, for `flows.py` and `images.py`.
 
-Each script gives the implementations of one kind of flow and the words of its cases.
+Each script has implementations of one kind of flow and descriptions of its cases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-from turns import KINDS, in_units, ratios, record, spread, take_turns
+from harness import KINDS, in_units, ratios, record, run_alternately, spread
 
 OURS = "nfml_jax"
 TASKS = "train", "log_prob", "sample"
@@ -29,18 +29,18 @@ def measure(name: str, unit: str, pythons: Mapping[str, str], args) -> list[dict
 
     `pythons` is the interpreter of each implementation, and `unit` the name of a row.
     """
-    turns = take_turns(pythons, TASKS, args, ["--case", name.split()[-1]])
+    by_task = run_alternately(pythons, TASKS, args, ["--case", name.split()[-1]])
     given = {"batch": args.batch, "runs": args.runs}
     return [
         record(
             f"{name} {task}",
             f"{args.batch} {unit}",
             OURS,
-            in_units(sides, args.runs),
+            in_units(timings, args.runs),
             args,
             **given,
         )
-        for task, sides in turns.items()
+        for task, timings in by_task.items()
     ]
 
 
@@ -53,30 +53,30 @@ def report(
     """
     lines = [
         f"{what}, batch {args.batch}, {args.threads} thread(s); median (least-most) "
-        "of the turns."
+        "of the repeats."
     ]
-    for side, facts in results[0]["sides"].items():
+    for name, facts in results[0]["implementations"].items():
         words = [facts["version"], f"parameters {facts['parameters']}"]
         for task, result in zip(TASKS, results, strict=True):
-            if seconds := result["sides"][side]["compile"]:
+            if seconds := result["implementations"][name]["compile"]:
                 trace, compile = seconds
                 words.append(
                     f"{task} traced + compiled in {trace:.1f} + {compile:.1f} s"
                 )
-        lines.append(f"{side}: {', '.join(words)}")
+        lines.append(f"{name}: {', '.join(words)}")
     if not args.repeats:
         return "\n".join(lines)
     titles = [f"{task}{work}, ms" for task, work in zip(TASKS, works, strict=True)]
     for title, result in zip(titles, results, strict=True):
         lines.append(f"{title:32}{'wall':>24}{'CPU':>24}")
-        sides, peer = result["sides"], result["peer"]
+        timings, peer = result["implementations"], result["peer"]
         rows = {
-            side: [spread(facts[kind], 1, 1e3) for kind in KINDS]
-            for side, facts in sides.items()
+            name: [spread(facts[kind], 1, 1e3) for kind in KINDS]
+            for name, facts in timings.items()
         }
         if peer:
             rows[f"to {peer}"] = [
-                spread(ratios(sides, OURS, peer, kind), 2) for kind in KINDS
+                spread(ratios(timings, OURS, peer, kind), 2) for kind in KINDS
             ]
         for name, (wall, cpu) in rows.items():
             lines.append(f"  {name:30}{wall:>24}{cpu:>24}")

@@ -1,7 +1,7 @@
 """The first article's run, and a density of very many points: this project alone.
 
-The run's 5,000 steps by its command and as a bare loop, whole processes; and the memory
-that the density of so many points takes::
+The run's 5,000 steps by its command and as a bare loop, timed as whole processes; and
+the memory that log-densities of many points take::
 
     python benchmarks/flows_alone.py article
     python benchmarks/flows_alone.py memory --points=1000000
@@ -16,13 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from turns import clock, since, spread
+from harness import clock, since, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def article(repeats: int) -> None:
-    """The first article's 5,000 steps: the command, and the bare loop in a process."""
+    """Time the first article's 5,000 steps: by the command, and as a bare loop."""
     command = [sys.executable, "launch.py", "--config=configs/spline_circles.py"]
     loop = [sys.executable, str(Path(__file__).resolve()), "bare"]
     env = os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -58,7 +58,7 @@ def _cpu_of_children() -> float:
 
 
 def bare() -> None:
-    """What the article's run computes, without log, checkpoints and evaluation."""
+    """Train as the article's run does, without log, checkpoints and evaluation."""
     sys.path.insert(0, str(ROOT))
     import jax
     import jax.numpy as jnp
@@ -89,13 +89,13 @@ def bare() -> None:
     loss = float(train(state)[2])
     trained = since(start)
     print(
-        f"bare loop: {compiled[0]:.2f} s to initialise and compile, {trained[0]:.2f} s "
+        f"bare loop: {compiled[0]:.2f} s to initialize and compile, {trained[0]:.2f} s "
         f"({trained[1]:.2f} s CPU) for 5,000 steps; loss {loss:.4f}"
     )
 
 
 def memory(points: int) -> None:
-    """The memory that `TrainedFlow.log_prob` takes for so many points at D = 63."""
+    """Print the memory that `TrainedFlow.log_prob` takes for `points` at D = 63."""
     sys.path.insert(0, str(ROOT))
     import jax
     import jax.numpy as jnp

@@ -26,8 +26,3 @@ def multiplications(steps: int, hidden: int) -> int:
         weights = 9 * inputs * hidden + hidden**2 + 9 * hidden * outputs
         total += steps * side**2 * weights
     return total
-
-
-def named(name: str, version: str, facts: dict) -> dict:
-    """Return the facts, with a library's version before that of its framework."""
-    return facts | {"version": f"{name} {version}, {facts['version']}"}

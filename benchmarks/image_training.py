@@ -1,4 +1,5 @@
-"""Glow and its training here, as `images.py` and `images_alone.py` time them."""
+"""Glow in this project and its training, which `images.py` and `images_alone.py`
+time."""
 
 import sys
 from typing import Any, NamedTuple
@@ -9,7 +10,8 @@ sys.path.insert(0, str(ROOT))
 
 
 def glow(steps: int, hidden: int, **options):
-    """The flow of images of levels; `options` are further ones of the recipe."""
+    """Return Glow for images of integer levels; `options` are further recipe
+    options."""
     from nfml_jax.flows.recipes.images import make_image_flow
 
     recipe = {"recipe": "glow", "levels": LEVELS, "alpha": ALPHA, "prior": "normal"}
@@ -34,7 +36,7 @@ class Training(NamedTuple):
 
 
 def training(model, variables, batch: int, steps: int) -> Training:
-    """The training that the loop does, `steps` in one dispatch over all devices."""
+    """Return the loop's training, `steps` in one dispatch over all devices."""
     import jax
     import numpy as np
     import optax
@@ -55,7 +57,7 @@ def training(model, variables, batch: int, steps: int) -> Training:
     feed = ResidentFeed(images(steps * batch), batch, key, mesh, ahead=steps)
     step = make_step(loss, optimizer, key=key, accumulate=parts)
     dispatch = make_dispatch(step, feed.take, mesh, steps)
-    variables = jax.tree.map(jax.numpy.copy, variables)  # the state is given away
+    variables = jax.tree.map(jax.numpy.copy, variables)  # the state is donated
     state = place(init_state(variables, optimizer, average=False), mesh)
     rest = np.int32(steps), feed.chunk(0), feed.resident
     return Training(dispatch, state, rest, mesh)

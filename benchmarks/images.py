@@ -1,7 +1,7 @@
 """Glow of images: a training step, log_prob and sampling beside other libraries.
 
-The same flow in all (see `image_sides.py`), each in a process of its own on the same
-cores; one task at a time goes round the sides, turn by turn::
+The same flow in all (see `image_implementations.py`), each in its own process on the
+same cores; the implementations are timed alternately, task by task::
 
     python benchmarks/images.py --peer-python=/path/to/python/with/peers [--threads=2]
 
@@ -15,39 +15,41 @@ import argparse
 import sys
 
 from flow_tasks import OURS, TASKS, measure, repeated, report
+from harness import parser, pin, save, serve
+from image_implementations import IMPLEMENTATIONS
 from image_setting import multiplications
-from image_sides import SIDES
-from turns import parser, pin, save, serve
 
 CASES = "8x64"
 
 
 def work(args) -> None:
-    """Do the tasks of one implementation, each whenever it is asked for."""
+    """Serve the tasks of one implementation."""
     pin(args.threads)
     args.steps, args.hidden = map(int, args.case.split("x"))
-    tasks, facts = SIDES[args.side](args)
+    tasks, facts = IMPLEMENTATIONS[args.implementation](args)
     runs = repeated(tasks, args.runs)
-    if args.side == OURS:
+    if args.implementation == OURS:
         runs["train"] = tasks["train"]  # a dispatch of as many steps
     serve(runs, args=args, **facts)
 
 
 def main() -> None:
-    arguments = parser(__doc__, SIDES, repeats=5, threads=1)
-    arguments.set_defaults(peer_python=None)  # without them, this project alone
+    arguments = parser(__doc__, IMPLEMENTATIONS, repeats=5, threads=1)
+    arguments.set_defaults(peer_python=None)  # without: this project alone
     arguments.add_argument("--cases", default=CASES, help="steps x width")
-    arguments.add_argument("--sides", default=",".join(SIDES))
+    arguments.add_argument("--implementations", default=",".join(IMPLEMENTATIONS))
     arguments.add_argument("--batch", type=int, default=128)
-    arguments.add_argument("--runs", type=int, default=2, help="runs in one turn")
+    arguments.add_argument("--runs", type=int, default=2, help="runs in a repeat")
     arguments.add_argument("--case", help=argparse.SUPPRESS)
     args = arguments.parse_args()
-    if args.side:
+    if args.implementation:
         return work(args)
-    args.sides = args.sides.split(",") if args.peer_python else [OURS]
+    args.implementations = (
+        args.implementations.split(",") if args.peer_python else [OURS]
+    )
     pythons = {
-        side: sys.executable if side == OURS else args.peer_python
-        for side in args.sides
+        name: sys.executable if name == OURS else args.peer_python
+        for name in args.implementations
     }
     records = []
     for case in args.cases.split(","):

@@ -1,8 +1,8 @@
-"""Depth and number of images: what Glow costs in this project alone.
+"""The cost of Glow in this project alone, by its depth and the number of images.
 
 The seconds to trace, lower and compile a training step, and the memory of a gradient by
 what a stack stores, at several depths; and the memory of the bits per dimension of many
-images. Each figure is of a process of its own::
+images. Each figure is measured in its own process::
 
     python benchmarks/images_alone.py compile --steps=8,16,32
     python benchmarks/images_alone.py memory --steps=8,32
@@ -14,9 +14,9 @@ import subprocess
 import sys
 from itertools import pairwise
 
+from harness import clock, memory, reset_peak_memory, since
 from image_setting import PIXELS, SHAPE
 from image_training import glow, images, training
-from turns import clock, memory, since
 
 STORED = "keep", "remat", "invert"
 BATCH, HIDDEN = 128, 64
@@ -24,7 +24,7 @@ MIB = 2**20
 
 
 def start(model):
-    """Variables of a new model, without the program that initializes them."""
+    """Return variables of a new model, without compiling its initialization."""
     import jax
     import jax.numpy as jnp
 
@@ -78,7 +78,7 @@ def gradient(steps: int, stored: str) -> None:
 
     compiled = gradients.lower(params).compile()
     scratch = compiled.memory_analysis().temp_size_in_bytes
-    before = forget_peak()
+    before = reset_peak_memory() or memory("VmRSS")
     jax.block_until_ready(compiled(params))
     print(
         f"{steps} steps a scale, {stored}: {scratch / MIB:.0f} MiB of scratch; the "
@@ -93,7 +93,7 @@ def bits(count: int, samples: int) -> None:
     model, x = glow(8, HIDDEN), images(count)
     look = Look.of(SHAPE[:2], SHAPE[2])
     trained = TrainedPixelFlow(model, start(model), SHAPE, PIXELS, 0, look)
-    begun, before = clock(), forget_peak()
+    before, begun = reset_peak_memory() or memory("VmRSS"), clock()
     found = trained.bits_per_dim(x, samples=samples)
     wall, cpu = since(begun)
     print(
@@ -101,13 +101,6 @@ def bits(count: int, samples: int) -> None:
         f"{(memory('VmHWM') - before) / MIB:.0f} MiB at its peak, with compilation; "
         f"{wall:.0f} s of wall, {cpu:.0f} s of CPU; {len(found.per_image):,} numbers"
     )
-
-
-def forget_peak() -> int:
-    """Bytes held, from which the peak counts anew."""
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
-    return memory("VmRSS")
 
 
 def main() -> None:

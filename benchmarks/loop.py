@@ -1,12 +1,12 @@
-"""What the training loop costs beside the steps themselves.
+"""The overhead of the training loop over the steps themselves.
 
-Runs the same steps twice, turn by turn: bare, one dispatch after another; and through
-the training loop with its log, TensorBoard, a checkpoint and progress. In both, a first
-block of steps pays for compilation and a second one is timed.
+Each repeat runs the same steps twice: bare, one dispatch after another; and through the
+training loop with its log, TensorBoard, a checkpoint and progress. In both, a first
+block of steps includes compilation and a second one is timed.
 
-A shared machine moves either time by more than the loop costs. What it does not move is
-which threads the CPU seconds went to: those that run the steps, or any other. Linux
-only, as it reads /proc.
+On a shared machine either time varies by more than the overhead. The share of CPU
+seconds in threads other than those that run the steps does not, and is reported too.
+Linux only, as it reads /proc.
 
     python -m benchmarks.loop --steps=256 --repeats=7
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks.turns import KINDS, parser, record, save
+from benchmarks.harness import KINDS, parser, record, save
 from experiments import make_experiment
 from nfml_jax.training.experiment import Report
 from nfml_jax.training.feeds import ResidentFeed
@@ -36,12 +36,13 @@ from nfml_jax.training.settings import OptimizerSettings
 from nfml_jax.training.sharding import make_mesh, replicate
 from nfml_jax.training.step import init_state, make_dispatch, make_step
 
-# XLA's threads for the arithmetic of a step, by the name that they give themselves.
+# The name of XLA's threads for the arithmetic of a step.
 DEVICE_THREADS = "tf_XLAEigen"
 
 
 def clocks() -> np.ndarray:
-    """Seconds of wall, of all the process's threads, and of those that aren't XLA's."""
+    """Return seconds: wall, CPU of all threads, and CPU of threads that aren't
+    XLA's."""
     host = 0.0
     for stat in Path("/proc/self/task").glob("*/stat"):
         with contextlib.suppress(FileNotFoundError):
@@ -52,7 +53,7 @@ def clocks() -> np.ndarray:
 
 
 def bare(experiment, config, steps: int) -> np.ndarray:
-    """Seconds of wall and CPU for `steps` steps, dispatches back to back."""
+    """Return the seconds, as `clocks`, of `steps` steps in dispatches back to back."""
     settings = config["train"]
     mesh, key = make_mesh(), root_key(0)
     most = settings["steps_per_dispatch"]
@@ -76,7 +77,8 @@ def bare(experiment, config, steps: int) -> np.ndarray:
 
 
 def through_the_loop(experiment, config, steps: int) -> np.ndarray:
-    """The same between the loop's first and second validation, which do nothing."""
+    """Return the seconds between the loop's first and second validation, which are
+    empty."""
     ends = []
 
     def validate(variables, apply):
@@ -108,20 +110,21 @@ def main():
     most = config["train"]["steps_per_dispatch"]
     steps = -(-options.steps // most) * most
     experiment = make_experiment(config)
-    ways, turns = {"bare steps": bare, "the loop": through_the_loop}, []
+    ways, repeats = {"bare steps": bare, "the loop": through_the_loop}, []
     for _ in range(options.repeats):
-        turns.append({way: run(experiment, config, steps) for way, run in ways.items()})
-        for way, seconds in turns[-1].items():
+        repeats.append(
+            {way: run(experiment, config, steps) for way, run in ways.items()}
+        )
+        for way, seconds in repeats[-1].items():
             wall, cpu, host = 1e3 * seconds / steps
             print(
                 f"{way}: {wall:.2f} ms wall, {cpu:.2f} ms CPU a step, "
                 f"{host:.2f} of it outside XLA's threads",
                 flush=True,
             )
-    wall, cpu, _ = (
-        100 * (np.array([turn["the loop"] / turn["bare steps"] for turn in turns]) - 1)
-    ).T
-    shares = [100 * turn["the loop"][2] / turn["the loop"][1] for turn in turns]
+    shares = [100 * times["the loop"][2] / times["the loop"][1] for times in repeats]
+    relative = np.array([times["the loop"] / times["bare steps"] for times in repeats])
+    wall, cpu, _ = (100 * (relative - 1)).T
     summary = {
         "config": options.config,
         "data": experiment.data()["name"],
@@ -132,12 +135,12 @@ def main():
         "median_wall_percent": round(statistics.median(wall), 1),
         "median_cpu_percent": round(statistics.median(cpu), 1),
     }
-    told, sides = {"version": f"jax {jax.__version__}"}, {}
-    told |= {"compile": None, "memory": None, "value": None}
+    facts, timings = {"version": f"jax {jax.__version__}"}, {}
+    facts |= {"compile": None, "memory": None, "value": None}
     for way in ways:
-        seconds = np.array([turn[way][: len(KINDS)] / steps for turn in turns]).T
-        sides[way] = told | dict(zip(KINDS, seconds.tolist(), strict=True))
-    made = record("loop", "a step", "the loop", sides, options, **summary)
+        seconds = np.array([times[way][: len(KINDS)] / steps for times in repeats]).T
+        timings[way] = facts | dict(zip(KINDS, seconds.tolist(), strict=True))
+    made = record("loop", "a step", "the loop", timings, options, **summary)
     print(json.dumps({"device": made["device"], **summary}))
     save([made], options.json)
 

@@ -1,7 +1,7 @@
 """The masked autoregressive flow that `autoregressive.py` times.
 
-Five affine layers and their weights, drawn or fitted to data; and what its solvers do
-with them.
+It has five affine layers, whose weights are drawn or fitted to data; `examine` counts
+the sweeps of its solvers and measures their errors.
 """
 
 import sys
@@ -35,7 +35,7 @@ def make_flow(event_dim: int, solver: str):
 
 
 def weights_of(path: str | None, event_dim: int):
-    """A flow's variables: those of a file, or drawn as the peers draw theirs."""
+    """Return a flow's variables: those of a file, or drawn as the peers draw theirs."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -57,7 +57,7 @@ def weights_of(path: str | None, event_dim: int):
 
 
 def examine(args) -> dict:
-    """What the solvers do with these weights: sweeps of Jacobi, and errors."""
+    """Return the number of Jacobi sweeps in each layer, and each solver's errors."""
     import jax
     import jax.numpy as jnp
 
@@ -68,19 +68,19 @@ def examine(args) -> dict:
         flow = make_flow(args.dim, solver)
 
         @jax.jit
-        def there_and_back(variables, z, flow=flow):
+        def round_trip(variables, z, flow=flow):
             bound = flow.bind(variables)
             x, log_det = bound.bijector.forward_and_log_det(z)
             again, back = bound.bijector.inverse_and_log_det(x)
             return jnp.abs(again - z).max(), jnp.abs(log_det + back).max()
 
-        errors = [float(e) for e in there_and_back(variables, z)]
-        found[f"{name}: greatest error of z and log-det, there and back"] = errors
+        errors = [float(e) for e in round_trip(variables, z)]
+        found[f"{name}: largest round-trip error of z and log-det"] = errors
     return found
 
 
 def _sweeps(variables, z) -> list[int]:
-    """How many sweeps Jacobi's iteration takes in each layer, in sampling's order."""
+    """Return the number of Jacobi sweeps in each layer, in the order of sampling."""
     import jax
     import jax.numpy as jnp
 
@@ -107,7 +107,7 @@ def _sweeps(variables, z) -> list[int]:
 
 
 def events(args):
-    """Standardized events for training and for validation, the last tenth."""
+    """Return standardized events for training and, the last tenth, for validation."""
     import numpy as np
 
     if args.data is None:
@@ -128,7 +128,7 @@ def events(args):
 
 
 def train(args) -> None:
-    """Maximum likelihood by Adam; keeps the weights that are best on validation."""
+    """Fit a flow by Adam, and write the weights that are best on validation."""
     import jax
     import jax.numpy as jnp
     import numpy as np

@@ -1,8 +1,8 @@
 """Evaluation of embeddings beside pytorch-metric-learning and scikit-learn.
 
-pytorch-metric-learning searches and clusters by faiss. Each case runs in a process of
-its own, the sides taking turns; every process makes the same data, warms up on a part
-of it, and then does the case once::
+pytorch-metric-learning searches and clusters by faiss. Each repeat of a case runs in a
+new process, and the implementations alternate. A process makes the data, warms up on a
+part of it, and runs the case once::
 
     python benchmarks/metric_evaluation.py --peer-python=/path/to/python/with/peers
 
@@ -19,8 +19,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 
-from evaluation_sides import SIDES, embeddings, pairs
-from turns import (
+from evaluation_implementations import IMPLEMENTATIONS, embeddings, pairs
+from harness import (
     KINDS,
     clock,
     environment,
@@ -39,49 +39,60 @@ CASES = "retrieval-1000", "retrieval-10", "folds", "clusters"
 
 
 def work(args) -> None:
-    """One side, one case, once."""
+    """Run one case of one implementation once, and print its record."""
     pin(args.threads)
-    side = SIDES[args.side]()
+    measured = IMPLEMENTATIONS[args.implementation]()
     name, _, classes = args.case.partition("-")
     data = pairs() if name == "folds" else embeddings(int(classes or 100))
     before = memory("VmRSS")
-    task = getattr(side, name)
+    task = getattr(measured, name)
     task(*data, warm=True)
     start = clock()
     result = task(*data, warm=False)
     wall, cpu = since(start)
-    versions = (f"{package} {version(package)}" for package in side.packages)
-    told = {
+    versions = (f"{package} {version(package)}" for package in measured.packages)
+    facts = {
         "version": ", ".join(versions),
         "wall": wall,
         "cpu": cpu,
-        "compile": getattr(side, "compile", None),
+        "compile": getattr(measured, "compile", None),
         "memory": memory("VmHWM") - before,
         "value": [float(value) for value in result],
     }
-    print(json.dumps(told))
+    print(json.dumps(facts))
 
 
 def measure(case: str, args) -> dict:
-    """The record of a case, each turn of each side in a process of its own."""
+    """Return the record of a case, with a new process for each repeat."""
     task = case.partition("-")[0]
-    sides = [side for side in args.sides.split(",") if hasattr(SIDES[side], task)]
-    turns = {side: [] for side in sides}
+    timings = [
+        name
+        for name in args.implementations.split(",")
+        if hasattr(IMPLEMENTATIONS[name], task)
+    ]
+    repeats = {name: [] for name in timings}
     for _ in range(args.repeats):
-        for side in sides:
-            python = sys.executable if side == "nfml_jax" else args.peer_python
-            command = [python, *sys.argv, "--side", side, "--case", case]
+        for name in timings:
+            python = sys.executable if name == "nfml_jax" else args.peer_python
+            command = [
+                python,
+                *sys.argv,
+                "--implementation",
+                name,
+                "--case",
+                case,
+            ]
             done = subprocess.run(
                 command, env=environment(args), stdout=subprocess.PIPE
             )
             if done.returncode:
-                sys.exit(f"{side} did not finish {case}; its message is above.")
-            turns[side].append(json.loads(done.stdout.splitlines()[-1]))
+                sys.exit(f"{name} did not finish {case}; its message is above.")
+            repeats[name].append(json.loads(done.stdout.splitlines()[-1]))
     merged = {}
-    for side, told in turns.items():
-        times = {kind: [turn[kind] for turn in told] for kind in KINDS}
-        most = max(turn["memory"] for turn in told)
-        merged[side] = told[0] | times | {"memory": most}
+    for name, facts in repeats.items():
+        times = {kind: [repeat[kind] for repeat in facts] for kind in KINDS}
+        most = max(repeat["memory"] for repeat in facts)
+        merged[name] = facts[0] | times | {"memory": most}
     return record(f"metric_evaluation {case}", "the case", "nfml_jax", merged, args)
 
 
@@ -91,33 +102,35 @@ def report(case: str, result: dict) -> str:
         f"\n{case}, {'ms' if unit > 1 else 's'} and MiB",
         f"{'':14}{'wall':>22}{'CPU':>22}{'memory':>8}  result",
     ]
-    sides = result["sides"]
-    for side, facts in sides.items():
+    timings = result["implementations"]
+    for name, facts in timings.items():
         wall, cpu = (spread(facts[kind], digits, unit) for kind in KINDS)
         values = ", ".join(f"{value:.4f}" for value in facts["value"])
         lines.append(
-            f"{side:14}{wall:>22}{cpu:>22}{facts['memory'] / 2**20:8.0f}  {values}  "
+            f"{name:14}{wall:>22}{cpu:>22}{facts['memory'] / 2**20:8.0f}  {values}  "
             f"({facts['version']})"
         )
-    first, *peers = sides
+    first, *peers = timings
     for peer in peers:
-        wall, cpu = (spread(ratios(sides, first, peer, kind), 2) for kind in KINDS)
+        wall, cpu = (spread(ratios(timings, first, peer, kind), 2) for kind in KINDS)
         lines.append(f"{'of ' + peer:14}{wall:>22}{cpu:>22}")
     return "\n".join(lines)
 
 
 def main() -> None:
-    arguments = parser(__doc__, SIDES, repeats=3)
-    arguments.add_argument("--sides", default=",".join(SIDES))
+    arguments = parser(__doc__, IMPLEMENTATIONS, repeats=3)
+    arguments.add_argument("--implementations", default=",".join(IMPLEMENTATIONS))
     arguments.add_argument("--cases", default=",".join(CASES))
     arguments.add_argument("--case", help=argparse.SUPPRESS)
     args = arguments.parse_args()
-    if args.side:
+    if args.implementation:
         return work(args)
-    for side in args.sides.split(","):
-        if side != "nfml_jax":
-            require(args.peer_python, SIDES[side].modules)
-    print(f"{args.threads} threads; median (least-most) of the turns; most memory.")
+    for name in args.implementations.split(","):
+        if name != "nfml_jax":
+            require(args.peer_python, IMPLEMENTATIONS[name].modules)
+    print(
+        f"{args.threads} threads; median (least-most) of the repeats; largest memory."
+    )
     records = []
     for case in args.cases.split(","):
         records.append(measure(case, args))

@@ -1,13 +1,13 @@
 """Pair and triplet losses with gradients beside pytorch-metric-learning, on the CPU.
 
 Each case is a loss's value and its gradient with respect to a batch of embeddings of
-128 dimensions; every side of it is a process of its own, and they take turns::
+128 dimensions; the implementations run in their own processes, timed alternately::
 
     python benchmarks/metric_losses.py --peer-python=/path/to/python/with/the/peer
 
-"band" mines the same triplets on both sides, all that are semi-hard; "semi_hard" is one
-negative for each positive here, as FaceNet has it, which the peer's miner has not. The
-peer needs over 15 GB for NT-Xent at this size, so this project is alone in it.
+"band" mines the same triplets in both, all that are semi-hard; "semi_hard" is one
+negative for each positive here, as in FaceNet, which the peer's miner lacks. The peer
+needs over 15 GB for NT-Xent at this size, so only this project runs it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from turns import (
+from harness import (
     KINDS,
     compiled,
     memory,
@@ -24,14 +24,14 @@ from turns import (
     ratios,
     record,
     require,
+    run_alternately,
     save,
     serve,
     spread,
-    take_turns,
     torch_on,
 )
 
-SIDES = ("nfml_jax", "pytorch-metric-learning")
+IMPLEMENTATIONS = ("nfml_jax", "pytorch-metric-learning")
 SIZE, MARGIN, TEMPERATURE = 128, 0.2, 0.1
 TASK = "value and gradient"
 # Rows of a batch and its classes; the loss here, and its options.
@@ -51,7 +51,7 @@ ALONE = ("nt_xent",)
 
 
 def batch(rows: int, classes: int):
-    """Random embeddings, a little nearer to each other within a class, and labels."""
+    """Return random embeddings, a little closer within a class, and labels."""
     rng = np.random.default_rng(0)
     labels = np.arange(rows) % classes
     noise = rng.normal(size=(rows, SIZE))
@@ -59,8 +59,8 @@ def batch(rows: int, classes: int):
     return embeddings.astype(np.float32), labels
 
 
-def jax_side(rows: int, classes: int, options: dict, args: argparse.Namespace):
-    """The case, and what there is to tell of it."""
+def jax_task(rows: int, classes: int, options: dict, args: argparse.Namespace):
+    """Return the case's task in this project, and its facts."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import jax
 
@@ -82,8 +82,9 @@ def jax_side(rows: int, classes: int, options: dict, args: argparse.Namespace):
     return lambda: float(jax.block_until_ready(program(*given))[0]), facts
 
 
-def peer_side(rows: int, classes: int, options: dict, args: argparse.Namespace):
-    """The same, by the library's losses and miners of the same definitions."""
+def peer_task(rows: int, classes: int, options: dict, args: argparse.Namespace):
+    """Return the task by the peer's losses and miners of equal definition, and its
+    facts."""
     import pytorch_metric_learning
     import torch
     from pytorch_metric_learning import losses, miners
@@ -105,41 +106,46 @@ def peer_side(rows: int, classes: int, options: dict, args: argparse.Namespace):
         value.backward()
         return float(value.detach())
 
-    version = f"{SIDES[1]} {pytorch_metric_learning.__version__}"
+    version = f"{IMPLEMENTATIONS[1]} {pytorch_metric_learning.__version__}"
     return run, {"version": f"{version}, torch {torch.__version__}"}
 
 
 def work(args: argparse.Namespace) -> None:
-    """One side of a case: does what it is told to."""
+    """Serve one implementation of a case."""
     pin(args.threads)
-    side = jax_side if args.side == SIDES[0] else peer_side
-    run, facts = side(*CASES[args.case], args)
+    make = jax_task if args.implementation == IMPLEMENTATIONS[0] else peer_task
+    run, facts = make(*CASES[args.case], args)
     serve({TASK: run}, args=args, **facts)
 
 
 def measure(case: str, args: argparse.Namespace) -> dict:
-    """The record of a case, the sides taking turns."""
-    pythons = {SIDES[0]: sys.executable}
+    """Return the record of a case."""
+    pythons = {IMPLEMENTATIONS[0]: sys.executable}
     if case not in ALONE:
-        pythons[SIDES[1]] = args.peer_python
-    sides = take_turns(pythons, [TASK], args, ["--case", case])[TASK]
-    return record(f"metric_losses {case}", TASK, SIDES[0], sides, args)
+        pythons[IMPLEMENTATIONS[1]] = args.peer_python
+    timings = run_alternately(pythons, [TASK], args, ["--case", case])[TASK]
+    return record(f"metric_losses {case}", TASK, IMPLEMENTATIONS[0], timings, args)
 
 
 def report(case: str, result: dict) -> str:
     rows, classes, _ = CASES[case]
-    lines, sides = [f"{case}, {rows} rows, {classes} classes"], result["sides"]
-    for side, facts in sides.items():
+    lines, timings = (
+        [f"{case}, {rows} rows, {classes} classes"],
+        result["implementations"],
+    )
+    for name, facts in timings.items():
         wall, cpu = (spread(facts[kind], 1, 1e3) for kind in KINDS)
         more = f"{(facts['memory'] or 0) / 2**20:.0f}"
         lines.append(
-            f"  {side:24}{wall:>22}{cpu:>22}{more:>6}{facts['value']:9.4f}"
+            f"  {name:24}{wall:>22}{cpu:>22}{more:>6}{facts['value']:9.4f}"
             f"  {facts['version']}"
         )
     if result["peer"]:
-        wall, cpu = (spread(ratios(sides, *SIDES, kind), 2) for kind in KINDS)
+        wall, cpu = (
+            spread(ratios(timings, *IMPLEMENTATIONS, kind), 2) for kind in KINDS
+        )
         lines.append(f"  {'ratio':24}{wall:>22}{cpu:>22}")
-    ours = sides[SIDES[0]]
+    ours = timings[IMPLEMENTATIONS[0]]
     program, making = (
         ours[f"{what}_memory"] / 2**20 for what in ("program", "compile")
     )
@@ -151,16 +157,16 @@ def report(case: str, result: dict) -> str:
 
 
 def main() -> None:
-    arguments = parser(__doc__, SIDES, repeats=7)
+    arguments = parser(__doc__, IMPLEMENTATIONS, repeats=7)
     arguments.add_argument("--cases", default=",".join(CASES))
     arguments.add_argument("--case", help=argparse.SUPPRESS)
     args = arguments.parse_args()
-    if args.side:
+    if args.implementation:
         return work(args)
     require(args.peer_python, "pytorch_metric_learning")
     print(
         f"Milliseconds, {TASK}, {args.threads} threads; median (least-most) of the "
-        "repeats; ratios turn by turn; MiB that the first run adds; the loss.\n"
+        "repeats; ratios for each repeat; MiB that the first run adds; the loss.\n"
         f"{'':26}{'wall':>22}{'CPU':>22}{'MiB':>6}{'loss':>9}"
     )
     records = []

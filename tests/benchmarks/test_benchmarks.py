@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import catalogue, comparison, environments, turns
+from benchmarks import catalogue, comparison, environments, harness
 from benchmarks.catalogue import BENCHMARKS, chosen
 from benchmarks.comparison import Verdict, compare, is_worse
 from nfml_jax.errors import UserError
@@ -18,17 +18,17 @@ from nfml_jax.errors import UserError
 ARGS = argparse.Namespace(platform="cpu", threads=1, repeats=3)
 
 
-def sides(**walls):
-    """Sides of a record, their CPU times half of wall."""
-    told = {"version": "1", "compile": None, "memory": 2**20, "value": None}
+def timings(**walls):
+    """Return implementations of a record, their CPU times half of wall."""
+    facts = {"version": "1", "compile": None, "memory": 2**20, "value": None}
     return {
-        name: told | {"wall": list(wall), "cpu": [w / 2 for w in wall]}
+        name: facts | {"wall": list(wall), "cpu": [w / 2 for w in wall]}
         for name, wall in walls.items()
     }
 
 
 def made(case="flows a", **walls):
-    return turns.record(case, "a step", "ours", sides(**walls), ARGS, rows=3)
+    return harness.record(case, "a step", "ours", timings(**walls), ARGS, rows=3)
 
 
 RECORD = made(ours=(1.0, 2.0, 3.0), quick=(2.0, 4.0, 5.0), slow=(9.0, 9.0, 9.0))
@@ -43,17 +43,17 @@ def test_a_record_names_the_fastest_peer_and_the_device():
 
 
 def test_a_gpu_has_wall_time_only():
-    assert turns.kinds(RECORD) == ("wall", "cpu")
-    assert turns.kinds(RECORD | {"device": "nvidia-h100"}) == ("wall",)
+    assert harness.kinds(RECORD) == ("wall", "cpu")
+    assert harness.kinds(RECORD | {"device": "nvidia-h100"}) == ("wall",)
     assert len(comparison.rows(RECORD | {"device": "nvidia-h100"}).splitlines()) == 2
 
 
 def test_in_units_leaves_everything_but_times():
-    halves = turns.in_units(RECORD["sides"], 2)
+    halves = harness.in_units(RECORD["implementations"], 2)
     assert halves["ours"]["wall"] == [0.5, 1.0, 1.5]
-    assert halves["ours"] | {kind: 0 for kind in turns.KINDS} == RECORD["sides"][
-        "ours"
-    ] | {kind: 0 for kind in turns.KINDS}
+    assert halves["ours"] | {kind: 0 for kind in harness.KINDS} == RECORD[
+        "implementations"
+    ]["ours"] | {kind: 0 for kind in harness.KINDS}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_in_units_leaves_everything_but_times():
         ([1.0, 1.1, 1.2], [1.0, 1.1, 1.2], False),
         ([1.0, 1.0, 1.0], [1.09, 1.09, 1.09], False),  # less than a tenth
         ([1.0, 1.0, 1.0], [1.11, 1.12, 1.11], True),
-        ([0.9, 1.0, 1.3], [1.25, 1.3, 1.4], False),  # the turns overlap
+        ([0.9, 1.0, 1.3], [1.25, 1.3, 1.4], False),  # the repeats overlap
         ([0.9, 1.0, 1.3], [1.31, 1.4, 1.6], True),
         ([1.3, 1.4, 1.6], [0.9, 1.0, 1.1], False),  # it is better
     ],
@@ -78,7 +78,7 @@ def test_ratios_are_compared_beside_the_recorded_peer():
     assert [verdict.worse for verdict in verdicts] == [False, False]
     slower = made(ours=(2.0, 4.0, 6.0), quick=(2.0, 4.0, 5.0))
     assert all(verdict.worse for verdict in compare({"flows a": RECORD}, [slower]))
-    slower["sides"]["quick"]["version"] = "2"
+    slower["implementations"]["quick"]["version"] = "2"
     assert "quick was 1 and is 2" in compare({"flows a": RECORD}, [slower])[0]
     alone = made(ours=(1.0,) * 3, slow=(1.0,) * 3)
     new = made("flows b", ours=(1.0,) * 3, quick=(1.0,) * 3)
@@ -100,7 +100,7 @@ def test_records_are_kept_a_line_each_to_five_digits(tmp_path):
 
 def test_the_table_shows_times_ratio_memory_and_compilation():
     record = made(ours=(0.001, 0.002, 0.003), quick=(0.01, 0.02, 0.03))
-    record["sides"]["ours"]["compile"] = [0.5, 1.0]
+    record["implementations"]["ours"]["compile"] = [0.5, 1.0]
     wall, cpu = comparison.rows(record).splitlines()
     for shown in (
         "flows a",
@@ -147,7 +147,7 @@ def test_the_work_of_glow_is_that_of_its_convolutions(monkeypatch):
     assert multiplications(2, 3) == 14**2 * sum(first) + 7**2 * sum(second)
 
 
-def test_a_side_tells_what_its_first_run_took_and_found(capsys, monkeypatch):
+def test_serve_prints_the_facts_of_the_first_run(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", iter(["grow\n"]))
     kept = []
 
@@ -155,12 +155,12 @@ def test_a_side_tells_what_its_first_run_took_and_found(capsys, monkeypatch):
         kept.append(bytearray(2**25))
         return 7.0
 
-    turns.serve({"grow": grow}, "2.1", ARGS, {"grow": (1, 2)}, rows=5)
+    harness.serve({"grow": grow}, "2.1", ARGS, {"grow": (1, 2)}, rows=5)
     first, spent = map(json.loads, capsys.readouterr().out.splitlines())
-    told = first["grow"]
-    assert told["memory"] is None or told["memory"] > 2**24
-    assert (told["version"], told["value"], told["rows"]) == ("2.1", 7.0, 5)
-    assert told["compile"] == [1, 2] and len(spent) == len(turns.KINDS)
+    facts = first["grow"]
+    assert facts["memory"] is None or facts["memory"] > 2**24
+    assert (facts["version"], facts["value"], facts["rows"]) == ("2.1", 7.0, 5)
+    assert facts["compile"] == [1, 2] and len(spent) == len(harness.KINDS)
 
 
 class Pip:
@@ -176,8 +176,8 @@ class Pip:
             python.parent.mkdir(parents=True)
             python.touch()
         if self.fails and self.fails in command:
-            told = "Collecting torch\nERROR: No matching distribution found.\n"
-            raise subprocess.CalledProcessError(1, command, stderr=told)
+            output = "Collecting torch\nERROR: No matching distribution found.\n"
+            raise subprocess.CalledProcessError(1, command, stderr=output)
 
 
 def test_an_environment_is_made_once_and_again_when_its_peers_change(
@@ -221,7 +221,7 @@ def test_pythons_are_named_for_one_environment_or_all():
     [
         (["encodr"], "did you mean 'encoder'"),
         (["flows:6x5x129"], "did you mean '6x5x128'"),
-        (["--peer-python=/no/python"], "/no/python is no program"),
+        (["--peer-python=/no/python"], "/no/python cannot be executed"),
         (["--peer-python=flow=python"], "did you mean 'flows'"),
         (["--platform=cud"], "did you mean 'cuda'"),
         (["--repeats=0"], "give at least 1"),
@@ -230,8 +230,8 @@ def test_pythons_are_named_for_one_environment_or_all():
 )
 def test_a_mistake_is_a_sentence_and_two(arguments, said, tmp_path, capsys):
     assert program.main([*arguments, f"--output={tmp_path}"]) == 2
-    told = capsys.readouterr().err
-    assert said in told and len(told.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert said in printed and len(printed.splitlines()) == 1
 
 
 SCRIPT = """
@@ -270,8 +270,8 @@ def test_what_is_measured_is_written_drawn_and_checked(zoo, tmp_path, capsys):
     assert capsys.readouterr().out.count("no worse") == 2
 
     records = comparison.read(files[0])
-    for kind in turns.KINDS:
-        ours = records["zoo a"]["sides"]["ours"]
+    for kind in harness.KINDS:
+        ours = records["zoo a"]["implementations"]["ours"]
         ours[kind] = [seconds / 2 for seconds in ours[kind]]
     comparison.write(records, files[0])
     before = files[0].read_bytes()
@@ -283,8 +283,8 @@ def test_what_is_measured_is_written_drawn_and_checked(zoo, tmp_path, capsys):
 
 def test_what_cannot_be_measured_is_named_and_the_rest_runs(zoo, tmp_path, capsys):
     assert zoo("peerless", "zoo", f"--peer-python={sys.executable}") == 2
-    told = capsys.readouterr()
-    assert "cannot import no_such" in told.out and "zoo a" in told.out
-    assert "not measured: peerless, zoo:breaks" in told.err
+    printed = capsys.readouterr()
+    assert "cannot import no_such" in printed.out and "zoo a" in printed.out
+    assert "not measured: peerless, zoo:breaks" in printed.err
     (written,) = (tmp_path / "out").glob("*.json")
     assert list(comparison.read(written)) == ["zoo a"]

@@ -1,7 +1,7 @@
-"""The Glow of `image_sides.py` in the libraries of PyTorch."""
+"""The Glow of `image_implementations.py` in the libraries of PyTorch."""
 
-from image_setting import ALPHA, PIXELS, RATE, SIDE, named, scales
-from turns import torch_on
+from harness import named, torch_on
+from image_setting import ALPHA, PIXELS, RATE, SIDE, scales
 
 
 def torch_tasks(module, log_prob, sample, args, wait):
@@ -75,7 +75,7 @@ def nflows(args):
     from nflows.flows import Flow
     from torch import nn
 
-    # Of functions that this version of nflows calls, thousands of times.
+    # This version of nflows calls deprecated functions thousands of times.
     warnings.filterwarnings("ignore", message=".*is deprecated")
     wait = torch_on(args)
 

@@ -1,20 +1,20 @@
-"""The same neural spline flow in six libraries: what `flows.py` times.
+"""The same neural spline flow in five libraries, which `flows.py` times.
 
 Couplings of halves after random permutations, rational-quadratic splines of 8 bins on
 [-3, 3], and a network of one layer in, four of `hidden` by `hidden`, and one out: two
 residual blocks, or where a library has none (flowjax, zuko) five plain layers. Each
-side gives its tasks, functions that run to the end, and what `serve` tells of it.
+implementation returns its tasks, functions that run to the end, and facts for `serve`.
 """
 
 import sys
 
-from flow_setting import BINS, BOUND, RATE, ROOT, named
-from flow_sides_torch import nflows, zuko
-from turns import compiled
+from flow_implementations_torch import nflows, zuko
+from flow_setting import BINS, BOUND, RATE, ROOT
+from harness import compiled, named
 
 
 def jax_tasks(params, log_prob, sample, args):
-    """Tasks of `log_prob(params, x)` and `sample(params, key, n)`, compiled ahead."""
+    """Return compiled tasks of `log_prob(params, x)` and `sample(params, key, n)`."""
     import jax
     import optax
 
@@ -41,7 +41,7 @@ def jax_tasks(params, log_prob, sample, args):
     draw = build(
         "sample", lambda p, key: sample(p, key, args.batch), params, next(keys)
     )
-    params = jax.tree.map(lambda p: p.copy(), params)  # the other ones are given away
+    params = jax.tree.map(lambda p: p.copy(), params)  # training donates the others
 
     def train_step():
         nonlocal state
@@ -175,12 +175,12 @@ def flowjax(args):
 
 
 # normflows is not timed: its spline and network are nflows' own files.
-SIDES = {
+IMPLEMENTATIONS = {
     "nfml_jax": ours,
     "flowjax": flowjax,
     "distrax": distrax,
     "zuko": zuko,
     "nflows": nflows,
 }
-# In this project's environment, as distrax is one of its requirements.
+# Implementations that run in this project's environment, which has distrax.
 AT_HOME = ("nfml_jax", "distrax")

@@ -1,4 +1,4 @@
-"""What `metric_evaluation.py` times: the data, and each library's way with it."""
+"""The data that `metric_evaluation.py` evaluates, and each library's implementation."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ WARM = 500  # queries, or rows
 
 
 def embeddings(classes: int):
-    """Overlapping classes on the unit sphere, the same for every side."""
+    """Return embeddings of overlapping classes on the unit sphere, and their labels."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(COUNT) % classes)
     x = rng.normal(size=(classes, DIMENSIONS))[labels]
@@ -22,13 +22,14 @@ def embeddings(classes: int):
 
 
 def pairs():
-    """Scores and kinds of pairs in LFW's order: in each fold the genuine ones first."""
+    """Return pairs' scores and kinds in LFW's order: in each fold the genuine ones
+    first."""
     same = np.arange(PAIRS) % (PAIRS // 10) < PAIRS // 20
     return np.random.default_rng(0).normal(0.5 * same, 0.25), same
 
 
 class NfmlJax:
-    """This project."""
+    """The evaluation of this project."""
 
     packages = ("jax", "numpy")
 
@@ -65,7 +66,8 @@ class NfmlJax:
 
 
 class Pml:
-    """pytorch-metric-learning's calculator, which searches and clusters by faiss."""
+    """The calculator of pytorch-metric-learning, which searches and clusters by
+    faiss."""
 
     packages = ("pytorch-metric-learning", "faiss-cpu", "torch")
     modules = "faiss, pytorch_metric_learning"
@@ -97,7 +99,7 @@ class Pml:
 
 
 class ScikitLearn:
-    """scikit-learn, and numpy where it has no function for the whole of a case."""
+    """The functions of scikit-learn, and numpy where it has none for all of a case."""
 
     packages = ("scikit-learn", "numpy")
     modules = "sklearn"
@@ -148,4 +150,4 @@ class ScikitLearn:
         ]
 
 
-SIDES = {"nfml_jax": NfmlJax, "pml": Pml, "scikit-learn": ScikitLearn}
+IMPLEMENTATIONS = {"nfml_jax": NfmlJax, "pml": Pml, "scikit-learn": ScikitLearn}

@@ -1,15 +1,15 @@
-"""The same Glow in three libraries: what `images.py` times.
+"""The same Glow in three libraries, which `images.py` times.
 
 Two scales of squeezes and equal steps: activation norm, a 1x1 convolution by its LU
 factors, and an affine coupling of half of the channels, with a network of a 3x3, a 1x1
 and a 3x3 convolution and rectified linear units. Pixels go through a logit, latents are
-standard normal, and half of them leave after the first scale. Each side gives its
-tasks, functions that run to the end, and what `serve` tells of it.
+standard normal, and half of them leave after the first scale. Each implementation
+returns its tasks, functions that run to the end, and facts for `serve`.
 """
 
-from image_sides_torch import nflows, normflows
+from harness import compiled
+from image_implementations_torch import nflows, normflows
 from image_training import glow, images, training
-from turns import compiled
 
 
 def ours(args):
@@ -57,4 +57,4 @@ def ours(args):
     return tasks, facts
 
 
-SIDES = {"nfml_jax": ours, "normflows": normflows, "nflows": nflows}
+IMPLEMENTATIONS = {"nfml_jax": ours, "normflows": normflows, "nflows": nflows}

@@ -1,15 +1,17 @@
-"""Sides of a benchmark, in processes of their own that take turns on the same cores.
+"""Timing of several implementations, each in its own process on the same cores.
 
-A script calls `take_turns`, which starts it again with `--side NAME` for each side;
-that process calls `serve` with what it can be told to do. Of every case a `record` is
-made, the same for all benchmarks, which --json writes:
+A script calls `run_alternately`, which starts the script again for each implementation
+with `--implementation NAME`. That process calls `serve` with its tasks, and they are
+timed alternately: each implementation once, then each again, for every repeat. Each
+case gives a `record` of the same form, which --json writes:
 
-case, unit: what was timed, and the work that all seconds are of;
-ours, peer: this project's side, and the fastest of the others or None;
+case, unit: the name of the case, and the work that the seconds are for;
+ours, peer: this project's implementation, and the fastest of the others or None;
 device, threads, python;
-sides: of each its version; wall and cpu, the seconds of every turn; compile, seconds to
-    trace and to compile, or None; memory, the most bytes that the first run added to
-    the process, or None; value, what that run gave; and what else the side tells.
+implementations: for each its version; wall and cpu, the seconds of every repeat;
+    compile, the seconds to trace and to compile, or None; memory, the bytes that the
+    first run added to the process at its peak, or None; value, the result of that run;
+    and further facts.
 """
 
 import argparse
@@ -25,16 +27,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 KINDS = "wall", "cpu"
-Sides = dict[str, dict]  # by name, as in a record
+Timings = dict[str, dict]
+"""Implementations by name, as in a record."""
 
 
 def pin(threads: int) -> None:
-    """Keep this process to so many of its cores (Linux only)."""
+    """Restrict this process to `threads` of its cores (Linux only)."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def clock() -> tuple[float, float]:
-    """Wall seconds, and those of all this process's threads on their cores."""
+    """Return the wall time and the CPU time of all threads of this process, in
+    seconds."""
     return time.perf_counter(), time.process_time()
 
 
@@ -43,14 +47,15 @@ def since(start: tuple[float, float]) -> tuple[float, float]:
 
 
 def memory(field: str) -> int:
-    """Bytes of this process: VmRSS that it holds, VmHWM that it held at its peak."""
+    """Return the bytes of this process: VmRSS holds now, VmHWM at its peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     line = next(line for line in lines if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 
 def compiled(program, *inputs):
-    """A jitted function for such inputs, and seconds to trace and to compile it."""
+    """Return a jitted function compiled for `inputs`, and the seconds for both
+    stages."""
     start = time.perf_counter()
     lowered = program.lower(*inputs)
     traced = time.perf_counter()
@@ -59,7 +64,7 @@ def compiled(program, *inputs):
 
 
 def torch_on(args: argparse.Namespace) -> Callable[[], None]:
-    """Give PyTorch its threads and device; the result waits until that has finished."""
+    """Set PyTorch's threads and device; return a function that waits for the device."""
     import torch
 
     torch.set_num_threads(args.threads)
@@ -73,10 +78,10 @@ def torch_on(args: argparse.Namespace) -> Callable[[], None]:
 def serve(
     tasks: Mapping[str, Callable], version: str, args, compile=None, **facts
 ) -> None:
-    """Warm up and tell what that took, then do each task that is asked for, timed."""
+    """Run each task once and print its facts, then time each task that stdin names."""
     first = {}
     for name, task in tasks.items():
-        before = _forget_peak() if args.platform == "cpu" else None
+        before = reset_peak_memory() if args.platform == "cpu" else None
         value = task()
         first[name] = {
             "version": version,
@@ -92,8 +97,9 @@ def serve(
         print(json.dumps(since(start)), flush=True)
 
 
-def _forget_peak() -> int | None:
-    """Bytes held, from which the peak counts anew; None where Linux is told not to."""
+def reset_peak_memory() -> int | None:
+    """Reset the peak of this process's memory; return its bytes, None without the
+    right."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -101,66 +107,69 @@ def _forget_peak() -> int | None:
     return memory("VmRSS")
 
 
-def take_turns(
+def run_alternately(
     pythons: Mapping[str, str],
     tasks: Iterable[str],
     args: argparse.Namespace,
     arguments: Iterable[str] = (),
-) -> dict[str, Sides]:
-    """The sides of each task's record, whom `pythons` run, after so many repeats.
+) -> dict[str, Timings]:
+    """Return the timings of each task: all implementations alternately.
 
-    Every side gets this script's arguments and then further `arguments`.
+    `pythons` is the interpreter of each implementation, whose process gets this
+    script's arguments and then further `arguments`.
     """
     tasks, workers = list(tasks), {}
-    sides = {task: {} for task in tasks}
+    timings = {task: {} for task in tasks}
     pipe, env = subprocess.PIPE, environment(args)
-    for side, python in pythons.items():
-        command = [python, *sys.argv, "--side", side, *arguments]
+    for name, python in pythons.items():
+        command = [python, *sys.argv, "--implementation", name, *arguments]
         worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env)
         line = worker.stdout.readline()
         if not line:
-            sys.exit(f"The process of {side} ended at once; its message is above.")
-        workers[side], first = worker, json.loads(line)
+            sys.exit(f"The process of {name} ended at once; its message is above.")
+        workers[name], first = worker, json.loads(line)
         for task in tasks:
-            sides[task][side] = first[task] | {kind: [] for kind in KINDS}
+            timings[task][name] = first[task] | {kind: [] for kind in KINDS}
     for _ in range(args.repeats):
         for task in tasks:
-            for side, worker in workers.items():
+            for name, worker in workers.items():
                 print(task, file=worker.stdin, flush=True)
                 spent = json.loads(worker.stdout.readline())
                 for kind, seconds in zip(KINDS, spent, strict=True):
-                    sides[task][side][kind].append(seconds)
+                    timings[task][name][kind].append(seconds)
     for worker in workers.values():
         worker.stdin.close()
         worker.wait()
-    return sides
+    return timings
 
 
 def environment(args: argparse.Namespace) -> dict[str, str]:
-    """What a side's process is to find around it.
+    """Return the environment of an implementation's process.
 
-    One pool of threads for each process: a library's own threading is compared.
+    All libraries get the same number of threads.
     """
     threads = str(args.threads)
     return os.environ | {"JAX_PLATFORMS": args.platform, "OMP_NUM_THREADS": threads}
 
 
-def parser(doc: str, sides: Iterable[str] = (), *, repeats: int, threads: int = 2):
-    """The command line that benchmarks share; a short one where there are no sides."""
+def parser(doc: str, names: Iterable[str] = (), *, repeats: int, threads: int = 2):
+    """Return the parser that benchmarks share, shorter without `names` to compare."""
     made = argparse.ArgumentParser(description=doc.split("\n\n")[0])
-    made.add_argument("--repeats", type=int, default=repeats, help="turns")
+    made.add_argument("--repeats", type=int, default=repeats, help="timed repeats")
     made.add_argument("--json", type=Path, help="write the records to this file")
-    if sides:
+    if names:
         peers = {"default": sys.executable, "help": "an interpreter with the peers"}
         made.add_argument("--peer-python", **peers)
         made.add_argument("--threads", type=int, default=threads)
         made.add_argument("--platform", default="cpu", choices=("cpu", "cuda"))
-        made.add_argument("--side", choices=list(sides), help=argparse.SUPPRESS)
+        made.add_argument(
+            "--implementation", choices=list(names), help=argparse.SUPPRESS
+        )
     return made
 
 
 def can_import(python: str, modules: str) -> bool:
-    """Whether an interpreter finds these modules, with commas between them."""
+    """Return whether an interpreter can import `modules`, separated by commas."""
     probe = [python, "-c", f"import {modules}"]
     try:
         return not subprocess.run(probe, capture_output=True).returncode
@@ -169,7 +178,7 @@ def can_import(python: str, modules: str) -> bool:
 
 
 def require(python: str, modules: str) -> None:
-    """Leave with a sentence unless the --peer-python can import these."""
+    """Exit with one sentence unless the interpreter `python` can import `modules`."""
     if not can_import(python, modules):
         sys.exit(
             f"{python} cannot import {modules}: install a file of "
@@ -178,7 +187,7 @@ def require(python: str, modules: str) -> None:
 
 
 def device(platform_name: str) -> str:
-    """A short name of what computes: "cpu-amd-epyc-2-cores", or the kind of a GPU."""
+    """Return a short name of the device: "cpu-amd-epyc-2-cores", or a GPU's model."""
     if platform_name == "cpu":
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         models = (line.partition(":")[2] for line in lines if "model name" in line)
@@ -192,49 +201,54 @@ def device(platform_name: str) -> str:
 
 
 def kinds(record: Mapping) -> tuple[str, ...]:
-    """The kinds of seconds that mean something: on a GPU those of the CPU don't."""
+    """Return the kinds of time to compare: on a GPU only wall time."""
     return KINDS if record["device"].startswith("cpu") else KINDS[:1]
 
 
-def record(case: str, unit: str, ours: str, sides: Sides, args, **more) -> dict:
-    """What was measured of a case (see above), with what `more` describes it."""
+def record(case: str, unit: str, ours: str, timings: Timings, args, **more) -> dict:
+    """Return the record of a case (see the module), with the fields `more`."""
     made = {"case": case, "unit": unit, "ours": ours, "peer": None}
     made |= {"device": device(args.platform), "threads": args.threads}
-    made |= {"python": platform.python_version(), **more, "sides": sides}
-    peers = [side for side in sides if side != ours]
-    if ours in sides and peers and args.repeats:
-        made["peer"] = fastest(peers, sides, kinds(made)[-1])
+    made |= {"python": platform.python_version(), **more, "implementations": timings}
+    peers = [name for name in timings if name != ours]
+    if ours in timings and peers and args.repeats:
+        made["peer"] = fastest(peers, timings, kinds(made)[-1])
     return made
 
 
 def save(records: Sequence[Mapping], path: Path | None) -> None:
-    """Write the records to the file that --json names, if it does."""
+    """Write the records to the file of --json, if one is given."""
     if path:
         path.write_text(json.dumps(records, indent=1) + "\n")
 
 
-def in_units(sides: Sides, unit: float) -> Sides:
-    """The same with seconds of a unit, of which each turn did so many."""
+def in_units(timings: Timings, unit: float) -> Timings:
+    """Return timings per unit of work, of which each repeat did `unit`."""
     return {
-        name: side | {kind: [spent / unit for spent in side[kind]] for kind in KINDS}
-        for name, side in sides.items()
+        name: facts | {kind: [spent / unit for spent in facts[kind]] for kind in KINDS}
+        for name, facts in timings.items()
     }
 
 
-def fastest(names: Iterable[str], sides: Sides, kind: str = "cpu") -> str:
-    """The side with the least median."""
-    return min(names, key=lambda name: statistics.median(sides[name][kind]))
+def fastest(names: Iterable[str], timings: Timings, kind: str = "cpu") -> str:
+    """Return the implementation with the least median time."""
+    return min(names, key=lambda name: statistics.median(timings[name][kind]))
 
 
-def ratios(sides: Sides, one: str, other: str, kind: str = "cpu") -> list[float]:
-    """What `one` takes of what `other` does, turn by turn."""
-    turns = zip(sides[one][kind], sides[other][kind], strict=True)
-    return [mine / theirs for mine, theirs in turns]
+def ratios(timings: Timings, one: str, other: str, kind: str = "cpu") -> list[float]:
+    """Return the time of `one` divided by that of `other`, for each repeat."""
+    repeats = zip(timings[one][kind], timings[other][kind], strict=True)
+    return [mine / theirs for mine, theirs in repeats]
 
 
 def spread(values: Sequence[float], digits: int = 1, scale: float = 1) -> str:
-    """Median (least-most), times a scale."""
+    """Return "median (least-most)" of values times a scale."""
     numbers = statistics.median(values), min(values), max(values)
     return "{:.{d}f} ({:.{d}f}-{:.{d}f})".format(
         *(scale * number for number in numbers), d=digits
     )
+
+
+def named(name: str, version: str, facts: dict) -> dict:
+    """Return the facts, with a library's version before that of its framework."""
+    return facts | {"version": f"{name} {version}, {facts['version']}"}

@@ -1,7 +1,7 @@
-"""The flow of `flow_sides.py` in the libraries of PyTorch."""
+"""The flow of `flow_implementations.py` in the libraries of PyTorch."""
 
-from flow_setting import BINS, BOUND, RATE, named
-from turns import torch_on
+from flow_setting import BINS, BOUND, RATE
+from harness import named, torch_on
 
 
 def torch_tasks(module, log_prob, sample, args, wait):

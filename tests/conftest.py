@@ -29,7 +29,7 @@ def pytest_configure(config):
     """Compile each program once for the whole test run, in whichever process."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
-    # Most tests are compilation: the optimiser would cost more time than it saves.
+    # Most tests are compilation: the optimizer would cost more time than it saves.
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     if "XLA_FLAGS" not in os.environ and knows(QUICK_TO_COMPILE):
         os.environ["XLA_FLAGS"] = QUICK_TO_COMPILE

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what it compares, keeps, makes and refuses; no timing."""
+"""`python -m benchmarks`: its records, comparisons and errors, without timing."""
 
 import argparse
 import json
@@ -164,7 +164,7 @@ def test_serve_prints_the_facts_of_the_first_run(capsys, monkeypatch):
 
 
 class Pip:
-    """Stands in for the processes that make an environment."""
+    """A replacement of the processes that make an environment."""
 
     def __init__(self, fails=None):
         self.fails, self.commands = fails, []
@@ -228,7 +228,7 @@ def test_pythons_are_named_for_one_environment_or_all():
         (["--check", "--platform=cpu"], "nothing is recorded for cpu-"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_two(arguments, said, tmp_path, capsys):
+def test_a_mistake_gets_one_sentence_and_exit_code_2(arguments, said, tmp_path, capsys):
     assert program.main([*arguments, f"--output={tmp_path}"]) == 2
     printed = capsys.readouterr().err
     assert said in printed and len(printed.splitlines()) == 1
@@ -248,7 +248,7 @@ open(args.json, "w").write(json.dumps([record | dict(case="zoo " + args.cases)])
 
 @pytest.fixture
 def zoo(tmp_path, monkeypatch):
-    """A benchmark of one script, which gives back a record; the way to run it."""
+    """Return a function that runs benchmarks of one script, which writes a record."""
     script = tmp_path / "zoo.py"
     script.write_text(SCRIPT.format(record=json.dumps(RECORD)))
     line = catalogue.Benchmark(str(script), "animals", cases=("a", "breaks"))
@@ -259,7 +259,7 @@ def zoo(tmp_path, monkeypatch):
     return lambda *arguments: program.main([*arguments, *where])
 
 
-def test_what_is_measured_is_written_drawn_and_checked(zoo, tmp_path, capsys):
+def test_measurements_are_written_drawn_and_checked(zoo, tmp_path, capsys):
     assert zoo("zoo:a") == 0
     files = sorted((tmp_path / "out").iterdir())
     name = RECORD["device"]
@@ -281,7 +281,7 @@ def test_what_is_measured_is_written_drawn_and_checked(zoo, tmp_path, capsys):
     assert capsys.readouterr().out.count("WORSE") == 2
 
 
-def test_what_cannot_be_measured_is_named_and_the_rest_runs(zoo, tmp_path, capsys):
+def test_unavailable_benchmarks_are_named_and_the_rest_runs(zoo, tmp_path, capsys):
     assert zoo("peerless", "zoo", f"--peer-python={sys.executable}") == 2
     printed = capsys.readouterr()
     assert "cannot import no_such" in printed.out and "zoo a" in printed.out

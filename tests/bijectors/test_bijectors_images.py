@@ -46,7 +46,7 @@ AT_BORDERS = ("coupling_of_gray", "conjugate", "pixel_autoregressive", "causal_c
 
 
 def cases():
-    """Yield each name and a dtype, by turns; most maps of single pixels are slow."""
+    """Yield each name with alternating dtypes; most maps of single pixels are slow."""
     for number, (name, entry) in enumerate(IMAGE_BIJECTORS.items()):
         dtype = (np.float32, np.float64)[number % 2]
         slow = issubclass(entry.kind, OnLastAxis) and name not in ON_PIXELS

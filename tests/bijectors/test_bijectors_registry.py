@@ -52,7 +52,7 @@ def test_every_transform_has_a_line():
         )
 
 
-def test_what_is_in_a_table_is_a_public_name():
+def test_entries_of_registries_are_public_names():
     kinds = {e.kind for e in (BIJECTORS | IMAGE_BIJECTORS).values()}
     for kind in kinds | {*TRANSFORMS.values(), *DOMAIN_MAPS.values()}:
         assert kind.__name__ in bijectors.__all__

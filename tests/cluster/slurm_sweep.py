@@ -90,7 +90,7 @@ def test_a_job_that_dies_is_missed_without_accounting_and_goes_on(sweep):
     assert patience.RESUMED in (sweep.paths[0] / LOG).read_text()
 
 
-def test_a_wish_to_stop_saves_and_takes_the_jobs_out_of_the_queue(sweep):
+def test_a_stop_request_saves_and_cancels_queued_jobs(sweep):
     def stop():
         for path in sweep.paths[:2]:
             patience.await_checkpoint(path)

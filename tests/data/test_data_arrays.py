@@ -80,7 +80,7 @@ def test_no_data_set_is_made_with_labels_of_no_class_or_without_images():
         make_image_data("set", "s", "ab", good, good.take([]))
 
 
-def test_the_digest_tells_pixels_labels_shapes_and_splits_apart():
+def test_the_digest_depends_on_pixels_labels_shapes_and_splits():
     def digest(train, test, validation=None):
         return make_image_data("n", "s", "abcde", train, test, validation).digest
 
@@ -93,7 +93,7 @@ def test_the_digest_tells_pixels_labels_shapes_and_splits_apart():
     assert digest(a, b) == digests[0] and digests[0].startswith("sha256:")
 
 
-def test_the_fingerprint_tells_names_of_classes_apart_and_the_digest_does_not():
+def test_the_fingerprint_depends_on_class_names_and_the_digest_does_not():
     parts = split_of(LABELS), split_of(LABELS[::-1])
 
     def data(names, **more):

@@ -80,11 +80,11 @@ def maps(dtype=jnp.float32, **settings):
     move = jax.jit(lambda images, keys: augment(images, keys, **settings))
     moved = np.asarray(move(jnp.stack([image] * 64), keys), float)
     inside = np.s_[5:10, 4:7]
-    centre = np.array([7.0, 5.0])
-    x = np.asarray(image, float)[inside].reshape(-1, 2) - centre
+    center = np.array([7.0, 5.0])
+    x = np.asarray(image, float)[inside].reshape(-1, 2) - center
     design = np.c_[x, np.ones(len(x))]
     fits = [
-        np.linalg.lstsq(design, m[inside].reshape(-1, 2) - centre, rcond=None)
+        np.linalg.lstsq(design, m[inside].reshape(-1, 2) - center, rcond=None)
         for m in moved
     ]
     assert max(residue.max() for _, residue, *_ in fits) < 1e-6
@@ -101,7 +101,7 @@ def test_shift_moves_both_axes_up_to_its_limit_and_nothing_else():
     assert (offset.max(0) > 1.5).all() and (offset.min(0) < -1.5).all()
 
 
-def test_rotate_turns_about_the_centre_up_to_its_limit_and_nothing_else():
+def test_rotate_turns_about_the_center_up_to_its_limit_and_nothing_else():
     linear, offset = maps(rotate=20.0)
     np.testing.assert_allclose(offset, 0, atol=1e-4)
     np.testing.assert_allclose(np.linalg.det(linear), 1, atol=1e-4)
@@ -113,7 +113,7 @@ def test_rotate_turns_about_the_centre_up_to_its_limit_and_nothing_else():
     assert angle.max() > 15 and angle.min() < -15 and np.abs(angle).max() <= 20.01
 
 
-def test_scale_is_about_the_centre_and_means_the_object_s_size():
+def test_scale_is_about_the_center_and_means_the_object_s_size():
     linear, offset = maps(scale=0.2)
     np.testing.assert_allclose(offset, 0, atol=1e-4)
     size = 1 / linear[:, 0, 0]

@@ -1,4 +1,4 @@
-"""Classes to train on and classes held out are told apart in every part of a set."""
+"""Classes to train on and classes held out are separate in every part of a set."""
 
 from dataclasses import replace
 

@@ -43,10 +43,10 @@ def test_suffixes_are_those_of_formats_with_a_decoder():
     "mode", ["L", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "LA", "I;16"]
 )
 def test_every_mode_keeps_its_grays(mode, channels):
-    grey = Image.fromarray(GREYS)
+    gray = Image.fromarray(GREYS)
     if mode == "LAB":
-        grey = grey.convert("RGB")
-    image = grey.convert(mode)
+        gray = gray.convert("RGB")
+    image = gray.convert(mode)
     if mode == "I;16":
         image = Image.fromarray((SHARES * 65535).astype(np.uint16))
     kind = {"YCbCr": "TIFF", "HSV": "PNG"}.get(mode, "TIFF")

@@ -18,7 +18,7 @@ def picture(level, mode="L", size=(6, 5)):
 
 
 def write(root, counts, suffix="png"):
-    """Class c holds pictures of the constant grey 10 c + i."""
+    """Class c holds pictures of the constant gray 10 c + i."""
     for c, (name, count) in enumerate(counts.items()):
         (root / name).mkdir(parents=True)
         for i in range(count):
@@ -120,13 +120,13 @@ def test_color_size_and_depth(tmp_path):
             picture((200, 100, 0), "RGB").save(tmp_path / "set" / name / f"{i}.png")
     deep = Image.fromarray(np.full((5, 6), 0x4321, np.uint16))
     deep.save(tmp_path / "set/a/deep.png")
-    colour = data.load(
+    color = data.load(
         "image_folder", root=tmp_path / "set", image_size=(3, 7), channels=3
     )
-    assert colour.image_shape == (3, 7, 3)
-    assert tuple(colour.train.images[-1, 1, 1]) == (200, 100, 0)
-    grey = load(tmp_path / "set")
-    levels = {*np.unique(grey.train.images), *np.unique(grey.test.images)}
+    assert color.image_shape == (3, 7, 3)
+    assert tuple(color.train.images[-1, 1, 1]) == (200, 100, 0)
+    gray = load(tmp_path / "set")
+    levels = {*np.unique(gray.train.images), *np.unique(gray.test.images)}
     assert levels == {0x43, 118}
 
 

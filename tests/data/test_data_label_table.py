@@ -14,7 +14,7 @@ ROWS = [(f"photos/{i}.png", "ab"[i % 2]) for i in range(8)]
 
 @pytest.fixture
 def root(tmp_path):
-    """Eight pictures of constant greys 0, 10, ..., in a folder of no class."""
+    """Eight pictures of constant grays 0, 10, ..., in a folder of no class."""
     folder = tmp_path / "set"
     (folder / "photos").mkdir(parents=True)
     for i in range(8):
@@ -33,8 +33,8 @@ def load(root, labels, **options):
     return data.load("image_folder", root=root, labels=labels, image_size=4, **options)
 
 
-def by_grey(images):
-    """The class of each picture, by its grey."""
+def by_gray(images):
+    """The class of each picture, by its gray."""
     return {
         int(image[0, 0, 0]) // 10: images.label_names[label]
         for part in (images.train, images.validation, images.test)
@@ -55,7 +55,7 @@ WANTED = {i: "ab"[i % 2] for i in range(8)}
 def test_labels_are_read_by_the_names_of_columns(root, header, delimiter, encoding):
     labels = write(root / "labels.csv", ROWS, header, delimiter, encoding)
     images = load(root, labels)
-    assert by_grey(images) == WANTED and not images.left_out
+    assert by_gray(images) == WANTED and not images.left_out
     assert "labels of labels.csv" in images.source
 
 
@@ -72,7 +72,7 @@ def test_labels_are_read_by_the_names_of_columns(root, header, delimiter, encodi
 )
 def test_a_path_is_one_in_the_tree_or_the_end_of_one(root, form):
     rows = [(form.format(i), "ab"[i % 2]) for i in range(8)]
-    assert by_grey(load(root, write(root / "labels.csv", rows))) == WANTED
+    assert by_gray(load(root, write(root / "labels.csv", rows))) == WANTED
 
 
 def test_the_table_lies_in_the_tree_or_beside_it_or_elsewhere(root, tmp_path):
@@ -102,7 +102,7 @@ def test_a_split_says_what_each_picture_is_for(root):
 def test_pictures_without_a_row_are_counted(root):
     (root / "notes.md").touch()
     images = load(root, write(root / "labels.csv", ROWS[:6]))
-    assert len(by_grey(images)) == 6
+    assert len(by_gray(images)) == 6
     assert images.summary()["left_out"] == {
         "pictures without a row in the table of labels": {".png": 2},
         "files that are no pictures": {".md": 1},

@@ -12,7 +12,7 @@ from nfml_jax import data
 from nfml_jax.data.pairs import read_pairs
 from nfml_jax.errors import UserError
 
-# Pictures of each person; every picture is of one grey, 10 person + 2 number.
+# Pictures of each person; every picture is of one gray, 10 person + 2 number.
 PEOPLE = {
     "Ann_Lee": 3, "Bo": 2, "Cy_Fox": 1, "Di": 4, "Eve": 2, "Flo_May": 1, "Gus": 3,
     "Hal": 2, "Ida": 1,
@@ -59,11 +59,11 @@ def load(folder, **options):
 def shown(split, label_names):
     """(name, number) of every image."""
     places = {name: p for p, name in enumerate(PEOPLE)}
-    greys = split.images[:, 3, 3, 0]
+    grays = split.images[:, 3, 3, 0]
     names = [label_names[label] for label in split.labels]
     return [
-        (name, int(grey) - 10 * places[name] >> 1)
-        for name, grey in zip(names, greys, strict=True)
+        (name, int(gray) - 10 * places[name] >> 1)
+        for name, gray in zip(names, grays, strict=True)
     ]
 
 
@@ -179,8 +179,8 @@ def test_folder_zip_and_tar_are_the_same_data(folder, tmp_path):
         archive.add(folder / "lfw", "lfw")
     assert load(tmp_path).digest == digest
     assert load(tmp_path, root=tmp_path / "faces.tgz").digest == digest
-    colour = load(tmp_path, channels=3, image_size=(4, 5), crop=1.0)
-    assert colour.image_shape == (4, 5, 3) and colour.digest != digest
+    color = load(tmp_path, channels=3, image_size=(4, 5), crop=1.0)
+    assert color.image_shape == (4, 5, 3) and color.digest != digest
 
 
 def test_people_may_be_left_out_or_set_aside(folder):
@@ -219,7 +219,7 @@ def test_pairs_files_with_or_without_a_first_line(tmp_path):
             read_pairs(path)
 
 
-def test_what_is_wrong_is_said(folder, tmp_path):
+def test_invalid_options_and_files_get_a_sentence(folder, tmp_path):
     for options, sentence in (
         ({"view": 3}, "view is 3"),
         ({"view": 2, "fold": 4}, r"fold is 4; .* has 3 fold"),

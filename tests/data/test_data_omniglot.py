@@ -180,7 +180,7 @@ def test_a_run_asks_for_the_class_of_each_item(tmp_path, prefix):
         assert (support == 255).sum() == 3
 
 
-def test_what_is_wrong_is_said(zips, tmp_path, monkeypatch):
+def test_invalid_options_and_files_get_a_sentence(zips, tmp_path, monkeypatch):
     def unreachable(url):
         raise DownloadError(f"{url} cannot be reached")
 

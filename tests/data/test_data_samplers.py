@@ -177,7 +177,7 @@ def test_a_batch_without_a_size_is_as_large_as_the_data_fill(
         Setup(lambda config: experiment, config, jax.devices()[:1])
 
 
-def test_what_the_data_cannot_fill_is_said():
+def test_batches_that_the_data_cannot_fill_are_refused():
     labels = labels_of([9, 2, 5])
     names = "abcde"
     with pytest.warns(UserWarning, match="1 of 3 classes, such as 'c', have fewer"):

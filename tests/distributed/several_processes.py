@@ -25,7 +25,8 @@ from tests.training.regression import Regression
 
 
 def work(path, config, index, count, port, how):
-    """One process's life; its exit code. `how` is the signal that it sends itself."""
+    """Run one process; return its exit code. `how` is the signal that it sends
+    itself."""
     make = functools.partial(Regression, signal_at=2, how=how) if how else Regression
     try:
         if count == 1:

@@ -1,4 +1,4 @@
-"""Of a process and its guard the person sees one: its words, signals and exit code."""
+"""A process and its guard act as one process: output, signals and exit code."""
 
 import signal
 import subprocess
@@ -67,7 +67,7 @@ def test_the_guard_ends_as_its_child_does(work, code, said):
         (f"print('error: a reason', file=sys.stderr)\n{ABORTED}", "error: a reason"),
     ],
 )
-def test_what_the_runtime_aborts_ends_with_a_sentence(work, sentence):
+def test_an_abort_of_the_runtime_ends_with_a_sentence(work, sentence):
     process = guarded(work)
     (said,) = process.communicate(timeout=60)[1].splitlines()
     assert said.startswith(sentence)

@@ -158,7 +158,7 @@ def test_a_value_that_is_not_finite_is_named_and_not_left_out():
         ({"step": 0.0}, [], "step=0.0"),
     ],
 )
-def test_what_makes_no_sum_is_a_sentence(options, terms, sentence):
+def test_terms_that_do_not_add_up_get_a_sentence(options, terms, sentence):
     with pytest.raises(UserError, match=sentence):
         ledger = Ledger(SHAPE, **options)
         for batch in terms:

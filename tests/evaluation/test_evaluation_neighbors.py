@@ -45,7 +45,7 @@ def test_top_k_is_a_stable_sort_of_all_similarities(metric, chunk):
 
 @pytest.mark.parametrize("metric", similarities.SIMILARITIES)
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_of_equal_similarities_the_lowest_index_comes_first(metric, chunk):
+def test_equal_similarities_are_ranked_by_index(metric, chunk):
     # Norms are equal, inner products exact and the mean zero: both metrics often tie.
     rng = np.random.default_rng(0)
     half, queries = rng.choice([-1.0, 1.0], (90, 16)), rng.choice([-1.0, 1.0], (31, 16))

@@ -77,7 +77,7 @@ def test_weights_and_what_follows_them_lie_split():
     assert {f"{end}/head/{SPLIT}weights" for end in ends} == split
 
 
-def test_a_sample_of_the_classes_names_itself():
+def test_the_header_names_a_sample_of_the_classes():
     experiment = IdentitiesExperiment(config(**{"head.class_share": 0.25}))
     assert "over 0.25 of them, drawn at each step" in experiment.describe()["loss"]
     assert experiment.model()["softmax"] == "Partial FC, 0.25"

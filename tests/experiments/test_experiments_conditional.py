@@ -20,8 +20,8 @@ def blobs(tmp_path_factory):
     """A table of three normal classes in the plane, the last of them far away."""
     rng = np.random.default_rng(0)
     labels = np.arange(1500) % 3
-    centres = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 9.0]])
-    rows = centres[labels] + rng.normal(size=(1500, 2))
+    centers = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 9.0]])
+    rows = centers[labels] + rng.normal(size=(1500, 2))
     path = tmp_path_factory.mktemp("blobs") / "blobs.npz"
     np.savez(path, x=np.column_stack([rows, labels]), columns=["a", "b", "kind"])
     return path
@@ -73,7 +73,7 @@ def test_it_classifies_and_detects_outliers_like_the_true_densities(finished):
     assert {"confusion", "strangers", "marginals"} <= figures
 
 
-def test_what_was_trained_classifies_rows_in_their_own_units(finished):
+def test_a_trained_flow_classifies_rows_in_their_own_units(finished):
     path, result = finished
     data = load_vectors(**result["config"]["data"])
     model = nfml_jax.load(path)

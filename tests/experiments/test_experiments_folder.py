@@ -82,6 +82,6 @@ def test_other_proportions_are_squeezed_padded_or_cropped(fit, column, row):
     assert tall.decode(content.getvalue()).shape == (24, 12, 1)
 
 
-def test_a_way_to_fit_that_is_none_is_named():
+def test_an_unknown_way_to_fit_is_named():
     with pytest.raises(UserError, match=r"data\.fit = 'stretch'"):
         Look.of(12, 3, fit="stretch")

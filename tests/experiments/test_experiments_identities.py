@@ -16,7 +16,7 @@ from tests.experiments.identities_devices import config
 # tests/test_devices.py trains them on two devices and on one.
 @pytest.mark.slow
 def test_it_learns(tmp_path):
-    """Angles to the own weights fall; strangers are told apart better than by views."""
+    """Angles to target weights fall, and unknown identities separate better."""
     outcome = train_and_evaluate(
         IdentitiesExperiment,
         config(

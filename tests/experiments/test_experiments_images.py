@@ -1,4 +1,4 @@
-"""The experiment on images from its config to a flow that can be used."""
+"""The experiment on images, from its config to a trained flow."""
 
 import dataclasses
 import inspect
@@ -133,7 +133,7 @@ def test_samples_have_levels_and_a_longer_draw_begins_with_the_shorter(finished)
     assert (model.sample(1, 3, temperature=0.5) != few).any()
 
 
-def test_what_a_flow_of_images_cannot_take_is_one_sentence(finished, digits):
+def test_invalid_input_of_a_flow_of_images_gets_one_sentence(finished, digits):
     model = nfml_jax.load(finished[0])
     with pytest.raises(UserError, match="set levels to 18 or more"):
         model.bits_per_dim(digits + np.uint8(1))

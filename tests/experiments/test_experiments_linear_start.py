@@ -54,7 +54,7 @@ def test_the_start_separates_aligned_classes_as_strongly_as_the_network():
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.01)
 
 
-def test_the_start_is_small_where_it_tells_nothing_of_other_classes():
+def test_the_linear_start_is_small_if_it_does_not_generalize():
     images, labels = pictures(aligned=False)
     values = embedded(started(images, labels), images)
     assert (values**2).sum(axis=1).mean() < 1

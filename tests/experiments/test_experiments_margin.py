@@ -76,9 +76,9 @@ def image_folder(root, part="", count=20):
     rng = np.random.default_rng(0)
     for name in ("ants", "bees", "cats"):
         (root / part / name).mkdir(parents=True)
-        colour = rng.integers(0, 200, 3)
+        color = rng.integers(0, 200, 3)
         for i in range(count):
-            pixels = colour + rng.integers(0, 55, (20, 24, 3))
+            pixels = color + rng.integers(0, 55, (20, 24, 3))
             picture = Image.fromarray(pixels.astype(np.uint8))
             picture.save(root / part / name / f"{i}.png")
     return root
@@ -239,7 +239,7 @@ def test_the_export_embeds_without_this_package(trained, images, tmp_path, capsy
     assert "give another --output" in capsys.readouterr().err
 
 
-def test_what_embeds_no_images_is_not_exported(monkeypatch, capsys):
+def test_a_model_without_image_embeddings_is_not_exported(monkeypatch, capsys):
     monkeypatch.setattr(loading_run, "load", lambda *_: object())
     assert export.main(["a_flow"]) == 2
     assert "embeds no images" in capsys.readouterr().err
@@ -281,7 +281,7 @@ def test_wrong_images_get_a_sentence(trained, images):
 
 
 @pytest.mark.parametrize("counts", [(20, 1), (1, 2)])
-def test_what_cannot_be_measured_is_left_out_and_said_before(tmp_path, counts):
+def test_metrics_that_cannot_be_measured_are_announced_and_left_out(tmp_path, counts):
     for part, count in zip(("train", "val"), counts, strict=True):
         image_folder(tmp_path, part, count)
     config = get_config("folder.py")

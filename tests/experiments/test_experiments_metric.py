@@ -43,7 +43,7 @@ def test_all_metrics_are_evaluated_by_their_neighbors(finished):
     assert (path / "figures" / "embeddings.png").exists()
 
 
-def test_what_was_trained_measures_rows_in_their_own_units(finished):
+def test_a_trained_metric_measures_rows_in_their_own_units(finished):
     path, result = finished
     config = result["config"]
     metric = nfml_jax.load(path)

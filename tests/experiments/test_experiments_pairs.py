@@ -155,7 +155,9 @@ def test_pictures_are_named_by_a_gallery(run, pictures, tmp_path, capsys):
 
 @quiet
 @pytest.mark.parametrize("name", slow(["center", "soft_triple"], ["center"]))
-def test_what_an_objective_learns_is_trained_and_saved(name, tmp_path, manual_dir):
+def test_learned_parameters_of_an_objective_are_trained_and_saved(
+    name, tmp_path, manual_dir
+):
     config = config_of(name, manual_dir, tmp_path / "data")
     outcome = train_and_evaluate(make_experiment, config, tmp_path / "run")
     assert outcome.status == "done"

@@ -55,7 +55,7 @@ def test_an_argument_names_a_flow_and_a_set_in_any_order():
         images.get_config("glow,mnist,digits")
 
 
-def test_as_many_numbers_as_scales_are_asked_for():
+def test_an_option_takes_one_value_for_each_scale():
     flow = flows.flowpp(event_shape=(4, 4, 1), steps=1, net=("glow", "gated"))
     assert flow.event_shape == (4, 4, 1)
     with pytest.raises(UserError, match=r"hidden=\(4,\) for levels=2"):

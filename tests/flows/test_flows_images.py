@@ -164,7 +164,7 @@ def test_images_have_any_base_on_the_line_by_its_name(name):
         assert flow.base.classes == 3
 
 
-def test_what_no_flow_of_images_can_be_is_one_sentence():
+def test_impossible_flows_of_images_get_one_sentence():
     with pytest.raises(
         UserError, match=r"levels=2 needs sides that 4 divides.*28×30 pixels"
     ):

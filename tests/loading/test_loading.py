@@ -76,20 +76,20 @@ def test_loaders_are_known_by_short_names_and_by_those_of_earlier_runs(run):
         "nfml_jax.flows.trained:load_flow:x",
     ],
 )
-def test_what_is_no_name_of_a_loader_is_refused_and_never_imported(run, loader):
+def test_an_unknown_loader_is_refused_and_never_imported(run, loader):
     with pytest.raises(UserError, match=r"loader .* is not known; known are: class"):
         nfml_jax.load(run(META, model=MODEL | {"loader": loader}))
 
 
 @pytest.mark.parametrize("loader", [3, ["flow"], {"flow": 1}, True])
-def test_a_loader_that_is_no_text_is_damage(run, loader):
+def test_a_loader_that_is_not_a_text_is_damage(run, loader):
     with pytest.raises(UserError, match=r"no checkpoint in .* is intact .*loader"):
         nfml_jax.load(run(META, model=MODEL | {"loader": loader}))
     with pytest.raises(UserError, match=r"loader .* is not known"):
         find_loader(loader)
 
 
-def test_a_text_of_code_as_the_config_is_no_config(run, tmp_path):
+def test_a_config_that_is_a_text_is_not_executed(run, tmp_path):
     flag = tmp_path / "flag"
     path = run(META, model=MODEL | {"loader": "runpy:_run_code"})
     code = f"open({str(flag)!r}, 'w').write('x')"
@@ -122,7 +122,7 @@ def test_a_loader_of_ones_own_is_a_line_in_the_table(run, monkeypatch):
     ],
     ids=str,
 )
-def test_what_describes_no_model_gets_a_sentence(run, file, fields):
+def test_a_config_that_describes_no_model_gets_a_sentence(run, file, fields):
     with pytest.raises(UserError, match=r"load|flow|intact") as caught:
         nfml_jax.load(run(file, **fields))
     assert "\n" not in str(caught.value)
@@ -135,7 +135,7 @@ def test_a_config_without_the_section_of_its_model_gets_a_sentence(run):
         nfml_jax.load(path)
 
 
-def test_what_is_no_folder_of_a_run_gets_a_sentence(run, tmp_path):
+def test_a_path_that_is_no_run_directory_gets_a_sentence(run, tmp_path):
     path = run("config.json")
     (tmp_path / "file").write_text("text")
     for place in (tmp_path / "none", tmp_path / "file", tmp_path):

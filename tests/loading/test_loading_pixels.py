@@ -189,7 +189,7 @@ def test_a_line_between_pictures_begins_and_ends_with_them(run, tmp_path, images
     )
 
 
-def test_what_commands_cannot_take_is_one_sentence(
+def test_invalid_input_of_commands_gets_one_sentence(
     run, tmp_path, images, plain, labeled
 ):
     def refused(command, *arguments, **options):

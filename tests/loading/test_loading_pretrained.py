@@ -150,7 +150,7 @@ def test_the_front_matter_is_yaml_of_the_hub(saved):
     assert result["metrics"][0] == {"type": "test/accuracy", "value": 0.75}
 
 
-def test_what_is_shared_names_no_path_of_this_machine(saved):
+def test_a_shared_model_names_no_path_of_this_machine(saved):
     texts = [(saved / name).read_text() for name in ("config.json", "README.md")]
     assert not any("/home" in text for text in texts)
     assert config_of(saved)["data"] == {"manual_dir": "x"}

@@ -16,7 +16,7 @@ N, D = 270, 4  # more rows than fit in one chunk
 
 
 def nuisance(seed: int):
-    """Two classes parted along one direction, drowned by what varies in another."""
+    """Return two classes separated along one direction, with noise along another."""
     rng = np.random.default_rng(seed)
     labels = np.arange(N) % 2
     x = rng.normal(size=(N, D)) * [0.4, 1, 1, 8]

@@ -142,7 +142,7 @@ def test_half_precision_is_that_of_the_arithmetic_alone():
     np.testing.assert_allclose(y.astype(float), exact, atol=0.2)
 
 
-def test_attention_sees_all_pixels_and_tells_places():
+def test_attention_depends_on_all_pixels_and_their_positions():
     net, x = AttentionNet(hidden=4, heads=2, blocks=1), jnp.ones((1, 5, 6, 2))
     variables = drawn(net, x, None, spread=1.0)
 
@@ -184,7 +184,7 @@ def test_a_map_of_one_pixel_is_a_vector():
     )
 
 
-def test_what_does_not_fit_is_a_sentence():
+def test_values_that_do_not_fit_get_a_sentence():
     net, x = small("glow"), normal(0, 2, *SIZE)
     with pytest.raises(UserError, match="expected a feature map of the inputs' size"):
         net.init(jax.random.key(0), x, normal(0, 2, 5, 3, 1), 5)

@@ -75,7 +75,7 @@ def test_values_are_cast_where_they_are_equal():
         ({"count": 1, "inner": {}, "cuont": 2}, r"cuont is not .*mean 'count'"),
     ],
 )
-def test_what_does_not_fit_is_a_sentence(config, sentence):
+def test_values_that_do_not_fit_get_a_sentence(config, sentence):
     with pytest.raises(UserError, match=sentence):
         Outer.of(config)
 

@@ -1,4 +1,4 @@
-"""Compare the cases of two sides, which are arrays by the name of the case."""
+"""Compare the arrays that this project and a peer give for each case."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ Groups = Mapping[str, Callable[[], Mapping]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A case, its kind, and what is to be said of it."""
+    """A case, the kind of its result, and a sentence about it."""
 
     case: str
     kind: str
@@ -45,7 +45,7 @@ def measure(groups: Groups) -> dict[str, np.ndarray]:
 
 
 def compare(ours: Mapping, theirs: Mapping, explained: Mapping) -> list[Outcome]:
-    """Return an outcome for every case of either side.
+    """Return an outcome for every case of this project or the peer.
 
     `explained` has sentences by patterns of cases, as file names have them; the first
     that matches counts. A group that fails on a side is one case, and the cases that

@@ -1,4 +1,4 @@
-"""Points, parameters and networks of flows that both sides make alike, by NumPy alone.
+"""Points, parameters and networks for this project and its peers, by NumPy alone.
 
 A network has one hidden layer of `HIDDEN` units and ReLU: weights `[in, HIDDEN]` and
 `[HIDDEN, out]`, as Flax has them, and biases.

@@ -1,4 +1,4 @@
-"""Batches of rows and labels that both sides make alike, by NumPy alone."""
+"""Batches of rows and labels for this project and its peers, by NumPy alone."""
 
 import numpy as np
 

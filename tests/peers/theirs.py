@@ -1,4 +1,4 @@
-"""The peer's side, in the peer's environment: `python -m tests.peers.theirs NAME FILE`.
+"""A peer's arrays, in the peer's environment: `python -m tests.peers.theirs NAME FILE`.
 
 It writes the version and the arrays of all cases to an .npz file.
 """

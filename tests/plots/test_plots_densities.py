@@ -1,4 +1,4 @@
-"""Grids fit the heat maps, limits ignore outliers, and animations keep the way."""
+"""Grids fit the heat maps, limits ignore outliers, and animations follow the layers."""
 
 from itertools import pairwise
 

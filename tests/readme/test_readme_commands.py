@@ -143,7 +143,7 @@ COMMANDS = {
     "tensorboard --logdir runs": ByHand("it serves until it is stopped"),
     "python -m pytest": ByHand("it is what runs"),
     "python -m benchmarks": InTheSuite(
-        "benchmarks/test_benchmarks.py::test_what_is_measured_is_written_drawn_and_checked"
+        "benchmarks/test_benchmarks.py::test_measurements_are_written_drawn_and_checked"
     ),
     "python -m nfml_jax export RUN --format=onnx": EXPORTED,
     # Runs.

@@ -144,7 +144,7 @@ def test_two_runs_of_equal_hparams_stay_two_rows(tmp_path):
     assert sorted(len(group["sessions"]) for group in groups) == [1, 1]
 
 
-def test_what_a_sweep_varies_comes_first(tmp_path):
+def test_fields_that_a_sweep_varies_come_first(tmp_path):
     for seed in range(2):
         for rate in (0.1, 0.2):
             path = tmp_path / f"{rate}-{seed}"

@@ -1,4 +1,4 @@
-"""Tables from result files, the README's promises, and the gallery's manners."""
+"""Tables from result files, the numbers of the README, and the gallery of runs."""
 
 import glob
 import json
@@ -126,7 +126,7 @@ def test_a_run_without_a_result_says_how_it_stands(tmp_path, capsys):
         {"results.jsonl": "[1]\n"},
     ],
 )
-def test_no_result_gets_a_sentence(tmp_path, capsys, files):
+def test_a_missing_result_gets_a_sentence(tmp_path, capsys, files):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert tables.main([str(tmp_path)]) == 2
@@ -144,7 +144,7 @@ def test_no_result_gets_a_sentence(tmp_path, capsys, files):
         ("--metrics=test/accuracy,", "no run has the metric ''"),
     ],
 )
-def test_what_a_table_cannot_show_gets_a_sentence(tmp_path, capsys, flag, words):
+def test_invalid_requests_of_a_table_get_a_sentence(tmp_path, capsys, flag, words):
     keep(tmp_path, result("a", 0.5))
     assert tables.main([str(tmp_path), flag]) == 2
     assert words in capsys.readouterr().err
@@ -156,7 +156,7 @@ def test_a_gallery_is_a_png(tmp_path, capsys):
         assert "a name that ends in .png" in capsys.readouterr().err
 
 
-def test_no_run_gets_a_sentence(tmp_path, capsys):
+def test_a_missing_run_gets_a_sentence(tmp_path, capsys):
     assert gallery.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 

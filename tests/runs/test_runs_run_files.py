@@ -1,4 +1,4 @@
-"""A run directory from anybody is answered by one sentence, whatever its files hold."""
+"""A run directory with invalid files gets one sentence, whatever the files hold."""
 
 import json
 
@@ -78,7 +78,7 @@ def test_a_wrong_file_is_refused_by_its_path(tmp_path, name):
         READERS[name](tmp_path)
 
 
-def test_resuming_tables_and_galleries_refuse_it_too(tmp_path, capsys):
+def test_resuming_tables_and_galleries_refuse_damaged_files(tmp_path, capsys):
     for name, content in (
         ("config", b"[]"),
         ("config", b"{}"),

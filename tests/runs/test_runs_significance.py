@@ -1,4 +1,4 @@
-"""Welch's test against cases by hand, and the mark of what it cannot tell apart."""
+"""Welch's test against cases by hand, and the mark of means that it cannot separate."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Executors: what crashes, stops or moves harms no other trial."""
+"""Executors: a trial that crashes, stops or moves harms no other trial."""
 
 import concurrent.futures
 import contextlib
@@ -148,7 +148,7 @@ def cluster():
 
 @contextlib.contextmanager
 def beside(work):
-    """`work` in a thread; what it fails by is told."""
+    """Run `work` in a thread; raise its error at the end."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         task = pool.submit(work)
         yield

@@ -114,7 +114,7 @@ def test_failed_trials_are_retried_on_request(sweep, tmp_path):
         sweep(0.1, retry=["done"])
 
 
-def test_what_is_to_be_retried_is_pending_until_then(sweep):
+def test_trials_to_be_retried_are_pending_until_then(sweep):
     sweep(0.3)
     sweep.how[0.5] = "interrupted"
     counts = {"interrupted": 1, "pending": 1}

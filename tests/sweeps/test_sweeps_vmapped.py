@@ -136,7 +136,7 @@ def test_interrupted_then_resumed_is_uninterrupted(finished, tmp_path):
         assert [line["step"] for line in ours] == [line["step"] for line in theirs]
 
 
-def test_a_mistake_of_one_is_its_own(tmp_path):
+def test_an_error_of_one_run_ends_that_run_alone(tmp_path):
     class Fragile(Replaceable):
         def report(self, variables, apply):
             if self.config["seed"] == 2:
@@ -152,7 +152,7 @@ def test_a_mistake_of_one_is_its_own(tmp_path):
     assert "Traceback" in (paths[2] / "terminal.txt").read_text()
 
 
-def test_what_cannot_be_replaced_runs_one_after_another(tmp_path):
+def test_experiments_that_cannot_be_joined_run_one_after_another(tmp_path):
     group = trials((0.05, 0.1), train__total="4 steps")
     paths = [tmp_path / trial.id for trial in group]
     job = Job(Regression, tuple(group), tuple(paths))

@@ -1,4 +1,4 @@
-"""Tables of text: whatever wrote one, its names, its rows and its gaps are found."""
+"""Tables of text of any origin are read with their names, rows and gaps."""
 
 import bz2
 import gzip
@@ -212,7 +212,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_what_cannot_be_used_is_named_with_the_way_out(kind, tmp_path):
+def test_unusable_columns_are_named_with_a_remedy(kind, tmp_path):
     text, sentence = UNUSABLE[kind]
     data = text if isinstance(text, bytes) else f"d,a,b,c\n{text}".encode()
     (tmp_path / "a.csv").write_bytes(data)

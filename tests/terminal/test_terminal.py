@@ -1,4 +1,4 @@
-"""What a person sees: plain lines are plain, the live bar ends when it ends."""
+"""Plain output has no escape sequences, and the live bar is closed at the end."""
 
 import io
 import math
@@ -100,7 +100,7 @@ def test_plain_sentences_and_rows_stay_on_one_line(monkeypatch):
 
 
 @pytest.mark.parametrize("interactive", [False, True])
-def test_nothing_that_was_said_is_lost(interactive, monkeypatch):
+def test_every_printed_word_reaches_the_stream(interactive, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     _, _, stream = whole_session(interactive)
     text = without_escapes(stream.getvalue())
@@ -193,7 +193,7 @@ def test_plain_lines_of_a_fast_run_come_at_logged_steps(clock, log_every):
     assert log_every < 40 or len(lines) == math.ceil(1000 / log_every)
 
 
-def test_a_fast_run_that_logs_nothing_still_says_how_far_it_is(clock):
+def test_a_fast_run_that_logs_nothing_still_shows_its_progress(clock):
     lines = plain_lines([(0.001, step) for step in range(1, 1001)], 1000, clock)
     assert steps_of(lines) == [1, *range(40, 1001, 40)]
 

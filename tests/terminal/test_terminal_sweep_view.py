@@ -1,4 +1,4 @@
-"""The live view of a sweep: what runs is always seen, and the screen is never left."""
+"""The live view of a sweep: running trials are always shown, and it fits the screen."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def test_the_screen_holds_the_view_and_what_runs_is_in_it(paths, width, height):
     assert width < 80 or "3 failed, 3 diverged, 3 pruned, 3 interrupted" in lines[-1]
 
 
-def test_a_line_says_how_far_a_trial_is(paths):
+def test_a_line_shows_the_progress_of_a_trial(paths):
     view = SweepView(Terminal(stream=io.StringIO(), interactive=True), paths[170:])
     line = drawn(view, 100, 50)[0]
     for word in ("trial-170", "running", "42%", "loss 1.7000"):
@@ -60,7 +60,7 @@ def test_a_line_says_how_far_a_trial_is(paths):
     assert "100%" in drawn(view, 100, 50)[0]
 
 
-def test_elsewhere_than_on_a_terminal_a_line_comes_when_a_trial_ends(paths):
+def test_without_a_terminal_each_ended_trial_prints_a_line(paths):
     stream = io.StringIO()
     with SweepView(Terminal(stream=stream, interactive=False), paths) as view:
         view.ended(paths[6], {"status": "failed", "error": "a reason"})
@@ -70,7 +70,7 @@ def test_elsewhere_than_on_a_terminal_a_line_comes_when_a_trial_ends(paths):
     assert done.split() == ["8/200", "trial-7", "done", "3", "s"]
 
 
-def test_a_trial_tells_its_progress_through_its_directory(tmp_path):
+def test_a_trial_reports_its_progress_through_its_directory(tmp_path):
     terminal = TrialTerminal(io.StringIO(), [tmp_path])
     with terminal.progress(10, 4) as progress:
         progress.update(7, loss=0.5)

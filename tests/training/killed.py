@@ -14,7 +14,7 @@ from tests.training.regression import Regression
 
 
 class Mortal(Regression):
-    """Lives for up to 0.3 seconds from its second validation on, so saves once."""
+    """A process that ends up to 0.3 seconds after its second validation."""
 
     def validate(self, variables, apply):
         if self.validations == 1:

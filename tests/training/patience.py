@@ -65,7 +65,7 @@ def until(condition, seconds=90):
 
 @contextlib.contextmanager
 def within(seconds):
-    """What takes longer fails, and doesn't hang."""
+    """Raise an error instead of hanging."""
 
     def late(*_):
         raise TimeoutError(f"this took more than {seconds} s")

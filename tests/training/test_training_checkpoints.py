@@ -1,4 +1,4 @@
-"""Checkpoints: what is whole is found, what is damaged is named, nothing else is."""
+"""Checkpoints: intact ones are found, and only damaged ones are set aside and named."""
 
 import functools
 import json
@@ -55,7 +55,7 @@ def test_the_last_two_are_kept_and_the_newest_comes_back(folder):
     )
 
 
-def test_the_best_outlives_the_process_and_no_other_does(tmp_path):
+def test_the_best_checkpoint_is_retained_across_processes(tmp_path):
     fits = {6: 1.0, 12: 5.0, 18: 5.0, 24: None, 30: 2.0, 36: 3.0, 42: None}
     for step, fit in fits.items():
         metrics = None if fit is None else {"fit": fit}
@@ -71,7 +71,7 @@ def test_no_checkpoint_is_not_an_error(tmp_path):
     assert restore(tmp_path / "checkpoints") is None
 
 
-def test_a_damaged_one_is_set_aside_for_the_one_before_it(folder):
+def test_a_damaged_checkpoint_is_set_aside_for_the_previous_one(folder):
     damage(folder, 18)
     with pytest.warns(UserWarning, match="Checkpoint 18 is damaged"):
         _, meta = restore(folder)
@@ -110,7 +110,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", slow(WAYS, ["emptied", "of another kind", "a folder"]))
-def test_any_file_of_it_may_be_damaged_in_any_way(folder, way):
+def test_any_file_of_a_checkpoint_may_be_damaged(folder, way):
     whole = folder.with_name("whole")
     shutil.copytree(folder / "18", whole)
     meta = "meta/metadata"
@@ -172,7 +172,7 @@ def test_a_file_in_place_of_the_checkpoints_gets_a_sentence(tmp_path):
         Checkpoints(tmp_path / "file", write=True)
 
 
-def test_another_model_is_not_damage(folder):
+def test_a_checkpoint_of_another_model_is_not_damage(folder):
     sentence = r"params/head/w is 'float32\[3\]' there and 'float32\[4\]' here"
     with pytest.raises(UserError, match=sentence):
         restore(folder, state(0, inputs=4))
@@ -197,7 +197,7 @@ def bare(cause):
         (MemoryError(), MemoryError),
     ],
 )
-def test_what_cannot_be_read_is_not_damage(folder, monkeypatch, problem, seen):
+def test_an_unreadable_file_is_not_damage(folder, monkeypatch, problem, seen):
     def fail(*_):
         raise problem
 

@@ -1,4 +1,4 @@
-"""A run whose validation gets no better ends before its last step."""
+"""A run whose validation doesn't improve ends before its last step."""
 
 import copy
 import json

@@ -81,7 +81,7 @@ def test_a_log_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [1000, 8000])
-def test_a_limit_on_the_size_of_files_is_one_sentence_alone(tmp_path, size, capfd):
+def test_a_limit_on_the_size_of_files_gets_one_sentence(tmp_path, size, capfd):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:

@@ -66,7 +66,7 @@ def finished(tmp_path_factory):
     return path, run(path)
 
 
-def test_a_run_leaves_all_it_promises(finished):
+def test_a_run_writes_all_documented_files(finished):
     path, outcome = finished
     assert (outcome.status, outcome.step) == ("done", 30)
     result = json.loads((path / "result.json").read_text())

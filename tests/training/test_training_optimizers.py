@@ -227,7 +227,7 @@ def test_options_are_those_of_the_function():
         ("rprop", {}, "cannot be made with this schedule"),
     ],
 )
-def test_what_an_optimizer_does_not_take_is_a_sentence(name, options, sentence):
+def test_invalid_options_of_an_optimizer_get_a_sentence(name, options, sentence):
     with pytest.raises(UserError, match=sentence):
         make_optimizer(CONSTANT, OptimizerSettings(name=name, options=options))
 
@@ -327,7 +327,7 @@ def test_biases_and_scales_of_stacked_layers_do_not_decay(name):
     assert decayed and set.union(*decayed.values()) == {0.0}
 
 
-def test_what_decays_and_what_moves_faster_is_chosen_by_path():
+def test_decay_and_learning_rates_are_chosen_by_path():
     params = stacked()
     optimizer = make_optimizer(
         CONSTANT,

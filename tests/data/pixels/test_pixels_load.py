@@ -105,7 +105,7 @@ def test_parts_of_a_folder_are_its_own(folder, tmp_path):
     assert data.counts == {"train": 4, "validation": 3, "test": 2}
 
 
-def test_what_no_folder_may_be_is_a_sentence(folder, tmp_path):
+def test_invalid_folders_get_a_sentence(folder, tmp_path):
     with pytest.raises(UserError, match=r"holds 0 picture\(s\); expected two"):
         load_pixels("image_folder", root=tmp_path)
     Image.new("RGB", (5, 4)).save(tmp_path / "a.png")

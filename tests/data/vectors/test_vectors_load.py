@@ -322,7 +322,7 @@ def test_images_are_rows_of_pixels_given_their_class(manual_dir, tmp_path):
     assert data.counts == {"train": 360, "validation": 40, "test": 200}
 
 
-def test_of_two_columns_alike_the_first_goes():
+def test_the_first_of_two_correlated_columns_is_dropped():
     a, b = RNG.normal(size=(2, 100))
     assert not_alike(np.stack([a, b, a + 1e-3 * b, -a, 2 * a], 1)) == [1, 3, 4]
 
@@ -353,8 +353,8 @@ def test_patches_follow_the_recipe(tmp_path):
     data = load_vectors("bsds300_patches", manual_dir=tmp_path, **counts)
     assert {k: data.summary()[k] for k in counts} == counts
     assert data.event_dim == 63 and data.log_det == 0
-    grey = np.arange(20 * 30, dtype=np.uint8).reshape(20, 30)
-    drawn = patches.draw_patches([grey, grey.T], 200, np.random.default_rng(0))
+    gray = np.arange(20 * 30, dtype=np.uint8).reshape(20, 30)
+    drawn = patches.draw_patches([gray, gray.T], 200, np.random.default_rng(0))
     first = drawn.reshape(-1, 8, 8).astype(int)
     steps = {
         (int(a), int(b))
@@ -369,6 +369,6 @@ def test_patches_follow_the_recipe(tmp_path):
     assert steps == {(1, 30), (30, 1)}
     x = patches.preprocess(drawn, np.random.default_rng(0))
     last = -x.sum(axis=1)
-    centred = np.concatenate([x, last[:, None]], axis=1)
-    off = centred * 256 - (drawn - drawn.mean(1, keepdims=True))
+    centered = np.concatenate([x, last[:, None]], axis=1)
+    off = centered * 256 - (drawn - drawn.mean(1, keepdims=True))
     assert x.dtype == np.float32 and 0.5 < np.abs(off).max() < 1

@@ -1,4 +1,4 @@
-"""Small sets with classes: read as they are, parted so that a test means something."""
+"""Small sets with classes: read as they are, with a share of each class to test on."""
 
 import warnings
 

@@ -1,7 +1,8 @@
 """All margins by name: what replaces the cosine of the target class.
 
-To add one, write a frozen dataclass on the contract of `Margin` in a file here, import
-it, and give it a line in `MARGINS`. Exports, tests and the table of heads follow.
+To add one, write a subclass of `nfml_jax.heads.margins.margin.Margin`, a frozen
+dataclass, in a file here, import it, and give it a line in `MARGINS`. Exports, tests and
+the table of heads follow.
 
 >>> MARGINS["cosface"](0.35).formula()
 'cos θ - 0.35'

@@ -125,7 +125,7 @@ def test_second_derivatives_equal_those_through_the_steps():
 
 
 def test_jacobi_ends_at_convergence_or_after_all_levels():
-    """Whatever the start, and through overflow."""
+    """Starts may be far off, and iterates may overflow."""
 
     def chain(gain):
         def sweep(x):
@@ -144,7 +144,7 @@ def test_jacobi_ends_at_convergence_or_after_all_levels():
 
 @pytest.mark.parametrize("options", SOLVERS.values(), ids=SOLVERS)
 def test_low_precision_conditioners_and_nan_in_events(options):
-    """What rounds is inverted as it rounds, and NaN stays in its event."""
+    """The inverse rounds as the map does, and NaN stays in its event."""
     y = events().at[1, 2].set(jnp.nan)
     made = MADE(hidden=(16,), dtype=jnp.bfloat16)
     layer = Autoregressive(Affine(), made, **options)

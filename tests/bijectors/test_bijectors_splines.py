@@ -129,7 +129,7 @@ def test_backward_error(spline):
 
 
 def test_closed_derivatives():
-    """Those of the rational-quadratic curve, against central differences."""
+    """Derivatives of the rational-quadratic curve equal central differences."""
     spline = RationalQuadratic(tails="box")
     rng = np.random.default_rng(0)
     raw, d_raw = rng.normal(size=(2, 500, spline.num_params))

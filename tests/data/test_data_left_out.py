@@ -1,4 +1,4 @@
-"""What a file lists is not trained on; the rest stays as it is."""
+"""Images that a file lists are not trained on; the others are unchanged."""
 
 import json
 

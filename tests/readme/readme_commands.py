@@ -192,7 +192,7 @@ class Place:
         return said.out
 
     def printed(self) -> str:
-        """What was printed since it was last asked."""
+        """Return the output since the last call."""
         return self.capsys.readouterr().out
 
     def _module(self, name: str):

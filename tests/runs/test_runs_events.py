@@ -77,7 +77,7 @@ HPARAMS = {
 
 
 def session_groups(logdir):
-    """What TensorBoard's HParams page shows."""
+    """Return the session groups of TensorBoard's HParams page."""
     apps = HParamsPlugin(context(logdir)).get_plugin_apps()
 
     def post(route, **request):

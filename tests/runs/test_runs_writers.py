@@ -1,4 +1,4 @@
-"""What a run logs is read back: by `read_metrics` and by TensorBoard itself."""
+"""Logs of a run are read back by `read_metrics` and by TensorBoard itself."""
 
 import json
 import math

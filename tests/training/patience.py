@@ -15,7 +15,7 @@ RESUMED = "Resuming from the checkpoint"
 
 
 def config(notes):
-    """Of trials that leave their notes in the folder `notes`."""
+    """Return the config of trials that write notes to the folder `notes`."""
     notes.mkdir()
     return regression.config(name=str(notes), train__total="8 epochs")
 

@@ -1,4 +1,4 @@
-"""What a step costs, how fast a run is, and the trace of some of its steps."""
+"""The cost of a step, the speed of a run, and the trace of some of its steps."""
 
 import gzip
 import json

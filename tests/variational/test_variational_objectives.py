@@ -62,7 +62,7 @@ def forward(v):
 
 
 def renyi(v, alpha):
-    """Of normals: Gil, Alajaji and Linder (2013)."""
+    """Return Rényi's divergence of normals: Gil, Alajaji and Linder (2013)."""
     square = jnp.exp(2 * v["log_scale"])
     mixed = alpha + (1 - alpha) * square
     spread = v["log_scale"] - jnp.log(mixed) / (2 * (1 - alpha))

@@ -1,4 +1,4 @@
-"""Invertible maps: scalar transforms as pure functions, and the Flax modules around.
+"""Invertible maps: scalar transforms as pure functions, and Flax modules of them.
 
 All bijectors of `BIJECTORS` and all transforms of `TRANSFORMS` and `DOMAIN_MAPS` are
 names of this package.

@@ -31,12 +31,12 @@ class Autoregressive(OnLastAxis):
       solver: The algorithm of the slow direction:
 
         - "gs_jacobi" solves `block` coordinates at a time (levels, for a graph). It
-          iterates within the block, and computes each unit's contribution from earlier
-          blocks once. It takes D / block steps with little more arithmetic than one
-          pass, and is the fastest on a CPU.
+        iterates within the block, and computes each unit's contribution from earlier
+        blocks once. It takes D / block steps with little more arithmetic than one
+        pass, and is the fastest on a CPU.
         - "scan" is the same with blocks of one coordinate, and iterates nothing.
         - "jacobi" repeats whole passes until nothing changes, at most D of them. It
-          takes the fewest and largest steps.
+        takes the fewest and largest steps.
       block: The number of coordinates in a block of "gs_jacobi".
       tolerance: The largest change that ends an iteration, in units in the last place.
 

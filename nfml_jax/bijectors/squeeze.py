@@ -111,9 +111,9 @@ class Squeeze(Blocks):
         - "space_to_depth": (f dy + dx) C + c, as TensorFlow's `space_to_depth`.
         - "glow": f² c + f dy + dx, as in Glow's code.
         - "diagonal": i C + c, where i numbers the pixels with dy + dx even first, row
-          by row. For f = 2 the first half of the channels is one color of a
-          checkerboard, so that a coupling of both halves is RealNVP's checkerboard
-          coupling.
+        by row. For f = 2 the first half of the channels is one color of a
+        checkerboard, so that a coupling of both halves is RealNVP's checkerboard
+        coupling.
 
     >>> x = jnp.arange(4.0).reshape(1, 2, 2, 1)
     >>> Squeeze().apply({}, x, method="forward").ravel().tolist()

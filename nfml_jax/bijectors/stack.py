@@ -33,12 +33,12 @@ class Stack(ShapePreserving):
         - "keep": all activations of all layers. This is the fastest.
         - "remat": the events between layers. A layer's activations are computed again.
         - "invert": the last events alone, so that memory doesn't grow with `length`.
-          The events before a layer are computed from those after it by its inverse,
-          and its activations again, at once in a `Chain`: a gradient takes four passes
-          of a coupling's network where "keep" takes three. The layer needs an inverse
-          in closed form, as couplings, `ActNorm` and linear maps have. Only
-          reverse-mode derivatives exist. A call with mutable variables in the layer
-          stores as "remat" does.
+        The events before a layer are computed from those after it by its inverse,
+        and its activations again, at once in a `Chain`: a gradient takes four passes
+        of a coupling's network where "keep" takes three. The layer needs an inverse
+        in closed form, as couplings, `ActNorm` and linear maps have. Only
+        reverse-mode derivatives exist. A call with mutable variables in the layer
+        stores as "remat" does.
 
     >>> import jax
     >>> import jax.numpy as jnp

@@ -59,7 +59,7 @@ def choose_classes(
     training images of classes held out are left out, as are test images of the others,
     and both are counted.
 
-    Raises UserError for a class that isn't known, or is to be both.
+    Raises UserError for a class that isn't known, or that both arguments name.
     """
     if not _given(classes, held_out):
         return loaded

@@ -149,7 +149,7 @@ def metrics(embeddings, labels, seed: int = 0) -> dict[str, float]:
     Args:
       embeddings: `[N, D]`, of any length.
       labels: integers `[N]`.
-      seed: of k-means.
+      seed: the seed of k-means.
 
     >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
     >>> metrics(embeddings, [0, 0, 1, 1])["nmi"]

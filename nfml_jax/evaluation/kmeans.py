@@ -54,7 +54,7 @@ def kmeans(x, k: int, seed: int = 0, iterations: int = 100) -> Clustering:
     Args:
       x: rows `[N, D]`.
       k: the number of clusters, 1 … N.
-      seed: of the first centers.
+      seed: the seed of the first centers.
       iterations: the number of times that centers move, at most.
 
     Raises:

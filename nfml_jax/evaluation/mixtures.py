@@ -118,7 +118,7 @@ def fit_mixture(x, validation=None, *, given: int = 0, seed: int = 0) -> Mixture
       validation: rows `[M, D]`, of which at most `MOST_ROWS` are used.
       given: the number of last columns that the density of the others is conditioned
         on. The conditional likelihood chooses then.
-      seed: of the first components.
+      seed: the seed of the first components.
 
     >>> rows = np.concatenate([np.arange(100.0), np.arange(100.0) + 10_000])[:, None]
     >>> fit_mixture(rows).components

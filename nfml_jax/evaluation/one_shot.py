@@ -48,9 +48,9 @@ def episodes(
       shots: the number of examples that form a prototype.
       queries: the number of queries of each class.
       count: the number of episodes.
-      seed: of the draws.
+      seed: the seed of the draws.
       metric: a name in `similarities.SIMILARITIES`.
-      normalize: whether embeddings are scaled to unit length first.
+      normalize: True if embeddings are scaled to unit length first.
 
     Returns:
       `accuracy`, and `accuracy_ci95`, which is 1.96 standard errors over episodes.

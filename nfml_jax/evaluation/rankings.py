@@ -41,7 +41,7 @@ def make_ranking(
       gallery: `[N, D]`, checked.
       depth: the number of rows in a ranking.
       metric: a name in `similarities.SIMILARITIES`.
-      itself: whether the gallery is the queries. Each is left out of its own ranking
+      itself: True if the gallery is the queries. Each is left out of its own ranking
         then, and depth is below N.
       chunk: the number of queries ranked at a time.
     """

@@ -45,7 +45,7 @@ def metrics(
       query_labels: integers `[Q]`.
       gallery: `[N, D]`, or None to search each query among all others.
       gallery_labels: integers `[N]`.
-      names: of the measures.
+      names: the names of the measures.
       metric: a name in `similarities.SIMILARITIES`.
       scores: the number of similarities that each thread holds at a time.
 

@@ -27,7 +27,7 @@ def classifier_two_sample_test(
       b: rows `[M, D]`.
       folds: the number of parts of the cross-validation.
       max_rows: the number of rows of each sample to use, at most.
-      seed: of the rows drawn, of the parts and of the classifier.
+      seed: the seed of the rows drawn, of the parts and of the classifier.
       classifier: a classifier of scikit-learn; by default a network with two hidden
         layers of 64 on standardized columns.
 
@@ -87,9 +87,10 @@ def maximum_mean_discrepancy(
     Args:
       a: rows `[N, D]`.
       b: rows `[M, D]`.
-      bandwidth: of the kernel; the median distance between points if None.
+      bandwidth: the bandwidth of the kernel; the median distance between points if
+        None.
       max_rows: the number of rows of each sample to use, at most.
-      seed: of the rows drawn.
+      seed: the seed of the rows drawn.
 
     Returns:
       `mmd2`, unbiased, so that it may be below 0 (equation 3);

@@ -143,7 +143,7 @@ def choose_threshold(
       embeddings: `[N, D]`, of any length.
       labels: integers `[N]`.
       max_examples: the number of examples to use, at most.
-      seed: of the draw.
+      seed: the seed of the draw.
       chunk: the number of rows and columns of a tile.
 
     >>> embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])

@@ -26,10 +26,10 @@ class Rows(NamedTuple):
     """Rows of a run's data.
 
     Attributes:
-        rows: float64 `[N, D]`, in their original units.
-        numbers: `[N]`, the number of each row in its file, counted from 0.
-        context: the conditions: numbers `[N, C]`, class numbers `[N]`, or None.
-        columns: the names of the rows' numbers.
+      rows: float64 `[N, D]`, in their original units.
+      numbers: `[N]`, the number of each row in its file, counted from 0.
+      context: the conditions: numbers `[N, C]`, class numbers `[N]`, or None.
+      columns: the names of the rows' numbers.
     """
 
     rows: np.ndarray
@@ -114,11 +114,11 @@ class TrainedFlow(Shareable):
         They are read again from the source in the run's config.
 
         Args:
-            part: "train", "validation", "test", or "outside" for those of classes that
-                were held out.
+          part: "train", "validation", "test", or "outside" for those of classes that
+            were held out.
 
         Raises:
-            UserError: if there is no such part, or the data have changed.
+          UserError: if there is no such part, or the data have changed.
         """
         loaded = self.load_rows()
         parts = loaded.parts

@@ -62,7 +62,7 @@ def push_to_hub(
       model: a model that `nfml_jax.load` returned.
       repo_id: "user/name" on the Hub, which is made if it is not there.
       license: the license of the weights, for the card.
-      **options: those of `ModelHubMixin.push_to_hub`, such as `private` and `token`.
+      **options: options of `ModelHubMixin.push_to_hub`, such as `private` and `token`.
     """
     return HubModel(model, license).push_to_hub(repo_id, **options)
 
@@ -74,7 +74,7 @@ def from_hub(repo_id: str, **options: Any) -> Any:
 
     Args:
       repo_id: "user/name" on the Hub, or the folder of a saved model.
-      **options: those of `ModelHubMixin.from_pretrained`, such as `revision`.
+      **options: options of `ModelHubMixin.from_pretrained`, such as `revision`.
 
     Raises:
       UserError: if the files are damaged or are not those of a saved model.

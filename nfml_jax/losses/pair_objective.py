@@ -31,7 +31,7 @@ class PairObjective(nn.Module):
       loss: the pair loss.
       num_classes: the number of classes, for losses with a number for each.
       miner: the selection of pairs and triplets.
-      normalize: whether embeddings are projected onto the unit sphere; None is as the
+      normalize: True if embeddings are projected onto the unit sphere; None is as the
         loss was published.
       memory: the number of past embeddings that are further references.
       memory_start: the first step that uses them.

@@ -114,7 +114,7 @@ def itml(
       pairs: the number of pairs; 0 takes 20 C² pairs for C classes, as in the paper,
         and at least 1,000.
       sweeps: the number of passes over all pairs, at most.
-      seed: of the draw.
+      seed: the seed of the draw.
 
     Raises:
       UserError: for fewer than two classes, no class of two rows, or an option out of

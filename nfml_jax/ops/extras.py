@@ -60,7 +60,7 @@ def explain_missing(
     Args:
       problem: the error of the import.
       what: the part that needs the package, which begins the sentence.
-      whole: whether `what` needs the whole extra "training".
+      whole: True if `what` needs the whole extra "training".
 
     >>> print(explain_missing(ModuleNotFoundError(name="optax.tree"), "nfml train"))
     nfml train needs the package optax, which is not installed; run \

@@ -72,7 +72,7 @@ def check_labels(
       count: the number of labels expected.
       num_classes: the number of classes, or None if any label is valid.
       name: the name of the labels in errors.
-      padding: whether masked entries become -1, and negative labels are valid.
+      padding: True if masked entries become -1, and negative labels are valid.
 
     Raises:
       UserError: for another shape or type, for a value that doesn't fit in 32 bits, or

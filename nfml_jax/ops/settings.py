@@ -53,9 +53,9 @@ def setting(
       doc: the field's meaning and unit.
       default: the value of a section without the field; a mapping is copied.
       check: a function as in `nfml_jax.ops.checks`, for more than the field's type.
-      traced: whether a compiled program may take the number as an input; of a mapping,
+      traced: True if a compiled program may take the number as an input; of a mapping,
         the names of such numbers. See `nfml_jax.ops.fields.traced`.
-      sparse: whether `Settings.to_config` leaves the field out where it is None.
+      sparse: True if `Settings.to_config` leaves the field out where it is None.
     """
     metadata = {"doc": doc, "check": check, "traced": traced, "sparse": sparse}
     if isinstance(default, Mapping):

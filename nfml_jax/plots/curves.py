@@ -59,10 +59,10 @@ def learning_curves(
     panel leaves out log-likelihoods far below the curves' last three quarters.
 
     Args:
-        rows: those of `metrics.jsonl`; a row may hold any of the names.
-        title: above all panels.
-        levels: values that curves are compared with, drawn as lines, by names that end
-            as the curves' do: "gmm/log_likelihood". Bits above all curves are left out.
+      rows: the lines of `metrics.jsonl`; a row may hold any of the names.
+      title: above all panels.
+      levels: values that curves are compared with, drawn as lines, by names that end
+        as the curves' do: "gmm/log_likelihood". Bits above all curves are left out.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     kinds = {

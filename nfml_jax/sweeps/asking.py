@@ -74,7 +74,7 @@ def run_search(
       config: the config that the values are put into.
       wanted: the search.
       folder: the folder of the run directories and of `search.json`.
-      executor: where trials run.
+      executor: the executor of trials.
       terminal: the terminal that reports progress.
       at_once: trials that are asked for together.
       trials_of: a function that makes the trials of overrides, and checks them.

@@ -93,8 +93,8 @@ class Search:
 
     Attributes:
       fields: ranges and choices, by `search` and `choose`.
-      metric: what is compared: a metric of validation, since a test set that chose
-        values measures nothing any more.
+      metric: the metric by which trials are compared, one of validation, since a test
+        set that chose values measures nothing any more.
       trials: the number of trials to run in all. mode: "max" or "min". seed: of the
       choices; the trials' seed is their config's. prune: whether a trial ends early
       that is worse than the median of the finished

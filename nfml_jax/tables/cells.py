@@ -62,9 +62,9 @@ def to_numbers(column: pl.Series, delimiter: str = ",") -> Numbers:
     """Return a column as numbers.
 
     Args:
-        column: numbers or text of any type.
-        delimiter: of the fields; if it is a comma, commas in fields may separate
-            thousands.
+      column: numbers or text of any type.
+      delimiter: the delimiter of fields; if it is a comma, commas in fields may
+        separate thousands.
     """
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         values = column.cast(pl.Float64).to_numpy()

@@ -46,15 +46,15 @@ def choose_columns(
     """Return columns of the tables of all parts, which have the same columns.
 
     Args:
-        tables: for each part.
-        columns: those to keep, None for all.
-        drop: those of them to leave out.
-        context: those to condition on.
-        labels: the one of classes.
-        drop_missing: whether to leave out rows with a missing value.
+      tables: the table of each part.
+      columns: the columns to keep, None for all.
+      drop: the columns among these to leave out.
+      context: the columns to condition on.
+      labels: the one of classes.
+      drop_missing: True to leave out rows with a missing value.
 
     Raises:
-        UserError: naming columns that are not there, and values that cannot be used.
+      UserError: naming columns that are not there, and values that cannot be used.
     """
     first = next(iter(tables.values()))
     left_out = set(first.places(drop))

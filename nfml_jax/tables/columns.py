@@ -41,15 +41,15 @@ def places_of(file_name: str, names: Sequence[str], columns) -> list[int]:
     """Return the indices of columns among `names`, in the order of the request.
 
     Args:
-        file_name: of the table, for messages.
-        names: all of its columns.
-        columns: None for all; or a name; a number from 0, negative ones from the end; a
-            range "FIRST:END" of numbers, or "FIRST-LAST" and "NAME:NAME", which include
-            the last one; a list of these, or one text with commas between them. The
-            name of a column is always that column, so a name may hold any sign.
+      file_name: the name of the table, for messages.
+      names: all of its columns.
+      columns: None for all; or a name; a number from 0, negative ones from the end; a
+        range "FIRST:END" of numbers, or "FIRST-LAST" and "NAME:NAME", which include
+        the last one; a list of these, or one text with commas between them. The
+        name of a column is always that column, so a name may hold any sign.
 
     Raises:
-        UserError: if there is no such column.
+      UserError: if there is no such column.
     """
     if columns is None:
         return list(range(len(names)))

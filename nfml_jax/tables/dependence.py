@@ -18,8 +18,8 @@ def dependences(x: np.ndarray, names: list[str]) -> list[str]:
     """Return an equation such as "d = 2a + b" for each column that others determine.
 
     Args:
-        x: rows `[N, D]` of columns that vary.
-        names: of the columns.
+      x: rows `[N, D]` of columns that vary.
+      names: the names of the columns.
 
     A sum of rounded numbers is determined only up to the steps of its terms.
     """

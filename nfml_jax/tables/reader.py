@@ -35,13 +35,13 @@ def read_table(
     """Return the tables of a file by part; the part "rows" is the whole file.
 
     Args:
-        file_name: its suffix is the kind: .npy, .npz, .parquet, or text; .gz, .bz2,
-            .xz and .zip may follow.
-        open_file: opens it to read bytes.
-        header: whether the first line of a text has the names, as of `read_layout`.
+      file_name: its suffix is the kind: .npy, .npz, .parquet, or text; .gz, .bz2,
+        .xz and .zip may follow.
+      open_file: opens it to read bytes.
+      header: whether the first line of a text has the names, as of `read_layout`.
 
     Raises:
-        UserError: if the file is of another kind, or damaged.
+      UserError: if the file is of another kind, or damaged.
     """
     suffix = kind_of(file_name)
     if suffix in ARRAY_SUFFIXES:
@@ -68,12 +68,12 @@ def read_text_table(file_name: str, data: bytes, header: str = "auto") -> TextTa
     """Return a table of text, of any usual encoding, delimiter and layout.
 
     Args:
-        file_name: for messages.
-        data: the file's content, not compressed.
-        header: whether the first line has the names, as of `read_layout`.
+      file_name: the name of the file, for messages.
+      data: the file's content, not compressed.
+      header: whether the first line has the names, as of `read_layout`.
 
     Raises:
-        UserError: if it is no text, or rows differ in their number of fields.
+      UserError: if it is no text, or rows differ in their number of fields.
     """
     text = to_utf8(file_name, data)
     layout = read_layout(file_name, text, header)

@@ -54,8 +54,8 @@ def noise_widths(x: np.ndarray, trained: np.ndarray) -> np.ndarray:
     """Return the width of each entry's cell `[N, D]`, 0 in columns without steps.
 
     Args:
-        x: rows `[N, D]` of all parts.
-        trained: those that decide which columns are discrete.
+      x: rows `[N, D]` of all parts.
+      trained: the rows that decide which columns are discrete.
     """
     widths = np.zeros(x.shape)
     for i, column in enumerate(x.T):

@@ -50,12 +50,12 @@ class Table:
         """Return columns as float64 `[N, len(places)]`.
 
         Args:
-            places: of the columns, as `places` gives them.
-            missing: whether values may be missing; they are NaN then.
+          places: the indices of the columns, as `places` gives them.
+          missing: True if values may be missing; they are NaN then.
 
         Raises:
-            UserError: naming the columns that hold no numbers, or the rows where a
-                value is missing.
+          UserError: naming the columns that hold no numbers, or the rows where a
+            value is missing.
         """
         read = self.read_numbers(places)
         names = [self.columns[i] for i in places]

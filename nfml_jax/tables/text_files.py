@@ -25,7 +25,7 @@ def read_bytes(name: str, file) -> bytes:
     """Return the content of an open binary file, unpacked if it is compressed.
 
     Raises:
-        UserError: for a damaged archive, or one of several files.
+      UserError: for a damaged archive, or one of several files.
     """
     data = file.read()
     try:
@@ -69,7 +69,7 @@ def to_utf8(name: str, data: bytes) -> bytes:
     not UTF-8 is read as Windows-1252, else as Latin-1.
 
     Raises:
-        UserError: if the bytes are no text.
+      UserError: if the bytes are no text.
     """
     data = _decoded(name, data)
     if b"\r" in data:

@@ -46,14 +46,14 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
     """Return the layout of a table.
 
     Args:
-        name: the file's, for messages.
-        text: UTF-8 with newlines.
-        header: "yes" if the first line has the names, "no" if it is a row; "auto"
-            decides: a line has names if its text stands over numbers, or if it
-            consists of numbers that no row could have.
+      name: the file's, for messages.
+      text: UTF-8 with newlines.
+      header: "yes" if the first line has the names, "no" if it is a row; "auto"
+        decides: a line has names if its text stands over numbers, or if it
+        consists of numbers that no row could have.
 
     Raises:
-        UserError: if there are no rows, or a row has another number of fields.
+      UserError: if there are no rows, or a row has another number of fields.
     """
     if header not in HEADERS:
         raise UserError(

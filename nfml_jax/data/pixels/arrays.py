@@ -107,7 +107,7 @@ def make_pixel_data(loaded: LoadedPixels) -> PixelData:
     """Check a set and make a `PixelData` with its digest.
 
     Raises:
-        UserError: A part is empty, parts differ in size, or levels aren't covered.
+      UserError: A part is empty, parts differ in size, or levels aren't covered.
     """
     shape = loaded.train.images.shape[1:]
     arrays = []

@@ -50,25 +50,25 @@ def load_pixels(
     """Load a set of `PIXEL_DATASETS` by name into memory.
 
     Args:
-        name: The name of the set.
-        source: The place to take it from, as in `nfml_jax.data.load`.
-        manual_dir: The folder of manually downloaded files.
-        data_dir: The folder of prepared data.
-        validation: The part of the training pictures to set aside for choosing models,
-            a fraction below 1 or a count. Of sets with groups (people, photographs,
-            alphabets) it counts groups.
-        seed: That of the draws of the validation part and of fewer pictures. The test
-            pictures of a set don't depend on it.
-        max_train: The most training pictures, counted before those for validation are
-            set aside; None or 0 is all. The name of a smaller set says so.
-        max_test: The most test pictures.
-        sum_blocks: A side in pixels; if above 1, pixels are sums over such blocks,
-            with more levels than before: 4 makes 4,081 levels of 256.
-        **options: Those of the set itself, such as `root` of "image_folder".
+      name: The name of the set.
+      source: The place to take it from, as in `nfml_jax.data.load`.
+      manual_dir: The folder of manually downloaded files.
+      data_dir: The folder of prepared data.
+      validation: The part of the training pictures to set aside for choosing models,
+        a fraction below 1 or a count. Of sets with groups (people, photographs,
+        alphabets) it counts groups.
+      seed: That of the draws of the validation part and of fewer pictures. The test
+        pictures of a set don't depend on it.
+      max_train: The most training pictures, counted before those for validation are
+        set aside; None or 0 is all. The name of a smaller set says so.
+      max_test: The most test pictures.
+      sum_blocks: A side in pixels; if above 1, pixels are sums over such blocks,
+        with more levels than before: 4 makes 4,081 levels of 256.
+      **options: Those of the set itself, such as `root` of "image_folder".
 
     Raises:
-        UserError: The set is unknown, unavailable, damaged or empty, or an option
-            doesn't fit.
+      UserError: The set is unknown, unavailable, damaged or empty, or an option
+        doesn't fit.
     """
     loader = look_up(PIXEL_DATASETS, name, "set of pictures")
     known = inspect.signature(loader).parameters

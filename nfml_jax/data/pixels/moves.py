@@ -15,13 +15,13 @@ def move(images: Array, keys: Array, *, shift: int = 0, flip: bool = False) -> A
     """Return images `[B, H, W, C]`, each shifted and mirrored by its key in `keys`.
 
     Args:
-        images: Pictures of any type; no value is computed anew.
-        keys: Random keys `[B]`. A picture's draw depends on its own key only.
-        shift: The most pixels to shift by along either axis. The border is repeated.
-        flip: True to mirror left and right half of the time.
+      images: Pictures of any type; no value is computed anew.
+      keys: Random keys `[B]`. A picture's draw depends on its own key only.
+      shift: The most pixels to shift by along either axis. The border is repeated.
+      flip: True to mirror left and right half of the time.
 
     Raises:
-        UserError: `shift` is no integer of at least 0, or `flip` no bool.
+      UserError: `shift` is no integer of at least 0, or `flip` no bool.
     """
     check_integer("augment", 0, 10_000, shift=shift)
     check_flag("augment", flip=flip)

@@ -167,7 +167,7 @@ def load_picture_folder(
     crop: float = 1.0,
     test_fraction: float = 0.1,
 ) -> LoadedPixels:
-    """Return all pictures of a folder, zip or tar, in folders or not.
+    """Return all pictures of a folder, zip or tar, with those of its subfolders.
 
     Those below a folder `test`, if there is one, are tested on, and those below `val`
     or `validation` validated on; otherwise `test_fraction` of them are drawn.

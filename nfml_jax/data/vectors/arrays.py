@@ -161,8 +161,8 @@ def make_vector_data(loaded: LoadedVectors, standardize: bool = True) -> VectorD
     Warns of columns whose likelihood means little: constant, repeated or discrete.
 
     Raises:
-        UserError: without columns or rows, with rows that are not finite, or with a
-            constant column to be standardized.
+      UserError: without columns or rows, with rows that are not finite, or with a
+        constant column to be standardized.
     """
     check_rows(loaded)
     flat = constant_columns(loaded)

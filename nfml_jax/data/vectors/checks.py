@@ -76,12 +76,12 @@ def alike_in_float32(columns: Sequence[str], exact, rounded) -> list[str]:
 
 
 def doubts(loaded, flat: Sequence[str], merged: Sequence[str] = ()) -> Iterator[str]:
-    """Return sentences on columns that a density would put a spike on.
+    """Return sentences on columns at which a density would have no bound.
 
     Args:
-        loaded: the set.
-        flat: names of its constant columns.
-        merged: the columns that float32 leaves few values of.
+      loaded: the set.
+      flat: names of its constant columns.
+      merged: the columns that float32 leaves few values of.
     """
     columns = loaded.columns[: loaded.event_dim]
     flat = [name for name in flat if name in columns]

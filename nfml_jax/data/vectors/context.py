@@ -42,12 +42,12 @@ class Context:
         """Return the flow's input, float32 `[N, size]`.
 
         Args:
-            given: class numbers `[N]`, or `[N, columns]`: numbers in their original
-                units, and for columns of text names, or their places in `levels`. It
-                may be `[N]` for a single column.
+          given: class numbers `[N]`, or `[N, columns]`: numbers in their original
+            units, and for columns of text names, or their places in `levels`. It
+            may be `[N]` for a single column.
 
         Raises:
-            UserError: if it is anything else.
+          UserError: if it is anything else.
         """
         given = np.asarray(given)
         if self.classes:

@@ -71,25 +71,25 @@ def load_vector_file(
     """Return the rows of a file, or of a folder with a file for each part.
 
     Args:
-        path: .npy `[N, D]`; .npz of one such array, or of `train`, `validation` (or
-            `valid`, `val`) and `test`, and `columns` to name them; a table of text or
-            Parquet; a folder of such files named train.*, validation.* and test.*. If
-            it isn't there, it may be in `manual_dir`.
-        columns: those to keep, as `columns.places_of` takes them; None keeps all.
-        drop: those of them to leave out.
-        context: those that the density of the others is conditioned on; text is given
-            as one-hot vectors.
-        labels: the one that names classes, to condition on instead.
-        missing: "refuse" rows in which a value is missing, or "drop" them.
-        header: whether the first line of a text has names: "auto", "yes" or "no".
-        validation: fraction, or count, of the training rows to set aside, unless the
-            parts are given; 0 for none.
-        test: likewise, of all rows, set aside first.
-        manual_dir: the folder of manually downloaded files, by default `~/nfml_data`.
-        seed: of these draws.
+      path: .npy `[N, D]`; .npz of one such array, or of `train`, `validation` (or
+        `valid`, `val`) and `test`, and `columns` to name them; a table of text or
+        Parquet; a folder of such files named train.*, validation.* and test.*. If
+        it isn't there, it may be in `manual_dir`.
+      columns: the columns to keep, as `columns.places_of` takes them; None keeps all.
+      drop: the columns among these to leave out.
+      context: the columns that the density of the others is conditioned on; text is
+        given as one-hot vectors.
+      labels: the one that names classes, to condition on instead.
+      missing: "refuse" rows in which a value is missing, or "drop" them.
+      header: whether the first line of a text has names: "auto", "yes" or "no".
+      validation: fraction, or count, of the training rows to set aside, unless the
+        parts are given; 0 for none.
+      test: likewise, of all rows, set aside first.
+      manual_dir: the folder of manually downloaded files, by default `~/nfml_data`.
+      seed: the seed of these draws.
 
     Raises:
-        UserError: if there is no such file, or it holds no table of numbers.
+      UserError: if there is no such file, or it holds no table of numbers.
     """
     if not path:
         raise UserError("there is no table to read; give data.path=FILE.")

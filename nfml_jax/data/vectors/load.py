@@ -71,16 +71,17 @@ def load_vectors(
     """Return a data set of vectors by name, in memory.
 
     Args:
-        name: one of `VECTOR_DATASETS`.
-        manual_dir: folder of manually downloaded files (default `~/nfml_data`).
-        seed: of everything drawn here: samples, splits, patches, shrinking, noise.
-        standardize: to mean 0 and standard deviation 1, by the training rows or as the
-            published benchmark does; False keeps the original units.
-        **options: of `prepare_rows`, and of the data set itself, such as `path` of
-            `vectors`; values "", () and [] mean not given.
+      name: one of `VECTOR_DATASETS`.
+      manual_dir: folder of manually downloaded files (default `~/nfml_data`).
+      seed: the seed of everything drawn here: samples, splits, patches, shrinking,
+        noise.
+      standardize: to mean 0 and standard deviation 1, by the training rows or as the
+        published benchmark does; False keeps the original units.
+      **options: options of `prepare_rows`, and of the data set itself, such as `path`
+        of `vectors`; values "", () and [] mean not given.
 
     Raises:
-        UserError: if the data set is unknown, unavailable, or unfit for a density.
+      UserError: if the data set is unknown, unavailable, or unfit for a density.
     """
     check_flag("data", standardize=standardize)
     loaded = load_rows(name, manual_dir=manual_dir, seed=seed, **options)
@@ -126,17 +127,17 @@ def prepare_rows(
     """Return the rows that are used, in their original units.
 
     Args:
-        loaded: the rows that a loader found.
-        seed: of the rows drawn where there are too many, and of noise.
-        held_out: names of classes to train without, or one text with commas between
-            them; rows of them become `outside`, of published sets those of the test.
-        components: principal components to keep in place of the columns; 0 for these.
-        max_train: train on at most this many rows; None or 0 is all.
-        max_test: test on at most this many rows, likewise.
-        jitter: "steps" adds uniform noise to discrete columns, as wide as their steps.
+      loaded: the rows that a loader found.
+      seed: the seed of the rows drawn where there are too many, and of noise.
+      held_out: names of classes to train without, or one text with commas between
+        them; rows of them become `outside`, of published sets those of the test.
+      components: principal components to keep in place of the columns; 0 for these.
+      max_train: train on at most this many rows; None or 0 is all.
+      max_test: test on at most this many rows, likewise.
+      jitter: "steps" adds uniform noise to discrete columns, as wide as their steps.
 
     Raises:
-        UserError: if the rows do not allow one of these.
+      UserError: if the rows do not allow one of these.
     """
     check_shared(max_train=max_train, max_test=max_test)
     named: dict[str, Any] = {"data.components": components}

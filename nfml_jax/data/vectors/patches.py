@@ -34,7 +34,7 @@ def load_bsds300_patches(
     a zip there. 20 of the training ones, drawn by `seed`, are for validation.
 
     Raises:
-        UserError: if there are no photographs.
+      UserError: if there are no photographs.
     """
     images = {part: photographs(manual_dir, part) for part in ("train", "test")}
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def photographs(manual_dir, part: str, mode: str = "L") -> list[np.ndarray]:
     """Return the photographs of "train" or "test": gray, or colored by `mode` "RGB".
 
     Raises:
-        UserError: if there are none.
+      UserError: if there are none.
     """
     from PIL import Image
 

@@ -62,8 +62,8 @@ def hold_out(loaded: LoadedVectors, classes: Sequence[str] | str) -> LoadedVecto
     those of the test.
 
     Args:
-        loaded: a set with classes.
-        classes: their names, or one text with commas between them.
+      loaded: a set with classes.
+      classes: their names, or one text with commas between them.
     """
     if not classes:
         return loaded
@@ -176,9 +176,9 @@ def add_jitter(loaded: LoadedVectors, kind: str, seed: int) -> LoadedVectors:
     """Return a set with uniform noise in its discrete columns, of the size of a step.
 
     Args:
-        loaded: the set; its digest stays that of the rows without noise.
-        kind: "" for none, or "steps".
-        seed: of the draws.
+      loaded: the set; its digest stays that of the rows without noise.
+      kind: "" for none, or "steps".
+      seed: the seed of the draws.
     """
     if not kind:
         return loaded

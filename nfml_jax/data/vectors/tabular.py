@@ -44,7 +44,7 @@ def load_published(spec: Published, *, manual_dir=None) -> LoadedVectors:
     `…_custom`.
 
     Raises:
-        UserError: if a file is missing or has other columns.
+      UserError: if a file is missing or has other columns.
     """
     opened = []
     for file in spec.files:

@@ -57,7 +57,7 @@ def load_uci(
       manual_dir: the folder in which the set's file is.
       validation: the fraction or count of validation rows.
       test: the fraction or count of test rows.
-      seed: of the split.
+      seed: the seed of the split.
 
     Raises:
       UserError: if the file is missing or has other columns than the published one.

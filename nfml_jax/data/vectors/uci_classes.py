@@ -59,7 +59,7 @@ def load_uci_classes(
       manual_dir: the folder in which the set's file is, if it comes with no package.
       validation: the fraction of validation rows.
       test: the fraction of test rows.
-      seed: of the split.
+      seed: the seed of the split.
 
     Raises:
       UserError: for fractions whose sum isn't below 1.

@@ -110,7 +110,7 @@ def multiscale(
       prior_hidden: The width of the networks of learned priors.
       order: The order of a squeeze's channels, see `nfml_jax.bijectors.Squeeze`.
       memory: What is stored for the gradient, see `nfml_jax.bijectors.Stack`.
-      pad: Whether sides that 2^levels doesn't divide are padded. The result is then a
+      pad: True pads sides that 2^levels doesn't divide. The result is then a
         `Quantized` of a greater flow and a `Pad`: its `log_prob` takes a key, and is a
         lower bound of the density of the image's own numbers. False refuses them.
       **options: Those of `of_pixels`: alpha, context_dim and base.

@@ -1,4 +1,4 @@
-"""All margins by name: what replaces the cosine of the target class.
+"""All margins by name: functions that replace the cosine of the target class.
 
 To add one, write a subclass of `nfml_jax.heads.margins.margin.Margin`, a frozen
 dataclass, in a file here, import it, and give it a line in `MARGINS`. Exports, tests and

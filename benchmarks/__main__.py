@@ -93,8 +93,7 @@ def detected() -> str:
 
 
 def measure(runs: dict[str, tuple[str, ...]], pythons: dict[str, str], options):
-    """Yield the name, case and records of each run; None, with a printed reason, if it
-    fails."""
+    """Yield the name, case and records of each run; None if it fails."""
     if options.platform != "cpu":
         for name in [name for name in runs if BENCHMARKS[name].cuda is None]:
             print(f"{name} is left out: it is for CPUs only.")
@@ -125,8 +124,7 @@ def measure(runs: dict[str, tuple[str, ...]], pythons: dict[str, str], options):
 
 
 def run(benchmark: Benchmark, case: str, python: str | None, options) -> Records | None:
-    """Return the records of one run of a script in its own process, None if it
-    fails."""
+    """Return the records of one run of a script, or None if it fails."""
     flags = benchmark.arguments.split()
     flags += [f"--cases={case}"] * bool(case)
     flags += [f"--repeats={options.repeats}"] * (options.repeats is not None)
@@ -156,8 +154,7 @@ def draw(records: Records, where: str, file: Path) -> None:
 
 
 def any_worse(recorded: Records, measured: Records) -> bool:
-    """Print a comparison of each ratio with the recorded one; return if any is
-    worse."""
+    """Print how ratios compare with the recorded ones; return True if any is worse."""
     verdicts = compare(recorded, measured.values())
     print("", *verdicts, sep="\n")
     return any(isinstance(found, Verdict) and found.worse for found in verdicts)

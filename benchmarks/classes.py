@@ -47,8 +47,7 @@ CASES = {
 
 
 def given(classes: int):
-    """Return random embeddings, class weights and labels, as at the start of
-    training."""
+    """Return embeddings, class weights and labels as at the start of training."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((ROWS, SIZE), np.float32)
     weights = rng.standard_normal((classes, SIZE), np.float32) / math.sqrt(SIZE)

@@ -18,8 +18,7 @@ NAMES = {"wall": "wall", "cpu": "CPU"}
 
 
 def read(file: Path) -> Records:
-    """Return the records of a file by case, to five digits; none if there is no
-    file."""
+    """Return the records of a file by case, to five digits; {} without a file."""
 
     def rounded(number: str) -> float:
         return float(f"{float(number):.5g}")
@@ -56,8 +55,7 @@ HEADER = (
 
 
 def rows(record: Mapping) -> str:
-    """Return a case's lines in the table: wall time, then CPU time with the peer's
-    name."""
+    """Return a case's lines in the table: wall time, then CPU time."""
     timings, peer = record["implementations"], record["peer"]
     shown = [name for name in (record["ours"], peer) if name]
     titles = record["case"], f"  beside {peer}" if peer else ""
@@ -116,8 +114,7 @@ def is_worse(then: Sequence[float], now: Sequence[float]) -> bool:
 
 
 def compare(recorded: Records, measured: Iterable[Mapping]) -> list[Verdict | str]:
-    """Return a verdict for each ratio to the recorded fastest peer, or why there is
-    none."""
+    """Return a verdict for each ratio to the recorded peer, or why there is none."""
     found = []
     for record in measured:
         case, then = record["case"], recorded.get(record["case"])

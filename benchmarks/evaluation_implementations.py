@@ -22,8 +22,7 @@ def embeddings(classes: int):
 
 
 def pairs():
-    """Return pairs' scores and kinds in LFW's order: in each fold the genuine ones
-    first."""
+    """Return scores and kinds of pairs, in each fold the genuine ones first."""
     same = np.arange(PAIRS) % (PAIRS // 10) < PAIRS // 20
     return np.random.default_rng(0).normal(0.5 * same, 0.25), same
 
@@ -66,8 +65,7 @@ class NfmlJax:
 
 
 class Pml:
-    """The calculator of pytorch-metric-learning, which searches and clusters by
-    faiss."""
+    """The calculator of pytorch-metric-learning, which uses faiss."""
 
     packages = ("pytorch-metric-learning", "faiss-cpu", "torch")
     modules = "faiss, pytorch_metric_learning"

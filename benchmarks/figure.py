@@ -15,8 +15,7 @@ APART = 0.17  # of a row, between the kinds of time
 
 
 def ratio_figure(records: Sequence[dict], title: str) -> Figure:
-    """Draw our time divided by the fastest peer's: the median as a dot, the range a
-    line.
+    """Draw our time divided by the fastest peer's: medians as dots, ranges as lines.
 
     Below 1 this project is faster. Cases without a peer aren't shown.
     """

@@ -37,8 +37,7 @@ def pin(threads: int) -> None:
 
 
 def clock() -> tuple[float, float]:
-    """Return the wall time and the CPU time of all threads of this process, in
-    seconds."""
+    """Return the wall time and the CPU time of this process, in seconds."""
     return time.perf_counter(), time.process_time()
 
 
@@ -54,8 +53,7 @@ def memory(field: str) -> int:
 
 
 def compiled(program, *inputs):
-    """Return a jitted function compiled for `inputs`, and the seconds for both
-    stages."""
+    """Return a compiled function, and the seconds to trace and to compile it."""
     start = time.perf_counter()
     lowered = program.lower(*inputs)
     traced = time.perf_counter()
@@ -98,8 +96,7 @@ def serve(
 
 
 def reset_peak_memory() -> int | None:
-    """Reset the peak of this process's memory; return its bytes, None without the
-    right."""
+    """Reset the peak of this process's memory; return its bytes, None if denied."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -1,5 +1,4 @@
-"""Glow in this project and its training, which `images.py` and `images_alone.py`
-time."""
+"""Glow and its training, which `images.py` and `images_alone.py` time."""
 
 import sys
 from typing import Any, NamedTuple
@@ -10,8 +9,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def glow(steps: int, hidden: int, **options):
-    """Return Glow for images of integer levels; `options` are further recipe
-    options."""
+    """Return Glow for images of integer levels, with `options` of the recipe."""
     from nfml_jax.flows.recipes.images import make_image_flow
 
     recipe = {"recipe": "glow", "levels": LEVELS, "alpha": ALPHA, "prior": "normal"}

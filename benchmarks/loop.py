@@ -41,8 +41,7 @@ DEVICE_THREADS = "tf_XLAEigen"
 
 
 def clocks() -> np.ndarray:
-    """Return seconds: wall, CPU of all threads, and CPU of threads that aren't
-    XLA's."""
+    """Return seconds: wall, CPU of all threads, CPU of threads other than XLA's."""
     host = 0.0
     for stat in Path("/proc/self/task").glob("*/stat"):
         with contextlib.suppress(FileNotFoundError):
@@ -77,8 +76,7 @@ def bare(experiment, config, steps: int) -> np.ndarray:
 
 
 def through_the_loop(experiment, config, steps: int) -> np.ndarray:
-    """Return the seconds between the loop's first and second validation, which are
-    empty."""
+    """Return the seconds between the loop's first two validations, which are empty."""
     ends = []
 
     def validate(variables, apply):

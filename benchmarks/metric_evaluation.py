@@ -65,14 +65,14 @@ def work(args) -> None:
 def measure(case: str, args) -> dict:
     """Return the record of a case, with a new process for each repeat."""
     task = case.partition("-")[0]
-    timings = [
+    names = [
         name
         for name in args.implementations.split(",")
         if hasattr(IMPLEMENTATIONS[name], task)
     ]
-    repeats = {name: [] for name in timings}
+    repeats = {name: [] for name in names}
     for _ in range(args.repeats):
-        for name in timings:
+        for name in names:
             python = sys.executable if name == "nfml_jax" else args.peer_python
             command = [
                 python,
@@ -89,10 +89,10 @@ def measure(case: str, args) -> dict:
                 sys.exit(f"{name} did not finish {case}; its message is above.")
             repeats[name].append(json.loads(done.stdout.splitlines()[-1]))
     merged = {}
-    for name, facts in repeats.items():
-        times = {kind: [repeat[kind] for repeat in facts] for kind in KINDS}
-        most = max(repeat["memory"] for repeat in facts)
-        merged[name] = facts[0] | times | {"memory": most}
+    for name, found in repeats.items():
+        times = {kind: [repeat[kind] for repeat in found] for kind in KINDS}
+        most = max(repeat["memory"] for repeat in found)
+        merged[name] = found[0] | times | {"memory": most}
     return record(f"metric_evaluation {case}", "the case", "nfml_jax", merged, args)
 
 

@@ -83,8 +83,7 @@ def jax_task(rows: int, classes: int, options: dict, args: argparse.Namespace):
 
 
 def peer_task(rows: int, classes: int, options: dict, args: argparse.Namespace):
-    """Return the task by the peer's losses and miners of equal definition, and its
-    facts."""
+    """Return the task by the peer's equal losses and miners, and its facts."""
     import pytorch_metric_learning
     import torch
     from pytorch_metric_learning import losses, miners

@@ -25,8 +25,7 @@ from tests.training.regression import Regression
 
 
 def work(path, config, index, count, port, how):
-    """Run one process; return its exit code. `how` is the signal that it sends
-    itself."""
+    """Run one process, which sends itself the signal `how`; return its exit code."""
     make = functools.partial(Regression, signal_at=2, how=how) if how else Regression
     try:
         if count == 1:

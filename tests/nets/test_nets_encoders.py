@@ -50,8 +50,7 @@ def filled(path, leaf):
 
 @pytest.fixture(scope="module", params=NETS)
 def found(request):
-    """Return the values of a small encoder that the tests below need, from one
-    program."""
+    """Return the values of a small encoder that tests need, from one program."""
     net = small(request.param, embedding_norm=True)
     x, weights = images(4, 9, 8, 1), images(4, 3)
     # Compiling the random initialization would take longer than the tests.

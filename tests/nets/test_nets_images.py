@@ -156,8 +156,7 @@ def test_attention_depends_on_all_pixels_and_their_positions():
 
 
 def test_published_parameter_counts_come_out():
-    """The counts are those of tutorial 11 of the UvA course: its couplings'
-    networks."""
+    """The counts are those of the couplings' networks in the UvA tutorial."""
     full, half, quarter = (28, 28, 1), (14, 14, 4), (7, 7, 8)
     first = count(GatedResNet(hidden=32), full, 2) + 1
     noise = count(GatedResNet(hidden=16), (28, 28, 2), 2) + 1

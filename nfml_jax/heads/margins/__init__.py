@@ -1,8 +1,8 @@
 """All margins by name: functions that replace the cosine of the target class.
 
 To add one, write a subclass of `nfml_jax.heads.margins.margin.Margin`, a frozen
-dataclass, in a file here, import it, and give it a line in `MARGINS`. Exports, tests and
-the table of heads follow.
+dataclass, in a file here, import it, and give it a line in `MARGINS`. Exports, tests
+and the table of heads follow.
 
 >>> MARGINS["cosface"](0.35).formula()
 'cos θ - 0.35'

@@ -54,7 +54,7 @@ SECONDS = {
     "glow_vardeq": 0.1,
     "realnvp": 0.25,
     "rq_nsf": 0.17,
-    "flowpp": 0.1,
+    "flowpp": 0.13,
     "maf": 0.2,
     "residual": 0.17,
     "ffjord": 0.45,

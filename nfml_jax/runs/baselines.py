@@ -49,6 +49,8 @@ def baseline_records(records: Sequence[Mapping], names: Iterable[str]) -> list[d
             values |= {f"{TEST}/{metric}": value for metric, value in values.items()}
             key = name, record["data"]["name"], tuple(sorted(values.items()))
             if values:
-                facts = {"name": name, "config": {}, "metrics": values}
-                found.setdefault(key, {**record, **facts})
+                # Its time, steps and parameters are not those of the run.
+                facts = {fact: record[fact] for fact in ("status", "seed", "data")}
+                facts |= {"name": name, "config": {}, "metrics": values}
+                found.setdefault(key, facts)
     return list(found.values())

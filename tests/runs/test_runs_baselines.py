@@ -24,6 +24,12 @@ def test_runs_on_the_same_data_share_one_row_of_a_baseline():
     assert [name for name, _ in cells][-2:] == ["bz2", "bz2"]
 
 
+def test_a_baseline_has_none_of_the_run_s_own_numbers():
+    records = [record("glow") | {"steps": 9, "cpu_s": 3.0}]
+    made = table(records + baseline_records(records, ["bz2"]), ["cpu_s", "steps"])
+    assert [cells[0].mean for _, cells in made.rows] == [3.0, None]
+
+
 def test_an_unknown_baseline_is_a_sentence():
     with pytest.raises(UserError, match=r"no baseline|has a baseline 'bz3' .*'bz2'"):
         baseline_records([record("glow")], ["bz3"])

@@ -8,7 +8,7 @@ import numpy as np
 from experiments import beside, linear_start, one_shot
 from experiments.settings import PictureSettings
 from nfml_jax import plots
-from nfml_jax.data import ImageData
+from nfml_jax.data import ImageData, repeats
 from nfml_jax.data.draws import stratified
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import (
@@ -84,6 +84,11 @@ class EmbeddingExperiment(Experiment):
         """Return the metrics of the baselines, which depend on the images only."""
         return beside.metrics(self.images, self.settings, self._unmeasured)
 
+    @cached_property
+    def _faults(self) -> list[str]:
+        """Return sentences on pictures that occur twice or show nothing."""
+        return repeats.faults(self.images)
+
     def _begun(self, variables: dict) -> dict:
         """Return the initial variables, with the linear part of the embedding set."""
         if not self._linear:
@@ -99,7 +104,7 @@ class EmbeddingExperiment(Experiment):
         }
 
     def warnings(self) -> list[str]:
-        return [
+        return self._faults + [
             f"the result will have no {metrics}: that takes {needs}."
             for metrics, needs in self._unmeasured.items()
         ]

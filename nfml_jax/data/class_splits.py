@@ -1,6 +1,7 @@
 """The choice of the classes to train on, and of those to validate or test on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 
@@ -114,7 +115,7 @@ def chosen_classes(
         return [look_up(known, n, f"class of {what}") for n in _names(given, known)]
 
     trained = numbers(classes)
-    if (share := _share(held_out)) is None:
+    if (share := _share(held_out, known)) is None:
         tested = numbers(held_out)
     else:
         among = np.unique(trained) if trained else np.arange(len(names))
@@ -139,11 +140,11 @@ def chosen_classes(
 
 def _names(given, known) -> list[str]:
     """Return names one by one; a text is one of them, or several between commas."""
-    if isinstance(given, str):
-        given = [given] if given in known or "," in given else given
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        given = [given] if given != "" else []
     texts = [readable(str(text)) for text in given]
     parted = [[text] if text in known else text.split(",") for text in texts]
-    return [name.strip() for names in parted for name in names]
+    return [name.strip() for names in parted for name in names if name.strip()]
 
 
 def in_words(names: Sequence[str], trained, tested) -> str:
@@ -154,13 +155,16 @@ def in_words(names: Sequence[str], trained, tested) -> str:
     return f"{of} and {len(trained)} of them tested on"
 
 
-def _share(held_out) -> float | None:
+def _share(held_out, known) -> float | None:
     """Return the fraction of classes that `held_out` stands for, None if it is names.
 
-    A command line may make a tuple of a number.
+    A command line may make a tuple or a text of a number.
     """
     if isinstance(held_out, (tuple, list)) and len(held_out) == 1:
         (held_out,) = held_out
+    if isinstance(held_out, str) and held_out not in known:
+        with suppress(ValueError):
+            held_out = held_out if held_out.isdecimal() else float(held_out)
     if not isinstance(held_out, float):
         return None
     if 0 < held_out < 1:

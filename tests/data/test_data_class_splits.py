@@ -33,7 +33,7 @@ LOADED = Loaded("set", "made up", NAMES, split(200, 0), split(100, 1), split(50,
 
 @pytest.mark.parametrize(
     ("classes", "held_out"),
-    [("fb", ()), ((), "ca"), ("bd", "fa"), ((), ())],
+    [(("f", "b"), ()), ((), ("c", "a")), (("b", "d"), ("f", "a")), ((), ())],
 )
 def test_labels_are_renumbered_and_keep_their_names(classes, held_out):
     chosen = choose_classes(LOADED, classes, held_out)
@@ -81,14 +81,14 @@ def test_an_option_of_load(manual_dir, tmp_path):
 
 
 def test_images_that_a_choice_leaves_unused_are_counted():
-    chosen = choose_classes(LOADED, (), "ca")
+    chosen = choose_classes(LOADED, (), ("c", "a"))
     unused = (
         np.isin(LOADED.train.labels, [0, 2]).sum(),
         (~np.isin(LOADED.test.labels, [0, 2])).sum(),
     )
     assert list(chosen.unread.summary().values()) == [*unused]
     assert not LOADED.unread.counts
-    assert not choose_classes(LOADED, "fb", ()).unread.counts
+    assert not choose_classes(LOADED, ("f", "b"), ()).unread.counts
 
 
 def test_one_text_may_hold_several_names():
@@ -97,6 +97,11 @@ def test_one_text_may_hold_several_names():
         assert choose_classes(loaded, (), given).unseen == ("d e", "f")
     for given in ("b,c", ("b,c",), ("b,c", "f")):
         assert "b,c" in choose_classes(loaded, (), given).unseen
+    assert choose_classes(loaded, (), "f,").unseen == ("f",)
+    numbered = replace(LOADED, class_names=("1", "2", "20", "0.5", "5", "6"))
+    assert choose_classes(numbered, (), 20).unseen == ("20",)
+    assert choose_classes(numbered, (), "0.5").unseen == ("0.5",)
+    assert len(choose_classes(LOADED, (), "0.5").unseen) == 3
 
 
 def test_an_unknown_class_of_very_many_lists_some_of_them():
@@ -109,7 +114,7 @@ def test_an_unknown_class_of_very_many_lists_some_of_them():
 def test_a_fraction_of_the_classes_is_drawn_to_be_held_out():
     drawn = [choose_classes(LOADED, (), 0.34, seed).unseen for seed in range(5)]
     assert {len(unseen) for unseen in drawn} == {2} and len(set(drawn)) > 1
-    among = choose_classes(LOADED, "abc", (0.34,))
+    among = choose_classes(LOADED, "a,b,c", (0.34,))
     assert {*among.class_names, *among.unseen} == set("abc") and len(among.unseen) == 1
 
 
@@ -177,16 +182,19 @@ def test_a_small_validation_part_has_pairs():
 @pytest.mark.parametrize(
     ("classes", "held_out", "sentence"),
     [
-        ("az", (), "class of set 'z' is not known"),
-        ("ab", "bc", "both name 'b'"),
-        ((), "bcdef", "leave 1 of the 6 classes"),
+        ("a,z", (), "class of set 'z' is not known"),
+        ("a,b", "b,c", "both name 'b'"),
+        ((), "b,c,d,e,f", "leave 1 of the 6 classes"),
+        ((), "Zoe", "class of set 'Zoe' is not known"),
+        ((), 20, "class of set '20' is not known"),
+        ((), "1.5", "fraction of them between 0 and 1"),
     ],
 )
 def test_impossible_choices_get_a_sentence(classes, held_out, sentence):
     with pytest.raises(UserError, match=sentence):
         choose_classes(LOADED, classes, held_out)
     with pytest.raises(UserError, match=r"that it doesn.t train on already"):
-        choose_classes(choose_classes(LOADED, "ab", "cd"), "ab", ())
+        choose_classes(choose_classes(LOADED, "a,b", "c,d"), "a,b", ())
 
 
 def test_classes_set_aside_go_with_their_unit():

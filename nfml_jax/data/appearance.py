@@ -36,21 +36,24 @@ def change_appearance(image, key, **settings):
 
 def lower_resolution(image, key, most):
     """Lower a picture's resolution by up to the fraction `most` of pixels per side."""
-    height, width, _ = image.shape
     cell = 1 / (1 - most * jax.random.uniform(key))
-    soft = _blurred(image, 0.5 * (cell - 1), 0.5 * most / (1 - most))
+    softened = [
+        _blurring(length, 0.5 * (cell - 1), 0.5 * most / (1 - most))
+        for length in image.shape[:2]
+    ]
 
     def centers(length):
         place = (jnp.arange(length) + 0.5) / cell
         middle = (jnp.floor(place) + 0.5) * cell - 0.5
         return jnp.clip(jnp.round(middle), 0, length - 1).astype(jnp.int32)
 
-    return soft[centers(height)][:, centers(width)]
+    return _mixed(image, *(soft[centers(len(soft))] for soft in softened))
 
 
 def blur(image, key, most):
     """Blur a picture by a Gaussian of up to `most` pixels (standard deviation)."""
-    return _blurred(image, most * jax.random.uniform(key), most)
+    deviation = most * jax.random.uniform(key)
+    return _mixed(image, *(_blurring(n, deviation, most) for n in image.shape[:2]))
 
 
 def change_light(image, key, most):
@@ -116,18 +119,24 @@ _CHANGES = {
 }
 
 
-def _blurred(image, deviation, most):
-    """Convolve with a Gaussian of `deviation` ≤ `most` pixels; the border repeats."""
+def _blurring(length, deviation, most):
+    """Return the matrix `[N, N]` of a Gaussian of `deviation` ≤ `most` pixels.
+
+    A row has the weights of the pixels that one pixel becomes; the border repeats.
+    """
     reach = int(2 * most) + 1
     place = jnp.arange(-reach, reach + 1)
     weights = jnp.exp(-0.5 * (place / jnp.maximum(deviation, 1e-3)) ** 2)
-    weights = (weights / weights.sum()).astype(image.dtype)
-    for axis in (0, 1):
-        pad = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
-        wide = jnp.pad(image, pad, mode="edge")
-        shifted = [
-            w * lax.slice_in_dim(wide, i, i + image.shape[axis], axis=axis)
-            for i, w in enumerate(weights)
-        ]
-        image = jnp.asarray(sum(shifted))
-    return image
+    sources = jnp.clip(jnp.arange(length)[:, None] + place, 0, length - 1)
+    return (weights / weights.sum()) @ jax.nn.one_hot(sources, length)
+
+
+def _mixed(image, rows, columns):
+    """Return a picture whose rows and columns are mixed by matrices.
+
+    Products are faster than sums of shifted pictures, in which XLA computes anew all
+    earlier changes of each pixel that is read.
+    """
+    rows, columns = rows.astype(image.dtype), columns.astype(image.dtype)
+    exact = lax.Precision.HIGHEST
+    return jnp.einsum("ij,jkc,lk->ilc", rows, image, columns, precision=exact)

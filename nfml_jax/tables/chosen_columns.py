@@ -79,6 +79,7 @@ def choose_columns(
     levels = []
     for place in given if labels is None else ():
         levels.append(_levels(texts[place], found) if place in texts else ())
+        _check_levels(first, place, levels[-1], found)
         for part in found if place in texts else ():
             rows, numbers = found[part]
             written = np.array(texts[place][part], object)[numbers]
@@ -157,6 +158,18 @@ def _is_text(tables, first, place) -> bool:
 def _levels(texts: Mapping[str, list], found) -> tuple[str, ...]:
     """Return the sorted values of a text column in the rows that are used."""
     return tuple(sorted({texts[part][i] for part, (_, n) in found.items() for i in n}))
+
+
+def _check_levels(table: Table, place: int, levels, found) -> None:
+    """Raise UserError for a text column with nearly as many values as rows."""
+    count = sum(len(numbers) for _, numbers in found.values())
+    if len(levels) > max(count / 2, 1):
+        raise UserError(
+            f"column {table.columns[place]} of {table.file} takes {len(levels):,} "
+            f"values in {count:,} rows, from {levels[0]} to {levels[-1]}; to condition "
+            "on names, each must be of several rows, so leave it out of data.context, "
+            "or make numbers of it."
+        )
 
 
 def _read_part(table: Table, first: Table, kept, texts, drop_missing):

@@ -92,6 +92,8 @@ def _find(where: Mapping[str, int], item) -> list[int] | None:
         if not re.fullmatch(r"-?\d+", text):
             return _range(where, text)
         item = int(text)
+    if isinstance(item, bool):
+        return None
     try:
         number = operator.index(item)
     except TypeError:

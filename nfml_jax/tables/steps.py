@@ -3,13 +3,15 @@
 import numpy as np
 
 _DECIMALS = 9
-_FEW = 100
+_FEW = 20
+_OFTEN = 4
 
 
 def discrete_values(column: np.ndarray) -> int:
     """Return the number of values of a column that repeats them often, else 0."""
     values, counts = np.unique(column, return_counts=True)
-    few = len(values) < len(column) / 10 or counts.max() > len(column) / 20
+    often = max(len(column) / 20, _OFTEN)
+    few = len(values) < len(column) / 10 or counts.max() > often
     return len(values) if few and len(column) >= _FEW else 0
 
 

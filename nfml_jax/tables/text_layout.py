@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nfml_jax.errors import UserError
 from nfml_jax.tables.cells import is_number
+from nfml_jax.tables.columns import listed
 from nfml_jax.tables.header import (
     are_names,
     column_names,
@@ -113,6 +114,12 @@ def read_layout(name: str, text: bytes, header: str = "auto") -> Layout:
         warnings.warn(
             f"{name} has {len(names)} names for {width} columns; the last one is "
             f"called {width - 1}.",
+            stacklevel=2,
+        )
+    if alike := [n for n, c in zip(columns, names or (), strict=False) if n != c and c]:
+        warnings.warn(
+            f"{name} has columns of the same name; the later ones are called "
+            f"{listed(alike)}.",
             stacklevel=2,
         )
     unnamed_first |= bool(has_names and names[0] in ("", "Unnamed: 0"))

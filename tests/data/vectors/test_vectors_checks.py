@@ -33,6 +33,7 @@ DOUBTFUL = {
     "repeated: d as a": beside(1e-9 * X[:, 0] + 5),
     "nearly discrete: d .*steps of 1.*jitter=steps": beside(RNG.poisson(5, 500)),
     "nearly discrete: d .*steps of 0.25": beside(RNG.poisson(5, 500) / 4),
+    "nearly discrete: d .5 values, steps of 1": beside(np.arange(500) % 5)[:60],
     "often of one value: d .0 in .*leave": beside(np.maximum(X[:, 0] + X[:, 1], 0)),
     "rounded to few values by float32: d": beside(
         np.where(np.arange(500) < 100, 1e12 + np.arange(500), RNG.normal(size=500))

@@ -38,6 +38,7 @@ def embedding(name: str, experiment: str) -> ConfigDict:
                 "contrast": 0.0,  # maximum relative change
                 "brightness": 0.0,  # maximum change as a fraction of the range
                 "erase": 0.0,  # maximum area of a rectangle, half of the time
+                "clean": 0.0,  # fraction of the images that stay as they are
             },
             "encoder": {
                 "name": "cnn",  # cnn, lenetpp, mlp or resnet18

@@ -40,6 +40,9 @@ class AugmentSettings(Settings):
     erase: float = setting(
         "The area of a gray rectangle in half of the images.", 0.0, check=LIMIT
     )
+    clean: float = setting(
+        "The fraction of the images that stay as they are.", 0.0, check=LIMIT
+    )
 
 
 @dataclass(frozen=True)

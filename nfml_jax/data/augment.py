@@ -31,6 +31,7 @@ def augment(
     contrast=0.0,
     brightness=0.0,
     erase=0.0,
+    clean=0.0,
 ):
     """Move each image `[B, H, W, C]` about its center, then change its appearance.
 
@@ -47,6 +48,8 @@ def augment(
     the range) and `erase` (the area of a gray rectangle, half of the time). Each is the
     limit of a random draw; see `nfml_jax.data.appearance`.
 
+    Each image stays as it is with the probability `clean`.
+
     The draws of an image depend only on its key in `keys` `[B]`, so they do not change
     with the division of a batch over devices. If all settings are 0 the images are
     unchanged. Raises UserError for settings below 0, not finite, or at a limit such as
@@ -62,11 +65,17 @@ def augment(
         "brightness": brightness,
         "erase": erase,
     }
-    check_augment(flip=flip, **moves, **looks)
+    check_augment(flip=flip, clean=clean, **moves, **looks)
+    given = images
     if any(moves.values()) or flip:
         images = jax.vmap(partial(_moved, **moves, flip=flip))(images, keys)
     if any(looks.values()):
         images = jax.vmap(partial(_of_looks, **looks))(images, keys)
+    if clean and images is not given:
+        stays = jax.vmap(
+            lambda key: jax.random.uniform(jax.random.fold_in(key, _CLEAN))
+        )
+        images = jnp.where((stays(keys) < clean)[:, None, None, None], given, images)
     return images
 
 
@@ -76,7 +85,7 @@ FARTHEST = 1e6  # pixels or degrees
 def check_augment(flip=False, **settings):
     """Raise UserError for settings that `augment` does not take."""
     check_flag(None, **{"augment.flip": flip})
-    limits = {"scale": (0.0, 1.0)} | LIMITS
+    limits = {"scale": (0.0, 1.0), "clean": (0.0, 1.0)} | LIMITS
     for name, value in settings.items():
         _, limit = limits.get(name, (0.0, FARTHEST))
         check_number(None, 0, below=limit, **{f"augment.{name}": value})
@@ -89,6 +98,7 @@ def _of_looks(image, key, **looks):
 
 
 _LOOKS = 1 << 16
+_CLEAN = 1 << 17
 
 
 def _moved(image, key, *, shift, rotate, scale, shear, flip):

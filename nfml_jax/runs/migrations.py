@@ -23,6 +23,7 @@ APPEARANCES = (
     "contrast",
     "brightness",
     "erase",
+    "clean",
 )
 UCI_SETS = ("red_wine", "white_wine", "parkinsons")
 

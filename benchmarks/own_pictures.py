@@ -1,9 +1,9 @@
 """`python -m benchmarks.own_pictures FOLDER NAME...`: folders of results/own_pictures.
 
-Makes each folder of pictures that `configs/folder.py` was tried on, as FOLDER/NAME, from
-published sets in --data: `lfw` (the photographs as `NAME/NAME_0001.jpg`, in a folder or
-zip), `omniglot` (the archives), `fashion_mnist` (the IDX files) and `bsds300` (a folder
-or zip). All draws have seed 0. The pictures themselves are not part of this project.
+Makes each folder of pictures that `configs/folder.py` was tried on, as FOLDER/NAME,
+from published sets in --data: `lfw*.zip` (the photographs, as NAME/NAME_0001.jpg),
+`bsds300*.zip`, Omniglot's archives and the IDX files of Fashion-MNIST. All draws have
+seed 0. The pictures themselves are not part of this project.
 """
 
 import re
@@ -94,7 +94,7 @@ def alphabets(data: Path, draws: Draws) -> Named:
 
 def places(data: Path, draws: Draws) -> Named:
     """Yield 15 crops of each of 120 color photographs, of other sizes and lights."""
-    with open_tree(_path(data, "bsds300*")) as tree:
+    with open_tree(_path(data, "bsds300*.zip")) as tree:
         for path in draws.permutation(sorted(map(str, tree.pictures)))[:120]:
             photograph = Image.open(BytesIO(tree.read(_of(tree, path)))).convert("RGB")
             for number in range(15):
@@ -218,10 +218,11 @@ def main(arguments=None) -> None:
 
 def _write(root: Path, pictures: Named) -> int:
     count = 0
-    for count, (path, picture) in enumerate(pictures, 1):
+    for path, picture in pictures:
         file = root / re.sub(r"[^\w./-]", "_", path)
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file)
+        count += 1
     return count
 
 

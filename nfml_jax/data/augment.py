@@ -48,7 +48,8 @@ def augment(
     the range) and `erase` (the area of a gray rectangle, half of the time). Each is the
     limit of a random draw; see `nfml_jax.data.appearance`.
 
-    Each image stays as it is with the probability `clean`.
+    Each image stays as it is with the probability `clean`. An encoder and its class
+    weights then also learn from images such as those that they will be tested on.
 
     The draws of an image depend only on its key in `keys` `[B]`, so they do not change
     with the division of a batch over devices. If all settings are 0 the images are
@@ -95,6 +96,12 @@ def _of_looks(image, key, **looks):
     # The changes have their own key, so that the draws of the moves don't depend on
     # them.
     return change_appearance(image, jax.random.fold_in(key, _LOOKS), **looks)
+
+
+def _either(given, changed, key, clean):
+    """Return the given image with the probability `clean`, else the changed one."""
+    stays = jax.random.uniform(jax.random.fold_in(key, _CLEAN)) < clean
+    return jnp.where(stays, given, changed)
 
 
 _LOOKS = 1 << 16

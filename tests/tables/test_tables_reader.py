@@ -222,7 +222,7 @@ def test_unusable_columns_are_named_with_a_remedy(kind, tmp_path):
 
 def test_columns_of_one_name_are_renamed_aloud():
     text = b"a,b,a\n" + lines(rows=np.arange(12.0).reshape(4, 3)).encode()
-    with pytest.warns(UserWarning, match="columns of the same name; .* called a.1"):
+    with pytest.warns(UserWarning, match=r"columns of the same name; .* called a\.1"):
         table = read_text_table("t.csv", text)
     assert table.columns == ("a", "b", "a.1")
     with pytest.raises(UserError, match="no column True"):
@@ -232,7 +232,7 @@ def test_columns_of_one_name_are_renamed_aloud():
 def test_names_that_rows_do_not_share_are_no_context(tmp_path):
     names = beside(f"n{i}" for i in range(30))
     (tmp_path / "a.csv").write_text("d,a,b,c\n" + names)
-    with pytest.raises(UserError, match="column d .* takes 30 values in 30 rows"):
+    with pytest.raises(UserError, match=r"column d .* takes 30 values in 30 rows"):
         load_vectors("vectors", path=tmp_path / "a.csv", context="d")
 
 

@@ -8,6 +8,7 @@ of the run's data that show nobody in the gallery. A folder of probes stands for
 pictures. Pictures should be like those trained on: see `nfml verify --help`.
 """
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import numpy as np
 
 from nfml_jax.cli.command import command, make_parser
 from nfml_jax.data import ImageData
+from nfml_jax.data.file_names import one_line
 from nfml_jax.data.galleries import people
+from nfml_jax.data.repeats import faults_of_gallery
 from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.gallery import Gallery
@@ -51,9 +54,10 @@ def main(arguments=None) -> None:
         gallery.threshold = gallery.threshold_at_fpir(embeddings, options.fpir)
     pixels = np.stack([model.read(path) for path in probes])
     names, scores = gallery.identify(np.asarray(model.embed(pixels)))
-    wide = max(len(str(path)) for path in probes), max(map(len, names))
-    for path, name, score in zip(probes, names, scores, strict=True):
-        print(f"{path!s:{wide[0]}}  {name:{wide[1]}}  cosine {score:.4f}")
+    paths, names = ([*map(one_line, map(str, x))] for x in (probes, names))
+    wide = max(map(len, paths)), max(map(len, names))
+    for path, name, score in zip(paths, names, scores, strict=True):
+        print(f"{path:{wide[0]}}  {name:{wide[1]}}  cosine {score:.4f}")
     print(f"{len(gallery.names)} names enrolled, threshold {gallery.threshold:.4f}")
 
 
@@ -91,7 +95,10 @@ def enroll(model: TrainedEmbedder, root: Path, threshold: float | None) -> Galle
     gallery = Gallery(threshold)
     with open_tree(root) as tree:
         named = people(tree)
-        embeddings = np.asarray(model.embed(tree.images([*named], model.look)))
+        images = tree.images([*named], model.look)
+    for fault in faults_of_gallery(images, [*named.values()]):
+        warnings.warn(fault, stacklevel=2)
+    embeddings = np.asarray(model.embed(images))
     for name, embedding in zip(named.values(), embeddings, strict=True):
         gallery.enroll(name, embedding)
     return gallery

@@ -17,3 +17,12 @@ def readable(name: str) -> str:
 def member_parts(name: str) -> tuple[str, ...]:
     """Return the folders and the name of a path without `.`, `..` and empty ones."""
     return tuple(part for part in name.split("/") if part not in ("", ".", ".."))
+
+
+def one_line(name: str) -> str:
+    r"""Return a name with each character that is not printable escaped.
+
+    >>> print(one_line("new\nline"), one_line("Zoë"))
+    new\nline Zoë
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

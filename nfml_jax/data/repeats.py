@@ -6,6 +6,7 @@ faults are easily made in folders of one's own, and nothing else shows them.
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,35 +21,51 @@ def faults(data: ImageData) -> list[str]:
     parts = {"training": data.train, "test": data.test}
     if not all(isinstance(part.images, np.ndarray) for part in parts.values()):
         return []
-    digests = {name: _digests(part.images) for name, part in parts.items()}
-    labels = defaultdict(set)
-    for name, part in parts.items():
-        for digest, label in zip(digests[name], part.labels, strict=True):
-            labels[digest].add(int(label))
-    trained = {*digests["training"]}
-    both = sum(digest in trained for digest in digests["test"])
-    several = sum(len(found) > 1 for found in labels.values())
-    blank = sum(_blank(part.images) for part in parts.values())
-    count, tested = sum(map(len, digests.values())), len(digests["test"])
+    trained, tested = (_digests(part.images) for part in parts.values())
+    known = {*trained}
+    both = sum(digest in known for digest in tested)
+    labels = np.concatenate([part.labels for part in parts.values()])
+    several = _in_several([*trained, *tested], labels)
+    uniform = sum(int(blank(part.images).sum()) for part in parts.values())
     found = {
-        f"{both:,} of {tested:,} test images are training images, too; take one of "
-        "each away, or the result is better than it should be.": both,
+        f"{both:,} of {len(tested):,} test images are training images, too; take one "
+        "of each away, or the result is better than it should be.": both,
         f"{several:,} images occur in several classes; remove them from all but one."
         "": several,
-        f"{blank:,} of {count:,} images have a single color, and show nothing; look "
-        "at the files.": blank,
+        f"{uniform:,} of {len(labels):,} images have a single color, and show nothing; "
+        "look at the files.": uniform,
     }
     return [sentence for sentence, number in found.items() if number]
+
+
+def faults_of_gallery(images: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Return a sentence for each fault of pictures `[N, H, W, C]` of named people."""
+    several, uniform = _in_several(_digests(images), names), int(blank(images).sum())
+    found = {
+        f"{several:,} pictures of the gallery are given to several people; remove them "
+        "from all but one.": several,
+        f"{uniform:,} pictures of the gallery have a single color, and show nobody; "
+        "replace them.": uniform,
+    }
+    return [sentence for sentence, number in found.items() if number]
+
+
+def _in_several(digests, labels) -> int:
+    """Return the number of pictures that occur with several labels."""
+    found = defaultdict(set)
+    for digest, label in zip(digests, labels, strict=True):
+        found[digest].add(label)
+    return sum(len(labels) > 1 for labels in found.values())
 
 
 def _digests(images) -> list[bytes]:
     return [hashlib.blake2b(image, digest_size=16).digest() for image in images]
 
 
-def _blank(images) -> int:
-    """Return the number of images whose pixels are all alike."""
-    first = images[:, :1, :1]
-    return sum(
-        bool((images[i] == first[i]).all())
-        for i in np.flatnonzero((images[:, -1:] == first).all(axis=(1, 2, 3)))
-    )
+def blank(images) -> np.ndarray:
+    """Return whether all pixels of an image are alike, for each of `[N, H, W, C]`."""
+    images = np.asarray(images)
+    found = (images[:, -1:, -1:] == images[:, :1, :1]).all(axis=(1, 2, 3))
+    for i in np.flatnonzero(found):  # few, as one pixel rarely equals another
+        found[i] = bool((images[i] == images[i, :1, :1]).all())
+    return found

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nfml_jax.data.pictures import Look, picture_size, read_picture
+from nfml_jax.data.repeats import blank
 from nfml_jax.errors import UserError
 from nfml_jax.loading.pretrained import Shareable
 from nfml_jax.loading.recognition import (
@@ -64,10 +65,17 @@ class TrainedEmbedder(Shareable):
         """Read a picture file as this model takes it, uint8 `[H, W, C]`.
 
         The picture is not searched: it must show the same kind of object as the
-        training pictures, at the same size and place. Warns of other proportions and of
-        too few pixels. Raises UserError if the file is not a picture.
+        training pictures, at the same size and place. Warns of other proportions, of
+        too few pixels and of a single color. Raises UserError if the file is not a
+        picture.
         """
         image = read_picture(path, self.look)
+        if blank(image[None])[0]:
+            warnings.warn(
+                f"{path} has a single color, so no answer about it means anything; "
+                "give another picture.",
+                stacklevel=2,
+            )
         height, width, _ = self.image_shape
         across, down = self.look.looked_at(picture_size(path))
         alike = 0.9 < (across / down) / (width / height) < 1 / 0.9

@@ -41,3 +41,16 @@ def test_pictures_of_one_color_are_counted():
     found.train.images[0] = 7
     (sentence,) = repeats.faults(found)
     assert sentence.startswith("1 of 3 images have a single color")
+
+
+def test_a_gallery_gives_a_picture_to_one_person():
+    images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1)
+    assert repeats.faults_of_gallery(images, ["Ann", "Bob", "Bob"]) == []
+    images[2] = images[0]
+    (sentence,) = repeats.faults_of_gallery(images, ["Ann", "Bob", "Bob"])
+    assert sentence.startswith("1 pictures of the gallery are given to several")
+    assert repeats.faults_of_gallery(images, ["Ann", "Bob", "Ann"]) == []
+    images[1] = 0
+    assert "1 pictures of the gallery have a single color" in " ".join(
+        repeats.faults_of_gallery(images, ["Ann", "Bob", "Ann"])
+    )

@@ -15,10 +15,8 @@ import jax.numpy as jnp
 from jax import export
 
 from nfml_jax.cli.command import command, make_parser, writing
-from nfml_jax.errors import UserError
 from nfml_jax.loading import load_embedder
 from nfml_jax.loading.embedders import TrainedEmbedder
-from nfml_jax.nets import NETS
 from nfml_jax.ops.extras import import_extra
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -59,16 +57,7 @@ def serialize_onnx(model: TrainedEmbedder) -> bytes:
 
     Since N is a symbol, convolutions are those of `lax` on every platform, which ONNX
     has, too.
-
-    Raises:
-      UserError: for a residual network, whose model onnxruntime refuses: jax2onnx 0.17
-        mistakes the order of axes where a block is added to its input.
     """
-    if isinstance(model.module.encoder, NETS["resnet18"]):
-        raise UserError(
-            "a resnet18 cannot be written as ONNX, since onnxruntime refuses what "
-            "jax2onnx makes of its residual blocks; take --format=jax."
-        )
     to_onnx = import_extra("jax2onnx", "nfml export --format=onnx").to_onnx
 
     def embed(images):
@@ -83,6 +72,10 @@ def serialize_onnx(model: TrainedEmbedder) -> bytes:
         output_names=["embeddings"],
         model_name="embed",
     )
+    # Where jax2onnx 0.17 leaves out transpositions, as in residual blocks, the shapes
+    # that it notes inside are of the other order of axes, which onnxruntime refuses. It
+    # infers them by itself.
+    del proto.graph.value_info[:]
     return proto.SerializeToString()
 
 

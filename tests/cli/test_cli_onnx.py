@@ -6,7 +6,6 @@ By hand, in an environment with `pip install 'nfml_jax[onnx]'`:
 
 import json
 import sys
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,6 @@ from nfml_jax.cli import export
 from nfml_jax.errors import UserError
 from nfml_jax.loading.pretrained import build
 from nfml_jax.loading.recognition import make_classifier
-from nfml_jax.nets import make_net
 
 IMAGE = (12, 12, 1)
 HEAD = {"name": "arcface"}
@@ -25,6 +23,7 @@ ENCODERS = {
     "mlp": {"hidden": (5,)},
     "cnn": {"features": (4, 4, 6)},
     "lenetpp": {},
+    "resnet18": {"width": 4, "blocks": (2, 2)},
 }
 
 
@@ -65,13 +64,6 @@ def test_the_command_writes_the_model_and_its_facts(tmp_path, capsys):
     assert "onnxruntime.InferenceSession" in capsys.readouterr().out
     facts = json.loads((folder / "embed.onnx.json").read_text())
     assert facts["requires"] == ["onnxruntime"] and facts["classes"] == ["a", "b"]
-
-
-def test_a_residual_network_is_refused():
-    encoder = make_net("resnet18", embedding_size=3)
-    model = SimpleNamespace(module=SimpleNamespace(encoder=encoder))
-    with pytest.raises(UserError, match="take --format=jax"):
-        export.serialize_onnx(model)
 
 
 def test_without_its_package_the_format_is_one_sentence(monkeypatch):

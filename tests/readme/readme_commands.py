@@ -34,7 +34,7 @@ def commands() -> list[str]:
     for text in map(_read, PAGES):
         for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
-                found += re.sub(r"\s#.*", "", line).split("&&")
+                found += re.sub(r"(^|\s)#.*", "", line).split("&&")
         text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         found += filter(COMMAND.match, re.findall(r"`([^`]+)`", text))
     return [*dict.fromkeys(_in_a_clone(" ".join(c.split())) for c in found if c)]

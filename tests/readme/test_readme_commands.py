@@ -247,8 +247,8 @@ COMMANDS = {
         {"CONFIG": "configs/spline_circles.py:smoke", "100:110": "2:4"}
     ),
     "python launch.py --config=CONFIG --workdir=RUN --replay=118": REPLAYED,
-    f"{ARCFACE}:smoke --config.optimizer.learning_rate=1e30 "
-    "--workdir=runs/nan": REPLAYED,
+    f"{ARCFACE}:smoke --workdir=runs/nan "
+    "--config.optimizer.learning_rate=1e30": REPLAYED,
     # What is done with a run.
     "python -m nfml_jax": Run({}, prints="usage: nfml COMMAND"),
     "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),

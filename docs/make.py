@@ -6,6 +6,7 @@ density on a grid, in the colors of the true one, `truth.png`. All take ten minu
 CPU time, so the pictures are kept beside the pages and made again by hand.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -25,12 +26,25 @@ from nfml_jax.synthetic import DENSITIES, draw  # noqa: E402
 
 DENSITY, LIMITS, SIDE = "pinwheel", ((-4.0, 4.0), (-4.0, 4.0)), 200
 STEPS, BATCH, POINTS = 1000, 256, 50_000
+# The square of `LIMITS` is the torus of this recipe, whose events are angles. The rate of
+# other splines, 3e-2, is too high for it.
+CIRCULAR_RATE = 3e-3
+ANGLES = {"recipe": "circular_nsf", "layers": 4, "hidden": 32, "blocks": 1, "bins": 8}
+CIRCULAR = {"circular": {"circular_nsf": ANGLES}}
 FOLDER = ROOT / "docs/img/flows"
 
 
-def fit(flow, rate: float):
-    """Return the variables of a flow after `STEPS` steps."""
-    data = jnp.asarray(draw(DENSITY, "train", POINTS))
+def scaled(points, turn: float):
+    """Return points times `turn`, as angles unless it is 1."""
+    points = turn * jnp.asarray(points)
+    if turn == 1.0:
+        return points
+    return jnp.remainder(points + math.pi, 2 * math.pi) - math.pi
+
+
+def fit(flow, rate: float, turn: float):
+    """Return the variables of a flow after `STEPS` steps on points times `turn`."""
+    data = scaled(draw(DENSITY, "train", POINTS), turn)
     variables = flow.init(jax.random.key(0), data[:BATCH])
     params = variables.pop("params")
     schedule = optax.cosine_decay_schedule(rate, STEPS)
@@ -68,18 +82,23 @@ def main(chosen: list[str]) -> None:
     truth = np.asarray(DENSITIES[DENSITY].log_prob(grid))
     top = float(np.quantile(np.exp(truth), 0.995))
     save("truth", truth, top)
-    for family, members in FAMILIES.items():
+    for family, members in (FAMILIES | CIRCULAR).items():
         for options in members.values():
             options = dict(options)
             name = options.pop("recipe")
             if (chosen and name not in chosen) or options.get("kind"):
                 continue  # the couplings of a spline flow stand for both kinds
+            turn = math.pi / LIMITS[0][1] if family in CIRCULAR else 1.0
             flow = flows.make_flow(name, 2, **options)
-            log_prob = jax.jit(flow.apply)
-            variables = fit(flow, RATES[family])
-            save(name, log_prob(variables, grid), top)
+            variables = fit(flow, RATES.get(family, CIRCULAR_RATE), turn)
+
+            def log_prob(points, turn=turn, flow=flow, variables=variables):
+                inside = jax.jit(flow.apply)(variables, scaled(points, turn))
+                return inside + 2 * math.log(turn)
+
+            save(name, log_prob(grid), top)
             test = draw(DENSITY, "test", 5000)
-            gap = np.mean(DENSITIES[DENSITY].log_prob(test) - log_prob(variables, test))
+            gap = np.mean(DENSITIES[DENSITY].log_prob(test) - log_prob(test))
             print(f"{name}: {gap:.3f} nats from the truth", flush=True)
 
 

@@ -26,8 +26,8 @@ from nfml_jax.synthetic import DENSITIES, draw  # noqa: E402
 
 DENSITY, LIMITS, SIDE = "pinwheel", ((-4.0, 4.0), (-4.0, 4.0)), 200
 STEPS, BATCH, POINTS = 1000, 256, 50_000
-# The square of `LIMITS` is the torus of this recipe, whose events are angles. The rate of
-# other splines, 3e-2, is too high for it.
+# The square of `LIMITS` is the torus of this recipe, whose events are angles. The rate
+# of other splines, 3e-2, is too high for it.
 CIRCULAR_RATE = 3e-3
 ANGLES = {"recipe": "circular_nsf", "layers": 4, "hidden": 32, "blocks": 1, "bins": 8}
 CIRCULAR = {"circular": {"circular_nsf": ANGLES}}

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import importlib
 import importlib.util
 import re
@@ -54,6 +55,7 @@ def _in_a_clone(command: str) -> str:
     return re.sub(r"^nfml(?= |$)", "python -m nfml_jax", command)
 
 
+@functools.cache
 def scripts() -> dict[str, str]:
     """The fenced blocks of Python of the pages, each once, by page and number."""
     found = {}

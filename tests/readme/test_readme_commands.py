@@ -385,28 +385,37 @@ def get_sweep():
 """
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder of the pictures and the sweeps that commands name."""
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    for part in ("photos", "gallery"):
+        for person in "abcd":
+            (folder / part / person).mkdir(parents=True)
+            face = rng.integers(0, 200, (28, 28))
+            for i in range(12 if part == "photos" else 1):
+                noisy = (face + rng.integers(0, 55, face.shape)).astype(np.uint8)
+                Image.fromarray(noisy).save(folder / part / person / f"{i}.jpg")
+    for name in ("a", "b", "probe"):
+        Image.fromarray(noisy).save(folder / f"{name}.jpg")
+    for name, line in (("sweep", "return product("), ("my_search", "return Search(")):
+        (script,) = (s for s in scripts().values() if line in s)
+        (folder / f"{name}.py").write_text(script)
+    (folder / "two_runs.py").write_text(TWO_RUNS)
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path, tmp_path_factory, manual_dir, capsys, monkeypatch, undrawn):
+def place(tmp_path, tmp_path_factory, files, manual_dir, capsys, monkeypatch, undrawn):
     """Where commands are run."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "readme"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
             shutil.copytree(manual_dir, shared / "pictures")
-    rng = np.random.default_rng(0)
-    for folder in ("photos", "gallery"):
-        for person in "abcd":
-            (tmp_path / folder / person).mkdir(parents=True)
-            face = rng.integers(0, 200, (28, 28))
-            for i in range(12 if folder == "photos" else 1):
-                noisy = (face + rng.integers(0, 55, face.shape)).astype(np.uint8)
-                Image.fromarray(noisy).save(tmp_path / folder / person / f"{i}.jpg")
-    for name in ("a", "b", "probe"):
-        Image.fromarray(noisy).save(tmp_path / f"{name}.jpg")
-    for name, line in (("sweep", "return product("), ("my_search", "return Search(")):
-        (script,) = (s for s in scripts().values() if line in s)
-        (tmp_path / f"{name}.py").write_text(script)
-    (tmp_path / "two_runs.py").write_text(TWO_RUNS)
+    for path in files.iterdir():
+        (tmp_path / path.name).symlink_to(path)
     return Place(tmp_path, shared, capsys, monkeypatch)
 
 

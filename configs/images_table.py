@@ -51,7 +51,7 @@ RECIPES = {
 # CPU seconds of a step of 32 images, on two cores of an AMD EPYC beside other programs.
 SECONDS = {
     "glow": 0.09,
-    "glow_vardeq": 0.1,
+    "glow_vardeq": 0.13,
     "realnvp": 0.25,
     "rq_nsf": 0.17,
     "flowpp": 0.13,

@@ -26,8 +26,8 @@ from nfml_jax.ops.checks import check_number
 
 def load_image_folder(
     *,
-    root="",
-    labels="",
+    root=None,
+    labels=None,
     image_size=28,
     channels: int = 1,
     fit: str = "squeeze",
@@ -65,14 +65,14 @@ def load_image_folder(
 
     Raises UserError if there are no two classes of readable images.
     """
-    if not str(root):
+    if root is None or not str(root):
         raise UserError(
             "root is empty; give data.root=FOLDER or ZIP, as configs/folder.py does."
         )
     root = Path(root).expanduser()
     look = Look.of(image_size, channels, fit=fit)
     with open_tree(root) as tree:
-        table = by_table(tree, labels) if str(labels) else by_folder(tree)
+        table = by_table(tree, labels) if labels else by_folder(tree)
         names = sorted({label for _, label in table.values()})
         if len(names) < 2:
             words = tree.unread.words()
@@ -117,7 +117,7 @@ def load_image_folder(
 def _source(root: Path, labels) -> str:
     """Return the source of the images, in words."""
     words = "zip of image folders" if root.is_file() else "image folders"
-    return f"{words}, labels of {readable(Path(labels).name)}" if str(labels) else words
+    return f"{words}, labels of {readable(Path(labels).name)}" if labels else words
 
 
 def _stored(tree, paths, look, workers):

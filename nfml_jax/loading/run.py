@@ -98,7 +98,9 @@ def data_of(run_dir: Path | str) -> ImageData:
     run_dir = Path(run_dir).expanduser()
     config, result = config_of(run_dir), read_result(run_dir)
     try:
-        data = load_data(**config["data"])
+        # A field that is None is not given: the default of the data set holds.
+        given = {name: x for name, x in config["data"].items() if x is not None}
+        data = load_data(**given)
     except (KeyError, TypeError) as problem:
         raise UserError(
             f"{run_dir}/config.json names no labeled images ({problem}); give a run "

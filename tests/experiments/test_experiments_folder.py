@@ -1,6 +1,7 @@
 """One's own pictures: any loss and encoder by the config's argument."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from experiments import make_experiment
 from nfml_jax.data.pictures import Look
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS, make_head
+from nfml_jax.loading import data_of
 from nfml_jax.losses import LOSSES, make_loss
 from nfml_jax.nets import NETS, make_net
 
@@ -85,3 +87,15 @@ def test_other_proportions_are_squeezed_padded_or_cropped(fit, column, row):
 def test_an_unknown_way_to_fit_is_named():
     with pytest.raises(UserError, match=r"data\.fit = 'stretch'"):
         Look.of(12, 3, fit="stretch")
+
+
+def test_the_pictures_of_a_run_are_found_by_its_config(tmp_path):
+    for number in range(8):
+        file = tmp_path / "root" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((9, 9), 20 * number, np.uint8)).save(file)
+    config = folder.get_config("smoke")
+    config.data.update({"root": str(tmp_path / "root"), "image_size": "8"})
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    found = data_of(tmp_path)
+    assert found.class_names == ("a", "b") and sum(found.counts.values()) == 8

@@ -145,8 +145,9 @@ def _faces(data: Path, draws: Draws, people, least, most) -> Named:
             for row in sorted(draws.permutation(len(paths))[:most]):
                 face = Image.open(BytesIO(tree.read(paths[row])))
                 width, height = face.size
-                sides = 0.22 * width, 0.18 * height, 0.78 * width, 0.9 * height
-                yield f"{name}/{paths[row].stem}.png", face.crop(tuple(map(int, sides)))
+                left, right = int(0.22 * width), int(0.78 * width)
+                box = left, int(0.18 * height), right, int(0.9 * height)
+                yield f"{name}/{paths[row].stem}.png", face.crop(box)
 
 
 def _garment(pixels, draws: Draws) -> Image.Image:

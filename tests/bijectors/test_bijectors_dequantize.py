@@ -100,6 +100,8 @@ def test_learned_noise_starts_uniform_and_is_a_density_of_each_level():
     np.testing.assert_allclose(density.mean(1), 1, atol=2e-3)
 
 
+# The laws of bijectors have the gradients of couplings.
+@pytest.mark.slow
 def test_noise_of_a_coupling_has_finite_gradients():
     dequantize = Dequantize(event_ndim=1, noise=Coupling(Affine(), MLP(hidden=(4,))))
     x = np.array([[0, 255, 7, 9]], np.uint8)

@@ -75,6 +75,8 @@ def compiled(memory, length, x):
     return jax.jit(gradient).lower(*arguments).compile()
 
 
+# The compiler counts the memory of two deep stacks.
+@pytest.mark.slow
 def test_memory_by_inverting_does_not_grow_with_the_depth():
     x = jax.ShapeDtypeStruct((16, 8, 8, 4), jnp.float32)
     kinds = [("invert", 8), ("invert", 32), ("keep", 32)]

@@ -48,8 +48,8 @@ CONFIGS = (
     # tests/launch and tests/readme run it, too.
     pytest.param("arcface_mnist.py", marks=SLOW),
     pytest.param("arcface_mnist.py:fashion_mnist", marks=SLOW),
-    # Every head has laws of its own, tests/launch reads all configs, and tests/readme
-    # trains one in the plane.
+    # Every head has laws of its own, tests/launch reads all configs, and `trained` is a
+    # run in the plane.
     *(pytest.param(f"mnist_2d.py:{head}", marks=SLOW) for head in HEADS),
 )
 

@@ -471,10 +471,14 @@ def test_numbers_of_the_readme_are_those_of_its_results(capsys, monkeypatch):
         assert table.splitlines()[2].endswith(f"| {value} |"), table
 
 
-# tests/training profiles a run, too.
-PROFILED = "python launch.py --config=CONFIG --profile=100:110"
+# tests/training profiles a run, and tests/experiments trains in the plane and draws it.
+SLOW = (
+    "python launch.py --config=CONFIG --profile=100:110",
+    "python launch.py --config=configs/mnist_2d.py:cosface",
+    "python -m nfml_jax draw RUN RUN",
+)
 
 
-@pytest.mark.parametrize("command", slow(COMMANDS, [PROFILED]))
+@pytest.mark.parametrize("command", slow(COMMANDS, SLOW))
 def test_the_command_runs(command, place):
     COMMANDS[command](command, place)

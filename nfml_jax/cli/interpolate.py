@@ -32,9 +32,12 @@ def main(arguments=None) -> None:
     parser.add_argument(
         "--fit", action="store_true", help="resize and convert other pictures"
     )
-    picture = {"default": Path("interpolation.png")}
-    picture["help"] = "default: interpolation.png"
-    parser.add_argument("--out", type=Path, **picture)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("interpolation.png"),
+        help="default: interpolation.png",
+    )
     options = parser.parse_args(arguments)
     check_integer(None, 2, **{"--n": options.n})
     model = load_pixel_flow(options.run)

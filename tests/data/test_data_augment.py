@@ -142,6 +142,18 @@ def test_flip_mirrors_half_of_the_images():
     assert 16 < mirrored.sum() < 48
 
 
+def test_some_images_stay_as_they_are_and_the_others_change_as_without():
+    images = jax.random.uniform(jax.random.key(1), (200, 5, 4, 1))
+    keys = jax.random.split(jax.random.key(2), 200)
+    settings = {"shift": 1.0, "gamma": 0.5}
+    changed = augment(images, keys, **settings)
+    found = augment(images, keys, **settings, clean=0.25)
+    stay = np.all(np.equal(found, images), axis=(1, 2, 3))
+    assert 0.15 < stay.mean() < 0.35
+    np.testing.assert_array_equal(found[~stay], changed[~stay])
+    np.testing.assert_array_equal(augment(images, keys, clean=0.5), images)
+
+
 def test_gradients_reach_every_moved_pixel(images):
     energy = jax.grad(lambda x: (augment(x, KEYS, **SETTINGS) ** 2).sum())
     gradient = jax.jit(energy)(images)

@@ -75,7 +75,9 @@ def _loss(name: str) -> str:
             f"### `{name}` {{ #{name} }}",
             _words(kind),
             f"$${to_tex(loss.formula())}$$",
+            '<div class="facts" markdown>',
             _table(rows),
+            "</div>",
         ]
     )
 

@@ -121,6 +121,6 @@ plots.image_grids(
 )
 
 # %% [markdown]
-# `python launch.py --config=configs/images.py:glow` trains such flows on MNIST,
+# `nfml train --config=images:glow` trains such flows on MNIST,
 # photographs and your own folders; [Image flows](../image_flows.md) has the recipes and
 # what they reached.

@@ -19,6 +19,7 @@ PICTURES = ROOT / "docs/hooks/pictures.py"
 BORROWED = {
     "results/README.md": "results/index.md",
     "results/tabular/README.md": "results/tabular.md",
+    "results/images_table/README.md": "results/images_table.md",
     "results/images_pilots.md": "results/images_pilots.md",
     "benchmarks/README.md": "benchmarks.md",
 }

@@ -191,6 +191,12 @@ COMMANDS = {
         "experiments/test_experiments_images.py"
         "::test_a_class_conditional_flow_classifies_by_the_bits_of_each_class"
     ),
+    "python launch.py --config=configs/images_table.py:rq_nsf,mnist": IMAGES,
+    "python -m nfml_jax draw RUN RUN --output=draws.png": IMAGE_COMMANDS,
+    "python -m nfml_jax results RUN RUN --metrics=validation/bits_per_dim "
+    "--learning=curves.png": InTheSuite(
+        "runs/test_runs_tables.py::test_runs_of_any_steps_learn_on_one_axis"
+    ),
     "python launch.py --config=configs/uva_mnist.py:multiscale": InTheSuite(
         "flows/test_flows_uva.py::test_parameters_are_as_many_as_published"
     ),

@@ -118,22 +118,24 @@ def logs(tmp_path):
         config = {"name": run.name, "seed": 0, "experiment": "images"}
         (run / "config.json").write_text(json.dumps(config))
         (run / "result.json").write_text(json.dumps(record(0.5, name=run.name)))
-        lines = [{"step": s, "bits": s / 10} for s in (last // 2, last)]
+        lines = [{"step": s, "test/nll": s / 10} for s in (last // 2, last)]
         (run / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
     return runs
 
 
 def test_runs_of_any_steps_learn_on_one_axis(logs, tmp_path, capsys):
-    (axes,) = learning(logs, "bits").axes
+    (axes,) = learning(logs, "test/nll").axes
     lines = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "-"]
-    assert np.allclose(lines, [[[0.5, 0.5], [1, 1]], [[0.5, 2], [1, 4]]])
+    assert np.allclose(np.stack(lines), [[[0.5, 0.5], [1, 1]], [[0.5, 2], [1, 4]]])
     assert axes.get_legend_handles_labels()[1] == ["a", "b"]
     output = tmp_path / "curves.png"
-    flag = f"--learning={output}"
-    assert main([*map(str, logs), "--metrics=test/nll", flag]) == 2
-    assert "has not logged 'test/nll'" in capsys.readouterr().err
+    words = [*map(str, logs), f"--learning={output}"]
+    assert main([*words, "--metrics=test/nll"]) == 0
+    assert output.read_bytes().startswith(b"\x89PNG")
+    assert main([*words, "--metrics=test/accuracy"]) == 2
+    assert "has not logged 'test/accuracy'" in capsys.readouterr().err
     with pytest.raises(UserError, match="is no run directory"):
-        learning([tmp_path], "bits")
+        learning([tmp_path], "test/nll")
 
 
 def test_plots_and_the_table_go_where_told(folder, tmp_path):

@@ -1,4 +1,4 @@
-"""The shape that all base distributions have, and the precision of their parameters."""
+"""The contract of base distributions, and the precision of their parameters."""
 
 import dataclasses
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax.numpy as jnp
 
+from nfml_jax.bijectors.transforms.transform import LINE, Interval
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import WIDEST, check_integer, check_sizes
 from nfml_jax.ops.values import Value
@@ -14,7 +15,7 @@ ZEROS = nn.initializers.zeros
 
 
 class Base(Value):
-    """The shape of events, which all bases have.
+    """The contract of base distributions: modules whose call gives one of distrax.
 
     Attributes:
       event_dim: The number of coordinates of a vector, or 0 if `event_shape` is given.
@@ -26,6 +27,12 @@ class Base(Value):
 
     least_dim: ClassVar[int] = 1
     vectors_only: ClassVar[bool] = False
+
+    has_path: ClassVar[bool] = True
+    """True if draws are differentiable in the parameters; else they have a score."""
+
+    propagates_nan: ClassVar[bool] = False
+    """True if the log-density is NaN for events with NaN, and finite for others."""
 
     def check_options(self):
         if not self.event_shape:
@@ -47,6 +54,16 @@ class Base(Value):
     def shape(self) -> tuple[int, ...]:
         """The shape of an event."""
         return self.event_shape or (self.event_dim,)
+
+    @property
+    def interval(self) -> Interval:
+        """The bounds of every coordinate."""
+        return LINE
+
+    @property
+    def on_sphere(self) -> bool:
+        """True if events are unit vectors."""
+        return False
 
     @nn.nowrap
     def independent(self, distribution):

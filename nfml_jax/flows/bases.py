@@ -5,8 +5,8 @@ images `[H, W, C]`. A base may have learned parameters, and with a `conditioner`
 depend on the context. distrax takes seconds to import, so it is imported where a
 distribution is made.
 
-A base whose coordinates lie within bounds says so by `interval`, and one of unit
-vectors by `on_sphere`.
+`Base.interval` has the bounds of coordinates, and `Base.on_sphere` is True for unit
+vectors.
 """
 
 import math
@@ -89,9 +89,11 @@ class VonMises(Base):
     ((2,), (2,))
     """
 
-    interval: ClassVar[Interval] = (-math.pi, math.pi)
-
     conditioner: nn.Module | None = None
+
+    @property
+    def interval(self) -> Interval:
+        return -math.pi, math.pi
 
     @nn.compact
     def __call__(self, context=None):
@@ -115,11 +117,14 @@ class VonMisesFisher(Base):
     The density is with respect to the area of the sphere.
     """
 
-    on_sphere: ClassVar[bool] = True
     least_dim: ClassVar[int] = 2
     vectors_only: ClassVar[bool] = True
 
     conditioner: nn.Module | None = None
+
+    @property
+    def on_sphere(self) -> bool:
+        return True
 
     @nn.compact
     def __call__(self, context=None):
@@ -151,9 +156,12 @@ class UniformSphere(Base):
     -2.531
     """
 
-    on_sphere: ClassVar[bool] = True
     least_dim: ClassVar[int] = 2
     vectors_only: ClassVar[bool] = True
+
+    @property
+    def on_sphere(self) -> bool:
+        return True
 
     def __call__(self, context=None):
         from nfml_jax.flows import distributions

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from nfml_jax.bijectors import Bijector
 from nfml_jax.bijectors.bijector import apply_in
 from nfml_jax.errors import UserError
+from nfml_jax.flows.base import Base
 from nfml_jax.flows.compiled import Compiled, compiled
 from nfml_jax.flows.log_dets import LogDetPart, log_det_parts
 from nfml_jax.ops.broadcasting import broadcasting
@@ -63,7 +64,7 @@ class Flow(Compiled):
     """
 
     bijector: Bijector
-    base: nn.Module
+    base: Base
     event_dim: int = 0
     context_dim: int = 0
     event_shape: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
@@ -72,15 +73,14 @@ class Flow(Compiled):
 
     def check_options(self):
         check_kind(self, Bijector, bijector=self.bijector)
-        check_kind(self, nn.Module, base=self.base)
+        check_kind(self, Base, base=self.base)
         check_integer(self, 0, WIDEST, context_dim=self.context_dim)
         if self.event_shape:
             self._check_shapes()
             return
         check_integer(self, 1, WIDEST, event_dim=self.event_dim)
-        of_base = getattr(self.base, "event_dim", self.event_dim)
-        if of_base != self.event_dim:
-            wanted = f"the event_dim of the base, {of_base}"
+        if self.base.event_dim != self.event_dim:
+            wanted = f"the event_dim of the base, {self.base.event_dim}"
             refuse(self, "event_dim", self.event_dim, wanted)
 
     @nn.nowrap
@@ -96,11 +96,11 @@ class Flow(Compiled):
         if self.bijector.event_ndim_out > ndim:
             wanted = f"{self.bijector.event_ndim_out} sizes, as the bijector's events"
             refuse(self, "event_shape", self.event_shape, wanted)
-        wanted, of_base = self.base_shape, getattr(self.base, "shape", None)
-        if of_base not in (None, wanted):
+        if self.base.shape != self.base_shape:
             raise UserError(
-                f"The base has events of shape {of_base}, and those of the flow's "
-                f"shape {self.event_shape} are {wanted} there; give that one."
+                f"The base has events of shape {self.base.shape}, and those of the "
+                f"flow's shape {self.event_shape} are {self.base_shape} there; give "
+                "that one."
             )
 
     @property
@@ -134,7 +134,7 @@ class Flow(Compiled):
         x, context = broadcast_events(x, self._context(context), ndim)
         z, log_det = apply_in(self.bijector, x, context, ndim, inverse=True)
         log_prob = self.base(self._vector(context)).log_prob(z) + log_det
-        if self.bijector.covers_line and getattr(self.base, "propagates_nan", False):
+        if self.bijector.covers_line and self.base.propagates_nan:
             # No event is outside, and NaN in an event has reached the sum already.
             return log_prob
         log_prob = jnp.where(log_det == -jnp.inf, -jnp.inf, log_prob)
@@ -219,7 +219,7 @@ class Flow(Compiled):
             context = context.reshape(*ones, *context.shape)
         x, log_det = apply_in(self.bijector, z, context, len(self.base_shape))
         log_prob = log_prob - log_det
-        if getattr(self.base, "has_path", True):
+        if self.base.has_path:
             return x, log_prob, jnp.zeros_like(log_prob)
         return x, log_prob, base.log_prob(jax.lax.stop_gradient(z))
 

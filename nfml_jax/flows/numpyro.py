@@ -134,9 +134,9 @@ def _numpyro_flow():
         )
         def support(self):
             flow = self._flow.flow
-            if getattr(flow.base, "on_sphere", False):
+            if flow.base.on_sphere:
                 return constraints.sphere
-            interval = getattr(flow.base, "interval", LINE)
+            interval = flow.base.interval
             bounded = [t for t in _transforms(flow.bijector) if t.codomain != LINE]
             circles = bool(bounded) and all(t.codomain == interval for t in bounded)
             if flow.bijector.covers_line and (circles or interval == LINE):

@@ -54,7 +54,7 @@ class Resampled(Base):
     """True: Z is estimated where a "base" key is given."""
 
     net: nn.Module = MLP()
-    proposal: nn.Module | None = None
+    proposal: Base | None = None
     truncation: int = 100
     samples: int = 1024
     momentum: float = 0.95
@@ -62,17 +62,17 @@ class Resampled(Base):
     def check_options(self):
         super().check_options()
         check_kind(self, nn.Module, net=self.net)
-        check_kind(self, nn.Module, optional=True, proposal=self.proposal)
+        check_kind(self, Base, optional=True, proposal=self.proposal)
         check_integer(self, 1, truncation=self.truncation, samples=self.samples)
         check_number(self, 0.0, below=1.0, momentum=self.momentum)
 
     @property
     def interval(self) -> Interval:
-        return getattr(self.proposal, "interval", LINE)
+        return LINE if self.proposal is None else self.proposal.interval
 
     @property
     def on_sphere(self) -> bool:
-        return getattr(self.proposal, "on_sphere", False)
+        return self.proposal is not None and self.proposal.on_sphere
 
     @nn.compact
     def __call__(self, context=None):

@@ -66,7 +66,11 @@ def axes_of(x) -> frozenset:
 
     None are known outside `jax.shard_map`, or inside if it doesn't check.
     """
-    aval = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
+    return axes_of_aval(x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x))
+
+
+def axes_of_aval(aval) -> frozenset:
+    """Return `axes_of` of an abstract value."""
     kind = getattr(aval, "manual_axis_type", None)
     # The first releases of JAX 0.10 call it `vma`; outside shard_map there is neither.
     return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()

@@ -13,6 +13,8 @@ from jax.extend import core
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from nfml_jax.ops.control_flow import axes_of_aval
+
 
 class Counted:
     """A compiled dispatch and the cost of its step.
@@ -50,7 +52,7 @@ def _further_rounds(body: core.ClosedJaxpr, length: int, mesh: Mesh) -> float:
 def _on_each_device(body: core.ClosedJaxpr, mesh: Mesh) -> jax.stages.Lowered:
     """Return a loop's body as a separate function that may name the mesh's axis."""
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in body.in_avals]
-    axes = [tuple(_axes(a)) for a in body.in_avals]
+    axes = [tuple(axes_of_aval(a)) for a in body.in_avals]
 
     def rounds(*args):
         # Values that vary between devices in the program must vary here, too.
@@ -81,12 +83,6 @@ def _scans(jaxpr) -> Iterator[tuple[core.ClosedJaxpr, int]]:
         for value in jax.tree.leaves(values, is_leaf=lambda x: isinstance(x, programs)):
             if isinstance(value, programs):
                 yield from _scans(value)
-
-
-def _axes(aval) -> frozenset:
-    # This is `nfml_jax.ops.control_flow.axes_of` for abstract values.
-    kind = getattr(aval, "manual_axis_type", None)
-    return getattr(kind, "varying", None) or getattr(aval, "vma", None) or frozenset()
 
 
 def _flops(lowered: jax.stages.Lowered) -> float:

@@ -3,12 +3,8 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from nfml_jax.errors import UserError
-
-if TYPE_CHECKING:
-    from nfml_jax.training.settings import TrainSettings
 
 _DURATION = re.compile(r"\s*([0-9.eE+]+)\s*(step|epoch|example)s?\s*$")
 
@@ -69,28 +65,6 @@ class Schedule:
     checkpoint: int
     patience: int = 0  # stop after this many validations without improvement
     window: int = 0  # steps whose data is loaded together
-
-    @classmethod
-    def from_settings(
-        cls, settings: "TrainSettings", *, batch_size: int, examples: int
-    ) -> "Schedule":
-        """Return the schedule of the durations in `settings`; see `to_steps`."""
-
-        def steps(field):
-            return to_steps(
-                getattr(settings, field),
-                batch_size=batch_size,
-                examples=examples,
-                field=f"train.{field}",
-            )
-
-        return cls(
-            total=steps("total"),
-            log=steps("log_every"),
-            evaluate=steps("evaluate_every"),
-            checkpoint=steps("checkpoint_every"),
-            patience=steps("patience"),
-        )
 
     def next_event(self, step: int) -> int:
         """Return the first step after `step` at which something is due."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 from nfml_jax.errors import UserError
 from nfml_jax.ops.checks import check_choice, check_integer, check_number
 from nfml_jax.ops.settings import Settings, kinds_of, setting
-from nfml_jax.training.durations import to_steps
+from nfml_jax.training.durations import Schedule, to_steps
 
 DECAYED = ("kernel*", "weights", "proxies", "triangles", "L")
 """Patterns of the names of parameters that inputs are multiplied by."""
@@ -141,6 +141,25 @@ class TrainSettings(Settings):
             COUNT(None, **{"train.batch_size": self.batch_size})
         for name in ("total", *INTERVALS):
             check_duration(self, f"train.{name}", getattr(self, name))
+
+    def schedule(self, *, batch_size: int, examples: int) -> Schedule:
+        """Return the durations in steps, for epochs of `examples`; see `to_steps`."""
+
+        def steps(field):
+            return to_steps(
+                getattr(self, field),
+                batch_size=batch_size,
+                examples=examples,
+                field=f"train.{field}",
+            )
+
+        return Schedule(
+            total=steps("total"),
+            log=steps("log_every"),
+            evaluate=steps("evaluate_every"),
+            checkpoint=steps("checkpoint_every"),
+            patience=steps("patience"),
+        )
 
 
 # The most examples of a batch whose size the data decide.

@@ -15,7 +15,7 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.devices import Device
 from nfml_jax.runs.provenance import device_description
 from nfml_jax.training.devices import check_accumulation, check_division, parts_of_share
-from nfml_jax.training.durations import Schedule, to_steps
+from nfml_jax.training.durations import to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed, fitted_batch
 from nfml_jax.training.optimizers import (
@@ -78,7 +78,7 @@ class Setup:
             "batch_size": self.feed.batch_size,
             "examples": self.feed.examples,
         }
-        schedule = Schedule.from_settings(train, **self._size)
+        schedule = train.schedule(**self._size)
         if schedule.patience and not (self.experiment.best and schedule.evaluate):
             raise UserError(
                 f"train.patience = {train.patience!r} needs validations to "

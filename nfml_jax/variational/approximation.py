@@ -77,9 +77,8 @@ def approximation_of(flow, rngs=None, mutable=()) -> Approximation:
     def log_prob(variables, x):
         return apply(variables, x, method="log_prob")
 
-    differentiable = getattr(flow.base, "has_path", True)
     return Approximation(
         drawing("sample_and_log_prob"),
         log_prob,
-        None if differentiable else drawing("sample_with_score"),
+        None if flow.base.has_path else drawing("sample_with_score"),
     )

@@ -10,8 +10,6 @@ Dhariwal 2018). Latents are one array in the shape of the image.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.linen as nn
-
 from nfml_jax.bijectors import (
     Affine,
     Bijector,
@@ -31,6 +29,7 @@ from nfml_jax.bijectors.squeeze import ORDERS
 from nfml_jax.bijectors.stack import MEMORY
 from nfml_jax.bijectors.transforms.transform import LINE
 from nfml_jax.errors import UserError
+from nfml_jax.flows.base import Base
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.recipes.stacked import make_base, passes_options_to
@@ -56,7 +55,7 @@ def of_pixels(
     *,
     alpha: float = 1e-5,
     context_dim: int = 0,
-    base: nn.Module | str = "normal",
+    base: Base | str = "normal",
 ) -> Flow:
     """Return the flow of pixels in (0, 1) whose logits a bijector maps to latents.
 
@@ -71,7 +70,7 @@ def of_pixels(
     if isinstance(base, str):
         name = base
         base = make_base(name, event_shape=event_shape, classes=context_dim)
-        if getattr(base, "interval", LINE) != LINE:
+        if base.interval != LINE:
             raise UserError(
                 f"base {name!r} has draws within bounds, and latents of images have "
                 "none; take normal, learned_normal, gaussian_mixture or resampled."

@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import flax.linen as nn
-
 from nfml_jax.bijectors import Bijector, Chain, Inverse, Stack
 from nfml_jax.bijectors.stack import MEMORY
 from nfml_jax.flows.base import Base
@@ -97,7 +95,7 @@ def stacked(
     layers: int,
     fast: str = "log_prob",
     context_dim: int = 0,
-    base: nn.Module | str = "normal",
+    base: Base | str = "normal",
     memory: str = "keep",
 ) -> Flow:
     """Return a flow of `layers` equal layers, followed by `ends`.

@@ -144,16 +144,13 @@ def launch(argv) -> int:
     from experiments import make_experiment
     from experiments.checks import check_experiment
     from nfml_jax.training.loop import train_and_evaluate
-    from nfml_jax.training.settings import RunSettings
 
     span = Span.parse(PROFILE.value) if PROFILE.value else None
     if DISTRIBUTED.value:
         join()
 
-    config = CONFIG.value.to_dict()
-    name = RunSettings.of(config).name
-    config = check_experiment(config)
-    default = Path("runs") / name / time.strftime("%Y%m%d-%H%M%S")
+    config = check_experiment(CONFIG.value.to_dict())
+    default = Path("runs") / config["name"] / time.strftime("%Y%m%d-%H%M%S")
     outcome = train_and_evaluate(
         make_experiment,
         config,

@@ -85,7 +85,7 @@ class Group:
             return jax.lax.map(one, runs)
 
         first = self._first
-        return compile_dispatch(steps_of, first.mesh, checked=first.checked)
+        return compile_dispatch(steps_of, first.mesh, checked=first.experiment.checked)
 
     def data(self, step: int) -> tuple[PyTree, PyTree]:
         """Return the data of a dispatch; see `Setup.data`."""

@@ -207,13 +207,11 @@ class Setup:
     def dispatch(self) -> Callable:
         """Return the compiled steps; see `nfml_jax.training.step.make_dispatch`."""
         return compile_dispatch(
-            self.steps(), self.mesh, checked=self.checked, chunk=self.feed.spec
+            self.steps(),
+            self.mesh,
+            checked=self.experiment.checked,
+            chunk=self.feed.spec,
         )
-
-    @property
-    def checked(self) -> bool:
-        """True if JAX can follow the model; see `nfml_jax.training.sharding`."""
-        return self.experiment.checked
 
     @property
     def is_split(self) -> bool:

@@ -38,12 +38,14 @@ def _of_command(name: str) -> argparse.ArgumentParser:
 
 def _of_train() -> argparse.ArgumentParser:
     """Return a parser with the flags of `nfml train`, which absl reads."""
-    from nfml_jax.cli import train
+    from absl.flags import FLAGS
+
+    from nfml_jax.cli import train_flags
     from nfml_jax.cli.laboratory import laboratory
 
     names = sorted(path.stem for path in (laboratory() / "configs").glob("*.py"))
     parser = make_parser("train", None)
-    for flag in train.flags.FLAGS.get_flags_for_module(train.__name__):
+    for flag in FLAGS.get_flags_for_module(train_flags.__name__):
         choices = getattr(flag.parser, "enum_values", None)
         if flag.name == "config":
             choices = names

@@ -35,12 +35,13 @@ from nfml_jax.terminal.terminal import Terminal, silent
 from nfml_jax.training.cost import Counted
 from nfml_jax.training.devices import find_devices
 from nfml_jax.training.durations import Schedule
+from nfml_jax.training.endings import Outcome
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.failures import explained
 from nfml_jax.training.pace import Dispatches
 from nfml_jax.training.profiling import Span, Tracer
 from nfml_jax.training.rates import Clock
-from nfml_jax.training.run import Outcome, Run
+from nfml_jax.training.run import Run
 from nfml_jax.training.settings import RunSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState

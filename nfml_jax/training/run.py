@@ -5,9 +5,7 @@ program of several leave the same files.
 """
 
 import contextlib
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,8 +13,6 @@ import numpy as np
 from nfml_jax import plots
 from nfml_jax.distributed.interrupts import Interrupted, Interrupts
 from nfml_jax.distributed.processes import is_first, local_copy, max_over_processes
-from nfml_jax.errors import UserError
-from nfml_jax.ops.names import flatten
 from nfml_jax.ops.units import format_flops
 from nfml_jax.runs.pruning import Limits, curve_of
 from nfml_jax.runs.run_directory import RunDirectory
@@ -24,7 +20,7 @@ from nfml_jax.runs.trackers import open_trackers
 from nfml_jax.runs.writers import METRICS_FILE, NoWriter, RunWriter, read_metrics
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
-from nfml_jax.training.failures import divergence_in_words, interruption_in_words
+from nfml_jax.training.endings import Endings, Outcome
 from nfml_jax.training.finish import choose, make_result, write_report
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.meter import Diverged, Meter, check_finite
@@ -36,19 +32,6 @@ from nfml_jax.training.step import TrainState
 
 # The share of the time spent waiting for data from which a run says so.
 INPUT_BOUND = 0.1
-
-
-@dataclass
-class Outcome:
-    """The end of a run: its status, its step, and its result if it is done.
-
-    `status` is "done", "interrupted", "diverged", "pruned" or "failed". Only a run in a
-    program of several ends as "failed"; a single run raises the exception.
-    """
-
-    status: str
-    step: int
-    result: dict | None = None
 
 
 class Run:
@@ -80,6 +63,7 @@ class Run:
         self.experiment, self.schedule = setup.experiment, setup.schedule
         self.apply = BatchedApply(setup.own_mesh, compiled=setup.compiled)
         self.saved, self.writer = saved, writer
+        self._endings = Endings(setup, directory, terminal, saved, writer)
         self.first = self.saved_step = first
         self.spent = meta.get("wall_s", 0.0), meta.get("cpu_s", 0.0)
         self.meter = Meter(meta.get("meter"))
@@ -177,13 +161,14 @@ class Run:
         try:
             work(*arguments, **options)
         except Interrupted as request:
-            self._interrupted(str(request))
+            self.outcome = self._endings.interrupted(str(request), self.saved_step)
         except Diverged as divergence:
-            self._diverged(divergence)
+            self.end()
+            self.outcome = self._endings.diverged(divergence, self.saved_step)
         except Exception as problem:
             if self.group is None:
                 raise
-            self.fail(problem)
+            self.outcome = self._endings.failed(problem, self.saved_step)
 
     def log(self, first: int, metrics: dict, seconds: float, waited: float) -> None:
         """Log metrics `[steps]` of consecutive steps from `first` on.
@@ -254,15 +239,7 @@ class Run:
     def prune(self, step: int) -> None:
         """End the run without a result."""
         self.end()
-        self.saved.wait()
-        sentence = (
-            f"The search ends the run at step {step:,}: its validation is worse than "
-            "the median of finished trials."
-        )
-        self.directory.status("pruned", self.saved_step, reason=sentence)
-        self.writer.hparams(flatten(self.setup.config), done=False)
-        self.terminal.note(sentence)
-        self.outcome = Outcome("pruned", step)
+        self.outcome = self._endings.pruned(step, self.saved_step)
 
     def stop_early(self, state: TrainState) -> None:
         """Finish the run before its last step."""
@@ -316,35 +293,3 @@ class Run:
             }
         )
         self.outcome = Outcome("done", step, result)
-
-    def _interrupted(self, request):
-        self.saved.wait()
-        self.directory.status("interrupted", self.saved_step)
-        path, total = self.directory.path, self.schedule.total
-        self.terminal.note(interruption_in_words(request, self.saved_step, total, path))
-        self.outcome = Outcome("interrupted", self.saved_step)
-
-    def _diverged(self, divergence):
-        self.end()
-        self.saved.wait()
-        rate = float(np.asarray(self.setup.learning_rate(divergence.step)))
-        sentence = divergence_in_words(divergence, rate, self.saved_step)
-        self.directory.status(
-            "diverged",
-            self.saved_step,
-            error=sentence,
-            diverged_at=divergence.step,
-            culprits=list(divergence.values),
-        )
-        self.writer.hparams(flatten(self.setup.config), done=False)
-        self.terminal.warning(sentence)
-        self.outcome = Outcome("diverged", divergence.step)
-
-    def fail(self, problem: Exception) -> None:
-        """End this run because of `problem`, and none of the others."""
-        if not isinstance(problem, UserError):
-            self.terminal.note("".join(traceback.format_exception(problem)))
-        error = f"{type(problem).__name__}: {problem}"
-        self.terminal.warning(error)
-        self.directory.status("failed", self.saved_step, error=error)
-        self.outcome = Outcome("failed", self.saved_step)

@@ -275,10 +275,8 @@ def test_a_flow_is_a_numpyro_distribution():
 
 
 def test_a_missing_numpyro_raises_one_sentence(monkeypatch):
-    from nfml_jax.flows import numpyro as module
-
-    module._numpyro_flow.cache_clear()
+    module = "nfml_jax.flows.numpyro_distribution"
+    monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "numpyro.distributions", None)
     with pytest.raises(UserError, match="pip install numpyro"):
         as_numpyro(None)
-    module._numpyro_flow.cache_clear()

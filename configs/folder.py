@@ -23,9 +23,10 @@ other proportions are padded (`data.fit`). Half of the embedding is a linear map
 picture (`encoder.linear`). It starts from Fisher's axes, as large as they are worth on
 classes that they don't know: much for aligned faces, nothing for objects in any place.
 Training varies light, sharpness and place in half of the pictures that it draws, and
-takes the others as they are (`augment.clean`), as those to test on are. Set
-`augment.flip` to False where left and right differ, as in writing. A margin warms up,
-and a result has pixels, PCA and LDA beside the model.
+takes the others as they are (`augment.clean`), as those to test on are. Embeddings are
+means of those of a picture and its mirror image; set `augment.flip` and `encoder.mirror`
+to False where left and right differ, as in writing. A margin warms up, and a result has
+pixels, PCA and LDA beside the model.
 """
 
 from configs import defaults
@@ -65,7 +66,7 @@ def get_config(arg=None):
             "clean": 0.5,
         }
     )
-    options = {"embedding_norm": True, "standardize": "local"}
+    options = {"embedding_norm": True, "standardize": "local", "mirror": True}
     options["linear"] = size // 2 if size >= 16 else 0  # of the embedding
     if encoder == "cnn":
         options |= {"features": (16, 32, 64, 128), "hidden": 256, "norm": True}

@@ -22,8 +22,15 @@ class Embedder(nn.Module):
     encoder: nn.Module
 
     def embed(self, images: jax.Array) -> jax.Array:
-        """Return embeddings `[B, D]`, float32, before any normalization."""
-        return self.encoder(_scaled(images), train=False)
+        """Return embeddings `[B, D]`, float32, before any normalization.
+
+        They are means of those of images and their mirror images if `encoder.mirror`.
+        """
+        images = _scaled(images)
+        found = self.encoder(images, train=False)
+        if not getattr(self.encoder, "mirror", False):
+            return found
+        return (found + self.encoder(jnp.flip(images, axis=-2), train=False)) / 2
 
     def _embed_to_train(self, images):
         return self.encoder(_scaled(images), train=True)

@@ -39,6 +39,8 @@ class Encoder(nn.Module):
       linear: The number of last coordinates of an embedding that are a linear map of
         the picture itself. With few pictures that show aligned objects, such as faces,
         a linear map is learned best.
+      mirror: True makes `nfml_jax.loading.recognition.Embedder.embed` return the mean of
+        the embeddings of a picture and its mirror image.
     """
 
     embedding_size: int
@@ -47,6 +49,7 @@ class Encoder(nn.Module):
     axis_name: str | None = None
     standardize: str = "none"
     linear: int = 0
+    mirror: bool = False
 
     def __call__(self, images: Array, train: bool) -> Array:
         """Return the embeddings `[B, embedding_size]` of images `[B, H, W, C]`."""

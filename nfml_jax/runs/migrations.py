@@ -147,6 +147,10 @@ def _own_defaults(config: dict) -> None:
             del loss[name]
 
 
+def _has_linear_part(config: Mapping) -> bool:
+    return "linear" in config.get("encoder", {})
+
+
 def _has_images(config: Mapping) -> bool:
     return config.get("experiment") in ("margin", "pairs")
 
@@ -173,6 +177,7 @@ MIGRATIONS = (
     Renamed("head.subcentres", "subcenters"),
     _memory,
     *(Added(f"augment.{name}", 0.0, where=_has_images) for name in APPEARANCES),
+    Added("encoder.mirror", False, where=_has_linear_part),
     Added("baselines", True, where=_has_images),
     Added("cpu_devices", 1),
     *(Off(name, (0,)) for name in ("cpu_devices", "num_devices", "train.accumulate")),

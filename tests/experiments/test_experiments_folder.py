@@ -3,6 +3,7 @@
 import io
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from nfml_jax.data.pictures import Look
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS, make_head
 from nfml_jax.loading import data_of
+from nfml_jax.loading.recognition import make_classifier
 from nfml_jax.losses import LOSSES, make_loss
 from nfml_jax.nets import NETS, make_net
 
@@ -99,3 +101,17 @@ def test_the_pictures_of_a_run_are_found_by_its_config(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     found = data_of(tmp_path)
     assert found.class_names == ("a", "b") and sum(found.counts.values()) == 8
+
+
+def test_a_picture_and_its_mirror_image_have_one_embedding():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    found = []
+    for mirror in (True, False):
+        encoder = {"name": "mlp", "embedding_size": 4, "hidden": (5,), "mirror": mirror}
+        model = make_classifier(encoder, {"name": "normface"}, 2)
+        variables = model.init(jax.random.key(0), images, np.zeros(3, np.int32))
+        for given in (images, images[:, :, ::-1]):
+            found.append(model.apply(variables, given, method="embed"))
+    both, same, plain, other = found
+    np.testing.assert_allclose(both, same, rtol=1e-5)
+    np.testing.assert_allclose(both, (plain + other) / 2, rtol=1e-5, atol=1e-6)

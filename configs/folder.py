@@ -24,9 +24,9 @@ picture (`encoder.linear`). It starts from Fisher's axes, as large as they are w
 classes that they don't know: much for aligned faces, nothing for objects in any place.
 Training varies light, sharpness and place in half of the pictures that it draws, and
 takes the others as they are (`augment.clean`), as those to test on are. Embeddings are
-means of those of a picture and its mirror image; set `augment.flip` and `encoder.mirror`
-to False where left and right differ, as in writing. A margin warms up, and a result has
-pixels, PCA and LDA beside the model.
+means of those of a picture and its mirror image. Set `augment.flip` and
+`encoder.mirror` to False where left and right differ, as in writing. A margin warms up,
+and a result has pixels, PCA and LDA beside the model.
 """
 
 from configs import defaults

@@ -39,8 +39,8 @@ class Encoder(nn.Module):
       linear: The number of last coordinates of an embedding that are a linear map of
         the picture itself. With few pictures that show aligned objects, such as faces,
         a linear map is learned best.
-      mirror: True makes `nfml_jax.loading.recognition.Embedder.embed` return the mean of
-        the embeddings of a picture and its mirror image.
+      mirror: True makes a trained model's embedding the mean of those of a picture and
+        its mirror image; see `nfml_jax.loading.recognition.Embedder`.
     """
 
     embedding_size: int

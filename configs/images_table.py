@@ -3,7 +3,7 @@ r"""Flows of images at one budget: the rows of results/images_table.
 Each flow trains for the same CPU time, three minutes, in batches of 32. The steps that
 these make are computed from the CPU seconds of a step, which
 `python -m benchmarks.step_seconds configs/images_table.py:glow` measures; compilation
-and evaluation come on top, one to three minutes. Networks are narrow, so that a flow
+and evaluation come on top, two to four minutes. Networks are narrow, so that a flow
 sees as many images as it can. A number after the name is another budget in minutes:
 its steps follow. Nothing was tuned: learning rate, schedule and average are those of
 `configs/images.py`.

@@ -57,6 +57,11 @@ def main(arguments=None) -> None:
         help="yes if a text file's first line has column names, else no",
     )
     options = parser.parse_args(arguments)
+    if options.output.resolve() == options.table.resolve():
+        raise UserError(
+            f"--output is the table {options.table} itself, which would be lost; give "
+            "another --output."
+        )
     model = load(options.run)
     if not isinstance(model, TrainedFlow):
         raise UserError(

@@ -147,6 +147,7 @@ def test_a_table_of_one_s_own_runs_to_the_end(files, tmp_path):
     arguments = [str(tmp_path / "run"), str(files / "table.csv")]
     assert score.main([*arguments, f"--output={tmp_path / 'scores.csv'}"]) == 0
     assert len((tmp_path / "scores.csv").read_text().split()) == 401
+    assert score.main([*arguments, f"--output={arguments[1]}"]) == 2
 
 
 def test_a_base_is_given_what_it_learns_by(files):

@@ -104,6 +104,7 @@ def test_every_kept_config_has_the_fields_of_today():
             "data.path",
             "data.standardise",
             "data.standardize",
+            "encoder.mirror",
             "loss.normalise",
             "loss.normalize",
             "noise.masked",

@@ -72,7 +72,7 @@ def test_pairs_are_of_one_class_or_of_two():
 @pytest.mark.parametrize(
     "data, words",
     [
-        ({"run": None}, "set data.run"),
+        ({"run": None}, "data.run is empty"),
         ({"run": "nowhere"}, "holds no run"),
         ({"outside": "fashion"}, "fashion_mnist"),
     ],

@@ -198,7 +198,7 @@ MISTAKES = {
     "has no classes to condition on": {},
     "has no column 'sort'": {"labels": "sort"},
     "condition on one of them": {"labels": "kind", "context": ("a",)},
-    "must be whole numbers": {"labels": "a"},
+    "must be integers or names": {"labels": "a"},
     "class of vectors:blobs '3' is not known": {"labels": "kind", "held_out": ("3",)},
     "has no classes; leave it empty": {"held_out": ("2",)},
     "held_out names all classes": {"labels": "kind", "held_out": ("0", "1", "2")},

@@ -421,7 +421,7 @@ def test_words_describe_the_loss(head, words):
         ({"num_classes": "3"}, "num_classes='3'; expected an integer"),
         ({"scale": 0.0}, "scale=0.0"),
         ({"scale": float("inf")}, "scale=inf"),
-        ({"scale": "learned"}, "scale='learned'"),
+        ({"scale": "free"}, "scale='free'"),
         ({"margin": Softmax(), "scale": 64.0}, "Softmax keeps the embeddings' norm"),
         ({"summation": "sparse"}, "known are: .*dense"),
     ],

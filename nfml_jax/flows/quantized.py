@@ -21,6 +21,10 @@ Array = jax.Array
 # The methods whose key also draws the estimates of log-determinants.
 KEYED = (None, "__call__", "log_prob", "terms", "log_det_parts")
 
+# Those whose results don't depend on log-determinants. A continuous flow computes them
+# all the same, and an exact one costs a pass for each number of an image.
+WITHOUT_LOG_DET = ("encode", "decode", "sample")
+
 
 class Quantized(Compiled):
     """A flow of numbers, and the surjections that make levels of them.
@@ -36,7 +40,8 @@ class Quantized(Compiled):
       estimate: Whether the flow's log-determinants are estimated, as those of residual
         and continuous flows of images have to be, and whether a resampled base learns.
         The `key` of `log_prob` and `terms` draws for these, too, in calls of `apply`
-        without `rngs`. Each value is then an unbiased estimate of a bound.
+        without `rngs`. Each value is then an unbiased estimate of a bound. `sample`,
+        `encode` and `decode` do not need log-determinants, and estimate them too.
 
     >>> from nfml_jax import flows
     >>> from nfml_jax.bijectors import Dequantize
@@ -58,9 +63,12 @@ class Quantized(Compiled):
     @nn.nowrap
     def apply(self, variables, *args, rngs=None, method=None, **options):
         """Call `method`, as `flax.linen.Module.apply` does."""
-        if self.estimate and rngs is None and method in KEYED:
-            key = options.get("key", args[1] if len(args) > 1 else None)
-            rngs = {} if key is None else _keys_of_layers(key)
+        if self.estimate and rngs is None:
+            if method in KEYED:
+                key = options.get("key", args[1] if len(args) > 1 else None)
+                rngs = {} if key is None else _keys_of_layers(key)
+            elif method in WITHOUT_LOG_DET:
+                rngs = {"log_det": jax.random.key(0)}
         return super().apply(variables, *args, rngs=rngs, method=method, **options)
 
     def check_options(self):

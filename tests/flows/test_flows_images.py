@@ -1,11 +1,15 @@
 """Recipes of images: densities of tiny images in both directions."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nfml_jax import flows
+from nfml_jax.bijectors import continuous
+from nfml_jax.bijectors.continuous import value_and_trace
 from nfml_jax.errors import UserError
 from nfml_jax.flows import BASES, IMAGE_RECIPES, make_image_flow
 from nfml_jax.flows.recipes.stacked import option_names
@@ -151,6 +155,24 @@ def test_estimates_of_log_determinants_follow_from_the_key_of_the_noise():
     with pytest.raises(UserError, match="no bound, since the estimates' errors"):
         model.apply(variables, x, KEY, samples=2)
     assert not make_image_flow((2, 2, 1), {"recipe": "glow", "levels": 1}).estimate
+
+
+def test_a_continuous_flow_draws_without_exact_log_determinants(monkeypatch):
+    """An exact one takes a pass for each number of an image."""
+    asked = []
+
+    def recorded(field, x, direction):
+        asked.append(direction is not None)
+        return value_and_trace(field, x, direction)
+
+    monkeypatch.setattr(continuous, "value_and_trace", recorded)
+    model = make_image_flow((4, 4, 1), {"recipe": "ffjord", "levels": 1, "hidden": 4})
+    x = jnp.zeros((2, 4, 4, 1))
+    variables = jax.eval_shape(model.init, KEY, x, KEY)
+    for method, given in (("encode", x), ("decode", x), ("sample", KEY)):
+        asked.clear()
+        result = jax.eval_shape(partial(model.apply, method=method), variables, given)
+        assert asked and all(asked) and result.shape[-3:] == (4, 4, 1)
 
 
 @pytest.mark.parametrize("name", [name for name in BASES if name != "von_mises"])

@@ -81,7 +81,8 @@ def coarse_rows(images: Array) -> Array:
     side = 1
     while -(-height // side) * -(-width // side) > COARSE:
         side += 1
-    x = jnp.pad(x, [(0, 0), (0, -height % side), (0, -width % side)], mode="edge")
+    for axis, size in ((1, height), (2, width)):
+        x = _repeat_border(x, axis, 0, -size % side)
     rows, columns = x.shape[1] // side, x.shape[2] // side
     x = x.reshape(-1, rows, side, columns, side).mean(axis=(2, 4))
     x = x.reshape(-1, rows * columns)
@@ -96,11 +97,23 @@ def _around(x: Array) -> Array:
     for axis in (1, 2):
         reach = max(1, x.shape[axis] // 8)
         size = [2 * reach + 1 if a == axis else 1 for a in range(4)]
-        pads = [(reach, reach) if a == axis else (0, 0) for a in range(4)]
-        wide = jnp.pad(x, pads, mode="edge")
+        wide = _repeat_border(x, axis, reach, reach)
         total = lax.reduce_window(wide, 0.0, lax.add, size, (1,) * 4, "VALID")
         x = total / (2 * reach + 1)
     return x
+
+
+def _repeat_border(x: Array, axis: int, before: int, after: int) -> Array:
+    """Return `x` with its first and last slice repeated at the ends of an axis.
+
+    `jnp.pad` does the same, by concatenations with empty arrays along all other axes,
+    which jax2onnx 0.17 translates to arrays of one row.
+    """
+    size = x.shape[axis]
+    first, last = (
+        lax.slice_in_dim(x, place, place + 1, axis=axis) for place in (0, size - 1)
+    )
+    return jnp.concatenate([first] * before + [x] + [last] * after, axis=axis)
 
 
 class Conv(nn.Module):

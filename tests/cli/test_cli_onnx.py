@@ -24,6 +24,14 @@ ENCODERS = {
     "cnn": {"features": (4, 4, 6)},
     "lenetpp": {},
     "resnet18": {"width": 4, "blocks": (2, 2)},
+    # Those of configs/folder.py.
+    "folder": {
+        "name": "cnn",
+        "features": (4, 4, 6),
+        "standardize": "local",
+        "linear": 1,
+        "mirror": True,
+    },
 }
 
 

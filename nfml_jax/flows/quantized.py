@@ -19,7 +19,14 @@ Array = jax.Array
 
 
 # The methods whose key also draws the estimates of log-determinants.
-KEYED = (None, "__call__", "log_prob", "terms", "log_det_parts")
+KEYED = (
+    None,
+    "__call__",
+    "log_prob",
+    "terms",
+    "log_det_parts",
+    "latent_log_probs",
+)
 
 # Those whose results don't depend on log-determinants. A continuous flow computes them
 # all the same, and an exact one costs a pass for each number of an image.

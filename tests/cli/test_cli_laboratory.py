@@ -8,7 +8,6 @@ import pytest
 
 from nfml_jax import cli
 from nfml_jax.cli import init, laboratory
-from nfml_jax.data import load
 from nfml_jax.errors import UserError
 from nfml_jax.ops.extras import MissingExtra, explain_missing, import_extra
 
@@ -98,19 +97,22 @@ def test_a_missing_package_is_one_sentence_with_its_extra(monkeypatch, capsys):
     assert explain_missing(ModuleNotFoundError(name="numpy.absent"), "this") is None
 
 
-def test_data_without_its_extra_imports_and_names_it(monkeypatch, tmp_path):
-    code = "import sys; sys.modules['polars'] = None; import nfml_jax.data as data; "
-    code += "from nfml_jax.data.vectors import load_vectors"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith(
-        "load_vectors needs the package polars, which is not installed; run `pip "
-        "install 'nfml_jax[data]'`."
-    )
-    monkeypatch.setitem(sys.modules, "PIL", None)
+def test_data_without_its_extra_imports_and_names_it(tmp_path):
+    """In processes of their own, where nothing has been imported before."""
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat/1.png").touch()
-    with pytest.raises(MissingExtra, match=r"the data set 'image_folder' needs .* PIL"):
-        load("image_folder", root=str(tmp_path))
+    vectors = "from nfml_jax.data.vectors import load_vectors"
+    pictures = f"data.load('image_folder', root={str(tmp_path)!r})"
+    for package, use, sentence in (
+        ("polars", vectors, "load_vectors needs the package polars, which is not"),
+        ("PIL", pictures, "the data set 'image_folder' needs the package PIL, which"),
+    ):
+        code = f"import sys; sys.modules[{package!r}] = None"
+        code += f"; import nfml_jax.data as data; {use}"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True)
+        last = done.stderr.splitlines()[-1]
+        assert sentence in last and last.endswith("'nfml_jax[data]'`."), last
 
 
 def test_a_shell_completes_commands_their_flags_and_configs(capsys, tmp_path):

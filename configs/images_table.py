@@ -18,34 +18,26 @@ and continuous flows are estimated. So all numbers are bounds of the same kind o
 looseness, above those of eight draws.
 """
 
-from configs import defaults
+from configs import defaults, images
 
 MINUTES = 3
 
-GLOW = {"levels": 2, "steps": 6, "hidden": 64}
+GLOW = images.RECIPES["glow"] | {"steps": 6}
 RECIPES = {
     "glow": ("glow", GLOW),
     "glow_vardeq": ("glow", GLOW),
-    "realnvp": ("realnvp", {"levels": 2, "steps": 3, "hidden": 24, "blocks": 1}),
-    "rq_nsf": (
-        "rq_nsf",
-        {"levels": 2, "steps": 4, "hidden": 32, "bins": 8, "bound": 6.0},
+    "realnvp": (
+        "realnvp",
+        images.RECIPES["realnvp"] | {"steps": 3, "hidden": 24, "blocks": 1},
     ),
+    "rq_nsf": ("rq_nsf", images.RECIPES["rq_nsf"] | {"steps": 4, "hidden": 32}),
     "flowpp": (
         "flowpp",
-        {
-            "levels": 2,
-            "steps": (3, 3),
-            "net": ("glow", "gated"),
-            "hidden": (48, 48),
-            "blocks": (1, 1),
-            "components": 4,
-            "last_size": 1,
-        },
+        images.FLAGSHIP | {"steps": (3, 3), "hidden": (48, 48), "blocks": (1, 1)},
     ),
-    "maf": ("maf", {"levels": 2, "steps": 3, "hidden": (32, 32)}),
-    "residual": ("residual", {"levels": 2, "steps": 4, "hidden": (32, 32)}),
-    "ffjord": ("ffjord", {"levels": 2, "steps": 1, "hidden": 32}),
+    "maf": ("maf", images.RECIPES["maf"] | {"steps": 3}),
+    "residual": ("residual", images.RECIPES["residual"]),
+    "ffjord": ("ffjord", images.RECIPES["ffjord"]),
 }
 
 # CPU seconds of a step of 32 images, on two cores of an AMD EPYC beside other programs.

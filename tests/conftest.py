@@ -43,7 +43,7 @@ def pytest_configure(config):
 
 
 def knows(flags):
-    """Whether this XLA has the flags: on one that it lacks it ends the process."""
+    """Return True if this XLA has the flags; one that it lacks ends the process."""
     command = [sys.executable, "-c", "import jax; jax.devices()"]
     return not subprocess.run(
         command, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True

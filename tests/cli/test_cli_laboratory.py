@@ -98,7 +98,7 @@ def test_a_missing_package_is_one_sentence_with_its_extra(monkeypatch, capsys):
 
 
 def test_data_without_its_extra_imports_and_names_it(tmp_path):
-    """In processes of their own, where nothing has been imported before."""
+    """Each process starts anew, where nothing has been imported before."""
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat/1.png").touch()
     vectors = "from nfml_jax.data.vectors import load_vectors"

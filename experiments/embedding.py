@@ -139,7 +139,7 @@ class EmbeddingExperiment(Experiment):
                 self._threshold(variables, apply, train_embeddings), embeddings
             )
             report.metrics |= verified
-            report.figures |= drawn
+            report.figures = {**report.figures, **drawn}
             found = retrieval.metrics(embeddings, test.labels, names=RETRIEVAL)
             report.metrics |= under("retrieval", found)
         if self.settings.one_shot is not None:
@@ -156,9 +156,8 @@ class EmbeddingExperiment(Experiment):
         draw = {2: plots.embeddings_2d, 3: plots.embeddings_3d}.get(centers.shape[1])
         if draw:
             rays = None if self.images.open_set else centers
-            report.figures["embeddings"] = draw(
-                embeddings, test.labels, rays, self.images.label_names
-            )
+            figure = draw(embeddings, test.labels, rays, self.images.label_names)
+            report.figures = {**report.figures, "embeddings": figure}
         report.embeddings = {"test": self._projected(embeddings)}
         return report
 

@@ -72,6 +72,12 @@ class ImagesExperiment(Experiment):
         held_out = self.images.validation is not None
         self.best = "validation/log_likelihood" if held_out else None
         self._per_dim = -1 / (math.prod(self.event_shape) * math.log(2))
+        bound = self.settings.flow.options.get("max_log_scale")
+        if bound is not None:
+            self.remedy = (
+                "Scales of layers multiply, so that one image can be scaled out of all "
+                f"bounds; flow.max_log_scale is {bound:g}: set a smaller one."
+            )
 
     def given(self, part: str) -> tuple[np.ndarray, ...]:
         """Return the flow's arguments after a part's images: the classes, if any."""

@@ -20,6 +20,7 @@ def pixels(name: str, recipe: str, **flow) -> ConfigDict:
                 "seed": 0,  # of that split, the same for every run
                 "max_train": None,  # None: all
                 "max_test": None,
+                "sum_blocks": None,  # 4: pixels are sums of 4 × 4, of 4,081 levels
             },
             "class_conditional": False,  # whether the flow is one for each class
             "augment": {

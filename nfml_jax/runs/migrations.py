@@ -159,6 +159,12 @@ def _has_pixels(config: Mapping) -> bool:
     return config.get("experiment") == "images"
 
 
+def _bounds_scales(config: Mapping) -> bool:
+    """Return True for a flow of images by a recipe that bounds log-scales."""
+    recipe = config.get("flow", {}).get("recipe")
+    return _has_pixels(config) and recipe in ("glow", "realnvp", "maf", "flowpp")
+
+
 def _is_uci(config: Mapping) -> bool:
     return config["data"].get("name") in UCI_SETS
 
@@ -194,6 +200,8 @@ MIGRATIONS = (
     *(Off(f"train.{part}_every", ("never",)) for part in INTERVALS),
     Added("noise.masked", False),
     Added("class_conditional", False, where=_has_pixels),
+    Added("flow.max_log_scale", 5.0, where=_bounds_scales),
+    Added("data.sum_blocks", None, where=_has_pixels),
 )
 
 

@@ -54,7 +54,8 @@ class Endings:
         """End the run because a value is not finite."""
         self.saved.wait()
         rate = float(np.asarray(self.setup.learning_rate(divergence.step)))
-        sentence = divergence_in_words(divergence, rate, saved_step)
+        remedy = self.setup.experiment.remedy
+        sentence = divergence_in_words(divergence, rate, saved_step, remedy)
         self.directory.status(
             "diverged",
             saved_step,

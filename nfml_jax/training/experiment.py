@@ -66,6 +66,9 @@ class Experiment(ABC):
     best: str | None = None
     """The validation metric by which a checkpoint is chosen; None without one."""
 
+    remedy: str | None = None
+    """A sentence on what to set if a run diverges, beside the learning rate."""
+
     train_arrays: PyTree | None = None
     """Training data `[examples, ...]`; None where the loss draws its own."""
 

@@ -36,8 +36,13 @@ def interruption_in_words(request: str, kept: int, total: int, run_dir: Path) ->
     )
 
 
-def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
-    """Describe a run that diverged at this learning rate when step `kept` was saved."""
+def divergence_in_words(
+    divergence: Diverged, rate: float, kept: int, remedy: str | None = None
+) -> str:
+    """Describe a run that diverged at this learning rate when step `kept` was saved.
+
+    `remedy` is the experiment's own, beside that of every run.
+    """
     last = (
         f"the last good checkpoint is that of step {kept:,}"
         if kept
@@ -47,6 +52,7 @@ def divergence_in_words(divergence: Diverged, rate: float, kept: int) -> str:
         f"The run diverged at step {divergence.step:,}: {divergence}; the learning "
         f"rate was {rate:.3g}, and {last}. The same command with this --workdir and "
         f"--replay={divergence.step} names the operation."
+        + (f" {remedy}" if remedy else "")
     )
 
 

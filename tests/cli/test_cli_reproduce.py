@@ -79,6 +79,25 @@ def test_the_runs_of_a_row_are_chosen_by_words():
         reproduce.chosen(records, "maf rings")
 
 
+@pytest.mark.parametrize(
+    "experiment, recipe, added",
+    [
+        ("images", "glow", True),
+        ("images", "flowpp", True),
+        ("images", "residual", False),
+        ("density", "maf", False),
+    ],
+)
+def test_earlier_flows_of_images_keep_the_bound_of_their_scales(
+    experiment, recipe, added
+):
+    config = {"experiment": experiment, "flow": {"recipe": recipe}}
+    flow = up_to_date(config)["flow"]
+    assert flow == {"recipe": recipe} | ({"max_log_scale": 5.0} if added else {})
+    config["flow"]["max_log_scale"] = 2.0
+    assert up_to_date(config)["flow"]["max_log_scale"] == 2.0
+
+
 def test_every_kept_config_has_the_fields_of_today():
     checked = set()
     for record in find_results([KEPT]):
@@ -104,7 +123,9 @@ def test_every_kept_config_has_the_fields_of_today():
             "data.path",
             "data.standardise",
             "data.standardize",
+            "data.sum_blocks",
             "encoder.mirror",
+            "flow.max_log_scale",
             "loss.normalise",
             "loss.normalize",
             "noise.masked",

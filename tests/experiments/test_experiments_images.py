@@ -30,6 +30,13 @@ def test_the_config_of_a_set_has_every_option_of_its_own(name):
         assert images.get_config(f"glow,{name},smoke").data.image_size is None
 
 
+def test_a_config_sums_blocks_of_pixels_to_more_levels():
+    config = images.get_config("glow,digits,smoke")
+    config.data.sum_blocks = 2
+    experiment = make_experiment(config.to_dict())
+    assert experiment.levels == 4 * 16 + 1 and experiment.event_shape == (4, 4, 1)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """60 steps of a small flow, with learned noise, on digits of 17 levels."""
@@ -88,6 +95,14 @@ def test_a_class_conditional_flow_classifies_by_the_bits_of_each_class():
     assert found.mean <= given + of_class  # at most the bits of the label more
     measures = {"test/accuracy", "test/log_loss", "test/calibration_error"}
     assert measures < set(report.metrics)
+
+
+@pytest.mark.parametrize("name", ["glow", "realnvp", "maf", "flowpp", "flagship"])
+def test_a_flow_that_diverges_names_the_option_that_bounds_its_scales(name):
+    config = images.get_config(f"{name},digits,smoke")
+    config.flow.max_log_scale = 1.5
+    remedy = make_experiment(config.to_dict()).remedy
+    assert "flow.max_log_scale is 1.5: set a smaller one" in remedy
 
 
 def test_images_without_labels_have_no_class_conditional_flow():

@@ -238,7 +238,7 @@ def test_log_determinants_of_all_parts_add_up_from_data_to_base():
         "1×1×8/Elementwise",
     ]
     coupling, act_norm = parts[3], parts[1]
-    assert coupling.limit == 2 * 2 * 2 * 5.0 and (coupling.used < 1).all()
+    assert coupling.limit == 2 * 2 * 2 * 2.0 and (coupling.used < 1).all()
     assert act_norm.limit == np.inf and not act_norm.used.any()
 
 

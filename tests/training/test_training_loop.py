@@ -225,11 +225,15 @@ def test_earlier_checkpoints_are_compared_by_their_fields(tmp_path):
 
 
 def test_a_nan_stops_the_run_and_names_itself(tmp_path, capsys):
-    outcome = run(tmp_path, functools.partial(Regression, nan_from=15))
+    class Advised(Regression):
+        remedy = "Set size to 1."
+
+    outcome = run(tmp_path, functools.partial(Advised, nan_from=15))
     assert (outcome.status, outcome.step) == ("diverged", 15)
     said = " ".join(capsys.readouterr().out.split())
     assert "diverged at step 15: loss is nan, grad_norm/head is nan" in said
     assert "last good checkpoint is that of step 12" in said
+    assert "names the operation. Set size to 1." in said
     found = status(tmp_path)
     assert found["status"] == "diverged" and found["culprits"][0] == "loss"
     assert (found["step"], found["diverged_at"]) == (12, 15)

@@ -18,7 +18,11 @@ from nfml_jax.bijectors import (
     Residual,
     Roulette,
 )
-from nfml_jax.flows.recipes.multiscale import ImageFlow, multiscale
+from nfml_jax.flows.recipes.multiscale import (
+    MAX_LOG_SCALE,
+    ImageFlow,
+    multiscale,
+)
 from nfml_jax.flows.recipes.stacked import passes_options_to
 from nfml_jax.nets.images import make_image_conditioner
 from nfml_jax.nets.lipschitz_images import LipschitzConv
@@ -31,7 +35,7 @@ def maf(
     *,
     hidden=(64, 64),
     kernel_size: int = 3,
-    max_log_scale: float = 5.0,
+    max_log_scale: float = MAX_LOG_SCALE,
     **options: Any,
 ) -> ImageFlow:
     """MAF (Papamakarios et al. 2017) by masked convolutions, in both orders of pixels.
@@ -40,6 +44,7 @@ def maf(
     the second sees pixels from the last to the first. A density takes one pass. A draw
     inverts each map by sweeps over the whole image until nothing changes, at most one
     for each pixel. Channels of a pixel are independent given the pixels before.
+    `max_log_scale` bounds the log-scales of a map, see `MAX_LOG_SCALE`.
 
     >>> maf((28, 28, 1), levels=1, steps=2, hidden=(16,)).event_shape
     (28, 28, 1)

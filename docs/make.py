@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from configs.sweeps.plane_zoo import FAMILIES, RATES  # noqa: E402
 from nfml_jax import flows, plots  # noqa: E402
 from nfml_jax.synthetic import DENSITIES, draw  # noqa: E402
+from nfml_jax.training import fit  # noqa: E402
 
 DENSITY, LIMITS, SIDE = "pinwheel", ((-4.0, 4.0), (-4.0, 4.0)), 200
 STEPS, BATCH, POINTS = 1000, 256, 50_000
@@ -42,7 +43,7 @@ def scaled(points, turn: float):
     return jnp.remainder(points + math.pi, 2 * math.pi) - math.pi
 
 
-def fit(flow, rate: float, turn: float):
+def fit_flow(flow, rate: float, turn: float):
     """Return the variables of a flow after `STEPS` steps on points times `turn`."""
     data = scaled(draw(DENSITY, "train", POINTS), turn)
     variables = flow.init(jax.random.key(0), data[:BATCH])
@@ -50,20 +51,11 @@ def fit(flow, rate: float, turn: float):
     schedule = optax.cosine_decay_schedule(rate, STEPS)
     optimizer = optax.chain(optax.clip_by_global_norm(5.0), optax.adam(schedule))
 
-    def step(carry, key):
-        params, state = carry
+    def loss(params, key):
         x = data[jax.random.randint(key, (BATCH,), 0, POINTS)]
+        return -flow.apply(variables | {"params": params}, x).mean()
 
-        def loss(params):
-            return -flow.apply(variables | {"params": params}, x).mean()
-
-        grads = jax.grad(loss)(params)
-        updates, state = optimizer.update(grads, state)
-        return (optax.apply_updates(params, updates), state), None
-
-    keys = jax.random.split(jax.random.key(1), STEPS)
-    start = params, optimizer.init(params)
-    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, keys))(start)
+    params, _ = fit(loss, params, optimizer, STEPS, jax.random.key(1))
     return variables | {"params": params}
 
 
@@ -90,7 +82,7 @@ def main(chosen: list[str]) -> None:
                 continue  # the couplings of a spline flow stand for both kinds
             turn = math.pi / LIMITS[0][1] if family in CIRCULAR else 1.0
             flow = flows.make_flow(name, 2, **options)
-            variables = fit(flow, RATES.get(family, CIRCULAR_RATE), turn)
+            variables = fit_flow(flow, RATES.get(family, CIRCULAR_RATE), turn)
 
             def log_prob(points, turn=turn, flow=flow, variables=variables):
                 inside = jax.jit(flow.apply)(variables, scaled(points, turn))

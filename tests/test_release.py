@@ -35,6 +35,7 @@ def test_the_change_log_and_the_citation_have_the_version():
     citation = read("CITATION.cff")
     assert f"\nversion: {__version__}\n" in citation
     assert f'\ndate-released: "{released[0][1]}"\n' in citation
+    assert f"  version = {{{__version__}}},\n" in read("docs/about.md")
 
 
 def test_the_citation_has_the_fields_of_its_schema():

@@ -17,6 +17,17 @@ ORDER = (
 )
 # Rooms whose inner rooms have their own pages; the faces of others name everything.
 WITH_INNER_ROOMS = ("data", "nets")
+# What one imports to add to a registry, and faces leave out.
+MORE = {
+    "bijectors": ["bijector.OnLastAxis"],
+    "data": ["samplers.make_sampler"],
+    "flows": [
+        "base.Base",
+        *(f"bases.{name}" for name in ("Normal", "Uniform", "StudentT", "VonMises")),
+        *(f"bases.{name}" for name in ("VonMisesFisher", "UniformSphere")),
+    ],
+    "heads": ["margins.margin.number", "margins.margin.statistic"],
+}
 
 
 def rooms() -> list[str]:
@@ -48,6 +59,10 @@ def room_page(room: str) -> str:
     face = importlib.import_module(f"nfml_jax.{room}")
     parts = [f"# nfml_jax.{room}\n", _words(face)]
     parts += [_entry(face, name) for name in sorted(face.__all__, key=_order(face))]
+    for name in MORE.get(room, ()):
+        module, _, name = f"nfml_jax.{room}.{name}".rpartition(".")
+        what = getattr(importlib.import_module(module), name)
+        parts.append(_object(what, f"{module}.{name}"))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs/hooks")]
 
 import api  # noqa: E402
+import dark  # noqa: E402
 import executed  # noqa: E402
 import maths  # noqa: E402
 import tables  # noqa: E402
@@ -22,6 +23,8 @@ BORROWED = {
     "results/images_table/README.md": "results/images_table.md",
     "results/images_pilots.md": "results/images_pilots.md",
     "benchmarks/README.md": "benchmarks.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
 }
 # Attributes whose address a browser loads.
 LOADED = re.compile(
@@ -55,8 +58,10 @@ def on_files(files: Files, config) -> Files:
     for path in (executed.CACHE / PICTURES.stem).rglob("*.png"):
         name = path.relative_to(executed.CACHE / PICTURES.stem)
         add(f"img/{name}", abs_src_path=str(path))
-    for path in sorted((ROOT / "results").rglob("*.png")):
-        add(f"img/{path.relative_to(ROOT)}", abs_src_path=str(path))
+    for path in dark.figures():
+        stem = f"img/{path.relative_to(ROOT).with_suffix('')}"
+        add(f"{stem}.png", abs_src_path=str(path))
+        add(f"{stem}-dark.png", abs_src_path=str(dark.darkened(path)))
     for room in api.rooms():
         add(f"api/{room}.md", content=api.room_page(room))
     for source, name in BORROWED.items():
@@ -98,8 +103,8 @@ def on_page_markdown(markdown: str, **_) -> str:
 
 
 def on_page_content(html: str, **_) -> str:
-    """Replace formulae by MathML."""
-    return maths.with_mathml(html)
+    """Replace formulae by MathML, and show kept figures on dark pages, too."""
+    return dark.with_both(maths.with_mathml(html))
 
 
 def on_post_page(output: str, page, **_) -> str:

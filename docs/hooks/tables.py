@@ -123,6 +123,24 @@ def extras(_: str) -> str:
     return re.search(r"^\| extra \|.*?(?=\n\n)", text, re.M | re.S)[0]
 
 
+def numbers(_: str) -> str:
+    """Return the table of headline numbers, which is that of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(r"^\| what \| folder \|.*?(?=\n\n)", text, re.M | re.S)[0]
+
+
+def margin_gallery(_: str) -> str:
+    """Return the curve of each margin as a small picture that leads to its section."""
+    parts = ['<div class="gallery curves" markdown>']
+    for name in MARGINS:
+        both = figure(f"img/margins/{name}", f"The target logit of {name}")
+        parts.append(
+            f"<figure markdown>\n[{both}](#{name})\n"
+            f"<figcaption markdown>[`{name}`](#{name})</figcaption>\n</figure>"
+        )
+    return "\n".join([*parts, "</div>"])
+
+
 def readme_tabs(arguments: str) -> str:
     """Return blocks of the README as tabs: `TITLE: "WORDS IN THE BLOCK" | ...`."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -188,7 +206,9 @@ MACROS = {
     "losses": losses_table,
     "loss_sections": sections.losses,
     "maps": maps_table,
+    "margin_gallery": margin_gallery,
     "margins": sections.margins,
+    "numbers": numbers,
     "picture": picture,
     "results": results,
 }

@@ -6,6 +6,8 @@
 # splines in couplings, and look at what either can express.
 
 # %%
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ import optax
 
 from nfml_jax import flows, plots
 from nfml_jax.synthetic import DENSITIES, draw
+from nfml_jax.training import fit
 
 circles = DENSITIES["circles"]
 train, test = draw(circles, "train", 20_000), draw(circles, "test", 10_000)
@@ -22,30 +25,31 @@ plots.samples_2d(test, limits=limits)
 # %% [markdown]
 # ## The loop
 #
-# Training a flow is maximum likelihood, and needs nothing but its log-density. All steps
-# run in one compiled loop.
+# Training a flow is maximum likelihood, and needs nothing but its log-density. The loop
+# itself is the same for every model on these pages: `fit` takes a loss of the parameters
+# and of a random key, and runs all steps in one compiled program. This is all that it
+# does:
+
+# %%
+source = inspect.getsource(fit)
+print(source[source.index("    def step") :])
+
+# %% [markdown]
+# The loss draws a batch and returns its mean negative log-density.
 
 
 # %%
-def fit(flow, steps=1000, batch=256, rate=2e-3):
+def fit_flow(flow, steps=1000, batch=256):
     variables = flow.init(jax.random.key(0), train[:2])
-    optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
     data = jnp.asarray(train)
 
-    def step(carry, key):
-        params, state = carry
+    def loss(params, key):
         x = data[jax.random.randint(key, (batch,), 0, len(data))]
+        return -flow.apply(variables | {"params": params}, x).mean()
 
-        def loss(params):
-            return -flow.apply(variables | {"params": params}, x).mean()
-
-        value, grads = jax.value_and_grad(loss)(params)
-        updates, state = optimizer.update(grads, state)
-        return (optax.apply_updates(params, updates), state), value
-
-    keys = jax.random.split(jax.random.key(1), steps)
-    start = variables["params"], optimizer.init(variables["params"])
-    (params, _), losses = jax.jit(lambda s: jax.lax.scan(step, s, keys))(start)
+    optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
+    start, key = variables["params"], jax.random.key(1)
+    params, losses = fit(loss, start, optimizer, steps, key)
     return variables | {"params": params}, losses
 
 
@@ -57,7 +61,7 @@ def fit(flow, steps=1000, batch=256, rate=2e-3):
 
 # %%
 elementwise = flows.independent(2, bins=16)
-learned, losses = fit(elementwise)
+learned, losses = fit_flow(elementwise)
 draws = elementwise.apply(learned, jax.random.key(2), (10_000,), method="sample")
 plots.marginals(test, np.asarray(draws))
 
@@ -76,7 +80,7 @@ plots.joint(test, np.asarray(draws))
 
 # %%
 coupled = flows.rq_nsf(event_dim=2, layers=4, hidden=48, blocks=1, bins=8)
-fitted, losses = fit(coupled)
+fitted, losses = fit_flow(coupled)
 draws = coupled.apply(fitted, jax.random.key(2), (10_000,), method="sample")
 plots.joint(test, np.asarray(draws))
 

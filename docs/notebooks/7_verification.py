@@ -19,6 +19,7 @@ from nfml_jax.evaluation import one_shot, retrieval, verification
 from nfml_jax.evaluation.gallery import Gallery
 from nfml_jax.heads import ArcFace, MarginHead
 from nfml_jax.nets import make_net
+from nfml_jax.training import fit
 
 rng = np.random.default_rng(0)
 source = load_digits()
@@ -52,34 +53,23 @@ plots.image_grids({f"{n:02d}": x[y == n][:3] for n in unseen[:6]}, top=1, column
 
 # %%
 STEPS, CLASSES = 2000, jnp.asarray(known)
-net, head = (
-    make_net("mlp", 32, hidden=(256,)),
-    MarginHead(num_classes=len(known), margin=ArcFace(0.3), scale=16.0),
-)
+net = make_net("mlp", 32, hidden=(256,))
+head = MarginHead(num_classes=len(known), margin=ArcFace(0.3), scale=16.0)
 params = {"net": net.init(jax.random.key(0), x[:2], train=False)}
 params["head"] = head.init(jax.random.key(1), jnp.ones((2, 32)), jnp.arange(2))
 optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, STEPS))
 
 
-def step(carry, key):
-    params, state = carry
+def objective(params, key):
     of_labels, of_images = jax.random.split(key)
     labels = jax.random.randint(of_labels, (100,), 0, len(known))
-    pictures = draw(train, CLASSES[labels], of_images)
-
-    def objective(params):
-        embeddings = net.apply(params["net"], pictures, train=True)
-        return head.apply(params["head"], embeddings, labels).loss.mean()
-
-    value, grads = jax.value_and_grad(objective)(params)
-    updates, state = optimizer.update(grads, state)
-    return (optax.apply_updates(params, updates), state), value
+    embeddings = net.apply(
+        params["net"], draw(train, CLASSES[labels], of_images), train=True
+    )
+    return head.apply(params["head"], embeddings, labels).loss.mean()
 
 
-start = params, optimizer.init(params)
-(params, _), _ = jax.jit(
-    lambda s: jax.lax.scan(step, s, jax.random.split(jax.random.key(2), STEPS))
-)(start)
+params, _ = fit(objective, params, optimizer, STEPS, jax.random.key(2))
 embed = jax.jit(lambda x: net.apply(params["net"], x, train=False))
 known_y = np.repeat(known, 30)
 known_x = embed(draw(train, known_y, jax.random.key(4)))

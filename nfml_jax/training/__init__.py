@@ -7,6 +7,8 @@ step mapped over devices). An experiment implements `Experiment`:
     from nfml_jax.training import train_and_evaluate
 
     outcome = train_and_evaluate(MyExperiment, config, "runs/mine")
+
+`fit` is a loop without files, for a model and data of one's own that fit on the device.
 """
 
 from nfml_jax.ops.lazy import lazy_exports
@@ -19,6 +21,7 @@ __getattr__, __all__ = lazy_exports(
         "endings": ["Outcome"],
         "experiment": ["Apply", "Batch", "Experiment", "Report"],
         "feeds": ["EmptyFeed", "Feed", "ResidentFeed"],
+        "fitting": ["fit"],
         "loop": ["Program", "train_and_evaluate"],
         "optimizers": ["OPTIMIZERS", "make_optimizer"],
         "schedules": ["SCHEDULES", "make_schedule"],

@@ -15,6 +15,7 @@ import sections
 from executed import figure
 
 from nfml_jax import bijectors, evaluation, flows
+from nfml_jax.bijectors.transforms import DOMAIN_MAPS, TRANSFORMS
 from nfml_jax.cli import heads, losses, maps
 from nfml_jax.cli import results as results_command
 from nfml_jax.data.pixels import PIXEL_DATASETS
@@ -48,8 +49,28 @@ def maps_table(title: str) -> str:
     """Return one of the tables of `nfml maps`: bijector, transform or recipe."""
     for table in maps.table().split("\n\n"):
         if table.startswith(f"| {title} "):
-            return table
+            owner = flows if title == "recipe" else bijectors
+            kinds = {k: v.__name__ for k, v in (TRANSFORMS | DOMAIN_MAPS).items()}
+            return _with_links(table, owner, kinds)
     raise SystemExit(f"nfml maps prints no table of {title!r}.")
+
+
+def _with_links(table: str, owner, names: dict[str, str]) -> str:
+    """Return a table whose first column leads to entries of the API.
+
+    Args:
+      table: the table.
+      owner: the room that exports what the first column names.
+      names: the exported names of entries that are listed under another.
+    """
+
+    def link(match):
+        public = names.get(match[1], match[1])
+        if public not in owner.__all__:
+            return match[0]
+        return f"| [`{match[1]}`][{owner.__name__}.{public}] "
+
+    return re.sub(r"^\| `(\w+)` ", link, table, flags=re.M)
 
 
 def results(arguments: str) -> str:
@@ -171,9 +192,11 @@ def flow_gallery(_: str) -> str:
     for path in (folder / f"{name}.png" for name in ("truth", *flows.RECIPES)):
         if not path.exists():  # docs/make.py hasn't drawn it yet
             continue
+        name = path.stem
+        words = f"[`{name}`][nfml_jax.flows.{name}]" if name in flows.RECIPES else name
         parts.append(
-            f"<figure markdown>\n![Density of {path.stem}](img/flows/{path.name})\n"
-            f"<figcaption markdown>`{path.stem}`</figcaption>\n</figure>"
+            f"<figure markdown>\n![Density of {name}](img/flows/{path.name})\n"
+            f"<figcaption markdown>{words}</figcaption>\n</figure>"
         )
     return "\n".join([*parts, "</div>"])
 
@@ -184,7 +207,7 @@ def image_recipes(_: str) -> str:
     for name, recipe in IMAGE_RECIPES.items():
         words = _first_line(recipe).removeprefix("Return ").lstrip()
         lines.append(f"| `{name}` | {words[0].upper()}{words[1:]} |")
-    return "\n".join(lines)
+    return _with_links("\n".join(lines), flows, {})
 
 
 def pixel_sets(_: str) -> str:

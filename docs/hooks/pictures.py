@@ -1,13 +1,20 @@
 # %%
-"""Figures that come from registries: the curve of each margin's target logit."""
+"""Figures that come from registries and kept results.
+
+They are the curve of each margin's target logit, and the trials of the kept search.
+"""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
+import nfml_jax
 from nfml_jax.heads import MARGINS
 from nfml_jax.plots import style
+from nfml_jax.runs.records import find_results
 
 DEGREES = np.linspace(0, 180, 361)
 # Norms of embeddings and normal draws of the curves of margins that differ by example.
@@ -50,4 +57,30 @@ def curve(name):
     return figure
 
 
-{f"margins/{name}": curve(name) for name in MARGINS}
+def searched(records, fields):
+    """Return a figure of the trials of a search, a panel for each of its fields."""
+    figure = style.new_figure(8.4, 2.7)
+    panels = figure.subplots(1, len(fields), sharey=True)
+    for axes, field in zip(panels, fields, strict=True):
+        section, _, name = field.partition(".")
+        values = np.array([record["config"][section][name] for record in records])
+        found = [r["metrics"].get("validation/accuracy", np.nan) for r in records]
+        found = 100 * np.array(found)
+        pruned, best = np.isnan(found), np.nanargmax(found)
+        bottom = np.full(pruned.sum(), np.nanmin(found) - 0.3)
+        axes.scatter(values[pruned], bottom, color=style.PALETTE[7], marker="|")
+        axes.scatter(values, found, color=style.PALETTE[0], s=22)
+        axes.scatter(values[best], found[best], color=style.PALETTE[1], s=50)
+        label = "validation accuracy, %" if axes is panels[0] else ""
+        style.tidy(axes, field, label)
+        if field in LOGARITHMIC:
+            axes.set_xscale("log")
+    return figure
+
+
+KEPT = Path(nfml_jax.__file__).parents[1] / "results/arcface_search"
+FILES = [KEPT / "results.jsonl", KEPT / "search.json"]  # besides modules
+LOGARITHMIC = ("head.scale", "optimizer.learning_rate")
+FIELDS = [*json.loads(FILES[1].read_text())["asked"][0]]
+SEARCH = {"search": searched(find_results([KEPT]), FIELDS)}
+{f"margins/{name}": curve(name) for name in MARGINS} | SEARCH

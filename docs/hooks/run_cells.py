@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 import jupytext
+from matplotlib.collections import Collection
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
@@ -62,7 +63,8 @@ def run(script: Path, folder: Path) -> None:
         cells[-1]["text"] = printed.getvalue()
         cells[-1]["figures"] = [save_both(f, folder, s) for s, f in figures.items()]
     (folder / "cells.json").write_text(json.dumps(cells))
-    (folder / "files.json").write_text(json.dumps(used_files(script), indent=1))
+    used = used_files(script, namespace.get("FILES", ()))
+    (folder / "files.json").write_text(json.dumps(used, indent=1))
 
 
 def _are_figures(values) -> bool:
@@ -98,7 +100,11 @@ def save_both(figure: Figure, folder: Path, stem: str) -> str:
 
 
 def recolor(figure: Figure, theme: str) -> None:
-    """Set the text, background and grid colors of a figure to those of a theme."""
+    """Set the text, background and grid colors of a figure to those of a theme.
+
+    Text and lines in the color of the ground lie on a picture, and stay as they are.
+    """
+    grounds = [to_hex(ground) for _, ground, _ in THEMES.values()]
     new = [to_rgba(color) for color in THEMES[theme]]
     roles = {color: new[0] for color in BLACK}
     for colors in THEMES.values():
@@ -109,18 +115,25 @@ def recolor(figure: Figure, theme: str) -> None:
             put = getattr(artist, f"set_{part}", None)
             try:
                 alpha = to_rgba(get())[3]
-                role = roles.get(to_hex(get()))
+                old = to_hex(get())
             except (TypeError, ValueError):  # no such part, or many colors
                 continue
+            marks = part in ("color", "markeredgecolor")
+            if old in grounds and (marks or isinstance(artist, Collection)):
+                continue
+            role = roles.get(old)
             if role and alpha and put:
                 put((*role[:3], alpha))
     for axes in figure.axes:
         axes.tick_params(which="both", labelcolor=new[0], color=new[2])
 
 
-def used_files(script: Path) -> dict[str, str]:
-    """Return digests of the script's code and of the project's modules it imported."""
-    files = {Path(__file__).resolve()}
+def used_files(script: Path, more) -> dict[str, str]:
+    """Return digests of the script's code and of the project's files that it used.
+
+    They are the modules that it imported, and `more`.
+    """
+    files = {Path(__file__).resolve(), *(Path(file).resolve() for file in more)}
     for module in list(sys.modules.values()):
         name = getattr(module, "__file__", None)
         if name and Path(name).resolve().is_relative_to(ROOT):

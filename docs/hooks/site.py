@@ -26,6 +26,8 @@ BORROWED = {
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
 }
+# A flag in a sentence, which browsers would break after its dashes.
+FLAG = re.compile(r"<code>(--[^<\s]{1,34})</code>")
 # Attributes whose address a browser loads.
 LOADED = re.compile(
     r'<(?:script|img|link|iframe|source|video)\b[^>]*?(?:src|href)="(https?:)?//', re.I
@@ -104,6 +106,7 @@ def on_page_markdown(markdown: str, **_) -> str:
 
 def on_page_content(html: str, **_) -> str:
     """Replace formulae by MathML, and show kept figures on dark pages, too."""
+    html = FLAG.sub(r'<code class="flag">\1</code>', html)
     return dark.with_both(maths.with_mathml(html))
 
 

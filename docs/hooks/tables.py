@@ -147,7 +147,8 @@ def extras(_: str) -> str:
 def numbers(_: str) -> str:
     """Return the table of headline numbers, which is that of the README."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(r"^\| what \| folder \|.*?(?=\n\n)", text, re.M | re.S)[0]
+    table = re.search(r"^\| what \| folder \|.*?(?=\n\n)", text, re.M | re.S)[0]
+    return table.replace("results/README.md#", "results/index.md#")
 
 
 def margin_gallery(_: str) -> str:

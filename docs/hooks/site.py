@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+from markdown.extensions.toc import slugify
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +97,17 @@ def borrowed(source: str) -> str:
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", link, text)
     # Wide tables take the place of the page's contents.
-    return "---\nhide: [toc]\n---\n" + tables.with_commands_apart(text)
+    return "---\nhide: [toc]\n---\n" + tables.with_commands_apart(with_contents(text))
+
+
+def with_contents(text: str) -> str:
+    """Return a long page with links to its sections before the first of them."""
+    headings = re.findall(r"^## (.+)$", text, re.M)
+    if len(headings) < 4:
+        return text
+    links = (f"[{heading}](#{slugify(heading, '-')})" for heading in headings)
+    contents = " · ".join(links)
+    return text.replace("\n## ", f"\n{contents}\n{{ .contents }}\n\n## ", 1)
 
 
 def on_page_markdown(markdown: str, **_) -> str:

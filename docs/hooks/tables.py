@@ -93,8 +93,8 @@ def with_commands_apart(markdown: str) -> str:
     """Return a page of results with the command of each table in a collapsed block."""
 
     def apart(match):
-        alone = match[0].startswith("\n\n")
-        return f"{'' if alone else ':'}\n\n{_command(match[1])}\n"
+        within = not match[0].startswith("\n\n") and markdown[match.start() - 1] != "."
+        return f"{':' if within else ''}\n\n{_command(match[1])}\n"
 
     return BY_COMMAND.sub(apart, markdown)
 

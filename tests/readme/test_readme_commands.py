@@ -256,7 +256,6 @@ COMMANDS = {
     f"{ARCFACE}:smoke --workdir=runs/nan "
     "--config.optimizer.learning_rate=1e30": REPLAYED,
     # What is done with a run.
-    "python -m nfml_jax": Run({}, prints="usage: nfml COMMAND"),
     "python -m nfml_jax export RUN": Run(MAIN, prints="jax.export.deserialize"),
     "python -m nfml_jax share RUN my_model": SHARED,
     "python -m nfml_jax share RUN my_model --license=cc-by-4.0": SHARED,

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.nn import sigmoid, softplus
 
 from nfml_jax.bijectors.bijector import Bijector
+from nfml_jax.bijectors.padding import Pad
 from nfml_jax.bijectors.surjection import (
     Surjection,
     all_of_event,
@@ -24,7 +25,7 @@ from nfml_jax.bijectors.surjection import (
 )
 from nfml_jax.errors import UserError
 from nfml_jax.ops.broadcasting import broadcasting
-from nfml_jax.ops.checks import check_integer, check_kind
+from nfml_jax.ops.checks import check_integer, check_kind, refuse
 from nfml_jax.ops.levels import MOST_LEVELS
 from nfml_jax.ops.precision import at_least_float32
 
@@ -45,6 +46,11 @@ class Dequantize(Surjection):
     context that is given: a feature map for images. Whatever is drawn, ⌊K y⌋ is x, in
     float32 as well.
 
+    With a `border`, a `Pad` of uniform noise, `noise` draws u for a greater image whose
+    sides a squeeze divides, and the border is dropped. The term is -log q of all that
+    is drawn: the model of the border is uniform noise, of density 1, so the bound stays
+    one of the image alone. Forward draws a border by a `key`.
+
     `key` is one key, or one for each event `[*batch]`, whose draws then don't depend on
     the events beside it. Events are numbers 0, ..., K - 1 of any type. The term is
     minus infinity for an event with another number, and NaN for one with NaN. y and the
@@ -58,10 +64,14 @@ class Dequantize(Surjection):
 
     levels: int = 256
     noise: Bijector | None = None
+    border: Pad | None = None
 
     def check_options(self):
         check_integer(self, 2, MOST_LEVELS, levels=self.levels)
         check_kind(self, Bijector, optional=True, noise=self.noise)
+        check_kind(self, Pad, optional=True, border=self.border)
+        if self.border is not None and self.border.noise != "uniform":
+            refuse(self, "border.noise", self.border.noise, "uniform")
         check_integer(self, 1, event_ndim=self.event_ndim)
 
     @broadcasting
@@ -82,6 +92,8 @@ class Dequantize(Surjection):
             u = least + (1 - 2 * least) * sigmoid(w)
             term = event_sum(_log_slope(w, least) - _log_slope(v, 0.0), self.event_ndim)
             term = term + log_det
+            if self.border is not None:
+                u = self.border.forward(u)
         # Sums beyond a level's end by rounding are taken back.
         highest = x + jnp.asarray(1 - least, x.dtype)
         y = jnp.minimum(x + u, highest) / self.levels
@@ -107,6 +119,8 @@ class Dequantize(Surjection):
         u = (z * self.levels - x - least) / (1 - 2 * least)
         tiny = jnp.finfo(x.dtype).eps
         u = jnp.clip(u, tiny, 1 - tiny)
+        if self.border is not None:
+            u = jnp.clip(self.border.inverse(u, key=key), tiny, 1 - tiny)
         w = jnp.log(u) - jnp.log1p(-u)
         v, log_det = self.noise.inverse_and_log_det(w, self._given(x, context))
         term = event_sum(_log_slope(v, 0.0) - _log_slope(w, least), self.event_ndim)
@@ -117,16 +131,17 @@ class Dequantize(Surjection):
 
     def _given(self, x, context):
         """Return the context of the noise: x in [-1, 1], beside the given context."""
-        x = 2 * x / (self.levels - 1) - 1
-        if context is None:
-            return x
-        context = at_least_float32(context)
-        if context.ndim < x.ndim:
-            ones = (1,) * (self.event_ndim - 1)
-            context = context.reshape(*context.shape[:-1], *ones, context.shape[-1])
-        places = jnp.broadcast_shapes(x.shape[:-1], context.shape[:-1])
-        parts = [jnp.broadcast_to(a, (*places, a.shape[-1])) for a in (x, context)]
-        return jnp.concatenate(parts, axis=-1)
+        given = 2 * x / (self.levels - 1) - 1
+        if context is not None:
+            context = at_least_float32(context)
+            if context.ndim < x.ndim:
+                ones = (1,) * (self.event_ndim - 1)
+                context = context.reshape(*context.shape[:-1], *ones, context.shape[-1])
+            places = jnp.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+            both = (given, context)
+            parts = [jnp.broadcast_to(a, (*places, a.shape[-1])) for a in both]
+            given = jnp.concatenate(parts, axis=-1)
+        return given if self.border is None else self.border.inverse_context(given)
 
 
 def noise_cells(levels: int, dtype=jnp.float32) -> int:

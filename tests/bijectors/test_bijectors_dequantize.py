@@ -5,9 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nfml_jax.bijectors import Affine, Coupling, Dequantize, Elementwise, PixelSigmoid
+from nfml_jax.bijectors import (
+    Affine,
+    Coupling,
+    Dequantize,
+    Elementwise,
+    Pad,
+    PixelSigmoid,
+)
 from nfml_jax.bijectors.dequantize import noise_cells
 from nfml_jax.errors import UserError
+from nfml_jax.flows import learned_noise
 from nfml_jax.nets.conditioners import MLP
 
 LEVELS = (2, 3, 17, 255, 256, 4081, 65535, 65536)
@@ -98,6 +106,30 @@ def test_learned_noise_starts_uniform_and_is_a_density_of_each_level():
     )
     density = np.exp(np.asarray(opposite).reshape(4, -1) - np.log(4))
     np.testing.assert_allclose(density.mean(1), 1, atol=2e-3)
+
+
+def test_noise_of_a_greater_image_bounds_the_image_s_own_probability():
+    """Under a model of uniform numbers the mean of exp(term) is K to the power -D."""
+    border = Pad(rows=1, columns=1, noise="uniform")
+    noise = learned_noise(steps=1, hidden=2)
+    dequantize = Dequantize(levels=4, noise=noise, border=border)
+    x = jnp.array([0, 3]).reshape(2, 1, 1, 1)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda p: 0.2 * rng.normal(size=p.shape),
+        jax.jit(dequantize.init)(KEY, x, key=KEY),
+    )
+    keys = jax.random.split(KEY, (5000, 2))
+    y, term = jax.jit(dequantize.apply)(
+        variables, jnp.tile(x, (5000, 1, 1, 1, 1)), key=keys
+    )
+    assert y.shape == (5000, 2, 1, 1, 1) and (jnp.floor(4 * y) == x).all()
+    assert term.std(0).min() > 0.05
+    np.testing.assert_allclose(jnp.exp(term).mean(0), 1 / 4, rtol=0.03)
+    back = dequantize.apply(variables, y[0], key=KEY, method="forward")
+    np.testing.assert_array_equal(back, x)
+    with pytest.raises(UserError, match=r"border\.noise='normal'; expected uniform"):
+        Dequantize(noise=noise, border=Pad(rows=1))
 
 
 # The laws of bijectors have the gradients of couplings.

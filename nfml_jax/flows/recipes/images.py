@@ -12,6 +12,7 @@ from nfml_jax.bijectors import (
     Bijector,
     Conjugate,
     Dequantize,
+    Pad,
     Squeeze,
 )
 from nfml_jax.flows.quantized import Quantized
@@ -60,8 +61,9 @@ def learned_noise(
     Each of `steps` steps maps one color of a checkerboard, then the other, given the
     image as a feature map; a new one is the identity, which is uniform noise. `net` is
     a name of `nfml_jax.nets.images.IMAGE_CONDITIONERS`, and `hidden` its width. The
-    images' sides are even. With `masked` the networks see images with holes, as in
-    `nfml_jax.flows.recipes.uva`, and learn the bounds of their log-scales.
+    images' sides are even, at least with the `border` of the `Dequantize`. With
+    `masked` the networks see images with holes, as in `nfml_jax.flows.recipes.uva`, and
+    learn the bounds of their log-scales.
 
     >>> from nfml_jax.bijectors import Dequantize
     >>> Dequantize(levels=256, noise=learned_noise(steps=1)).noise.event_ndim
@@ -105,14 +107,21 @@ def make_image_flow(
     recipe = look_up(IMAGE_RECIPES, options.pop("recipe", None), "recipe of images")
     kind = f"option of recipe {flow['recipe']!r}:"
     check_names(options, option_names(recipe), kind)
-    drawn = None
+    drawn = border = None
     if noise and noise.get("steps") is not None:
         known = inspect.signature(learned_noise).parameters
         check_names(noise, known, "option of noise:")
         drawn = learned_noise(**noise)
+        border = None if noise.get("masked") else _border(event_shape)
     density = recipe(event_shape, context_dim=context_dim, **options)
-    levels_of = Dequantize(levels=levels, noise=drawn)
+    levels_of = Dequantize(levels=levels, noise=drawn, border=border)
     maps = density.maps if isinstance(density, Quantized) else ()
     inner = density.flow if isinstance(density, Quantized) else density
     draws = any_part(inner, lambda part: getattr(part, "estimates", False))
     return Quantized(inner, (*maps, levels_of) if maps else levels_of, estimate=draws)
+
+
+def _border(event_shape: tuple[int, int, int]) -> Pad | None:
+    """Return the border that makes an image's sides even, None if they are."""
+    rows, columns = (side % 2 for side in event_shape[:2])
+    return Pad(rows=rows, columns=columns, noise="uniform") if rows or columns else None

@@ -5,7 +5,7 @@ log p(x) = log q(f⁻¹(x)) + log |det ∂f⁻¹/∂x|.
 
 import dataclasses
 import operator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from nfml_jax.bijectors import Bijector
 from nfml_jax.bijectors.bijector import apply_in
+from nfml_jax.bijectors.continuous import has_continuous
 from nfml_jax.errors import UserError
 from nfml_jax.flows.base import Base
 from nfml_jax.flows.compiled import Compiled, compiled
@@ -183,7 +184,23 @@ class Flow(Compiled):
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), context: Array | None = None
     ) -> Array:
-        """Return draws `[*shape, *batch, *event]`, with the batch of the context."""
+        """Return draws `[*shape, *batch, *event]`, with the batch of the context.
+
+        A continuous flow of images estimates the log-determinants, which its solver
+        computes along the way: exact ones take a pass for each number of an image.
+        """
+        if len(self.shape) > 1 and has_continuous(self) and not self.has_rng("log_det"):
+            module, variables = self.unbind()
+            drawn: Any = nn.Module.apply(
+                module,
+                variables,
+                key,
+                shape,
+                context,
+                method="sample",
+                rngs={"log_det": jax.random.key(0)},
+            )
+            return drawn
         return self.sample_and_log_prob(key, shape, context)[0]
 
     @compiled

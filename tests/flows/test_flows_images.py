@@ -177,6 +177,21 @@ def test_a_continuous_flow_of_images_has_no_exact_log_determinant(monkeypatch):
         call = partial(model.apply, method=method)
         jax.eval_shape(call, variables, *given)
         assert asked and all(asked), method
+    asked.clear()
+    bare, variables = model.flow, {"params": variables["params"]["flow"]}
+    jax.eval_shape(partial(bare.apply, method="sample"), variables, KEY)
+    assert asked and all(asked)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_learned_noise_takes_images_of_odd_sides(masked):
+    noise = {"steps": 1, "net": "gated", "hidden": 2, "masked": masked}
+    model = make_image_flow((3, 5, 1), {"recipe": "nice", **SMALL}, noise=noise)
+    x = jnp.zeros((2, 3, 5, 1))
+    variables = jax.eval_shape(model.init, KEY, x, KEY)
+    assert jax.eval_shape(model.apply, variables, x, KEY).shape == (2,)
+    sample = partial(model.apply, method="sample", shape=(2,))
+    assert jax.eval_shape(sample, variables, KEY).shape == x.shape
 
 
 @pytest.mark.parametrize("name", [name for name in BASES if name != "von_mises"])

@@ -11,11 +11,15 @@ its steps follow. Nothing was tuned: learning rate, schedule and average are tho
     python launch.py --config=configs/images_table.py:glow,mnist
     python launch.py --config=configs/images_table.py:flowpp,fashion_mnist
     python launch.py --config=configs/images_table.py:glow_vardeq,30
+    python launch.py --config=configs/images_table.py:glow_vardeq,lfw
     python launch.py --config=configs/images_table.py:maf,smoke
 
 Every row has one draw of noise for each image, since the log-determinants of residual
 and continuous flows are estimated. So all numbers are bounds of the same kind of
 looseness, above those of eight draws.
+
+Other sets get steps in proportion to their pixels, and a tenth of their people,
+photographs or alphabets validates.
 """
 
 from configs import defaults, images
@@ -52,6 +56,9 @@ SECONDS = {
     "ffjord": 0.45,
 }
 
+# Sides of images of other sizes than MNIST's.
+SIDES = {"lfw": 32, "bsds300_crops": 32}
+
 VALIDATIONS = 6
 
 
@@ -61,11 +68,12 @@ def get_config(arg=None):
     recipe, options = RECIPES[name]
     config = defaults.pixels(f"table_{name}", recipe, **options)
     defaults.show_pixels(config, data)
-    config.data.validation = 0.02
+    config.data.validation = 0.02 if data in ("mnist", "fashion_mnist") else 0.1
     config.report.importance = 1
     if name == "glow_vardeq":
         config.noise.steps = 2
-    steps = round(60 * minutes / SECONDS[name])
+    seconds = SECONDS[name] * (SIDES.get(data, 28) / 28) ** 2
+    steps = round(60 * minutes / seconds)
     every = f"{-(-steps // VALIDATIONS)} steps"
     config.train.batch_size = 32
     config.train.total = f"{steps} steps"

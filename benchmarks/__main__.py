@@ -68,7 +68,7 @@ def main(arguments=None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = make_parser("benchmarks", __doc__)
+    made = make_parser("benchmarks", __doc__, "python -m")
     add = made.add_argument
     add("names", nargs="*", metavar="NAME")
     add("--list", action="store_true", help="name all benchmarks")

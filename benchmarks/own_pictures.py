@@ -199,7 +199,7 @@ def _eight_bits(values) -> Image.Image:
 
 @command
 def main(arguments=None) -> None:
-    made = make_parser("benchmarks.own_pictures", __doc__)
+    made = make_parser("benchmarks.own_pictures", __doc__, "python -m")
     made.add_argument("folder", type=Path, metavar="FOLDER")
     made.add_argument("names", nargs="+", metavar="NAME", help=", ".join(FOLDERS))
     made.add_argument("--data", type=Path, default=Path.home() / "nfml_data")

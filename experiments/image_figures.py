@@ -1,21 +1,23 @@
 """Figures of a flow of images: samples, latents, and where its bits come from."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from experiments.image_bits import BitsByPart
+from experiments.settings import ImageSettings
 from nfml_jax import plots
+from nfml_jax.data.pixels import PixelData
+from nfml_jax.data.vectors.context import Context
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim
 from nfml_jax.evaluation.neighbors import top_k
-from nfml_jax.flows.pixel_programs import between
+from nfml_jax.flows.pixel_programs import PixelPrograms, between
+from nfml_jax.flows.quantized import Quantized
 from nfml_jax.flows.scales import latent_scales
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from experiments.images import ImagesExperiment
-    from nfml_jax.flows.log_dets import LogDetPart
 
 # Temperatures of the samples in the figure, and those of a class.
 TEMPERATURES = (0.6, 0.8, 1.0)
@@ -34,15 +36,33 @@ INSPECTED = 256
 OF_CLASS, CLASSES = 8, 20
 
 
+class Drawn(Protocol):
+    """The parts of an experiment with images that its figures are drawn from."""
+
+    settings: ImageSettings
+    images: PixelData
+    levels: int
+    context: Context | None
+    flow: Quantized
+    programs: PixelPrograms
+
+    @property
+    def baselines(self) -> dict[str, BitsPerDim]: ...
+
+    def given(self, part: str) -> tuple[np.ndarray, ...]: ...
+
+    def sample(self, variables, numbers, temperatures, *given): ...
+
+    def parts(self, variables, rows, images, *given): ...
+
+
 class Drawing:
     """The samples and reconstructions of a trained flow, and the figures of them.
 
     Images to look at are those of a `part` of the data.
     """
 
-    def __init__(
-        self, experiment: "ImagesExperiment", variables, apply, part: str = "test"
-    ):
+    def __init__(self, experiment: Drawn, variables, apply, part: str = "test"):
         self.experiment, self.variables, self.apply = experiment, variables, apply
         self.programs = experiment.programs
         self.count = experiment.settings.report.samples
@@ -89,69 +109,27 @@ class Drawing:
                 f"{found.mean:.3f} bits per dimension of the test images",
             ),
         }
-        if self._limited():
-            figures["log_dets"] = self._limits()
+        if self._bits.limited:
+            figures["log_dets"] = self._bits.draw_limits()
         if self.experiment.settings.noise.steps is None:
-            figures["parts"] = self._by_part()
+            figures["parts"] = self._bits.draw()
         if self.experiment.context is not None:
             figures["classes"] = self._by_class()
         return figures
 
     def limits_used(self) -> dict[str, float]:
-        """Return the largest share of its log-determinant's limit that a layer uses.
-
-        It is a mean over images, and there is one for each scale, by the shape of
-        its events. Layers that use most of their limit lack a wider one, or more
-        layers.
-        """
-        used: dict[str, float] = {}
-        for part in self._limited():
-            name = _shape(part.scale).replace("×", "x")
-            mean = float(part.used.mean())
-            used[f"{name}/used"] = max(used.get(f"{name}/used", 0.0), mean)
-        return used
-
-    def _limited(self) -> "list[LogDetPart]":
-        return [part for part in self._parts[0] if np.isfinite(part.limit)]
+        """Return how much of its limit a log-determinant uses, for each scale."""
+        return self._bits.limits_used()
 
     @cached_property
-    def _parts(self) -> "tuple[list[LogDetPart], np.ndarray]":
-        """The parts of the log-density of some images."""
+    def _bits(self) -> BitsByPart:
         images, given = self._first(INSPECTED)
         rows = np.arange(len(images), dtype=np.uint32)
-        return self.apply(self.experiment.parts, self.variables, rows, images, *given)
-
-    def _limits(self) -> "Figure":
-        """Draw the share of its limit that the log-determinant of each layer uses."""
-        parts = self._limited()
-        names = [" ".join(part.name.split("/")[1:]) for part in parts]
-        groups = [f"{_shape(part.scale)} events" for part in parts]
-        used = np.stack([part.used for part in parts])
-        title = (
-            "log-determinants of layers, of their limits: median of "
-            f"{used.shape[1]} test images, and 5 to 95 %"
+        log_dets, latents = self.apply(
+            self.experiment.parts, self.variables, rows, images, *given
         )
-        return plots.log_det_use(names, used, title, groups)
-
-    def _by_part(self) -> "Figure":
-        """Draw what layers of a kind and the latents of a scale add to the bits."""
-        log_dets, latents = self._parts
-        size = np.log(2) * self.images[0].size
-        scales, shapes = self._scales(), dict.fromkeys(p.scale for p in log_dets)
-        found: dict[str, dict[str, float]] = {_shape(shape): {} for shape in shapes}
-        for part in log_dets:
-            name = part.name.split("/")[-1].split()[0]
-            bits = found[_shape(part.scale)]
-            bits[name] = bits.get(name, 0.0) - part.log_det.mean() / size
-        last = int(scales.max())
-        of_scales = [*found][-last:] if len(found) >= last else [""] * last
-        for scale, shape in zip(range(1, last + 1), of_scales, strict=True):
-            bits = -latents[:, scales == scale].sum(axis=1).mean() / size
-            found.setdefault(shape, {})[f"latents of scale {scale}"] = bits
-        noise = np.log2(self.experiment.levels)
-        found["levels"] = {f"log2 {self.experiment.levels}": noise}
-        title = "where the bits come from: 1 draw of noise"
-        return plots.bits_by_part({k: v for k, v in found.items() if v}, title)
+        shape, levels = images.shape[1:], self.experiment.levels
+        return BitsByPart(shape, levels, log_dets, latents, self._scales())
 
     def _by_class(self) -> "Figure":
         """Draw samples of each class, with the same latents in a column."""
@@ -239,10 +217,6 @@ class Drawing:
         temperatures = np.full(len(numbers), temperature, np.float32)
         rows = numbers.astype(np.uint32), temperatures, *given
         return self.apply(self.experiment.sample, self.variables, *rows)
-
-
-def _shape(shape) -> str:
-    return "×".join(map(str, shape))
 
 
 def _rows(images) -> np.ndarray:

@@ -4,9 +4,9 @@ Import what you need from its rooms (`nfml_jax.heads`, `nfml_jax.nets`, ...);
 `nfml_jax.load(run_dir)` gives a trained model back as pure functions.
 """
 
-__version__ = "0.2.0"
+from nfml_jax.version import __version__
 
-__all__ = ["load"]
+__all__ = ["__version__", "load"]
 
 
 def __getattr__(name):

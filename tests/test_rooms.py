@@ -1,4 +1,7 @@
-"""The rooms of the library: each has a face, and imports run one way."""
+"""The rooms of the house: each has a face, and imports run one way.
+
+Every import statement counts: those within a function, and those for type checkers.
+"""
 
 import ast
 import importlib
@@ -6,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1] / "nfml_jax"
+HOUSE = Path(__file__).parents[1]
+ROOT = HOUSE / "nfml_jax"
 
 # A room imports only rooms that stand before it.
 ORDER = (
     "errors",
+    "version",
     "ops",
     "nets",
     "bijectors",
@@ -35,6 +40,8 @@ ORDER = (
     "loading",
     "cli",
 )
+# The laboratory and what stands around it; `cli` runs the laboratory.
+OUTSIDE = ("experiments", "configs", "cli", "benchmarks")
 WITHIN = ("data.vectors", "data.pixels")  # rooms within a room
 ROOMS = sorted([path.parent.name for path in ROOT.glob("*/__init__.py")] + [*WITHIN])
 LARGEST_SHARE = 0.15
@@ -61,6 +68,23 @@ def imported(path):
             yield from (alias.name for alias in node.names)
 
 
+def modules():
+    """The files of the house by the names of their modules."""
+    files = {}
+    for folder in ("nfml_jax", "experiments", "configs", "benchmarks"):
+        for path in (HOUSE / folder).rglob("*.py"):
+            name = ".".join(path.relative_to(HOUSE).with_suffix("").parts)
+            files[name.removesuffix(".__init__")] = path
+    return files
+
+
+def file_of(name, files):
+    """The module of the longest beginning of a name that is a file's, if any."""
+    while name and name not in files:
+        name = name.rpartition(".")[0]
+    return name
+
+
 def room_of(module):
     if not module.startswith("nfml_jax."):
         return None
@@ -80,10 +104,33 @@ def test_a_room_imports_only_rooms_before_its_own(room):
     for path in files_of(room):
         for module in imported(path):
             other = room_of(module)
+            if room != "cli":  # which stands above the laboratory, and the package
+                assert module.split(".")[0] not in OUTSIDE, path
+                assert other is None or other in ORDER, f"{path} imports {module}"
             if other in ORDER and other != room:
                 assert ORDER.index(other) < place, f"{path} imports {module}"
-            if room != "cli":  # which runs the laboratory, too
-                assert not module.startswith(("experiments", "configs")), path
+
+
+@pytest.mark.parametrize("folder", OUTSIDE)
+def test_the_laboratory_imports_only_what_stands_below(folder):
+    place = ROOT / "cli" if folder == "cli" else HOUSE / folder
+    above = OUTSIDE[OUTSIDE.index(folder) + 1 :]
+    for path in place.rglob("*.py"):
+        for module in imported(path):
+            name = module.removeprefix("nfml_jax.").split(".")[0]
+            assert name not in above, f"{path} imports {module}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    files = modules()
+    needs = {
+        module: {found for name in imported(path) if (found := file_of(name, files))}
+        for module, path in files.items()
+    }
+    # The files that import nothing which is left are taken away, again and again.
+    while free := {m for m, needed in needs.items() if not (needed - {m}) & set(needs)}:
+        needs = {m: needed for m, needed in needs.items() if m not in free}
+    assert not needs, f"import each other in a circle: {sorted(needs)}"
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -7,10 +7,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from nfml_jax import __version__
 from nfml_jax.cli.command import answer, command, explained
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import did_you_mean
+from nfml_jax.version import __version__
 
 __all__ = ["COMMANDS", "main"]
 
@@ -37,6 +37,7 @@ GROUPS = {
         "heads": "print the table of margin heads",
         "losses": "print the table of losses",
         "maps": "print the tables of bijectors, transforms and recipes of flows",
+        "geometry": "draw the geometry of margins, losses and metrics",
         "completion": "print a script that completes this command in a shell",
     },
 }

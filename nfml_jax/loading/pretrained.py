@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from nfml_jax import __version__
 from nfml_jax.errors import UserError
 from nfml_jax.loading.loaders import find_loader
 from nfml_jax.loading.model_card import model_card
@@ -26,6 +25,7 @@ from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.run_directory import replace_json, replace_text
 from nfml_jax.runs.run_files import SAVED, SAVED_FORMAT, read_checked
 from nfml_jax.training.integrity import checksum
+from nfml_jax.version import __version__
 
 WEIGHTS, CONFIG_FILE, CARD = "model.safetensors", "config.json", "README.md"
 

@@ -6,8 +6,8 @@ import platform
 import subprocess
 from pathlib import Path
 
-from nfml_jax import __version__
 from nfml_jax.ops.devices import Device
+from nfml_jax.version import __version__
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

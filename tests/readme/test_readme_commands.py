@@ -85,9 +85,7 @@ SEARCH = InTheSuite(
 TRACKED = InTheSuite(
     "runs/test_runs_trackers.py::test_a_real_tracker_holds_the_numbers_of_the_log"
 )
-FIGURES = InTheSuite(
-    "experiments/test_experiments_figures.py::test_every_figure_is_written"
-)
+FIGURES = InTheSuite("cli/test_cli_geometry.py::test_every_figure_is_written")
 REPRODUCED = InTheSuite(
     "cli/test_cli_reproduce.py::test_an_earlier_run_is_the_run_of_today"
 )
@@ -291,8 +289,8 @@ COMMANDS = {
     "python -m nfml_jax heads": Run({}, prints="| `arcface` |"),
     "python -m nfml_jax losses": Run({}, prints="| `triplet` |"),
     "python -m nfml_jax maps": Run({}, prints="| `rq_nsf` |"),
-    "python -m experiments.figures pair_regions": FIGURES,
-    "python -m experiments.figures target_logits": FIGURES,
+    "python -m nfml_jax geometry pair_regions": FIGURES,
+    "python -m nfml_jax geometry target_logits": FIGURES,
     "python -m nfml_jax results FOLDER": Run(
         {"FOLDER": "results/arcface_mnist"}, prints="| test/accuracy |"
     ),

@@ -1,4 +1,4 @@
-"""Draw the geometry of trained objects: `python -m experiments.figures NAME -o FILE`.
+"""Draw the geometry of margins, losses and metrics: `nfml geometry NAME -o FILE`.
 
 metric_balls: unit balls of learned metrics on two columns of a real set; pair_regions:
 the effect of contrastive and triplet loss on a point beside an anchor;
@@ -7,7 +7,6 @@ target_logits: the logit that every head puts in place of cos θ. All are drawn 
 values of the library's own functions.
 """
 
-import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -204,8 +203,8 @@ FIGURES = {
 
 @command
 def main(arguments=None) -> None:
-    """Run the command."""
-    parser = make_parser("experiments.figures", __doc__, "python -m")
+    """Run the command `nfml geometry`."""
+    parser = make_parser("geometry", __doc__)
     parser.add_argument("name", help=f"one of {', '.join(FIGURES)}")
     parser.add_argument("-o", "--output", type=Path, help="default: NAME.png")
     options = parser.parse_args(arguments)
@@ -214,7 +213,3 @@ def main(arguments=None) -> None:
     with writing(output):
         plots.save(rgb, output)
     print(f"Wrote {output}.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from experiments import figures
 from nfml_jax import plots
+from nfml_jax.cli import geometry
 from nfml_jax.heads import ArcFace, CosFace, NormFace, Softmax, SphereFace
 
 ANGLES = np.radians(np.linspace(1, 179, 40))
@@ -24,7 +24,7 @@ BOUNDARIES = {
 
 @pytest.mark.parametrize("margin", BOUNDARIES, ids=lambda m: type(m).__name__)
 def test_boundaries_are_those_of_the_papers(margin):
-    first, second = figures.gaps(margin, np.cos(FIRST), np.cos(SECOND))
+    first, second = geometry.gaps(margin, np.cos(FIRST), np.cos(SECOND))
     clear = np.abs(first) > 1e-5
     np.testing.assert_array_equal((first > 0)[clear], BOUNDARIES[margin][clear])
     if not isinstance(margin, Softmax):
@@ -36,33 +36,33 @@ def test_boundaries_are_those_of_the_papers(margin):
 def test_a_negative_is_easy_semi_hard_or_hard_by_its_distance(monkeypatch):
     seen = {}
     monkeypatch.setattr(plots, "pair_regions", lambda *a: seen.update(l=a[0], r=a[1]))
-    figures.pair_regions()
+    geometry.pair_regions()
     size = len(seen["r"]["hard"])
-    distance = np.linalg.norm(plots.grid_points(figures.AROUND, size), axis=1)
+    distance = np.linalg.norm(plots.grid_points(geometry.AROUND, size), axis=1)
     distance = distance.reshape(size, size)
-    ends = np.array([1, 1 + figures.MARGINS_SHOWN[1]])
+    ends = np.array([1, 1 + geometry.MARGINS_SHOWN[1]])
     grade = np.digitize(distance, ends, right=True)
     for i, name in enumerate(("hard", "semi-hard", "easy")):
         np.testing.assert_array_equal(seen["r"][name], grade == i, err_msg=name)
     positive, negative = seen["l"].values()
     np.testing.assert_allclose(positive, distance**2, atol=1e-5)
-    left = np.maximum(figures.MARGINS_SHOWN[0] - distance, 0)
+    left = np.maximum(geometry.MARGINS_SHOWN[0] - distance, 0)
     np.testing.assert_allclose(negative, left**2, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", geometry.FIGURES)
 def test_every_figure_is_written(name, tmp_path, monkeypatch):
     # How they look is the business of tests/plots.
     monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
-    monkeypatch.setattr(figures, "BALLS", ("euclidean", "covariance"))
-    assert figures.main([name, "-o", str(tmp_path / "a.png")]) == 0
+    monkeypatch.setattr(geometry, "BALLS", ("euclidean", "covariance"))
+    assert geometry.main([name, "-o", str(tmp_path / "a.png")]) == 0
     assert (tmp_path / "a.png").exists()
 
 
 def test_mistakes_get_a_sentence(tmp_path, monkeypatch, capsys):
-    assert figures.main(["metric_ball"]) == 2
+    assert geometry.main(["metric_ball"]) == 2
     assert "did you mean 'metric_balls'" in capsys.readouterr().err
-    monkeypatch.setitem(figures.FIGURES, "blank", lambda: Figure((1, 1)))
+    monkeypatch.setitem(geometry.FIGURES, "blank", lambda: Figure((1, 1)))
     monkeypatch.setattr(plots, "to_rgb", lambda figure: np.zeros((9, 9, 3), np.uint8))
-    assert figures.main(["blank", "-o", str(tmp_path / "no" / "a.png")]) == 2
+    assert geometry.main(["blank", "-o", str(tmp_path / "no" / "a.png")]) == 2
     assert "give another --output" in capsys.readouterr().err

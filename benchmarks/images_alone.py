@@ -87,7 +87,7 @@ def gradient(steps: int, stored: str) -> None:
 
 
 def bits(count: int, samples: int) -> None:
-    from nfml_jax.data.pictures import Look
+    from nfml_jax.data.look import Look
     from nfml_jax.loading.pixels import TrainedPixelFlow
 
     model, x = glow(8, HIDDEN), images(count)

@@ -13,7 +13,8 @@ from nfml_jax.data.arrays import ImageData, Loaded, Split, make_image_data
 from nfml_jax.data.augment import augment, to_float
 from nfml_jax.data.catalogue import load_catalogue
 from nfml_jax.data.checks import check_shared
-from nfml_jax.data.class_splits import choose_classes, validate_apart
+from nfml_jax.data.class_choice import choose_classes
+from nfml_jax.data.class_splits import validate_apart
 from nfml_jax.data.draws import shrink
 from nfml_jax.data.idx_sets import IDX_SETS
 from nfml_jax.data.image_folder import load_image_folder
@@ -65,7 +66,7 @@ def load(
     shrinking, a folder's split.
 
     `classes` names those to train on, and `held_out` those to test on instead, or a
-    fraction of the classes to draw; see `nfml_jax.data.class_splits.choose_classes`,
+    fraction of the classes to draw; see `nfml_jax.data.class_choice.choose_classes`,
     and `validate_apart` there for the validation part in that case. `without` is a file
     that lists training images to leave out (None or "": none); see
     `nfml_jax.data.left_out`. `options` are the data set's own, such as `root` of

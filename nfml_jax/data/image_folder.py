@@ -7,17 +7,13 @@ from typing import cast
 import numpy as np
 
 from nfml_jax.data.arrays import Loaded, Split
+from nfml_jax.data.class_choice import choose_classes, chosen_classes, in_words
 from nfml_jax.data.class_folders import TREE, by_folder
-from nfml_jax.data.class_splits import (
-    arrange,
-    choose_classes,
-    chosen_classes,
-    in_words,
-)
+from nfml_jax.data.class_splits import arrange
 from nfml_jax.data.draws import stratified, with_every_class
 from nfml_jax.data.file_names import readable
 from nfml_jax.data.label_table import by_table
-from nfml_jax.data.pictures import Look
+from nfml_jax.data.look import Look
 from nfml_jax.data.stored import StoredImages
 from nfml_jax.data.trees import Tree, open_tree
 from nfml_jax.errors import UserError
@@ -55,7 +51,7 @@ def load_image_folder(
     Every format that Pillow reads is read, through links, too. Folders around all
     classes are skipped, as are hidden files. What is left out is counted in the header
     of a run and in its result. Classes are sorted by name, with the Unicode forms of a
-    name unified. `nfml_jax.data.pictures.Look.decode` describes the treatment of EXIF
+    name unified. `nfml_jax.data.look.Look.decode` describes the treatment of EXIF
     data, depth and transparency. Images are made gray (`channels` 1) or colored (3),
     and resized to `image_size`, a side in pixels or (height, width). `fit` is the
     treatment of other proportions: "squeeze", "pad" with the mean color, or "crop".

@@ -14,10 +14,10 @@ import numpy as np
 
 from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
+from nfml_jax.data.idx_copies import Places
+from nfml_jax.data.look import Look
 from nfml_jax.data.pairs import PairsFile, read_pairs
 from nfml_jax.data.people import read_people
-from nfml_jax.data.pictures import Look
-from nfml_jax.data.sources import Places
 from nfml_jax.data.trees import Tree, open_tree
 from nfml_jax.data.unread import OTHER_NAME
 from nfml_jax.errors import UserError

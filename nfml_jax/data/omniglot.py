@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nfml_jax.data.arrays import Loaded, Split, digest
+from nfml_jax.data.arrays import Loaded, Split
 from nfml_jax.data.class_splits import arrange, set_classes_aside, shrink_classes
+from nfml_jax.data.data_set import digest
 from nfml_jax.data.draws import stratified
+from nfml_jax.data.idx_copies import Places
+from nfml_jax.data.look import Look
 from nfml_jax.data.omniglot_files import find, open_drawings
-from nfml_jax.data.pictures import Look
-from nfml_jax.data.sources import Places
 from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import look_up

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from nfml_jax.data.download import DownloadError, check_connection, fetch, has_md5
-from nfml_jax.data.pictures import Look
-from nfml_jax.data.sources import Places
+from nfml_jax.data.idx_copies import Places
+from nfml_jax.data.look import Look
 from nfml_jax.data.trees import open_tree
 from nfml_jax.errors import UserError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nfml_jax.data.pictures import Look, decode_all, read_picture
+from nfml_jax.data.look import Look
+from nfml_jax.data.pictures import decode_all, read_picture
 from nfml_jax.errors import UserError
 
 SAMPLES = 256  # files

@@ -14,7 +14,8 @@ import numpy as np
 
 from nfml_jax.data.archives import untar, zip_members
 from nfml_jax.data.decoding import is_picture
-from nfml_jax.data.pictures import Look, decode_all
+from nfml_jax.data.look import Look
+from nfml_jax.data.pictures import decode_all
 from nfml_jax.data.unread import (
     CIRCLE,
     FRAMES,

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nfml_jax.data.pictures import Look, picture_size, read_picture
+from nfml_jax.data.look import Look
+from nfml_jax.data.pictures import picture_size, read_picture
 from nfml_jax.data.repeats import blank
 from nfml_jax.errors import UserError
 from nfml_jax.loading.pretrained import Shareable

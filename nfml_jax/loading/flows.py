@@ -3,40 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-from nfml_jax.data.arrays import digest
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.flow import Flow
 from nfml_jax.flows.functions import class_log_probs, draw
 from nfml_jax.flows.recipes import make_flow
 from nfml_jax.loading.pretrained import Shareable
+from nfml_jax.loading.run_rows import Rows, read_rows, rows_of
 from nfml_jax.loading.settings import FlowSettings
 from nfml_jax.ops.batches import in_batches
-from nfml_jax.ops.names import look_up
-
-
-class Rows(NamedTuple):
-    """Rows of a run's data.
-
-    Attributes:
-      rows: float64 `[N, D]`, in their original units.
-      numbers: `[N]`, the number of each row in its file, counted from 0.
-      context: the conditions: numbers `[N, C]`, class numbers `[N]`, or None.
-      columns: the names of the rows' numbers.
-    """
-
-    rows: np.ndarray
-    numbers: np.ndarray
-    context: np.ndarray | None
-    columns: tuple[str, ...]
-
 
 # Maximum number of rows in one pass, since activations dominate the memory.
 CHUNK = 1024
@@ -120,36 +102,11 @@ class TrainedFlow(Shareable):
         Raises:
           UserError: if there is no such part, or the data have changed.
         """
-        loaded = self.load_rows()
-        parts = loaded.parts
-        if loaded.outside is not None:
-            parts["outside"] = loaded.outside
-        x = look_up(parts, part, f"part of {loaded.name}:")
-        d, context = loaded.event_dim, None
-        if loaded.given and part != "outside":
-            context = x[:, d:]
-            context = context[:, 0].astype(int) if loaded.classes else context
-        numbers = loaded.numbers.get(part, np.arange(len(x)))
-        return Rows(x[:, :d].astype(np.float64), numbers, context, loaded.columns[:d])
+        return rows_of(self.load_rows(), part)
 
     def load_rows(self, **options):
         """Return the run's data, `LoadedVectors`, with some options changed."""
-        from nfml_jax.data.vectors.load import load_rows  # reads more than flows need
-
-        if not self.data or "name" not in self.data:
-            raise UserError(
-                "the rows of this run are not those of a table; load them as its "
-                "experiment did."
-            )
-        known = {k: v for k, v in self.data.items() if k != "standardize"}
-        loaded = load_rows(**{**known, **options})
-        found = loaded.digest or digest(loaded.parts.values())
-        if self.digest and found != self.digest:
-            raise UserError(
-                f"the run was trained on other rows than {loaded.name} from "
-                f"{loaded.source} has now; bring those data back, or train again."
-            )
-        return loaded
+        return read_rows(self.data, self.digest, **options)
 
     def _log_joint(self, x):
         """Return log p(x, class) `[N, classes]`."""

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from nfml_jax.data.pictures import Look, read_picture
+from nfml_jax.data.look import Look
+from nfml_jax.data.pictures import read_picture
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.pixel_programs import PixelPrograms, keys_of

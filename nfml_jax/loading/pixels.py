@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nfml_jax.data.pictures import Look
+from nfml_jax.data.look import Look
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation.bits_per_dim import BitsPerDim

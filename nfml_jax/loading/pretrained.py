@@ -21,9 +21,10 @@ from nfml_jax.errors import UserError
 from nfml_jax.loading.loaders import find_loader
 from nfml_jax.loading.model_card import model_card
 from nfml_jax.ops.extras import import_extra
+from nfml_jax.runs.file_fields import SAVED, SAVED_FORMAT
 from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.runs.run_directory import replace_json, replace_text
-from nfml_jax.runs.run_files import SAVED, SAVED_FORMAT, read_checked
+from nfml_jax.runs.run_files import read_checked
 from nfml_jax.training.integrity import checksum
 from nfml_jax.version import __version__
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from nfml_jax import data
 from nfml_jax.data.arrays import Loaded, Split
+from nfml_jax.data.class_choice import choose_classes
 from nfml_jax.data.class_splits import (
     arrange,
-    choose_classes,
     set_classes_aside,
     shrink_classes,
     validate_apart,

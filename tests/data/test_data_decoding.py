@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from nfml_jax.data.decoding import is_picture, suffixes
-from nfml_jax.data.pictures import Look, picture_size, read_picture
+from nfml_jax.data.look import Look
+from nfml_jax.data.pictures import picture_size, read_picture
 from nfml_jax.errors import UserError
 
 SHARES = np.linspace(0, 1, 64).reshape(8, 8)

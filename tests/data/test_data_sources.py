@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from nfml_jax import data
-from nfml_jax.data import catalogue, download, idx, idx_sets, sources
+from nfml_jax.data import catalogue, download, idx, idx_copies, idx_sets, sources
 from nfml_jax.errors import UserError
 
 
@@ -61,7 +61,7 @@ def world(tmp_path, monkeypatch):
         idx_sets.FASHION_MNIST, mirror=REFUSING, system_dir=str(tmp_path / "system")
     )
     both = {spec.name: spec for spec in (tiny, fashion)}
-    monkeypatch.setattr(sources, "IDX_SETS", both)
+    monkeypatch.setattr(idx_copies, "IDX_SETS", both)
     for spec in (tiny, fashion):
         loader = functools.partial(sources.load_idx_set, spec)
         monkeypatch.setitem(data.DATASETS, spec.name, loader)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs import folder
 from experiments import make_experiment
-from nfml_jax.data.pictures import Look
+from nfml_jax.data.look import Look
 from nfml_jax.errors import UserError
 from nfml_jax.heads import MARGINS, make_head
 from nfml_jax.loading import data_of

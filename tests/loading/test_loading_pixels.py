@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from nfml_jax import cli
 from nfml_jax.cli import bits, interpolate, sample
-from nfml_jax.data.pictures import Look
+from nfml_jax.data.look import Look
 from nfml_jax.data.vectors.context import Context
 from nfml_jax.errors import UserError
 from nfml_jax.flows.recipes.images import make_image_flow

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nfml_jax.data.arrays import DataSet, digest
 from nfml_jax.data.class_splits import set_classes_aside
+from nfml_jax.data.data_set import DataSet, digest
 from nfml_jax.data.draws import stratified, validation_count
 from nfml_jax.data.unread import Unread
 from nfml_jax.errors import UserError

@@ -14,10 +14,10 @@ from nfml_jax.data.class_splits import set_classes_aside
 from nfml_jax.data.decoding import upright
 from nfml_jax.data.draws import stratified
 from nfml_jax.data.file_names import readable
+from nfml_jax.data.idx_copies import Places
 from nfml_jax.data.lfw import find_root
-from nfml_jax.data.pictures import Look
+from nfml_jax.data.look import Look
 from nfml_jax.data.pixels.arrays import LoadedPixels, Pictures
-from nfml_jax.data.sources import Places
 from nfml_jax.data.trees import Tree, open_tree
 from nfml_jax.data.unread import NO_PICTURES
 from nfml_jax.data.vectors.patches import draw_crops, photographs

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nfml_jax.data.arrays import DataSet, digest
+from nfml_jax.data.data_set import DataSet, digest
 from nfml_jax.data.vectors.checks import (
     alike_in_float32,
     check_float32,

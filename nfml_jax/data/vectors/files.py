@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from nfml_jax.data.draws import with_every_class
-from nfml_jax.data.sources import DEFAULT_MANUAL_DIR
+from nfml_jax.data.idx_copies import DEFAULT_MANUAL_DIR
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.rows import draw_rows
 from nfml_jax.errors import UserError

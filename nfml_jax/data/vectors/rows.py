@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nfml_jax.data.arrays import digest
+from nfml_jax.data.data_set import digest
 from nfml_jax.data.draws import stratified
 from nfml_jax.data.vectors.arrays import LoadedVectors
 from nfml_jax.data.vectors.checks import check_rows

@@ -3,7 +3,7 @@
 | module | content |
 |---|---|
 | `run_directory` | the directory of a run, and the lock of its one writer |
-| `run_files` | its JSON files, checked when they are read |
+| `run_files`, `file_fields` | its JSON files, checked when they are read |
 | `writers`, `events`, `projector` | `metrics.jsonl` and TensorBoard |
 | `trackers` | wandb, mlflow and trackio beside them |
 | `pruning` | limits by which a search ends a run |

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nfml_jax.runs.file_fields import LIMITS
 from nfml_jax.runs.run_directory import replace_json
-from nfml_jax.runs.run_files import LIMITS, read_checked
+from nfml_jax.runs.run_files import read_checked
 
 FILE = "pruning.json"
 

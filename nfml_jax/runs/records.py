@@ -11,8 +11,8 @@ from typing import Any
 
 from nfml_jax.errors import UserError
 from nfml_jax.ops.names import did_you_mean, flatten
+from nfml_jax.runs.file_fields import RESULT
 from nfml_jax.runs.run_files import (
-    RESULT,
     checked,
     read_config,
     read_json,

@@ -140,7 +140,7 @@ def in_use(path: Path) -> bool:
 
 
 def write_status(path: Path, status: str, step: int | None = None, **more) -> None:
-    """Write the status of the run in `path`, one of `run_files.STATUSES`.
+    """Write the status of the run in `path`, one of `file_fields.STATUSES`.
 
     `step` is the last step that is safe on disk; None leaves the old one.
     """

@@ -13,10 +13,11 @@ from nfml_jax.errors import UserError
 from nfml_jax.ops.extras import import_extra
 from nfml_jax.ops.names import did_you_mean
 from nfml_jax.runs import read_metrics, read_run
+from nfml_jax.runs.file_fields import SEARCH
 from nfml_jax.runs.pruning import curve_of, median_limits
 from nfml_jax.runs.records import quantity
 from nfml_jax.runs.run_directory import replace_json
-from nfml_jax.runs.run_files import SEARCH, read_checked
+from nfml_jax.runs.run_files import read_checked
 from nfml_jax.runs.writers import METRICS_FILE
 from nfml_jax.sweeps.executors import Executor
 from nfml_jax.sweeps.jobs import ENDED, read_status

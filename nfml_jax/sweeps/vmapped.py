@@ -26,8 +26,8 @@ from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.terminal.trial_progress import TrialTerminal
 from nfml_jax.training.devices import find_devices
 from nfml_jax.training.loop import train_to_the_end
+from nfml_jax.training.opening import open_run
 from nfml_jax.training.rates import Clock
-from nfml_jax.training.run import Run
 from nfml_jax.training.settings import RunSettings
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import replicate
@@ -171,7 +171,7 @@ def _run_together(setup, trials, paths, side_by_side) -> None:
                 own = programs.of(numbers_of(trial.config, names))
                 own = setup.with_config(trial.config, own)
                 directory.begin()
-                run, state = Run.open(
+                run, state = open_run(
                     own, directory, terminal, interrupts, clock, about
                 )
                 opened.enter_context(run)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nfml_jax.runs.file_fields import PROGRESS
 from nfml_jax.runs.run_directory import replace_json
-from nfml_jax.runs.run_files import PROGRESS, read_checked, read_status_file
+from nfml_jax.runs.run_files import read_checked, read_status_file
 from nfml_jax.runs.writers import METRICS_FILE
 from nfml_jax.terminal.progress import PlainProgress
 from nfml_jax.terminal.terminal import Terminal

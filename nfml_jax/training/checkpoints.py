@@ -17,15 +17,13 @@ from jax.sharding import SingleDeviceSharding
 
 from nfml_jax.distributed.processes import is_first, raise_in_all
 from nfml_jax.errors import UserError
+from nfml_jax.runs.file_fields import META, problem_of
 from nfml_jax.runs.run_directory import differences
-from nfml_jax.runs.run_files import META, problem_of
 from nfml_jax.training.integrity import (
     DAMAGE,
     checksum,
-    first_line,
-    is_damage,
-    is_failed_attempt,
     leaf_types,
+    newest_intact,
     verify,
 )
 from nfml_jax.training.orbax_options import (
@@ -35,7 +33,7 @@ from nfml_jax.training.orbax_options import (
     reading,
     without_absl_warnings,
 )
-from nfml_jax.training.step import TrainState
+from nfml_jax.training.step import TrainState, variables_of
 
 PyTree = Any
 
@@ -85,7 +83,7 @@ class Checkpoints:
 
         `metrics` make the checkpoint a candidate for the best one.
         """
-        model, optimizer = _parts(state)
+        model, optimizer = state.parts()
         rank = self._ranks[step] = (metrics or {}).get(self.best)
         self._manager.save(
             step,
@@ -97,7 +95,7 @@ class Checkpoints:
                         **meta,
                         "step": step,
                         "rank": rank,
-                        "leaves": leaf_types(_parts(state)),
+                        "leaves": leaf_types(state.parts()),
                         "checksums": {
                             "model": checksum(model),
                             "optimizer": checksum(optimizer),
@@ -122,8 +120,10 @@ class Checkpoints:
         the checkpoint is of another model than `like`.
         """
         steps = [s for s in self.all_steps() if until is None or s <= until]
-        found, damaged = self._newest_intact(
-            steps, lambda step: self._restore_state(step, like, check)
+        found, damaged = newest_intact(
+            steps,
+            lambda step: self._restore_state(step, like, check),
+            self.directory,
         )
         for step, reason in damaged.items():
             warnings.warn(
@@ -143,7 +143,7 @@ class Checkpoints:
         steps = self.all_steps()
         if which == "best":
             steps = [s for s in [self.best_step()] if s is not None]
-        found, damaged = self._newest_intact(steps, self._restore_model)
+        found, damaged = newest_intact(steps, self._restore_model, self.directory)
         for step, reason in damaged.items():
             warnings.warn(
                 f"Checkpoint {step} is damaged ({reason}); the one before it is used.",
@@ -175,37 +175,6 @@ class Checkpoints:
         ranked = {step: rank for step, rank in ranks.items() if rank is not None}
         return max(ranked, key=ranked.__getitem__, default=None)
 
-    def _newest_intact(
-        self, steps: Iterable[int], read: Callable[[int], Any]
-    ) -> tuple[Any, dict[int, str]]:
-        """Return `read(step)` of the first intact step, and the damage before it.
-
-        The damage is a dict from step to reason. The result is `(None, {})` if there
-        are no steps.
-        """
-        damaged = {}
-        for step in steps:
-            try:
-                return read(step), damaged
-            except UserError:
-                raise
-            except Exception as problem:
-                if is_failed_attempt(problem):
-                    raise UserError(
-                        f"checkpoint {step} in {self.directory} cannot be read "
-                        f"({first_line(problem)}); repair that and try again."
-                    ) from problem
-                if not is_damage(problem):
-                    raise
-                damaged[step] = first_line(problem)
-        if damaged:
-            reasons = "; ".join(f"{step}: {why}" for step, why in damaged.items())
-            raise UserError(
-                f"no checkpoint in {self.directory} is intact ({reasons}); restore "
-                "that folder from a copy, or remove it to train from the beginning."
-            )
-        return None, {}
-
     def _meta(self, step):
         if step in self._not_listed:
             raise ValueError(self._not_listed[step])
@@ -220,7 +189,7 @@ class Checkpoints:
     def _restore_state(self, step, like, check):
         meta = self._meta(step)
         check(meta)
-        leaves = leaf_types(_parts(like))
+        leaves = leaf_types(like.parts())
         if meta["leaves"] != leaves:
             raise UserError(
                 f"checkpoint {step} in {self.directory} is of another model than this "
@@ -230,7 +199,7 @@ class Checkpoints:
             )
         model, optimizer = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
-            _parts(like),
+            like.parts(),
         )
         restored = self._manager.restore(
             step,
@@ -255,7 +224,7 @@ class Checkpoints:
             ),
         )["model"]
         verify(model, meta, "model")
-        return _variables(model), meta
+        return variables_of(model), meta
 
     def _set_aside(self, step) -> Path:
         aside = self.directory.parent / "damaged"
@@ -271,19 +240,3 @@ class Checkpoints:
         self._not_listed.pop(step, None)
         self._manager.reload()
         return target
-
-
-def _parts(state: TrainState):
-    """Return the arrays that evaluation needs, and those that only training needs."""
-    model = {
-        "params": state.params,
-        "collections": state.collections,
-        "average": state.average,
-    }
-    return model, {"step": state.step, "optimizer": state.optimizer}
-
-
-def _variables(model):
-    if model.get("average") is not None:
-        return model["average"]
-    return {"params": model["params"], **(model.get("collections") or {})}

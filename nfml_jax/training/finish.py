@@ -12,6 +12,7 @@ from nfml_jax.runs.provenance import revision, versions
 from nfml_jax.runs.writers import METRICS_FILE, NoWriter, RunWriter, read_metrics
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.experiment import Report
+from nfml_jax.training.header import devices_in_words
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.step import TrainState
 
@@ -76,7 +77,7 @@ def make_result(
         "reported": reported,
         "seed": config["seed"],
         "versions": versions(),
-        "device": setup.devices(),
+        "device": devices_in_words(setup),
         "revision": revision(),
         "wall_s": round(wall, 3),
         "cpu_s": round(cpu, 3),

@@ -1,11 +1,14 @@
 """Tests of whether a checkpoint on disk is intact."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+
+from nfml_jax.errors import UserError
 
 PyTree = Any
 
@@ -75,6 +78,41 @@ def first_line(problem: Exception) -> str:
     *_, cause = _causes(problem)
     lines = str(cause).strip().splitlines() or [type(cause).__name__]
     return lines[0][:200].rstrip(".")
+
+
+def newest_intact(
+    steps: Iterable[int], read: Callable[[int], Any], directory: Path
+) -> tuple[Any, dict[int, str]]:
+    """Return `read(step)` of the first intact step, and the damage before it.
+
+    The damage is a dict from step to reason. The result is `(None, {})` if there are no
+    steps.
+
+    Raises UserError if all checkpoints of `directory` are damaged, or if the system
+    refuses to read one.
+    """
+    damaged = {}
+    for step in steps:
+        try:
+            return read(step), damaged
+        except UserError:
+            raise
+        except Exception as problem:
+            if is_failed_attempt(problem):
+                raise UserError(
+                    f"checkpoint {step} in {directory} cannot be read "
+                    f"({first_line(problem)}); repair that and try again."
+                ) from problem
+            if not is_damage(problem):
+                raise
+            damaged[step] = first_line(problem)
+    if damaged:
+        reasons = "; ".join(f"{step}: {why}" for step, why in damaged.items())
+        raise UserError(
+            f"no checkpoint in {directory} is intact ({reasons}); restore "
+            "that folder from a copy, or remove it to train from the beginning."
+        )
+    return None, {}
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:

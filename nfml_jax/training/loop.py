@@ -38,6 +38,7 @@ from nfml_jax.training.durations import Schedule
 from nfml_jax.training.endings import Outcome
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.failures import explained
+from nfml_jax.training.opening import open_run
 from nfml_jax.training.pace import Dispatches
 from nfml_jax.training.profiling import Span, Tracer
 from nfml_jax.training.rates import Clock
@@ -98,7 +99,7 @@ def train_and_evaluate(
             try:
                 with Interrupts() as interrupts:
                     clock = Clock(setup.began)
-                    run, state = Run.open(setup, directory, terminal, interrupts, clock)
+                    run, state = open_run(setup, directory, terminal, interrupts, clock)
                     with run:
                         parts = [run], state, interrupts, clock, profile
                         train_to_the_end(setup, *parts)

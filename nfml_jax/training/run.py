@@ -6,26 +6,24 @@ program of several leave the same files.
 
 import contextlib
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from nfml_jax import plots
 from nfml_jax.distributed.interrupts import Interrupted, Interrupts
 from nfml_jax.distributed.processes import is_first, local_copy, max_over_processes
-from nfml_jax.ops.units import format_flops
 from nfml_jax.runs.pruning import Limits, curve_of
 from nfml_jax.runs.run_directory import RunDirectory
-from nfml_jax.runs.trackers import open_trackers
 from nfml_jax.runs.writers import METRICS_FILE, NoWriter, RunWriter, read_metrics
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.endings import Endings, Outcome
 from nfml_jax.training.finish import choose, make_result, write_report
+from nfml_jax.training.header import header
 from nfml_jax.training.inference import BatchedApply
 from nfml_jax.training.meter import Diverged, Meter, check_finite
 from nfml_jax.training.rates import Clock, Rates
-from nfml_jax.training.same_data import check_same_data, identity
+from nfml_jax.training.same_data import identity
 from nfml_jax.training.setup import Setup
 from nfml_jax.training.sharding import place
 from nfml_jax.training.step import TrainState
@@ -37,10 +35,11 @@ INPUT_BOUND = 0.1
 class Run:
     """The logging, saving and evaluation of one run; a context manager.
 
-    `Run.open` makes one. `first` is the step at which it began or resumed, `saved_step`
-    the step of its newest checkpoint, and `spent` its wall and CPU seconds. `outcome`
-    is None until the run ends. `group` is the entry of `result.json` about the runs
-    that are trained in the same program, or None for a single run.
+    `nfml_jax.training.opening.open_run` makes one. `first` is the step at which it
+    began or resumed, `saved_step` the step of its newest checkpoint, and `spent` its
+    wall and CPU seconds. `outcome` is None until the run ends. `group` is the entry of
+    `result.json` about the runs that are trained in the same program, or None for a
+    single run.
     """
 
     def __init__(
@@ -73,52 +72,6 @@ class Run:
         self.outcome: Outcome | None = None
         self._opened = opened
 
-    @classmethod
-    def open(
-        cls,
-        setup: Setup,
-        directory: RunDirectory,
-        terminal: Terminal,
-        interrupts: Interrupts,
-        clock: Clock,
-        group: dict | None = None,
-    ) -> tuple["Run", TrainState]:
-        """Return the run, and the state of its newest checkpoint or that of step 0."""
-        path = directory.path
-        with contextlib.ExitStack() as opened:
-            saved = opened.enter_context(
-                Checkpoints(
-                    path / "checkpoints", best=setup.experiment.best, write=True
-                )
-            )
-            initial = setup.state()
-            check = partial(check_same_data, setup.experiment, run_dir=path)
-            state, meta = saved.restore(initial, check) or (initial, {})
-            first = int(state.step)
-            directory.status("running", first)
-            writer = NoWriter()
-            if is_first():
-                lines = meta.get("lines", 0)
-                trackers = open_trackers(path, setup.config)
-                writer = RunWriter(
-                    path, first_step=first, lines=lines, trackers=trackers
-                )
-            opened.enter_context(writer)
-            run = cls(
-                setup,
-                directory,
-                terminal,
-                interrupts,
-                clock,
-                group,
-                saved=saved,
-                writer=writer,
-                first=first,
-                meta=meta,
-                opened=opened.pop_all(),
-            )
-        return run, state
-
     def __enter__(self):
         return self
 
@@ -140,9 +93,7 @@ class Run:
         self.progress.__exit__(None, None, None)
 
     def _header(self, flops):
-        rows = self.setup.describe()
-        if flops:
-            rows["arithmetic"] = f"{format_flops(flops)} a step"
+        rows = header(self.setup, flops)
         rows["run directory"] = str(self.directory.path)
         if self.group is not None:
             rows["one of"] = f"{self.group['runs']} runs in one program"

@@ -13,16 +13,12 @@ from nfml_jax.data.stored import StoredImages
 from nfml_jax.distributed.processes import is_single_process, local_devices
 from nfml_jax.errors import UserError
 from nfml_jax.ops.devices import Device
-from nfml_jax.runs.provenance import device_description
 from nfml_jax.training.devices import check_accumulation, check_division, parts_of_share
 from nfml_jax.training.durations import to_steps
 from nfml_jax.training.experiment import Experiment
 from nfml_jax.training.feeds import EmptyFeed, Feed, ResidentFeed, fitted_batch
-from nfml_jax.training.optimizers import (
-    SCHEDULE_FREE,
-    check_shares,
-    make_optimizer,
-)
+from nfml_jax.training.optimizer_names import SCHEDULE_FREE
+from nfml_jax.training.optimizers import check_shares, make_optimizer
 from nfml_jax.training.parameter_patterns import check_patterns
 from nfml_jax.training.randomness import purpose_key, root_key
 from nfml_jax.training.schedules import make_schedule
@@ -225,35 +221,6 @@ class Setup:
     def part(self, tree: PyTree, number: int) -> PyTree:
         """Return a run's part of a state or of metrics; a single run's part is all."""
         return tree
-
-    def devices(self) -> str:
-        """Return the devices in words, as the run's header shows them."""
-        words = device_description(list(self.mesh.devices.flat))
-        if is_single_process():
-            return words
-        return f"{words} of {jax.process_count()} processes"
-
-    def describe(self) -> dict[str, str]:
-        """Return the rows of the run's header."""
-        total, optimizer = self.schedule.total, self.settings.optimizer
-        epochs = (
-            f" ({total / self.feed.steps_per_epoch:.4g} epochs)"
-            if self.feed.examples
-            else ""
-        )
-        return self.experiment.describe() | {
-            "parameters": f"{self.parameters:,}",
-            "training": f"{total:,} steps of {self.feed.batch_size}{epochs}, "
-            f"{optimizer.name}, "
-            f"rate {optimizer.learning_rate:g}, {optimizer.schedule}",
-            "devices": self.devices() + self._parts_in_words(),
-        }
-
-    def _parts_in_words(self):
-        if self.parts == 1:
-            return ""
-        rows = self.feed.batch_size // (self.mesh.size * self.parts)
-        return f", {self.parts} parts of {rows} rows on each"
 
 
 def with_batch(settings: RunSettings, size: Callable[[], int]) -> RunSettings:

@@ -48,6 +48,22 @@ class TrainState:
             return self.average
         return {"params": self.params, **self.collections}
 
+    def parts(self) -> tuple[PyTree, PyTree]:
+        """Return the arrays that evaluation needs, and the others."""
+        model = {
+            "params": self.params,
+            "collections": self.collections,
+            "average": self.average,
+        }
+        return model, {"step": self.step, "optimizer": self.optimizer}
+
+
+def variables_of(model: PyTree) -> PyTree:
+    """Return the variables for evaluation from the first of `TrainState.parts`."""
+    if model.get("average") is not None:
+        return model["average"]
+    return {"params": model["params"], **(model.get("collections") or {})}
+
 
 def init_state(
     variables: PyTree, optimizer: optax.GradientTransformation, *, average: bool

@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
+from nfml_jax.runs.file_fields import STATUSES
 from nfml_jax.runs.run_directory import replace_json, write_status
-from nfml_jax.runs.run_files import STATUSES
 from nfml_jax.terminal.sweep_view import SweepView
 from nfml_jax.terminal.terminal import Terminal
 from nfml_jax.terminal.trial_progress import TrialTerminal, standing

@@ -15,13 +15,12 @@ from nfml_jax.ops.devices import SPLIT
 from nfml_jax.runs.migrations import up_to_date
 from nfml_jax.training.checkpoints import Checkpoints
 from nfml_jax.training.loop import train_and_evaluate
+from nfml_jax.training.optimizer_names import known_options, optimizers
 from nfml_jax.training.optimizers import (
     OPTIMIZERS,
     check_shares,
     evaluation_params,
-    known_options,
     make_optimizer,
-    optimizers,
 )
 from nfml_jax.training.parameter_patterns import check_patterns, matches
 from nfml_jax.training.randomness import root_key

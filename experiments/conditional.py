@@ -66,8 +66,8 @@ class ConditionalExperiment(DensityExperiment):
             "flow": self.of_evaluated(log_joint),
             "gaussian": self.of_evaluated(normal.log_joint),
         }
-        if "gmm" in self.baselines():
-            joint["gmm"] = self.of_evaluated(self.baselines()["gmm"].log_joint)
+        if "gmm" in self.baselines.fitted:
+            joint["gmm"] = self.of_evaluated(self.baselines.fitted["gmm"].log_joint)
         evaluation = self.evaluate(joint, normal)
         report.metrics |= evaluation.metrics
         report.figures |= evaluation.figures

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.density_baselines import Baselines
 from experiments.plane import layers_in_motion, on_grid
 from experiments.settings import DensitySettings
 from nfml_jax import plots
@@ -18,13 +19,6 @@ from nfml_jax.data.vectors.arrays import VectorData
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.errors import UserError
 from nfml_jax.evaluation import likelihoods, two_samples
-from nfml_jax.evaluation.mixtures import (
-    ClassMixtures,
-    Mixture,
-    fit_classes,
-    fit_gaussian,
-    fit_mixture,
-)
 from nfml_jax.flows import make_flow
 from nfml_jax.flows.bases import Uniform
 from nfml_jax.flows.functions import draw
@@ -40,9 +34,6 @@ DRAWS = ("dropout", "log_det", "base")
 
 # The probability of the region whose coverage is reported.
 COVERED = 0.9
-
-# Maximum number of classes for which each gets a mixture as a baseline.
-MOST_MIXTURES = 30
 
 # Least number of rows for a two-sample test.
 LEAST_SAMPLE = 10
@@ -61,8 +52,9 @@ class DensityExperiment(Experiment):
             warnings.simplefilter("always")
             self.vectors = self.load()
         self._doubts = [str(doubt.message) for doubt in doubts]
-        self._baselines = {}  # fitted once for all trials of a sweep
         self.context = self.vectors.context
+        # Fitted once for all trials of a sweep.
+        self.baselines = Baselines(self.vectors, self.given)
         self.flow = make_flow(
             event_dim=self.vectors.event_dim,
             context_dim=self.context.size if self.context else 0,
@@ -197,7 +189,7 @@ class DensityExperiment(Experiment):
             }
         return Report(
             {f"test/{name}": float(value) for name, value in metrics.items()}
-            | self._baseline_metrics(),
+            | self.baselines.metrics(),
             figures=self._figures(variables, apply, samples),
             animations=self._animations(variables),
             histograms={
@@ -205,53 +197,6 @@ class DensityExperiment(Experiment):
                 "samples/log_prob": sample_log_probs,
             },
         )
-
-    def baselines(self) -> dict[str, Mixture | ClassMixtures]:
-        """Return a normal density and a mixture of them, fitted to the training rows.
-
-        They are given the same context as the flow. With very many classes there is no
-        mixture.
-        """
-        if self._baselines:
-            return self._baselines
-        parts = [part for part in ("train", "validation") if part in self.vectors.parts]
-        fits = {"gaussian": fit_gaussian, "gmm": fit_mixture}
-        if self.context is not None and self.context.classes:
-            if self.context.size > MOST_MIXTURES:
-                del fits["gmm"]
-            rows = [x for p in parts for x in self._labeled(p)]
-            found = {
-                name: fit_classes(fit, *rows[:2], self.context.size, *rows[2:])
-                for name, fit in fits.items()
-            }
-        else:
-            rows = [np.concatenate(self._beside_given(part), axis=1) for part in parts]
-            given = rows[0].shape[1] - self.vectors.event_dim
-            found = {
-                "gaussian": fit_gaussian(rows[0]),
-                "gmm": fit_mixture(*rows, given=given),
-            }
-        self._baselines |= found
-        return self._baselines
-
-    def _labeled(self, part):
-        return self.vectors.parts[part], self.vectors.given[part]
-
-    def _beside_given(self, part):
-        return self.vectors.parts[part], *self.given(part)
-
-    def _baseline_metrics(self) -> dict[str, float]:
-        """Return the mean log-likelihood of the test's rows under each baseline."""
-        classes = self.context is not None and self.context.classes
-        rows = self._labeled("test") if classes else self._beside_given("test")
-        metrics = {}
-        for name, fitted in self.baselines().items():
-            nll = likelihoods.negative_log_likelihood(fitted.log_prob(*rows))
-            metrics[f"{name}/log_likelihood"] = -nll["nll"]
-            metrics[f"{name}/log_likelihood_se"] = nll["nll_error"]
-        if not classes:
-            metrics["gmm/components"] = float(self.baselines()["gmm"].components)
-        return metrics
 
     @property
     def _in_plane(self) -> bool:

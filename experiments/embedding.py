@@ -6,11 +6,11 @@ from functools import cached_property, partial
 import numpy as np
 
 from experiments import beside, linear_start, one_shot
+from experiments.measurable import ANGLES, KNN, NEIGHBORS, VERIFICATION, unmeasured
 from experiments.settings import PictureSettings
 from nfml_jax import plots
 from nfml_jax.data import ImageData, repeats
 from nfml_jax.data.draws import stratified
-from nfml_jax.errors import UserError
 from nfml_jax.evaluation import (
     accept_rates,
     class_angles,
@@ -23,8 +23,6 @@ from nfml_jax.evaluation import (
 )
 from nfml_jax.training.experiment import Experiment, Report, under
 from nfml_jax.training.sharding import AXIS
-
-NEIGHBORS = 5
 
 # Rows of the projector: enough to see the classes, few enough for a browser.
 PROJECTED = 2_000
@@ -48,7 +46,7 @@ class EmbeddingExperiment(Experiment):
         self._configure(settings)
         train = images.train
         self.train_arrays = {"image": train.images, "label": train.labels}
-        self._unmeasured = _unmeasured(images) | one_shot.unmeasured(settings)
+        self._unmeasured = unmeasured(images) | one_shot.unmeasured(settings)
 
     def with_config(self, config: dict) -> "EmbeddingExperiment":
         """Return the same images under a config with other numbers, traced or not."""
@@ -234,48 +232,6 @@ class EmbeddingExperiment(Experiment):
 
     def _embed(self, variables, images):
         return self._model.apply(variables, images, method="embed")
-
-
-VERIFICATION, ANGLES, KNN = "verification/*", "angles/*", "test/knn_accuracy"
-
-
-def _unmeasured(images: ImageData) -> dict[str, str]:
-    """Return the metrics for which a data set is too small, with their requirements."""
-    train, test = images.train.labels, images.test.labels
-    unmeasured = {}
-    if not (verification.has_pairs(train) and verification.has_pairs(test)):
-        unmeasured[VERIFICATION] = (
-            "two classes, one of them with two images, both to train and to test on"
-        )
-    if len(np.unique(test)) < 2:
-        unmeasured[ANGLES] = "two classes to test on"
-    if len(train) < NEIGHBORS:
-        unmeasured[KNN] = f"{NEIGHBORS} training images"
-    return unmeasured
-
-
-def validation_metric(images: ImageData, classifies: bool) -> str | None:
-    """Return the metric on validation images that chooses the best step, or None.
-
-    It is the accuracy of a model that `classifies`. It is MAP@R for other models, and
-    for images of classes that weren't trained on.
-
-    Raises UserError, before anything is trained, if the images have no pairs to rank.
-    """
-    held_out = images.validation
-    if held_out is None:
-        return None
-    unseen = images.open_set or np.any(held_out.labels >= images.num_classes)
-    if classifies and not unseen:
-        return "validation/accuracy"
-    if not verification.has_pairs(held_out.labels):
-        raise UserError(
-            f"{images.name} has {len(held_out):,} images to validate on, and "
-            "validation/map@r takes two classes of them, one with two images or more; "
-            f"set data.validation to {2 * images.num_classes} images, say, or to 0 for "
-            "none, or add images to the validation folder if there is one."
-        )
-    return "validation/map@r"
 
 
 def histograms(section, embeddings, target_angles=None):

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
+from experiments.embedding import EmbeddingExperiment, histograms
+from experiments.measurable import validation_metric
 from experiments.settings import MarginSettings
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.evaluation import class_angles, classification, retrieval

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from experiments.embedding import EmbeddingExperiment, histograms, validation_metric
+from experiments.embedding import EmbeddingExperiment, histograms
+from experiments.measurable import validation_metric
 from experiments.settings import PairSettings
 from nfml_jax.data import augment, load, to_float
 from nfml_jax.data.samplers import make_sampler

@@ -49,13 +49,9 @@ START, MOVE, TEMPERATURES = 3.0, 0.7, 300
 class VariationalExperiment(Experiment):
     """A flow on one of `nfml_jax.variational.ENERGIES`; there are no data.
 
-    The contract is `nfml_jax.training.experiment.Experiment`. `config` has "energy"
-    ("name"), "flow" (arguments of `nfml_jax.flows.make_flow`, its fast direction that
-    of sampling), "objective" (arguments of `nfml_jax.variational.make_objective`),
-    "annealing" ("start" and "steps": the log-density is multiplied by β, which rises
-    from "start" to 1 in "steps" steps; 0 leaves it 1) and "report" (the numbers of
-    "draws", "validation" draws, "chains" of annealing, "cells" along the grid's side,
-    and "samples" to show).
+    The contract is `nfml_jax.training.experiment.Experiment`. A config's sections are
+    those of `experiments.settings.VariationalSettings`. The fast direction of the flow
+    is that of sampling.
     """
 
     best = "validation/elbo"

@@ -10,10 +10,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nfml_jax.cli.standard_streams import standard_streams
 from nfml_jax.errors import UserError
 from nfml_jax.ops.extras import explain_missing
+
+if TYPE_CHECKING:
+    from nfml_jax.terminal.terminal import Terminal
 
 MISTAKE = 2
 """The exit code after an error that the user can correct."""
@@ -95,6 +99,22 @@ def make_parser(name: str, doc: str | None, program: str = "nfml") -> Parser:
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def open_terminal() -> "Terminal":
+    """Return the terminal of `nfml train`, which shows warnings as sentences, too.
+
+    It imports JAX. Flags are therefore checked before, so that a mistake in them is
+    reported at once.
+    """
+    from absl import logging
+
+    from nfml_jax.terminal.terminal import Terminal
+
+    logging.set_verbosity(logging.ERROR)  # JAX reports every absent device to absl
+    terminal = Terminal()
+    warnings.showwarning = lambda message, *_: terminal.warning(str(message))
+    return terminal
 
 
 def _warn(message, *_) -> None:

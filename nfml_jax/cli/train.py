@@ -14,17 +14,13 @@ import os
 import re
 import sys
 import time
-import warnings
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from absl import app, flags, logging
-from ml_collections import ConfigDict
+from absl import app, flags
 
 from nfml_jax.cli import train_flags
-from nfml_jax.cli.command import answer
+from nfml_jax.cli.command import answer, open_terminal
 from nfml_jax.cli.command_line import (
     check_flags,
     check_overrides,
@@ -33,7 +29,6 @@ from nfml_jax.cli.command_line import (
     read_config,
     read_sweep,
     resolved,
-    sweep_name,
     turned_off,
 )
 from nfml_jax.cli.laboratory import enter
@@ -41,38 +36,20 @@ from nfml_jax.cli.train_flags import (
     CONFIG,
     COORDINATOR,
     COORDINATOR_TIMEOUT,
-    CPUS,
     DISTRIBUTED,
-    DRY_RUN,
-    EXECUTOR,
-    GPUS,
-    JOBS,
     NUM_PROCESSES,
     PROCESS_ID,
     PROFILE,
-    RAY_ADDRESS,
     REPLAY,
-    RETRY,
-    SLURM,
     SWEEP,
     TRACK,
-    VMAP,
     WORKDIR,
 )
+from nfml_jax.cli.train_sweep import EXIT_CODES, sweep, trials_of
 from nfml_jax.distributed.guard import guard
 from nfml_jax.errors import UserError
-from nfml_jax.ops.checks import check_number
 from nfml_jax.runs.trackers import VARIABLE, find_tracker
-from nfml_jax.sweeps.executors import Options, make_executor
-from nfml_jax.sweeps.overrides import Sweep, Trial, make_trials
-from nfml_jax.sweeps.searches import Search
 from nfml_jax.training.profiling import Span
-
-EXIT_CODES = {
-    **dict.fromkeys(("done", "pending", "running", "interrupted", "pruned"), 0),
-    "failed": 1,
-    "diverged": 3,
-}
 
 
 def launch(argv) -> int:
@@ -88,7 +65,7 @@ def launch(argv) -> int:
         return replay(CONFIG.value.to_dict(), REPLAY.value)
     if DISTRIBUTED.value:
         guard()
-    terminal = start()
+    terminal = open_terminal()
     from experiments import make_experiment
     from experiments.checks import check_experiment
     from nfml_jax.training.loop import train_and_evaluate
@@ -116,7 +93,7 @@ def replay(config: dict, step: int) -> int:
             raise UserError(f"--{flag} and --replay exclude each other; leave one out.")
     if not WORKDIR.value:
         raise UserError("--replay needs --workdir=FOLDER, the run directory.")
-    terminal = start()
+    terminal = open_terminal()
     from experiments import make_experiment
     from nfml_jax.training import replay as module
 
@@ -148,90 +125,6 @@ def join() -> None:
         PROCESS_ID.value,
         timeout=COORDINATOR_TIMEOUT.value,
     )
-
-
-def sweep(fields: ConfigDict, text: str) -> int:
-    """Run, or list, the trials of a sweep over the config of these fields."""
-    for flag in ("distributed", "profile"):
-        if flags.FLAGS[flag].value:
-            raise UserError(
-                f"--{flag} applies to a single run; leave out either it or --sweep."
-            )
-    config, any_type = fields.to_dict(), fields_of_any_type(fields)
-    wanted = read_sweep(text, config, any_type)
-    folder = WORKDIR.value or Path("runs") / sweep_name(text, config)
-    executor = make_executor(EXECUTOR.value or default_executor(), options())
-    terminal = start()
-    from experiments import make_experiment
-    from experiments.checks import checked_trials
-    from nfml_jax.sweeps.asking import run_search
-    from nfml_jax.sweeps.trials import listing, plan, run_trials
-
-    trials = checked_trials(trials_of(fields, wanted))
-    if isinstance(wanted, Search):
-        if DRY_RUN.value:
-            print(f"{wanted.words()}, in {folder}")
-            return 0
-        records = run_search(
-            make_experiment,
-            config,
-            wanted,
-            folder,
-            executor=executor,
-            terminal=terminal,
-            at_once=JOBS.value or 1,
-            trials_of=lambda sweep: checked_trials(trials_of(fields, sweep)),
-        )
-    else:
-        jobs = plan(make_experiment, trials, folder, vmap=VMAP.value, retry=RETRY.value)
-        if DRY_RUN.value:
-            print(listing(trials, jobs, folder))
-            return 0
-        records = run_trials(jobs, trials, folder, executor=executor, terminal=terminal)
-    counts = Counter(record["status"] for record in records)
-    words = ", ".join(f"{count} {status}" for status, count in counts.items())
-    terminal.note(f"{words}; `nfml results {folder}` makes a table.")
-    return max(map(exit_code, records))
-
-
-def trials_of(fields: ConfigDict, wanted: Sweep | Search) -> list[Trial]:
-    """Return the trials of a sweep, or two example trials of a search."""
-    overrides = wanted.examples() if isinstance(wanted, Search) else wanted
-    return make_trials(fields.to_dict(), overrides, fields_of_any_type(fields))
-
-
-def exit_code(record: dict) -> int:
-    """Return the exit code of a trial, 1 if an error interrupted it."""
-    return EXIT_CODES[record["status"]] or int("error" in record)
-
-
-def default_executor() -> str:
-    """Return the name of the default executor of a sweep."""
-    return "local" if JOBS.value else "here"
-
-
-def options() -> Options:
-    """Return the options of the sweep's executor from the flags."""
-    cpus: dict[str, Any] = {"--cpus": CPUS.value}
-    gpus: dict[str, Any] = {"--gpus": GPUS.value}
-    check_number(None, above=0, **cpus)
-    check_number(None, 0, **gpus)
-    parts = [item.partition("=") for item in SLURM.value]
-    slurm = {name: value for name, _, value in parts}
-    return Options(JOBS.value, CPUS.value, GPUS.value, RAY_ADDRESS.value, slurm)
-
-
-def start():
-    """Import JAX and return the terminal.
-
-    Flags are checked before, so that a mistake in them is reported at once.
-    """
-    logging.set_verbosity(logging.ERROR)  # JAX reports every absent device to absl
-    from nfml_jax.terminal.terminal import Terminal
-
-    terminal = Terminal()
-    warnings.showwarning = lambda message, *_: terminal.warning(str(message))
-    return terminal
 
 
 def parse_flags(argv):

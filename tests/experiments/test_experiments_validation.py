@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.embedding import validation_metric
+from experiments.measurable import validation_metric
 from nfml_jax.data.arrays import Split, make_image_data
 from nfml_jax.errors import UserError
 

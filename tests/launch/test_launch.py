@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from ml_collections import ConfigDict
 
 from nfml_jax import runs as results
 from nfml_jax.cli import train as command
+from nfml_jax.cli import train_sweep
 from nfml_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +102,7 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     for flag in ("SWEEP", "PROFILE", "DISTRIBUTED", "REPLAY", "TRACK"):
         monkeypatch.setattr(command, flag, SimpleNamespace(value=None))
     # What the command sets for its whole process.
-    monkeypatch.setattr(command.warnings, "showwarning", None)
+    monkeypatch.setattr(warnings, "showwarning", None)
     monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
     assert command.launch(["launch.py"]) == 3
     assert "diverged at step" in capsys.readouterr().out
@@ -118,7 +120,7 @@ def test_divergence_has_an_exit_code(folders, tmp_path, monkeypatch, capsys):
     ],
 )
 def test_a_trial_has_the_exit_code_of_how_it_ended(record, code):
-    assert command.exit_code(record) == code
+    assert train_sweep.exit_code(record) == code
 
 
 @pytest.mark.parametrize(
@@ -242,16 +244,16 @@ def test_a_sweep_lists_its_trials_and_runs_each_once(tmp_path, monkeypatch, caps
         "    flow = {'recipe': 'nice', 'layers': 1, 'hidden': (4,)}\n"
         "    return product(param('flow', flow), param('seed', int(seed)))\n"
     )
-    monkeypatch.setattr(command.warnings, "showwarning", None)
+    monkeypatch.setattr(warnings, "showwarning", None)
     monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
 
     def sweep(dry_run):
         flags = {"WORKDIR": tmp_path / "runs", "DRY_RUN": dry_run}
-        flags |= {name: command.flags.FLAGS[name.lower()].default for name in UNSET}
+        flags |= {name: train_sweep.flags.FLAGS[name.lower()].default for name in UNSET}
         for flag, value in flags.items():
-            monkeypatch.setattr(command, flag, SimpleNamespace(value=value))
+            monkeypatch.setattr(train_sweep, flag, SimpleNamespace(value=value))
         config = command.read_config(["--config=configs/plane.py:smoke"])
-        assert command.sweep(config, f"{file}:3") == 0
+        assert train_sweep.sweep(config, f"{file}:3") == 0
         return capsys.readouterr().out
 
     monkeypatch.chdir(ROOT)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nfml_jax.cli.command_line import check_overrides, given, read_config, read_sweep
-from nfml_jax.cli.train import trials_of
+from nfml_jax.cli.train_sweep import trials_of
 from nfml_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -14,12 +14,8 @@ from nfml_jax.bijectors.transforms.affine import Affine as Affine
 from nfml_jax.bijectors.transforms.deep_sigmoid import DeepSigmoid as DeepSigmoid
 from nfml_jax.bijectors.transforms.domains import Exp as Exp
 from nfml_jax.bijectors.transforms.domains import Loft as Loft
-from nfml_jax.bijectors.transforms.domains import Logit as Logit
-from nfml_jax.bijectors.transforms.domains import PixelSigmoid as PixelSigmoid
 from nfml_jax.bijectors.transforms.domains import Rescale as Rescale
-from nfml_jax.bijectors.transforms.domains import Sigmoid as Sigmoid
 from nfml_jax.bijectors.transforms.domains import Softplus as Softplus
-from nfml_jax.bijectors.transforms.domains import Tanh as Tanh
 from nfml_jax.bijectors.transforms.mixtures import (
     MixtureOfGaussians as MixtureOfGaussians,
 )
@@ -41,6 +37,10 @@ from nfml_jax.bijectors.transforms.polynomials import SumOfSquares as SumOfSquar
 from nfml_jax.bijectors.transforms.rational_quadratic import (
     RationalQuadratic as RationalQuadratic,
 )
+from nfml_jax.bijectors.transforms.sigmoids import Logit as Logit
+from nfml_jax.bijectors.transforms.sigmoids import PixelSigmoid as PixelSigmoid
+from nfml_jax.bijectors.transforms.sigmoids import Sigmoid as Sigmoid
+from nfml_jax.bijectors.transforms.sigmoids import Tanh as Tanh
 from nfml_jax.bijectors.transforms.transform import ScalarTransform as ScalarTransform
 
 # Families of increasing maps; parameters choose one of them.

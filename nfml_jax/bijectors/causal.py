@@ -17,7 +17,7 @@ from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.matrices import bounded
 from nfml_jax.nets.convolution import conv
 from nfml_jax.ops import control_flow
-from nfml_jax.ops.checks import check_choice, check_integer, check_number, refuse
+from nfml_jax.ops.checks import check_choice, check_number, check_odd
 
 Array = jax.Array
 
@@ -50,11 +50,9 @@ class CausalConv(Bijector):
     max_log_scale: float = 5.0
 
     def check_options(self):
-        check_integer(self, 1, kernel_size=self.kernel_size)
+        check_odd(self, kernel_size=self.kernel_size)
         check_choice(self, ORDERS, order=self.order)
         check_number(self, above=0.0, max_log_scale=self.max_log_scale)
-        if self.kernel_size % 2 == 0:
-            refuse(self, "kernel_size", self.kernel_size, "an odd integer")
 
     @property
     def event_ndim(self):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from nfml_jax.bijectors.bijector import Bijector
-from nfml_jax.ops.checks import check_integer, refuse
+from nfml_jax.ops.checks import check_odd
 
 Array = jax.Array
 
@@ -36,9 +36,7 @@ class PeriodicConv(Bijector):
     kernel_size: int = 3
 
     def check_options(self):
-        check_integer(self, 1, kernel_size=self.kernel_size)
-        if self.kernel_size % 2 == 0:
-            refuse(self, "kernel_size", self.kernel_size, "an odd integer")
+        check_odd(self, kernel_size=self.kernel_size)
 
     @property
     def event_ndim(self):

@@ -18,11 +18,10 @@ from nfml_jax.bijectors.transforms import ScalarTransform
 from nfml_jax.nets.convolution import conv
 from nfml_jax.ops.checks import (
     check_choice,
-    check_integer,
     check_kind,
     check_number,
+    check_odd,
     check_sizes,
-    refuse,
 )
 from nfml_jax.ops.events import at_places
 
@@ -63,10 +62,8 @@ class PixelAutoregressive(Bijector):
         check_choice(self, ORDERS, order=self.order)
         check_kind(self, ScalarTransform, transform=self.transform)
         check_sizes(self, hidden=self.hidden)
-        check_integer(self, 1, kernel_size=self.kernel_size)
+        check_odd(self, kernel_size=self.kernel_size)
         check_number(self, 0.0, tolerance=self.tolerance)
-        if self.kernel_size % 2 == 0:
-            refuse(self, "kernel_size", self.kernel_size, "an odd integer")
 
     @property
     def event_ndim(self):

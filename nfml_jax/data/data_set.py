@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+PARTS = ("train", "validation", "test")
 
 
 @runtime_checkable
@@ -40,11 +42,15 @@ class DataSet:
         raise NotImplementedError
 
     @property
+    def parts(self) -> dict[str, Any]:
+        """The parts that exist, by name."""
+        found = {part: getattr(self, part) for part in PARTS}
+        return {part: rows for part, rows in found.items() if rows is not None}
+
+    @property
     def counts(self) -> dict[str, int]:
         """The numbers of elements to train, to validate and to test on."""
-        parts = ("train", "validation", "test")
-        parts = {part: getattr(self, part) for part in parts}
-        return {part: 0 if x is None else len(x) for part, x in parts.items()}
+        return {part: len(self.parts.get(part, ())) for part in PARTS}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -90,6 +90,14 @@ def check_integer(
             refuse(owner, name, value, f"an integer{wanted}{hint}")
 
 
+def check_odd(owner: Any, **values: Any) -> None:
+    """Raise UserError for a value that isn't an odd integer of at least 1."""
+    for name, value in values.items():
+        check_integer(owner, 1, **{name: value})
+        if value % 2 == 0:
+            refuse(owner, name, value, "an odd integer")
+
+
 def check_part(owner: Any = None, **parts: Any) -> None:
     """Raise UserError for the size of a part that is neither a count nor a fraction.
 

@@ -20,10 +20,7 @@ def ours():
         "lower triangle": own_flows.lower_triangle,
         "planar": own_flows.planar,
         "reflection": own_flows.reflection,
-        "affine couplings": own_flows.affine_couplings,
-        "spline couplings": own_flows.spline_couplings,
-        "affine autoregressive": own_flows.affine_autoregressive,
-        "spline autoregressive": own_flows.spline_autoregressive,
+        **own_flows.with_networks(),
         "bases": partial(own_flows.bases, "normal", "uniform", "student_t", "mixture"),
     }
 

@@ -235,6 +235,16 @@ def spline_autoregressive():
     return autoregressive(RationalQuadratic(BINS, BOUND), 3 * BINS - 1)
 
 
+def with_networks() -> dict:
+    """Return the groups of the maps whose parameters networks give."""
+    return {
+        "affine couplings": affine_couplings,
+        "spline couplings": spline_couplings,
+        "affine autoregressive": affine_autoregressive,
+        "spline autoregressive": spline_autoregressive,
+    }
+
+
 NO_LEAST_SLOPE = 1e-12  # of maps that mix a little of the identity in
 SQUARES, DEGREE, COMPONENTS = 3, 4, 6
 

@@ -28,10 +28,7 @@ def ours():
         "mixture of Gaussians": own_flows.mixture_of_gaussians,
         "LU": own_flows.lu_without_shift,
         "rotation": own_flows.rotation,
-        "affine couplings": own_flows.affine_couplings,
-        "spline couplings": own_flows.spline_couplings,
-        "affine autoregressive": own_flows.affine_autoregressive,
-        "spline autoregressive": own_flows.spline_autoregressive,
+        **own_flows.with_networks(),
         "bases": partial(own_flows.bases, "normal", "uniform", "student_t", "mixture"),
     }
 

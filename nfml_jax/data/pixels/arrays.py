@@ -76,12 +76,6 @@ class PixelData(DataSet):
         return self.train.shape[1:]
 
     @property
-    def parts(self) -> dict[str, np.ndarray]:
-        """The parts that exist, by name."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
-
-    @property
     def names(self) -> tuple[str, ...]:
         return self.classes
 

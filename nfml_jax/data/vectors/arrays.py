@@ -108,12 +108,6 @@ class VectorData(DataSet):
         return len(self.columns)
 
     @property
-    def parts(self) -> dict[str, np.ndarray]:
-        """Return the parts that exist, by name."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: rows for name, rows in parts.items() if rows is not None}
-
-    @property
     def names(self) -> tuple[str, ...]:
         given = self.context
         return (*self.columns, *((*given.columns, *given.classes) if given else ()))

@@ -162,7 +162,7 @@ BIJECTORS: dict[str, Entry] = {
         lambda c: Stack(Chain((Permutation(), Coupling(Affine(), _net()))), 2),
         starts_as_identity=False,
     ),
-    # Every scalar transform with parameters drives a coupling too;
+    # Every scalar transform with parameters drives a coupling, too.
     **{
         f"coupling_{name}": Entry(
             lambda c, t=transform: Coupling(t(), _net()),

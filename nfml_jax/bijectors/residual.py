@@ -82,10 +82,10 @@ class Residual(Bijector):
     """y = x + g(x), where g is a network with a Lipschitz constant below one.
 
     The log-determinant is exact, and takes D passes of g's derivative, where an event
-    has D numbers. If a "log_det"
-    key is given (`rngs={"log_det": key}`), it is estimated from one random direction.
-    In training, make the collection "spectral" mutable, so that the network's power
-    iteration continues from the last step. The block starts as the identity.
+    has D numbers. If a "log_det" key is given (`rngs={"log_det": key}`), it is
+    estimated from one random direction. In training, make the collection "spectral"
+    mutable, so that the network's power iteration continues from the last step. The
+    block starts as the identity.
 
     Attributes:
       net: The network g: a `LipschitzMLP` for vectors, a `LipschitzConv` for images.

@@ -124,8 +124,8 @@ def embedded_test_set(run: Path):
     model = load(run)
     if model.embedding_size != 2:
         raise UserError(
-            f"{run} has embeddings of {model.embedding_size} dimensions; the gallery "
-            "shows 2."
+            f"{run} has embeddings of {model.embedding_size} dimensions, and 2 can be "
+            "drawn; give runs with encoder.embedding_size=2."
         )
     config, data = config_of(run), data_of(run)
     test, embeddings = data.test, model.embed(data.test.images)

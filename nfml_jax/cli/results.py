@@ -6,8 +6,8 @@ columns. `--table=grid` makes a table for each metric, with a column for each da
 The best of a sweep is bold, and ≈ marks the rows that cannot be separated from the best
 on its data. Runs that diverged, failed or have not run are counted as such. `--plots
 FOLDER` draws the metrics against every number that was varied, `--learning FILE` the
-first metric as the runs' logs have it. `--beside=bz2,gaussian`
-adds rows of baselines that the runs have measured on the same test.
+first metric as the runs' logs have it. `--beside=bz2,gaussian` adds rows of baselines
+that the runs have measured on the same test.
 """
 
 import sys

@@ -80,7 +80,7 @@ def change_gamma(image, key, most):
 
 
 def change_contrast(image, key, most):
-    """Multiply the difference to the picture's mean by 1 - most to 1 + most."""
+    """Multiply the deviation from the mean by a random factor in 1 ± `most`."""
     factor = 1 + most * jax.random.uniform(key, minval=-1.0)
     mean = image.mean()
     return jnp.clip(mean + factor * (image - mean), -1, 1)

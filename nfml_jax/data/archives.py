@@ -42,7 +42,7 @@ class Packed:
         folder[parts[-1]] = leaf
 
     def entries(self, folder: dict):
-        """List (name, kind, node), as `nfml_jax.data.trees` does of folders."""
+        """List (name, kind, node) of a folder's content, the node None if unread."""
         for name, node in folder.items():
             found = self._followed(node)
             if isinstance(found, dict):

@@ -1,7 +1,7 @@
 """Labeled Faces in the Wild: training people, and the pairs of others to verify.
 
-Huang, Ramesh, Berg and Learned-Miller (2007), technical report 07-49. Training on it
-only is their paradigm "unrestricted, no outside data".
+Huang, Ramesh, Berg and Learned-Miller (2007), technical report 07-49. To train on
+these pictures alone is the benchmark's protocol "unrestricted, no outside data".
 """
 
 import re

@@ -159,10 +159,11 @@ def make_sampler(
 
     `labels [N]` are integers; `name` is "shuffled", "balanced" (each class equally
     often) or "sequential". With `per_class` K a batch has K examples of each of its
-    classes; None sets no number. `class_names[label]` is the name of a class in errors.
+    classes; with None their number is free. `class_names[label]` is the name of a class
+    in errors.
 
-    Warns when K exceeds a class. Raises UserError when no such batch exists, or when a
-    class has only one example and pairs are needed.
+    Warns when a class has fewer than K examples. Raises UserError when no such batch
+    exists, or when a class has only one example and pairs are needed.
     """
     if name not in ORDERS:
         raise UserError(f"sampler {name!r} is not known; expected {', '.join(ORDERS)}.")

@@ -46,8 +46,8 @@ class Search:
         """
         if not 1 <= k <= self.identities:
             raise UserError(
-                f"rank {k} of {self.identities} enrolled identities; expected 1 to "
-                f"{self.identities}."
+                f"rank is {k}; expected 1 to {self.identities}, the number of enrolled "
+                "identities."
             )
         return float(np.mean(self._mated_ranks() <= k))
 

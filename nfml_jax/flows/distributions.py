@@ -75,7 +75,7 @@ class FlowDistribution(distrax.Distribution):
         return self._call("from_base", z)
 
     def to_base(self, x: Array) -> tuple[Array, Array]:
-        """Return `Flow.to_base` of events."""
+        """Return the base events f⁻¹(x) of events `x`, and log |det ∂f⁻¹/∂x|."""
         return self._call("to_base", x)
 
     def _sample_n(self, key, n):

@@ -45,7 +45,7 @@ def _sgd(momentum: float = 0.9, nesterov: bool = False) -> Transformation:
 # and the states of all keep the layout that checkpoints have.
 OPTIMIZERS: dict[str, Callable[..., Transformation]] = {
     "sgd": _sgd,
-    # Half the memory for what momentum remembers, which its noise doesn't show.
+    # Momentum in bfloat16 takes half the memory; gradients vary more than it rounds.
     "sgd_bfloat16": lambda momentum=0.9: optax.trace(
         momentum, accumulator_dtype=jnp.bfloat16
     ),

@@ -1,4 +1,4 @@
-"""Optimizers by name.
+"""Optimizers made from the settings of a config.
 
 An optimizer is a name of optax or of optax.contrib, or one of `OPTIMIZERS`, with its
 options. Weight decay and multipliers of the learning rate act on parameters whose paths

@@ -34,7 +34,7 @@ def reading() -> ocp.CheckpointManagerOptions:
 def keeping(
     best_of: Callable[[Iterable[int]], int | None],
 ) -> ocp.CheckpointManagerOptions:
-    """Return the options of the writer: keep the latest steps and the best one."""
+    """Return the options of a writer that keeps the latest steps and the best one."""
     return ocp.CheckpointManagerOptions(
         cleanup_tmp_directories=True,
         preservation_policy=_LatestAndBest(best_of),

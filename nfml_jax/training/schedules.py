@@ -13,7 +13,7 @@ SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
     "constant": lambda rate, steps: optax.constant_schedule(rate),
     "cosine": lambda rate, steps: optax.cosine_decay_schedule(rate, steps),
     "linear": lambda rate, steps: optax.linear_schedule(rate, 0.0, steps),
-    # By 1 % for each two-hundredth of the run, to 13 %.
+    # It falls by 1 % in each of 200 parts of the run, to 13 %.
     "exponential": lambda rate, steps: optax.exponential_decay(rate, steps, 0.99**200),
     # A tenth at one half and again at three quarters: the face papers' staircase.
     "staircase": lambda rate, steps: optax.piecewise_constant_schedule(

@@ -130,9 +130,10 @@ class Margin(Described):
         return self._with_gradient(cosine, self.phi(cosine))
 
     def assigned(self, noise: jax.Array, cosine: jax.Array) -> jax.Array:
-        """Return the draws `[N]` of examples with target cosines `[N]`, in their order.
+        """Return random draws `[N]` in the order in which examples get them.
 
-        It is called if `plus` is true, with all examples of the batch.
+        `cosine` `[N]` are the target cosines of all examples of a batch. A margin with
+        `plus` gives the largest draws to the smallest cosines.
         """
         return noise
 

@@ -49,7 +49,7 @@ class EmbeddingExperiment(Experiment):
         self._unmeasured = unmeasured(images) | one_shot.unmeasured(settings)
 
     def with_config(self, config: dict) -> "EmbeddingExperiment":
-        """Return this experiment on the same images with other numbers, traced or not."""
+        """Return this experiment on its images with other numbers, traced or not."""
         other = copy.copy(self)
         other._configure(type(self.settings).of(config))
         return other

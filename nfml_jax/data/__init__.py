@@ -67,8 +67,8 @@ def load(
 
     `classes` names those to train on, and `held_out` those to test on instead, or a
     fraction of the classes to draw; see `nfml_jax.data.class_choice.choose_classes`,
-    and `nfml_jax.data.class_splits.validate_apart` for the validation part. `without` is a file
-    that lists training images to leave out (None or "": none); see
+    and `nfml_jax.data.class_splits.validate_apart` for the validation part. `without`
+    is a file that lists training images to leave out (None or "": none); see
     `nfml_jax.data.left_out`. `options` are the data set's own, such as `root` of
     "image_folder".
 

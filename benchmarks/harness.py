@@ -141,10 +141,7 @@ def run_alternately(
 
 
 def environment(args: argparse.Namespace) -> dict[str, str]:
-    """Return the environment of an implementation's process.
-
-    All libraries get the same number of threads.
-    """
+    """Return the environment of each implementation's process, with its threads."""
     threads = str(args.threads)
     return os.environ | {"JAX_PLATFORMS": args.platform, "OMP_NUM_THREADS": threads}
 

@@ -5,9 +5,9 @@ takes the batch of each step from it and makes an optimizer step, and
 `nfml_jax.training.sharding` maps that over the devices. The loop here dispatches
 several steps at a time, logs their metrics, and pauses to validate and to save.
 
-Resuming: a finished run directory is left as it is; otherwise training goes on from
-its newest intact checkpoint, or begins at step 0. Random numbers and batches depend on
-the seed and the step alone, so the resumed run equals the uninterrupted one.
+Resuming: a finished run directory is left as it is; otherwise training goes on from its
+newest intact checkpoint, or begins at step 0. Random numbers and batches depend on seed
+and step alone, so a resumed run equals the uninterrupted one.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Where the bits of images come from: the log-density of a flow, part by part."""
+"""The bits of images, by the layers of a flow and the scales of its latents."""
 
 import math
 from collections.abc import Sequence

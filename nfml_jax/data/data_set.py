@@ -1,4 +1,4 @@
-"""What every data set in memory records: its name, its source and its digest."""
+"""The record of every data set in memory: its name, its source and its digest."""
 
 import hashlib
 from collections.abc import Iterable

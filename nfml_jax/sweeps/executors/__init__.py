@@ -20,6 +20,8 @@ from nfml_jax.ops.extras import import_extra
 from nfml_jax.ops.names import look_up
 from nfml_jax.sweeps.jobs import Job
 
+__all__ = ["EXECUTORS", "Executor", "Options", "import_path", "make_executor", "needs"]
+
 
 @dataclass(frozen=True)
 class Options:

@@ -21,7 +21,7 @@ from nfml_jax.cli.command import command, make_parser, writing
 from nfml_jax.data.vectors.load import load_vectors
 from nfml_jax.evaluation.neighbors import knn_accuracy
 from nfml_jax.heads import MARGINS
-from nfml_jax.losses import LOSSES, MINERS
+from nfml_jax.losses import Contrastive, Easy, Hard, SemiHardBand, Triplet
 from nfml_jax.losses.metrics import METRICS
 from nfml_jax.mahalanobis import METRIC_LEARNERS
 from nfml_jax.ops.names import look_up
@@ -56,7 +56,9 @@ def metric_balls() -> Figure:
         data = load_vectors(BALLS_SET)
     chosen = [data.columns.index(name) for name in BALLS_COLUMNS]
     x, labels = data.train[:, chosen].astype(np.float64), data.given["train"]
-    held_out = np.concatenate([data.validation, data.test])[:, chosen]
+    context, validation = data.context, data.validation
+    assert context is not None and validation is not None  # it has classes and parts
+    held_out = np.concatenate([validation, data.test])[:, chosen]
     theirs = np.concatenate([data.given["validation"], data.given["test"]])
     matrices = {}
     for name in BALLS:
@@ -70,7 +72,7 @@ def metric_balls() -> Figure:
         )
     low, high = np.quantile(x, [0.2, 0.8], axis=0)
     centers = [low, high, (low[0], high[1]), (high[0], low[1])]
-    classes = data.context.classes
+    classes = context.classes
     names = [f"{name}\n(standardized)" for name in BALLS_COLUMNS]
     return plots.metric_balls(matrices, centers, held_out, theirs, classes, names)
 
@@ -80,7 +82,7 @@ def pair_regions() -> Figure:
     size = 501
     grid = jnp.asarray(plots.grid_points(AROUND, size))
     anchor = jnp.zeros((1, 2))
-    contrastive = LOSSES["contrastive"](margin=MARGINS_SHOWN[0])
+    contrastive = Contrastive(margin=MARGINS_SHOWN[0])
     # Each point is evaluated with the anchor as one pair, of either kind.
     distance = jax.jit(METRICS[contrastive.metric].values)(grid, anchor)
     lost = jax.jit(lambda *masks: contrastive.rows(distance, *masks).loss.sum(axis=0))
@@ -90,13 +92,13 @@ def pair_regions() -> Figure:
         f"contrastive: a negative, m = {MARGINS_SHOWN[0]}": lost(none, one),
     }
     losses = {name: _square(values) for name, values in losses.items()}
-    values = jax.jit(METRICS[LOSSES["triplet"].metric].values)
+    values = jax.jit(METRICS[Triplet.metric].values)
     distances = values(anchor, grid)
     at = values(anchor, jnp.asarray([POSITIVE]))[0]
     graded = {
-        "hard": MINERS["hard"](),
-        "semi-hard": MINERS["semi_hard_band"](margin=MARGINS_SHOWN[1]),
-        "easy": MINERS["easy"](margin=MARGINS_SHOWN[1]),
+        "hard": Hard(),
+        "semi-hard": SemiHardBand(margin=MARGINS_SHOWN[1]),
+        "easy": Easy(margin=MARGINS_SHOWN[1]),
     }
     regions = {
         name: _square(miner.negatives(distances, at, one.T, None))

@@ -33,6 +33,7 @@ def fit(
     Returns:
       The parameters, and the losses `[steps]`.
 
+    >>> import jax.numpy as jnp
     >>> data = jnp.array([1.0, 2.0, 6.0])
     >>> def loss(params, key):
     ...     batch = jax.random.choice(key, data, (2,))

@@ -1,5 +1,7 @@
 """`fit` makes the steps that a loop in Python makes."""
 
+import doctest
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import optax
 import pytest
 
 from nfml_jax.errors import UserError
-from nfml_jax.training import fit
+from nfml_jax.training import fit, fitting
 
 
 def loss(params, key):
@@ -33,3 +35,7 @@ def test_it_makes_the_steps_of_a_loop():
 def test_no_steps_are_refused():
     with pytest.raises(UserError, match="steps=0"):
         fit(loss, {}, optax.sgd(0.1), 0, jax.random.key(0))
+
+
+def test_its_example_gives_what_it_says():
+    assert not doctest.testmod(fitting).failed

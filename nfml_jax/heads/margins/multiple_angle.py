@@ -35,6 +35,7 @@ class LSoftmax(_MultipleAngle):
 
     Its default annealing ends in the full margin: λ is 0.4 after 10,000 steps.
 
+    >>> import jax.numpy as jnp
     >>> round(float(LSoftmax(2).target(jnp.cos(1.0))), 3)  # cos 2
     -0.416
     """
@@ -55,6 +56,7 @@ class SphereFace(_MultipleAngle):
 
     The released training anneals it (`Annealing()`), and the share of ψ is at most 1/6.
 
+    >>> import jax.numpy as jnp
     >>> round(float(SphereFace(4).target(jnp.cos(1.0))), 3)  # -cos 4 - 2
     -1.346
     """
@@ -74,6 +76,7 @@ class SphereFaceR(_MultipleAngle):
 
     The paper trains with `grad="detach"` and scale 30.
 
+    >>> import jax.numpy as jnp
     >>> round(float(SphereFaceR(1.5).target(jnp.cos(1.0))), 3)  # cos 1.5
     0.071
     """

@@ -27,6 +27,15 @@ def test_numbers_of_every_library_are_numbers():
         checks.check_integer("head", 0, 1, m=value)
 
 
+def test_a_side_with_a_middle_is_odd():
+    checks.check_odd("conv", size=3)
+    for value, wanted in ((2, "an odd integer"), (0, "an integer of at least 1")):
+        with pytest.raises(
+            UserError, match=f"conv got size={value}; expected {wanted}"
+        ):
+            checks.check_odd("conv", size=value)
+
+
 def test_errors_state_the_bounds_that_are_checked():
     cases = [
         ({"low": 0, "high": 1}, (0, 1), (-1, 2), "in [0, 1]"),

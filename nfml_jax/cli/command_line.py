@@ -18,7 +18,7 @@ from nfml_jax.sweeps.inline import fields_of, is_inline, parse_sweep
 from nfml_jax.sweeps.overrides import Sweep, is_open, no_field
 from nfml_jax.sweeps.searches import Search
 
-# What is named by a flag, and the folder of its files.
+# The folders of the files that flags name.
 FOLDERS = {"config": "configs", "sweep": "configs/sweeps"}
 OF_SEVERAL = ("coordinator", "num_processes", "process_id", "coordinator_timeout")
 # Flags that only a sweep has, and the executors that use them (no entry: all); "" is

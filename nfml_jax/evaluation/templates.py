@@ -75,6 +75,6 @@ class Templates:
 @jax.jit
 @broadcasting
 def _cosines(probes, rows):
-    # In full float32, though the default of some hardware is coarser.
     """Return the inner products `[P, G]` of probes and rows."""
+    # In full float32, though the default of some hardware is coarser.
     return jnp.matmul(probes, rows.T, precision=lax.Precision.HIGHEST)

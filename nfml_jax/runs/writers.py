@@ -99,7 +99,7 @@ def read_metrics(path: Path) -> list[dict]:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); give the metrics.jsonl of a run"
+            f"{path} cannot be read ({error.strerror}); give the metrics.jsonl of a run."
         ) from error
     if not lines[-1]:
         lines.pop()
@@ -113,7 +113,7 @@ def read_metrics(path: Path) -> list[dict]:
             if number < len(lines):
                 raise UserError(
                     f"{path}, line {number}, is not a line of metrics; expected "
-                    '{"step": ..., "time": ..., "name": number}; remove that line'
+                    '{"step": ..., "time": ..., "name": number}; remove that line.'
                 ) from error
     return records
 

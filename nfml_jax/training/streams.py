@@ -51,7 +51,9 @@ class StreamedFeed(Feed):
         workers: int = 0,
     ):
         if importlib.util.find_spec("grain") is None:
-            raise UserError("data.stream needs the package grain; `pip install grain`.")
+            raise UserError(
+                "data.stream needs the package grain; run `pip install grain`."
+            )
         drawn = sampler_of(arrays, batch_size, sampler)
         self.batch_size, self.steps_per_epoch = batch_size, drawn.steps
         self.examples = drawn.steps * batch_size

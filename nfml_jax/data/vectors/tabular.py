@@ -114,7 +114,9 @@ def _gas(open_file):
     try:
         import pandas
     except ImportError as error:
-        raise UserError("GAS is a pickle of pandas; `pip install pandas`.") from error
+        raise UserError(
+            "GAS is a pickle of pandas; run `pip install pandas`."
+        ) from error
     with open_file() as file:
         table = pandas.read_pickle(file)
     rows = table.drop(columns=["Meth", "Eth", "Time"]).to_numpy(np.float64)

@@ -56,8 +56,8 @@ def shared_as(tree: PyTree, like: PyTree) -> PyTree:
 
 
 def _carried(step, start):
-    # A closure, because `start` as an argument would lose the axes it varies over.
     """Return `start`, varying over the axes that the result of a step varies over."""
+    # A closure, because `start` as an argument would lose the axes it varies over.
     return vary_as(start, jax.eval_shape(lambda: step(start)))
 
 

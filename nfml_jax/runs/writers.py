@@ -99,7 +99,8 @@ def read_metrics(path: Path) -> list[dict]:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); give the metrics.jsonl of a run."
+            f"{path} cannot be read ({error.strerror}); give the metrics.jsonl of a "
+            "run."
         ) from error
     if not lines[-1]:
         lines.pop()

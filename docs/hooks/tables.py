@@ -26,7 +26,8 @@ from nfml_jax.losses import LOSSES, MINERS
 ROOT = Path(__file__).parents[2]
 MACRO = re.compile(r"\{\{ (\w+)(.*?)\}\}")
 BY_COMMAND = re.compile(
-    r"(?:,?\s+[Bb]y\s+|\n\n)`(python -m nfml_jax results [^`]+)`:?[ \t]*\n"
+    r"(?:,?\s+(?:[Bb]y|Table:)\s+|\n\n)"
+    r"`(python -m nfml_jax results [^`]+)`[.:]?[ \t]*\n"
 )
 
 

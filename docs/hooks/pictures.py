@@ -75,12 +75,17 @@ def searched(records, fields):
         style.tidy(axes, field, label)
         if field in LOGARITHMIC:
             axes.set_xscale("log")
+            axes.set_xticks(LOGARITHMIC[field], map(str, LOGARITHMIC[field]))
+            axes.minorticks_off()
     return figure
 
 
 KEPT = Path(nfml_jax.__file__).parents[1] / "results/arcface_search"
 FILES = [KEPT / "results.jsonl", KEPT / "search.json"]  # besides modules
-LOGARITHMIC = ("head.scale", "optimizer.learning_rate")
+LOGARITHMIC = {
+    "head.scale": (10, 20, 40),
+    "optimizer.learning_rate": (0.001, 0.003, 0.01),
+}
 FIELDS = [*json.loads(FILES[1].read_text())["asked"][0]]
 SEARCH = {"search": searched(find_results([KEPT]), FIELDS)}
 {f"margins/{name}": curve(name) for name in MARGINS} | SEARCH

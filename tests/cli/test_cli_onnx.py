@@ -40,9 +40,13 @@ def trained(name):
     module = make_classifier(encoder, HEAD, 2)
     batch = jnp.zeros((2, *IMAGE)), jnp.array([0, 1])
     variables = jax.jit(module.init)(jax.random.key(0), *batch)
+    return loaded(encoder, variables, IMAGE)
+
+
+def loaded(encoder, variables, image):
     config = {"name": "a", "seed": 0, "encoder": encoder, "head": HEAD, "data": {}}
     facts = {"loader": "classifier", "num_classes": 2, "class_names": ["a", "b"]}
-    meta = {"step": 1, "model": facts | {"image_shape": [*IMAGE]}}
+    meta = {"step": 1, "model": facts | {"image_shape": [*image]}}
     return build(config, variables, meta, None, "here")
 
 
@@ -58,6 +62,37 @@ def test_onnxruntime_has_the_embeddings_for_any_number_of_images(name):
         (found,) = session.run(["embeddings"], {"images": images})
         expected = np.asarray(model.embed(images))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * scale(expected))
+
+
+@pytest.mark.slow
+def test_a_resnet18_of_full_width_has_them_at_224_pixels():
+    pytest.importorskip("jax2onnx", reason="pip install 'nfml_jax[onnx]'")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    encoder = {"name": "resnet18", "embedding_size": 128}
+    module = make_classifier(encoder, HEAD, 2)
+    rough = jax.random.uniform(jax.random.key(1), (3, 14, 14, 3), maxval=255.0)
+    images = np.uint8(jax.image.resize(rough, (3, 224, 224, 3), "linear"))
+    batch = jnp.asarray(images[:2]), jnp.array([0, 1])
+    variables = jax.jit(module.init)(jax.random.key(0), *batch)
+    # Residual blocks start as the identity. With these scales each convolution counts,
+    # and with the statistics of a batch activations are as large as after training.
+    variables = jax.tree_util.tree_map_with_path(
+        lambda path, x: jnp.ones_like(x) if "scale" in str(path[-1]) else x, variables
+    )
+    _, moved = jax.jit(lambda v: module.apply(v, *batch, mutable=["batch_stats"]))(
+        variables
+    )
+    statistics = jax.tree.map(
+        lambda new, old: old + (new - old) / (1 - 0.9),
+        moved["batch_stats"],
+        variables["batch_stats"],
+    )
+    model = loaded(encoder, variables | {"batch_stats": statistics}, images.shape[1:])
+    session = onnxruntime.InferenceSession(export.serialize_onnx(model))
+    (found,) = session.run(["embeddings"], {"images": images})
+    expected = np.asarray(model.embed(images))
+    assert 1 < np.abs(expected).max() < 10
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def scale(values):

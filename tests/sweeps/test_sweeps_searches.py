@@ -185,7 +185,9 @@ def test_the_page_of_the_kept_search_has_its_numbers():
     records = find_results([kept])
     done = [record for record in records if record["status"] == "done"]
     assert len(records) == len(asked(kept)) == 30
-    assert f"{30 - len(done)} of the thirty trials were pruned" in " ".join(page.split())
+    assert f"{30 - len(done)} of the thirty trials were pruned" in " ".join(
+        page.split()
+    )
     best = sorted(done, key=lambda r: -r["metrics"]["validation/accuracy"])[:5]
     for record in best:
         head, rate = record["config"]["head"], record["config"]["optimizer"]

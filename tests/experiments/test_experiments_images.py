@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,14 +11,18 @@ import pytest
 from PIL import Image
 
 import nfml_jax
-from configs import images
+from configs import images, images_table
 from experiments import make_experiment
 from experiments.images import context_of
 from nfml_jax import cli
 from nfml_jax.data.pixels import PIXEL_DATASETS, load_pixels
 from nfml_jax.errors import UserError
+from nfml_jax.runs.migrations import up_to_date
+from nfml_jax.runs.records import find_results
 from nfml_jax.training.loop import train_and_evaluate
 from tests.flows.filled import filled
+
+KEPT = Path(__file__).parents[2] / "results" / "images_table"
 
 
 @pytest.mark.parametrize("name", PIXEL_DATASETS)
@@ -95,6 +101,18 @@ def test_a_class_conditional_flow_classifies_by_the_bits_of_each_class():
     assert found.mean <= given + of_class  # at most the bits of the label more
     measures = {"test/accuracy", "test/log_loss", "test/calibration_error"}
     assert measures < set(report.metrics)
+
+
+def test_rows_of_the_table_have_the_configs_that_their_names_give():
+    records = find_results([KEPT])
+    assert len({record["config"]["data"]["name"] for record in records}) > 1
+    for record in records:
+        config = up_to_date(record["config"])
+        row, data = record["name"].removeprefix("table_"), config["data"]["name"]
+        expected = json.loads(images_table.get_config(f"{row},{data}").to_json())
+        if row == "maf":  # it was trained when the bound was this one
+            expected["flow"]["max_log_scale"] = 5.0
+        assert config == expected, (row, data)
 
 
 @pytest.mark.parametrize("name", ["glow", "realnvp", "maf", "flowpp", "flagship"])

@@ -17,16 +17,18 @@ ORDER = (
 )
 # Rooms whose inner rooms have their own pages; the faces of others name everything.
 WITH_INNER_ROOMS = ("data", "nets")
-# What one imports to add to a registry, and faces leave out.
+# Public names of inner rooms, such as one imports to add to a registry.
 MORE = {
     "bijectors": ["bijector.OnLastAxis"],
     "data": ["samplers.make_sampler"],
     "flows": [
+        "recipes.option_names",
         "base.Base",
         *(f"bases.{name}" for name in ("Normal", "Uniform", "StudentT", "VonMises")),
         *(f"bases.{name}" for name in ("VonMisesFisher", "UniformSphere")),
     ],
     "heads": ["margins.margin.number", "margins.margin.statistic"],
+    "sweeps": ["executors.import_path", "executors.needs"],
 }
 
 

@@ -69,10 +69,7 @@ def test_an_output_without_greek_letters_loses_them_alone(tmp_path):
     assert said == "a warning of \\u03b8\n"
 
 
-COMMAND_FILES = [
-    *(ROOT / "nfml_jax" / "cli" / f"{name}.py" for name in COMMANDS),
-    *(ROOT / "experiments" / f"{name}.py" for name in ("figures",)),
-]
+COMMAND_FILES = [ROOT / "nfml_jax" / "cli" / f"{name}.py" for name in COMMANDS]
 
 
 @pytest.mark.parametrize("path", COMMAND_FILES, ids=lambda path: path.stem)

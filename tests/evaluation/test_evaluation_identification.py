@@ -149,7 +149,7 @@ KNOWN = search(ROWS, LABELS, ROWS, LABELS)
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: KNOWN.rank_accuracy(4), "rank 4 of 3"),
+        (lambda: KNOWN.rank_accuracy(4), "rank is 4; expected 1 to 3"),
         (lambda: KNOWN.open_set(), "non-mated probes"),
         (lambda: search(*example()).open_set().dir_at_fpir(0), "FPIR 0: expected"),
         (lambda: search(ROWS, LABELS + 3, ROWS, LABELS).cmc(), "None of the 3 probes"),

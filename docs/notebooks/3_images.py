@@ -58,7 +58,7 @@ data = jnp.asarray(train)
 variables = model.init(jax.random.key(0), data[:64], jax.random.key(1))
 print(f"{sum(p.size for p in jax.tree.leaves(variables['params'])):,} parameters")
 
-STEPS, BATCH = 500, 64
+STEPS, BATCH = 400, 64
 optimizer = optax.chain(
     optax.clip_by_global_norm(5.0),
     optax.adamax(optax.cosine_decay_schedule(4e-3, STEPS)),

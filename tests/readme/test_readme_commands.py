@@ -433,7 +433,11 @@ def test_every_command_has_an_entry_and_every_entry_a_command():
         pytest.fail(f"no page has {command!r}: remove it from COMMANDS.")
 
 
-@pytest.mark.parametrize("name", scripts())
+# tests/loading, tests/experiments and tests/bijectors use what these show.
+SLOW_SCRIPTS = ("bijectors.md-0", "image_flows.md-1", "pictures.md-0")
+
+
+@pytest.mark.parametrize("name", slow(scripts(), SLOW_SCRIPTS))
 def test_the_script_runs(name, place):
     script = scripts()[name]
     (run,) = [r for line, r in SCRIPTS.items() if line in script] or [as_it_stands]
@@ -474,10 +478,12 @@ def test_numbers_of_the_readme_are_those_of_its_results(capsys, monkeypatch):
         assert table.splitlines()[2].endswith(f"| {value} |"), table
 
 
-# tests/training profiles a run, and tests/experiments trains in the plane and draws it.
+# tests/training profiles a run, tests/experiments trains in the plane and draws it, and
+# tests/cli and tests/plots draw sweeps.
 SLOW = (
     "python launch.py --config=CONFIG --profile=100:110",
     "python launch.py --config=configs/mnist_2d.py:cosface",
+    "python -m nfml_jax results runs/SWEEP --plots=figures",
     "python -m nfml_jax draw RUN RUN",
 )
 

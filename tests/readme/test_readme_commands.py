@@ -434,7 +434,7 @@ def test_every_command_has_an_entry_and_every_entry_a_command():
 
 
 # tests/loading, tests/experiments and tests/bijectors use what these show.
-SLOW_SCRIPTS = ("bijectors.md-0", "image_flows.md-1", "pictures.md-0")
+SLOW_SCRIPTS = ("bijectors.md-0", "image_flows.md-1", "loop.md-0", "pictures.md-0")
 
 
 @pytest.mark.parametrize("name", slow(scripts(), SLOW_SCRIPTS))
@@ -483,6 +483,7 @@ def test_numbers_of_the_readme_are_those_of_its_results(capsys, monkeypatch):
 SLOW = (
     "python launch.py --config=CONFIG --profile=100:110",
     "python launch.py --config=configs/mnist_2d.py:cosface",
+    "python launch.py --config=configs/spline_circles.py",
     "python -m nfml_jax results runs/SWEEP --plots=figures",
     "python -m nfml_jax draw RUN RUN",
 )

@@ -110,7 +110,7 @@ def pair_regions() -> Figure:
 
 
 def _square(values) -> np.ndarray:
-    """Evaluate a function at all points of a grid, given as rows."""
+    """Return values at the points of a grid, one after another, as a square array."""
     size = round(np.sqrt(np.size(values)))
     return np.asarray(values).reshape(size, size)
 

@@ -433,7 +433,7 @@ def test_every_command_has_an_entry_and_every_entry_a_command():
         pytest.fail(f"no page has {command!r}: remove it from COMMANDS.")
 
 
-# tests/loading, tests/experiments and tests/bijectors use what these show.
+# tests/bijectors, heads, loading and experiments use what these show.
 SLOW_SCRIPTS = ("bijectors.md-0", "image_flows.md-1", "loop.md-0", "pictures.md-0")
 
 

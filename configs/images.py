@@ -22,8 +22,8 @@ it.
 
 With class_conditional the flow is given the class of an image, and the report has the
 bits of the mixture of classes and a classifier by Bayes' rule. It evaluates every test
-image once for each class. flow.max_log_scale bounds the log-scale of a layer; scales
-multiply over layers, and a flow that diverges wants a smaller one.
+image once for each class. flow.max_log_scale bounds the log-scale of a layer. Scales
+multiply over layers: if a flow diverges, set a smaller one.
 """
 
 from configs import defaults

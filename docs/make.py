@@ -84,8 +84,10 @@ def main(chosen: list[str]) -> None:
             flow = flows.make_flow(name, 2, **options)
             variables = fit_flow(flow, RATES.get(family, CIRCULAR_RATE), turn)
 
-            def log_prob(points, turn=turn, flow=flow, variables=variables):
-                inside = jax.jit(flow.apply)(variables, scaled(points, turn))
+            apply = jax.jit(flow.apply)
+
+            def log_prob(points, turn=turn, apply=apply, variables=variables):
+                inside = apply(variables, scaled(points, turn))
                 return inside + 2 * math.log(turn)
 
             save(name, log_prob(grid), top)

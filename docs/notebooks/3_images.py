@@ -55,7 +55,7 @@ print(train[:1].shape, "->", squeezed.shape)
 flow = flows.glow(event_shape=(8, 8, 1), levels=2, steps=4, hidden=48)
 model = flows.Quantized(flow, Dequantize(levels=17, event_ndim=3))
 data = jnp.asarray(train)
-variables = model.init(jax.random.key(0), data[:64], jax.random.key(1))
+variables = jax.jit(model.init)(jax.random.key(0), data[:64], jax.random.key(1))
 print(f"{sum(p.size for p in jax.tree.leaves(variables['params'])):,} parameters")
 
 STEPS, BATCH = 400, 64
@@ -88,10 +88,8 @@ def bits(log_prob):
     return float(-np.mean(log_prob) / (test[0].size * np.log(2)))
 
 
-draws = [
-    jax.jit(model.apply)(variables, jnp.asarray(test), key)
-    for key in jax.random.split(jax.random.key(3), 8)
-]
+log_prob, keys = jax.jit(model.apply), jax.random.split(jax.random.key(3), 8)
+draws = [log_prob(variables, jnp.asarray(test), key) for key in keys]
 print(f"17 levels, nothing known    {np.log2(17):.3f} bits per pixel")
 histogram = np.stack([(train == level).mean(0) + 1e-3 for level in range(17)])
 histogram /= histogram.sum(0)

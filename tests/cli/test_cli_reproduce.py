@@ -26,6 +26,7 @@ def kept(tmp_path_factory):
     """A result of a smoke run, as a version without `train.patience` left it."""
     folder = tmp_path_factory.mktemp("kept")
     config = plane.get_config("smoke").to_dict()
+    config["flow"] = {"recipe": "realnvp", "layers": 2, "hidden": (8,)}
     outcome = train_and_evaluate(
         make_experiment, config, folder / "run", terminal=silent()
     )

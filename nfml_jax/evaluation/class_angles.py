@@ -115,7 +115,8 @@ def angle_statistics(
     Raises:
       UserError: for fewer than two classes, or a label without a weight.
 
-    >>> angle_statistics([[1.0, 0.0], [0.0, 1.0]], [0, 1])
+    >>> found = angle_statistics([[1.0, 0.0], [0.0, 1.0]], [0, 1])
+    >>> {name: round(degrees, 3) for name, degrees in found.items()}
     {'intra': 0.0, 'inter': 90.0}
     """
     if weights is None:

@@ -37,7 +37,14 @@ RECIPES = {
     "rq_nsf": ("rq_nsf", images.RECIPES["rq_nsf"] | {"steps": 4, "hidden": 32}),
     "flowpp": (
         "flowpp",
-        images.FLAGSHIP | {"steps": (3, 3), "hidden": (48, 48), "blocks": (1, 1)},
+        images.RECIPES["flowpp"]
+        | {
+            "steps": (3, 3),
+            "net": ("glow", "gated"),
+            "hidden": (48, 48),
+            "blocks": (1, 1),
+            "last_size": 1,
+        },
     ),
     "maf": ("maf", images.RECIPES["maf"] | {"steps": 3}),
     "residual": ("residual", images.RECIPES["residual"]),

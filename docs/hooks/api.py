@@ -24,7 +24,10 @@ MORE = {
     "flows": [
         "recipes.option_names",
         "base.Base",
-        *(f"bases.{name}" for name in ("Normal", "Uniform", "StudentT", "VonMises")),
+        *(
+            f"bases.{name}"
+            for name in ("Normal", "Uniform", "Logistic", "StudentT", "VonMises")
+        ),
         *(f"bases.{name}" for name in ("VonMisesFisher", "UniformSphere")),
     ],
     "heads": ["margins.margin.number", "margins.margin.statistic"],

@@ -43,7 +43,7 @@ from nfml_jax.bijectors.transforms import (
     RationalQuadratic,
 )
 from nfml_jax.nets.conditioners import MLP
-from nfml_jax.nets.images import GlowNet
+from nfml_jax.nets.images import GlowNet, MaskedConvs, PixelCNN
 from nfml_jax.nets.lipschitz_images import LipschitzConv
 from nfml_jax.nets.made import MADE
 
@@ -199,15 +199,25 @@ IMAGE_BIJECTORS = {
         lambda: Chain((CausalConv(5), CausalConv(order="reverse"))), (3, 4, 2)
     ),
     "pixel_autoregressive": ImageEntry(
-        lambda: PixelAutoregressive(Affine(1.0), hidden=(4,)),
+        lambda: PixelAutoregressive(Affine(1.0), MaskedConvs(hidden=(4,))),
         (3, 2, 2),
         "vector",
         "Papamakarios et al. 2017",
     ),
     "pixel_autoregressive_reverse": ImageEntry(
-        lambda: PixelAutoregressive(Additive(), hidden=(4,), order="reverse"),
+        lambda: PixelAutoregressive(
+            Additive(), MaskedConvs(hidden=(4,)), order="reverse"
+        ),
         (2, 3, 1),
         "map",
+    ),
+    "pixel_cnn": ImageEntry(
+        lambda: PixelAutoregressive(
+            MixtureOfLogistics(2), PixelCNN(hidden=4, blocks=1)
+        ),
+        (3, 2, 2),
+        "map",
+        "Salimans et al. 2017",
     ),
     "scales": ImageEntry(_scales, (4, 8, 1), "map", GLOW),
 }

@@ -1,51 +1,44 @@
-"""Autoregressive maps of images by masked convolutions.
-
-The network is that of PixelCNN (van den Oord et al. 2016); with an affine transform,
-the inverse is a masked autoregressive flow of images.
-"""
+"""Autoregressive maps of images: each pixel's transform depends on earlier pixels."""
 
 import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nfml_jax.bijectors.bijector import Bijector
 from nfml_jax.bijectors.causal import ORDERS
 from nfml_jax.bijectors.fixed_point import jacobi, triangular_inverse
 from nfml_jax.bijectors.transforms import ScalarTransform
-from nfml_jax.nets.convolution import conv
-from nfml_jax.ops.checks import (
-    check_choice,
-    check_kind,
-    check_number,
-    check_odd,
-    check_sizes,
-)
+from nfml_jax.nets.images.pixel_cnn import CausalConditioner
+from nfml_jax.ops.checks import check_choice, check_kind, check_number
 from nfml_jax.ops.events import at_places
 
 Array = jax.Array
 
 
 class PixelAutoregressive(Bijector):
-    """A scalar transform of each pixel, whose parameters depend on earlier pixels.
+    """A scalar transform of each number, whose parameters depend on earlier numbers.
 
-    Pixels are in order row by row. The parameters of all channels of a pixel are a
-    function of the pixels before, within reach of the masked convolutions, and of the
-    context. Forward is one pass. The inverse repeats passes until nothing changes, at
-    most H W of them, which is exact; usually far fewer are needed. The layer starts as
-    the identity where the transform does.
+    Pixels are in order row by row. Forward is one pass of the conditioner: with an
+    affine transform it is the density of a masked autoregressive flow (Papamakarios et
+    al. 2017), with a mixture's CDF that of PixelCNN++ (Salimans et al. 2017) for
+    continuous numbers. The inverse finds pixels one after another, and costs as much
+    arithmetic as C + 1 passes. The layer starts as the identity where the transform
+    does.
 
     Attributes:
       transform: The scalar transform.
-      hidden: The numbers of channels of the hidden layers.
-      kernel_size: The odd number of pixels along the side of all kernels.
-      tolerance: The largest change that ends the inverse, in units in the last place.
+      conditioner: A `nfml_jax.nets.images.PixelCNN`, whose channels are in order, or
+        `MaskedConvs`, whose channels are independent given the pixels before.
       order: "raster" from the first pixel, or "reverse" from the last.
+      tolerance: The largest change, in units in the last place, that ends the sweeps by
+        which derivatives of the inverse are found.
 
     >>> from nfml_jax.bijectors import Affine
-    >>> layer, x = PixelAutoregressive(Affine(), hidden=(4,)), jnp.ones((1, 2, 2, 1))
+    >>> from nfml_jax.nets.images import PixelCNN
+    >>> layer = PixelAutoregressive(Affine(), PixelCNN(hidden=4, blocks=1))
+    >>> x = jnp.ones((1, 2, 2, 1))
     >>> variables = layer.init(jax.random.key(0), x)
     >>> y, log_det = layer.apply(variables, x)  # a new layer is the identity
     >>> y.ravel().tolist(), log_det.tolist()
@@ -53,17 +46,19 @@ class PixelAutoregressive(Bijector):
     """
 
     transform: ScalarTransform
-    hidden: tuple[int, ...] = (64, 64)
-    kernel_size: int = 3
-    tolerance: float = 8.0
+    conditioner: CausalConditioner
     order: str = "raster"
+    tolerance: float = 8.0
 
     def check_options(self):
-        check_choice(self, ORDERS, order=self.order)
         check_kind(self, ScalarTransform, transform=self.transform)
-        check_sizes(self, hidden=self.hidden)
-        check_odd(self, kernel_size=self.kernel_size)
+        check_kind(self, CausalConditioner, conditioner=self.conditioner)
+        check_choice(self, ORDERS, order=self.order)
         check_number(self, 0.0, tolerance=self.tolerance)
+
+    def setup(self):
+        # Parameters have the names that they had before networks were their own.
+        nn.share_scope(self, self.conditioner)
 
     @property
     def event_ndim(self):
@@ -78,7 +73,7 @@ class PixelAutoregressive(Bijector):
     def inverse_and_log_det(self, y, context=None):
         y = self._turned(y)
         forward, inverse, layers = self._functions(y, context)
-        limit = y.shape[-3] * y.shape[-2]
+        limit = math.prod(y.shape[-3:])
 
         def solve(sweep, start):
             return jacobi(sweep, start, limit, self.tolerance)[0]
@@ -90,65 +85,29 @@ class PixelAutoregressive(Bijector):
             log_det = jnp.where(outside.any((-3, -2, -1)), -jnp.inf, log_det)
         return self._turned(x), log_det
 
-    def _turned(self, x):
-        """Return images or maps whose last pixel comes first, if the order says so."""
-        return jnp.flip(x, (-3, -2)) if self.order == "reverse" else x
-
     @nn.nowrap
     def log_det_limit(self, shape):
         return math.prod(shape) * self.transform.log_slope_limit
 
+    def _turned(self, x):
+        """Return images or maps whose last pixel comes first, if the order says so."""
+        return jnp.flip(x, (-3, -2)) if self.order == "reverse" else x
+
     def _functions(self, x, context):
         """Return the map and its inverse as pure functions, and their parameters."""
-        transform, tolerance = self.transform, self.tolerance
-        count, limit = transform.num_params, x.shape[-3] * x.shape[-2]
-        layers = self._layers(x, context)
-
-        def parameters(layers, x):
-            h = x
-            for l, (kernel, bias) in enumerate(layers):
-                h = jax.nn.relu(h) if l else h
-                images = h.reshape(-1, *h.shape[-3:])
-                with jax.default_matmul_precision("highest"):
-                    h = conv(images, kernel).reshape(*x.shape[:-1], -1)
-                h = h + bias
-            return h.reshape(*x.shape, count)
+        transform = self.transform
+        if context is not None:
+            context = self._turned(at_places(context, x, 3))
+        network, layers = self.conditioner.network(x, context, transform.num_params)
 
         def forward(layers, before, x):
-            return transform.forward_and_log_det(parameters(layers, before), x)
+            raw = network(layers, before).astype(x.dtype)
+            return transform.forward_and_log_det(raw, x)
 
         def inverse(layers, y):
-            def sweep(x):
-                raw = parameters(layers, x)
-                return transform.inverse_and_log_det(raw, y)[0]
+            def scalar(raw, y):
+                return transform.inverse_and_log_det(raw.astype(y.dtype), y)[0]
 
-            return jacobi(sweep, y, limit, tolerance)[0]
+            return network.draw(layers, y, scalar)
 
         return forward, inverse, layers
-
-    @nn.compact
-    def _layers(self, x, context):
-        """Return the kernels `[k, k, in, out]` and biases of all layers."""
-        channels, side = x.shape[-1], self.kernel_size
-        widths = *self.hidden, channels * self.transform.num_params
-        layers, inputs = [], channels
-        for l, width in enumerate(widths):
-            last = l == len(widths) - 1
-            init = nn.initializers.zeros if last else nn.initializers.he_normal()
-            kernel = self.param(f"kernel_{l}", init, (side, side, inputs, width))
-            bias = self.param(f"bias_{l}", nn.initializers.zeros, (width,))
-            # The first layer alone leaves out a pixel itself.
-            kernel = jnp.where(_mask(side, itself=l > 0), kernel, 0)
-            if l == 0 and context is not None:
-                context = self._turned(at_places(context, x, 3))
-                bias = bias + nn.Dense(width, use_bias=False, name="context")(context)
-            layers.append((kernel.astype(x.dtype), bias.astype(x.dtype)))
-            inputs = width
-        return layers
-
-
-def _mask(side, *, itself):
-    """Return which pixels of a kernel are seen, `[side, side, 1, 1]`."""
-    number = np.arange(side**2).reshape(side, side, 1, 1)
-    middle = side**2 // 2
-    return (number <= middle) if itself else (number < middle)

@@ -25,6 +25,7 @@ from nfml_jax.flows.recipes import (
     learned_noise,
     make_flow,
     make_image_flow,
+    pixel_cnn,
 )
 from nfml_jax.ops.extras import import_extra
 
@@ -41,6 +42,7 @@ __all__ = [
     "learned_noise",
     "make_flow",
     "make_image_flow",
+    "pixel_cnn",
     *RECIPES,
 ]
 

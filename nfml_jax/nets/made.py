@@ -16,7 +16,7 @@ import numpy as np
 
 from nfml_jax.nets.conditioners import Conditioner
 from nfml_jax.nets.dependencies import adjacency_of, assign_units, contained, levels_of
-from nfml_jax.nets.masked_network import Layer, MaskedNetwork
+from nfml_jax.nets.masked_network import Layer, MaskedNetwork, over_inputs
 from nfml_jax.ops.checks import (
     DEEPEST,
     WIDEST,
@@ -104,7 +104,7 @@ class Masked(Conditioner):
 
     def layer(self, l: int, mask: np.ndarray, dtype, init=None, **more) -> Layer:
         """Return layer l; by default the variance is one over a unit's inputs."""
-        init = init or _over_inputs(mask)
+        init = init or over_inputs(mask)
         kernel = self.param(f"kernel_{l}", init, mask.shape)
         bias = self.param(f"bias_{l}", nn.initializers.zeros, mask.shape[1:])
         bias = bias.astype(dtype) + more.pop("shift", 0)
@@ -203,9 +203,3 @@ def _residual(activation, dense, count, x):
     for l in range(1, count - 1, 2):
         x = x + dense(l + 1, activation(dense(l, activation(x))))
     return dense(count - 1, x)
-
-
-def _over_inputs(mask):
-    """Return an initializer with variance one over a unit's unmasked inputs."""
-    scale = 1 / np.sqrt(np.maximum(mask.sum(0), 1))
-    return lambda key, shape: jax.random.normal(key, shape) * scale

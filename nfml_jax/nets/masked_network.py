@@ -190,3 +190,9 @@ def _by_step(layer: Layer, batch, ins, outs) -> Layer:
         columns(layer.drop, ins),
         columns(layer.gate, outs),
     )
+
+
+def over_inputs(mask: np.ndarray) -> Callable[..., Array]:
+    """Return an initializer with variance one over a unit's unmasked inputs."""
+    scale = 1 / np.sqrt(np.maximum(mask.sum(0), 1))
+    return lambda key, shape: jax.random.normal(key, shape) * scale

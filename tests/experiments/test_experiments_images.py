@@ -115,7 +115,7 @@ def test_rows_of_the_table_have_the_configs_that_their_names_give():
         assert config == expected, (row, data)
 
 
-@pytest.mark.parametrize("name", ["glow", "realnvp", "maf", "flowpp", "flagship"])
+@pytest.mark.parametrize("name", ["glow", "realnvp", "maf", "flowpp", "pixel_cnn"])
 def test_a_flow_that_diverges_names_the_option_that_bounds_its_scales(name):
     config = images.get_config(f"{name},digits,smoke")
     config.flow.max_log_scale = 1.5

@@ -23,6 +23,7 @@ STEP = ("ActNorm", "PLU", "Coupling")
 # What each recipe takes for a tiny flow beside one scale and one step.
 OPTIONS = {
     "maf": {"hidden": (4,)},
+    "pixel_cnn": {"blocks": 1, "components": 2},
     "residual": {"hidden": (4,)},
     "ffjord": {"rtol": 1e-5, "atol": 1e-5},
     "planar": {"layers": 2},

@@ -107,6 +107,7 @@ sylvester = _of(whole_vector.sylvester, IMAGE_RECIPES["sylvester"])
 
 
 glow = _of_images(images.glow)
+pixel_cnn = _of_images(images.pixel_cnn)
 
 RECIPES = {
     "independent": independent,
@@ -158,5 +159,6 @@ __all__ = [
     "make_flow",
     "make_image_flow",
     "option_names",
+    "pixel_cnn",
     *RECIPES,
 ]

@@ -14,17 +14,19 @@ from nfml_jax.bijectors import (
     Affine,
     Bijector,
     Continuous,
+    MixtureOfLogistics,
     PixelAutoregressive,
     Residual,
     Roulette,
 )
+from nfml_jax.flows.base import Base
 from nfml_jax.flows.recipes.multiscale import (
     MAX_LOG_SCALE,
     ImageFlow,
     multiscale,
 )
 from nfml_jax.flows.recipes.stacked import passes_options_to
-from nfml_jax.nets.images import make_image_conditioner
+from nfml_jax.nets.images import MaskedConvs, PixelCNN, make_image_conditioner
 from nfml_jax.nets.lipschitz_images import LipschitzConv
 from nfml_jax.ops.checks import check_flag
 
@@ -42,9 +44,8 @@ def maf(
 
     A step is ActNorm, a 1×1 convolution and two autoregressive affine maps, of which
     the second sees pixels from the last to the first. A density takes one pass. A draw
-    inverts each map by sweeps over the whole image until nothing changes, at most one
-    for each pixel. Channels of a pixel are independent given the pixels before.
-    `max_log_scale` bounds the log-scales of a map, see `MAX_LOG_SCALE`.
+    finds pixels one after another. Channels of a pixel are independent given the pixels
+    before. `max_log_scale` bounds the log-scales of a map, see `MAX_LOG_SCALE`.
 
     >>> maf((28, 28, 1), levels=1, steps=2, hidden=(16,)).event_shape
     (28, 28, 1)
@@ -53,13 +54,52 @@ def maf(
     def step(level):
         maps = [
             PixelAutoregressive(
-                Affine(max_log_scale), hidden, kernel_size=kernel_size, order=order
+                Affine(max_log_scale),
+                MaskedConvs(hidden=hidden, kernel_size=kernel_size),
+                order=order,
             )
             for order in ("raster", "reverse")
         ]
         return [ActNorm(event_ndim=3), PLU(event_ndim=3), *maps]
 
     return multiscale(event_shape, step, **options)
+
+
+@passes_options_to(multiscale)
+def pixel_cnn(
+    event_shape,
+    *,
+    hidden: int = 128,
+    blocks: int = 4,
+    components: int = 10,
+    max_log_scale: float = 5.0,
+    levels: int = 1,
+    steps: int | Sequence[int] = 1,
+    prior: str = "normal",
+    base: Base | str = "logistic",
+    **options: Any,
+) -> ImageFlow:
+    """A mixture of logistics for each number given those before, as in PixelCNN++.
+
+    That network (Salimans et al. 2017) gives probabilities of levels; here the CDF of
+    the mixture maps continuous numbers, so noise fills the levels as in other flows.
+    Numbers are in order within the blocks of a squeeze, and blocks row by row. A
+    density takes one pass of a `PixelCNN` with `hidden` channels and `blocks` gated
+    blocks. A draw finds numbers one after another. `max_log_scale` bounds the
+    log-scales of the mixtures' `components`.
+
+    >>> pixel_cnn((28, 28, 1), hidden=16, blocks=1).event_shape
+    (28, 28, 1)
+    """
+    transform = MixtureOfLogistics(components, max_log_scale)
+
+    def step(level):
+        net = PixelCNN(hidden=hidden, blocks=blocks)
+        return [ActNorm(event_ndim=3), PixelAutoregressive(transform, net)]
+
+    return multiscale(
+        event_shape, step, levels=levels, steps=steps, prior=prior, base=base, **options
+    )
 
 
 @passes_options_to(multiscale)

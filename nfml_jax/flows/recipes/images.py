@@ -24,7 +24,7 @@ from nfml_jax.flows.recipes.image_couplings import (
     realnvp,
     rq_nsf,
 )
-from nfml_jax.flows.recipes.image_maps import ffjord, maf, residual
+from nfml_jax.flows.recipes.image_maps import ffjord, maf, pixel_cnn, residual
 from nfml_jax.flows.recipes.image_vectors import planar, sylvester
 from nfml_jax.flows.recipes.multiscale import repeated
 from nfml_jax.flows.recipes.stacked import option_names
@@ -40,6 +40,7 @@ IMAGE_RECIPES = {
     "rq_nsf": rq_nsf,
     "flowpp": flowpp,
     "maf": maf,
+    "pixel_cnn": pixel_cnn,
     "residual": residual,
     "ffjord": ffjord,
     "planar": planar,

@@ -11,6 +11,7 @@ from nfml_jax.nets.images.conditioner import ImageConditioner
 from nfml_jax.nets.images.densenet import DenseNet
 from nfml_jax.nets.images.gated import GatedResNet
 from nfml_jax.nets.images.glow import GlowNet
+from nfml_jax.nets.images.pixel_cnn import MaskedConvs, PixelCNN
 from nfml_jax.nets.images.resnet import ResNet
 from nfml_jax.ops.names import check_names, look_up
 
@@ -29,6 +30,8 @@ __all__ = [
     "GatedResNet",
     "GlowNet",
     "ImageConditioner",
+    "MaskedConvs",
+    "PixelCNN",
     "ResNet",
     "known_options",
     "make_image_conditioner",

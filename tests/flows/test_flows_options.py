@@ -15,6 +15,7 @@ from nfml_jax.flows import bases
 from nfml_jax.flows.recipes import option_names
 from nfml_jax.flows.resampled import Resampled
 from nfml_jax.nets import conditioners, lipschitz, made
+from nfml_jax.nets.images import MaskedConvs, PixelCNN
 
 # What is no size, and most are nothing else either.
 WRONG = [0, -1, 1.5, True, "a", "", None, (), [1.5], {}, np.zeros(3), jnp.zeros(2)]
@@ -73,10 +74,12 @@ for kind in (
     *(bijectors.MatrixExponential, bijectors.Residual, bijectors.BatchNormalization),
     *(bijectors.Permutation, bijectors.Sphere, lipschitz.LipschitzMLP),
     *(conditioners.MLP, conditioners.ResidualNet, made.MADE, made.ResMADE),
+    *(MaskedConvs, PixelCNN),
 ):
     MADE_OF[kind] = {}
 for kind in (
-    *(bases.Normal, bases.Uniform, bases.StudentT, bases.GaussianMixture),
+    *(bases.Normal, bases.Logistic, bases.Uniform, bases.StudentT),
+    bases.GaussianMixture,
     *(bases.VonMises, bases.VonMisesFisher, bases.UniformSphere, Resampled),
 ):
     MADE_OF[kind] = {"event_dim": 3}

@@ -64,13 +64,8 @@ class CausalNetwork:
 
     def __call__(self, layers: Sequence[Layer], x: Array) -> Array:
         """Return the parameters of all numbers, `[..., H, W, C, count]`."""
-        images = x.reshape(-1, *x.shape[-3:])
-
-        def layer(l, h):
-            bias = _of_batch(layers[l].bias, x)
-            return _dot(_patches(h, *self.windows[l]), layers[l].kernel) + bias
-
-        return self.body(layer, images).reshape(*x.shape, self.count)
+        raw, _ = self._pass(layers, x)
+        return raw.reshape(*x.shape, self.count)
 
     def draw(
         self,
@@ -85,86 +80,79 @@ class CausalNetwork:
           y: The numbers `[..., H, W, C]`.
           scalar: A function of parameters `[..., count]` and y `[...]`.
 
-        Pixels are found one after another. What layers have computed at earlier pixels
-        is kept, so all steps together cost C + 1 passes over the image.
+        Numbers are found one after another. What layers have computed at earlier pixels
+        is kept, so all steps together cost as much arithmetic as C + 1 passes.
         """
-        shape, (height, width, channels) = y.shape, y.shape[-3:]
-        images = y.reshape(-1, height, width, channels)
-        place_bias = [_of_batch(layer.bias, y) for layer in layers]
-
-        def at_pixel(seen, place):
-            """Return the network of one pixel, given all layers' earlier inputs."""
-            row, column = place
-
-            def network(x):
-                inputs = []
-
-                def layer(l, h):
-                    inputs.append(h)
-                    patch = h
-                    if any(self.windows[l]):
-                        up, side = self.windows[l]
-                        size = (up + 1, 2 * side + 1, h.shape[-1])
-                        start = (0, row, column, 0)
-                        window = lax.dynamic_slice(seen[l], start, (len(h), *size))
-                        window = window.reshape(len(h), 1, 1, -1)
-                        before = (up * (2 * side + 1) + side) * h.shape[-1]
-                        patch = jnp.concatenate([window[..., :before], h], axis=-1)
-                    bias = place_bias[l]
-                    if bias.ndim > 1:
-                        bias = lax.dynamic_slice(
-                            bias, (0, row, column, 0), (len(h), 1, 1, bias.shape[-1])
-                        )
-                    return _dot(patch, layers[l].kernel) + bias
-
-                raw = self.body(layer, x).reshape(*x.shape, self.count)
-                return raw, inputs
-
-            return network
+        height, width, channels = y.shape[-3:]
+        known = y.reshape(-1, height, width, channels)
+        places = [layer._replace(bias=_of_batch(layer.bias, y)) for layer in layers]
 
         def step(i, state):
             seen, done = state
-            row, column = i // width, i % width
-            network = at_pixel(seen, (row, column))
-            start = (0, row, column, 0)
-            own = lax.dynamic_slice(images, start, (len(images), 1, 1, channels))
+            place = i // width, i % width
+            own = _cut(known, place, (1, 1))
 
             def next_channel(c, x):
-                found = scalar(network(x)[0], own)
+                raw, _ = self._at_pixel(places, seen, place, x)
+                raw, value = (
+                    lax.dynamic_index_in_dim(numbers, c, 3, keepdims=False)
+                    for numbers in (raw, own)
+                )
+                found = scalar(raw, value)[..., None]
                 return jnp.where(jnp.arange(channels) == c, found, x)
 
             x = control_flow.fori_loop(0, channels, next_channel, jnp.zeros_like(own))
-            inputs = network(x)[1]
+            _, inputs = self._at_pixel(places, seen, place, x)
             seen = [
-                lax.dynamic_update_slice(kept, new, (0, row + up, column + side, 0))
-                for kept, new, (up, side) in zip(
+                _put(before, now, (place[0] + up, place[1] + side))
+                for before, now, (up, side) in zip(
                     seen, inputs, self.windows, strict=True
                 )
             ]
-            return seen, lax.dynamic_update_slice(done, x, start)
+            return seen, _put(done, x, place)
 
-        widths = jax.eval_shape(self._inputs, layers, y)
+        _, inputs = jax.eval_shape(self._pass, layers, y)
         seen = [
-            jnp.zeros(
-                (len(images), height + up, width + 2 * side, inputs.shape[-1]),
-                inputs.dtype,
-            )
-            for inputs, (up, side) in zip(widths, self.windows, strict=True)
+            jnp.pad(jnp.zeros(h.shape, h.dtype), _border(up, side))
+            for h, (up, side) in zip(inputs, self.windows, strict=True)
         ]
-        start = seen, jnp.zeros_like(images)
+        start = seen, jnp.zeros_like(known)
         _, done = control_flow.fori_loop(0, height * width, step, start)
-        return done.reshape(shape)
+        return done.reshape(y.shape)
 
-    def _inputs(self, layers, x):
-        """Return the inputs of all layers in a pass."""
+    def _pass(self, layers, x):
+        """Return raw parameters `[B, H, W, C count]`, and the inputs of all layers."""
         inputs = []
 
         def layer(l, h):
             inputs.append(h)
-            return _dot(_patches(h, *self.windows[l]), layers[l].kernel)
+            bias = _of_batch(layers[l].bias, x)
+            return _dot(_patches(h, *self.windows[l]), layers[l].kernel) + bias
 
-        self.body(layer, x.reshape(-1, *x.shape[-3:]))
-        return inputs
+        return self.body(layer, x.reshape(-1, *x.shape[-3:])), inputs
+
+    def _at_pixel(self, layers, seen, place, x):
+        """Return one pixel's parameters `[B, 1, 1, C, count]`, and all layers' inputs.
+
+        Args:
+          layers: The layers, with biases `[out]` or `[B, H, W, out]`.
+          seen: The inputs of all layers at the pixels before, with a border of zeros.
+          place: The row and the column.
+          x: The pixel `[B, 1, 1, C]`.
+        """
+        inputs = []
+
+        def layer(l, h):
+            inputs.append(h)
+            (up, side), (kernel, bias) = self.windows[l], layers[l]
+            before = (up * (2 * side + 1) + side) * h.shape[-1]
+            window = _cut(seen[l], place, (up + 1, 2 * side + 1))
+            window = window.reshape(len(h), 1, 1, -1)[..., :before]
+            bias = bias if bias.ndim == 1 else _cut(bias, place, (1, 1))
+            return _dot(jnp.concatenate([window, h], axis=-1), kernel) + bias
+
+        raw = self.body(layer, x).reshape(*x.shape, self.count)
+        return raw, inputs
 
 
 class CausalConditioner(Conditioner):
@@ -316,7 +304,7 @@ def _feed_forward(activation, count, layer, x):
 def _patches(x: Array, up: int, side: int) -> Array:
     """Return what each pixel sees, `[B, H, W, n]`: the window before it, and itself."""
     height, width = x.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), (up, 0), (side, side), (0, 0)))
+    padded = jnp.pad(x, _border(up, side))
     columns = range(2 * side + 1)
     seen = [
         padded[:, row : row + height, column : column + width]
@@ -324,6 +312,21 @@ def _patches(x: Array, up: int, side: int) -> Array:
         for column in (columns if row < up else columns[:side])
     ]
     return jnp.concatenate([*seen, x], axis=-1) if seen else x
+
+
+def _border(up: int, side: int):
+    """Return the widths of the border within which all windows lie, for `jnp.pad`."""
+    return (0, 0), (up, 0), (side, side), (0, 0)
+
+
+def _cut(x: Array, place: tuple, size: tuple[int, int]) -> Array:
+    """Return the part of images that begins at a place, `[B, *size, C]`."""
+    return lax.dynamic_slice(x, (0, *place, 0), (len(x), *size, x.shape[-1]))
+
+
+def _put(x: Array, part: Array, place: tuple) -> Array:
+    """Return images with a part of them, which begins at a place, replaced."""
+    return lax.dynamic_update_slice(x, part, (0, *place, 0))
 
 
 def _dot(x: Array, kernel: Array) -> Array:

@@ -12,7 +12,8 @@ def baseline_records(records: Sequence[Mapping], names: Iterable[str]) -> list[d
     """Return a record for each baseline and each set of values that it has.
 
     A run's metric "bz2/bits_per_dim" is "test/bits_per_dim", or "bits_per_dim", of the
-    baseline "bz2". Runs on the same data share their baselines, which are one record.
+    baseline "bz2". Runs on the same data share their baselines, which are one record:
+    the first one's, as values may differ after nine digits.
 
     Args:
       records: The records of runs.
@@ -47,7 +48,9 @@ def baseline_records(records: Sequence[Mapping], names: Iterable[str]) -> list[d
                 if metric.startswith(f"{name}/")
             }
             values |= {f"{TEST}/{metric}": value for metric, value in values.items()}
-            key = name, record["data"]["name"], tuple(sorted(values.items()))
+            # Sums differ in their last digits between machines.
+            rounded = sorted((m, f"{value:.9g}") for m, value in values.items())
+            key = name, record["data"]["name"], tuple(rounded)
             if values:
                 # Its time, steps and parameters are not those of the run.
                 facts = {fact: record[fact] for fact in ("status", "seed", "data")}

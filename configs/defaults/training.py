@@ -43,7 +43,8 @@ def finish(config: ConfigDict, arg: str | None) -> ConfigDict:
         if "flow" in config:
             for name, size in config.report.items():
                 config.report[name] = min(size, 100)
-            length = "steps" if "steps" in config.flow else "layers"
+            lengths = "steps", "layers", "blocks"
+            length = next(name for name in lengths if name in config.flow)
             scales = config.flow[length]
             if not isinstance(scales, tuple):
                 config.flow[length] = 1

@@ -23,6 +23,7 @@ from nfml_jax.training.loop import train_and_evaluate
 from tests.flows.filled import filled
 
 KEPT = Path(__file__).parents[2] / "results" / "images_table"
+FLAGSHIP = KEPT.parent / "images_flagship"
 
 
 @pytest.mark.parametrize("name", PIXEL_DATASETS)
@@ -113,6 +114,17 @@ def test_rows_of_the_table_have_the_configs_that_their_names_give():
         if row == "maf":  # it was trained when the bound was this one
             expected["flow"]["max_log_scale"] = 5.0
         assert config == expected, (row, data)
+
+
+def test_the_flagship_was_trained_by_its_config_and_its_weights_are_here():
+    (record,) = find_results([FLAGSHIP])
+    expected = json.loads(images.get_config("flagship,mnist").to_json())
+    assert up_to_date(record["config"]) == expected
+    model = nfml_jax.load(FLAGSHIP / "pixel_cnn_mnist")
+    black = np.zeros((28, 28, 1), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, black.shape, np.uint8)
+    few, many = model.bits_per_dim(np.stack([black, noise])).per_image
+    assert few < 0.2 and many > 8  # black is nearly certain; no level of noise is known
 
 
 @pytest.mark.parametrize("name", ["glow", "realnvp", "maf", "flowpp", "pixel_cnn"])

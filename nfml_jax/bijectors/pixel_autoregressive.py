@@ -57,7 +57,7 @@ class PixelAutoregressive(Bijector):
         check_number(self, 0.0, tolerance=self.tolerance)
 
     def setup(self):
-        # Parameters have the names that they had before networks were their own.
+        # The network's parameters are the layer's own, so that earlier runs still load.
         nn.share_scope(self, self.conditioner)
 
     @property

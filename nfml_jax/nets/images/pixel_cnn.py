@@ -28,6 +28,7 @@ from nfml_jax.ops.checks import (
     check_integer,
     check_odd,
     check_sizes,
+    refuse,
 )
 from nfml_jax.ops.events import at_places
 
@@ -160,8 +161,14 @@ class CausalConditioner(Conditioner):
 
     A subclass gives `network(x [..., H, W, C], context or None, count)`, which returns
     a `CausalNetwork` and its layers for this context. A context is a vector, or a
-    feature map of which a pixel sees its own place.
+    feature map of which a pixel sees its own place. There is no dropout: a draw needs
+    the same network at each of its steps.
     """
+
+    def check_options(self):
+        super().check_options()
+        if self.dropout:
+            refuse(self, "dropout", self.dropout, "0, as draws repeat the network")
 
     def network(
         self, x: Array, context: Array | None, count: int

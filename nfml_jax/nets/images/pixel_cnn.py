@@ -343,7 +343,7 @@ def _dot(x: Array, kernel: Array) -> Array:
 
 
 def _of_batch(bias: Array, x: Array) -> Array:
-    """Return a bias that depends on a context with the one batch axis of all images."""
+    """Return a bias `[..., H, W, out]` as `[B, H, W, out]`, or one `[out]` as it is."""
     if bias.ndim == 1:
         return bias
     shape = x.shape[:-1]
